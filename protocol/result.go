@@ -1,0 +1,36 @@
+package protocol
+
+// Status is the outcome of a request, from which its reply line follows.
+type Status uint8
+
+// The outcomes. The comment names the reply line.
+const (
+	StatusNone           Status = iota
+	StatusStored                // STORED
+	StatusNotStored             // NOT_STORED
+	StatusExists                // EXISTS
+	StatusNotFound              // NOT_FOUND
+	StatusDeleted               // DELETED
+	StatusTouched               // TOUCHED
+	StatusOK                    // OK
+	StatusNumber                // the new value of incr and decr: Result.Number
+	StatusHit                   // gat, gats: a VALUE block
+	StatusMiss                  // gat, gats: nothing
+	StatusNonNumeric            // CLIENT_ERROR cannot increment or decrement non-numeric value
+	StatusTooLarge              // SERVER_ERROR object too large for cache
+	StatusOutOfMemory           // SERVER_ERROR out of memory storing object
+	StatusNoLeader              // SERVER_ERROR no leader: certainly not executed
+	StatusOutcomeUnknown        // SERVER_ERROR outcome unknown: may or may not have been executed
+	StatusTimeout               // SERVER_ERROR a read could not be confirmed in time
+)
+
+// Result is the outcome of one operation. Its slices are borrowed: they are
+// valid until the call that received the Result returns.
+type Result struct {
+	Status Status
+	Flags  uint32 // StatusHit
+	CAS    uint64 // StatusHit
+	Number uint64 // StatusNumber
+	Key    []byte // StatusHit, StatusMiss
+	Value  []byte // StatusHit
+}

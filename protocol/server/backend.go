@@ -1,0 +1,66 @@
+package server
+
+import "raftcached/protocol"
+
+// Backend is the node behind the event loops.
+type Backend interface {
+	// NewLoop returns the backend of the event loop numbered id (0, 1, ...). It
+	// is called once for each loop, before the loop serves.
+	NewLoop(id int, c Completer) Loop
+
+	// AppendStats appends the "STAT name value\r\n" lines, without END, that the
+	// backend contributes to "stats ARG" (ARG empty for plain stats). It reports
+	// false when it knows no such ARG. Any goroutine may call it; it must not
+	// block for longer than one entry takes to apply.
+	AppendStats(dst []byte, arg string) ([]byte, bool)
+}
+
+// Loop is the part of the backend that serves one event loop. All its methods
+// are called on that loop's goroutine and never block.
+type Loop interface {
+	// Barrier asks that everything acknowledged anywhere before this call is
+	// visible to Get. True means that it already is. False means that
+	// Completer.BarriersDone will answer it later; barriers are answered in the
+	// order in which they were asked.
+	Barrier() bool
+
+	// Get appends the "VALUE ..." block of key to dst, with the cas unique if
+	// withCAS, and reports whether the key was found; a miss appends nothing.
+	Get(dst, key []byte, withCAS bool) ([]byte, bool)
+
+	// Write adds a request for which Command.IsWrite holds to the loop's forming
+	// sub-batch, copying what it needs of it. It reports false, and takes
+	// nothing, when too much is in flight already: the caller keeps the request
+	// and tries again after the next Completer.ResultsEnd.
+	//
+	// Each request that was taken is answered by one Completer.WriteDone; a gat
+	// or gats by one for each of its keys, in their order. Answers come in the
+	// order of the writes.
+	Write(req *protocol.Request) bool
+
+	// Flush sends on what Write and Barrier gathered. It is called once at the
+	// end of each turn of the loop in which either was called.
+	Flush()
+}
+
+// Completer is how the backend hands answers back to an event loop. Post may be
+// called from any goroutine; the others only on the loop's goroutine, from a
+// function given to Post.
+type Completer interface {
+	// Post runs f on the loop's goroutine, after the events at hand. Functions
+	// run in the order in which they were posted. After the server has closed
+	// they are dropped.
+	Post(f func())
+
+	// WriteDone answers the oldest unanswered operation of the loop. The result
+	// is borrowed for the call.
+	WriteDone(r *protocol.Result)
+
+	// BarriersDone answers the n oldest unanswered barriers of the loop with
+	// StatusOK, or with the error that their reads are to be answered with.
+	BarriersDone(n int, s protocol.Status)
+
+	// ResultsEnd ends a series of WriteDone and BarriersDone calls: the replies
+	// leave, one write per connection, and waiting input goes on.
+	ResultsEnd()
+}
