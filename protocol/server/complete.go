@@ -1,0 +1,83 @@
+package server
+
+import "raftcached/protocol"
+
+// WriteDone implements Completer.
+func (l *loop) WriteDone(r *protocol.Result) {
+	w := l.writes.front()
+	if w == nil {
+		panic("server: WriteDone without an unanswered write")
+	}
+	c := w.c
+	w.keys--
+	last := w.keys == 0
+	l.counters.addWrite(w.command, r.Status)
+	c.unanswered--
+	if !c.closed {
+		c.answerWrite(w, r, last)
+		l.touch(c)
+	}
+	if last {
+		l.writes.pop()
+	}
+}
+
+// BarriersDone implements Completer.
+func (l *loop) BarriersDone(n int, s protocol.Status) {
+	for range n {
+		front := l.barriers.front()
+		if front == nil {
+			panic("server: BarriersDone without an unanswered barrier")
+		}
+		c := *front
+		l.barriers.pop()
+		c.barrier = false
+		if s == protocol.StatusOK {
+			c.granted = c.barrierSpan
+		} else {
+			c.refused, c.refusedSpan = s, c.barrierSpan
+		}
+		l.touch(c)
+	}
+}
+
+// ResultsEnd implements Completer.
+func (l *loop) ResultsEnd() {
+	for _, c := range l.touched {
+		c.touched = false
+		c.serve()
+	}
+	clear(l.touched)
+	l.touched = l.touched[:0]
+	l.unblock()
+}
+
+// touch notes that the connection has something to go on with at ResultsEnd.
+func (l *loop) touch(c *conn) {
+	if !c.touched && !c.closed {
+		c.touched = true
+		l.touched = append(l.touched, c)
+	}
+}
+
+// block notes that the backend refused the connection's next write for now.
+func (l *loop) block(c *conn) {
+	if !c.blocked {
+		c.blocked = true
+		l.blocked = append(l.blocked, c)
+	}
+}
+
+// unblock lets the connections whose writes were refused try again, in the order
+// in which they were refused. Those refused again queue up behind.
+func (l *loop) unblock() {
+	n := len(l.blocked)
+	for i := range n {
+		c := l.blocked[i]
+		c.blocked = false
+		c.serve()
+	}
+	rest := copy(l.blocked, l.blocked[n:])
+	clear(l.blocked[rest:])
+	l.blocked = l.blocked[:rest]
+}

@@ -1,0 +1,307 @@
+package server
+
+import (
+	"github.com/panjf2000/gnet/v2"
+
+	"raftcached/protocol"
+)
+
+// stream is what a connection needs of its transport: gnet.Conn, or halfClosed
+// after the client ended its input.
+type stream interface {
+	// Peek returns the next n bytes of input, all of them if n <= 0, valid until
+	// Discard. Discard drops n bytes, all of them if n <= 0.
+	Peek(n int) ([]byte, error)
+	Discard(n int) (int, error)
+	InboundBuffered() int
+
+	// Write sends p, and buffers what the client does not take yet. It keeps no
+	// part of p.
+	Write(p []byte) (int, error)
+	OutboundBuffered() int
+}
+
+// conn is one connection: its requests from bytes to answers. Everything in it
+// belongs to its loop's goroutine.
+//
+// Invariant: input behind a request that waits is not parsed, so at most one of
+// these holds: writes are unanswered, or a barrier is asked.
+//
+// Invariant: whenever stopped is set, something calls serve again: an answer
+// (unanswered, barrier), the loop's list blocked, or its list lagging.
+type conn struct {
+	loop   *loop
+	gc     gnet.Conn // only for closing; stream does the rest
+	stream stream
+	fd     int // in the loop's epoll set; -1 if it is not there
+	remote string
+	parser *protocol.Parser
+
+	need      int  // input to have before parsing is worth it, bytes
+	inputLeft int  // with eof: bytes of input that are still handled
+	stopped   bool // the first request of the input waits for something
+	closing   bool // no more requests; closes when all answers have left
+	eof       bool // no more input; closes when the next inputLeft bytes are handled
+	closed    bool
+	paused    bool // not read from, by our doing
+
+	unanswered  int  // writes with the backend
+	barrier     bool // a barrier is asked and not answered
+	barrierSpan int  // bytes of input that the asked barrier covers
+	granted     int  // bytes of input whose reads may be answered
+	keysDone    int  // keys of the first request of the input that are answered
+
+	// refused is the error with which reads of the next refusedSpan bytes are
+	// answered, up to the first request that is no read.
+	refused     protocol.Status
+	refusedSpan int
+
+	out      []byte // replies of this turn; a buffer of the loop, nil if none
+	outbound int    // bytes that the client had not taken when last looked
+
+	touched bool // in loop.touched
+	blocked bool // in loop.blocked
+	lagging bool // in loop.lagging
+
+	stalledTicks int    // ticks without the client taking a byte
+	seenInput    int    // bytes of input left by the last turn
+	activeSweep  uint64 // sweep of the loop in which something last happened
+	partialSweep uint64 // sweep in which the unfinished request began; 0 if there is none
+}
+
+// serve handles what is buffered and sends the replies: the whole turn of a
+// connection.
+func (c *conn) serve() {
+	if c.closed {
+		return
+	}
+	c.handleInput()
+	c.finishTurn()
+}
+
+// finishTurn writes the replies out, closes the connection if it is done, and
+// decides whether to go on reading.
+func (c *conn) finishTurn() {
+	c.flush()
+	if c.closed {
+		return
+	}
+	if c.closing || c.eof {
+		if c.done() {
+			c.shut()
+			return
+		}
+		if c.outbound > 0 {
+			c.loop.lag(c)
+		}
+	}
+	c.seenInput = c.stream.InboundBuffered()
+	c.updateReading()
+}
+
+// done reports whether a connection that is to be closed has nothing left to
+// answer.
+func (c *conn) done() bool {
+	return c.unanswered == 0 && !c.barrier && c.outbound == 0 && (c.closing || !c.stopped)
+}
+
+// awaiting reports whether an answer of the backend is due.
+func (c *conn) awaiting() bool { return c.unanswered > 0 || c.barrier || c.blocked }
+
+// handleInput parses and executes the buffered requests up to one that has to
+// wait.
+func (c *conn) handleInput() {
+	if c.barrier {
+		return
+	}
+	buffered := c.stream.InboundBuffered()
+	if buffered == 0 {
+		c.stopped = false
+		return
+	}
+	if c.closing {
+		c.discard(0)
+		return
+	}
+	if buffered < c.need && !c.eof {
+		return
+	}
+	input, err := c.stream.Peek(-1)
+	if err != nil {
+		c.loop.log.Error("read buffered input", "remote", c.remote, "error", err)
+		c.closing = true
+		return
+	}
+	if c.eof {
+		input = input[:min(c.inputLeft, len(input))]
+	}
+	if n := c.handle(input); n > 0 {
+		c.discard(n)
+	}
+}
+
+// discard drops n bytes of the input, all if n is 0. A write that failed may
+// have closed the connection meanwhile, and its input with it.
+func (c *conn) discard(n int) {
+	if !c.closed {
+		_, _ = c.stream.Discard(n) // never fails: n is at most what is buffered
+	}
+}
+
+// handle executes the requests of input, and returns how many bytes of it are
+// done with.
+func (c *conn) handle(input []byte) (done int) {
+	req := &c.loop.request
+	c.stopped = false
+	c.need = 1
+	for done < len(input) && !c.closing && !c.closed {
+		if c.outbound > outboundBytesMax {
+			c.loop.lag(c)
+			c.stopped = true
+			return done
+		}
+		n, verdict := c.parser.Parse(input[done:], req)
+		switch verdict {
+		case protocol.NeedMore:
+			done += n
+			c.consume(n)
+			c.need = max(1, c.parser.BufferBytesNeeded())
+			if c.partialSweep == 0 {
+				c.partialSweep = c.loop.sweeps
+			}
+			return done
+		case protocol.Close:
+			c.closing = true
+			return done
+		}
+		c.partialSweep = 0
+		if !c.execute(req, n, len(input)-done) {
+			c.stopped = true
+			return done
+		}
+		done += n
+		c.consume(n)
+	}
+	return done
+}
+
+// endInput has the connection closed when everything that it holds in its input
+// now is handled and answered.
+func (c *conn) endInput() {
+	c.eof = true
+	c.inputLeft = c.stream.InboundBuffered()
+}
+
+// consume moves what is known of the input's ranges past n bytes.
+func (c *conn) consume(n int) {
+	c.granted = max(0, c.granted-n)
+	c.refusedSpan = max(0, c.refusedSpan-n)
+	c.inputLeft -= n
+}
+
+// execute carries out the request that the first size of the buffered bytes of
+// input hold, and reports whether it is done with; false means that it has to
+// wait, unparsed.
+func (c *conn) execute(req *protocol.Request, size, buffered int) bool {
+	switch {
+	case req.Command.IsRead():
+		return c.read(req, size, buffered)
+	case req.Command == protocol.FlushAll && c.loop.options.FlushDisabled:
+		if c.unanswered > 0 {
+			return false
+		}
+		if !req.NoReply {
+			c.reply("CLIENT_ERROR flush_all not allowed\r\n")
+		}
+	case req.Command.IsWrite():
+		if !c.write(req) {
+			return false
+		}
+	default:
+		if c.unanswered > 0 {
+			return false
+		}
+		c.answer(req)
+	}
+	c.refusedSpan = 0
+	return true
+}
+
+// write hands a write to the backend.
+func (c *conn) write(req *protocol.Request) bool {
+	if c.unanswered >= unansweredWritesMax {
+		return false
+	}
+	l := c.loop
+	if !l.backend.Write(req) {
+		l.block(c)
+		return false
+	}
+	l.wantFlush()
+	w := writeWaiter{c: c, keys: 1, command: req.Command, noReply: req.NoReply}
+	if req.Command == protocol.Gat || req.Command == protocol.Gats {
+		w.keys = len(req.Keys)
+	}
+	l.writes.push(w)
+	c.unanswered += w.keys
+	return true
+}
+
+// read answers a get or gets, if its bytes are covered by a barrier.
+func (c *conn) read(req *protocol.Request, size, buffered int) bool {
+	if c.unanswered > 0 {
+		return false
+	}
+	if size <= c.refusedSpan {
+		c.out = protocol.AppendReply(c.buffer(), req.Command, &protocol.Result{Status: c.refused})
+		return true
+	}
+	l := c.loop
+	if size > c.granted {
+		if !l.backend.Barrier() {
+			l.barriers.push(c)
+			l.wantFlush()
+			c.barrier, c.barrierSpan = true, buffered
+			return false
+		}
+		c.granted = buffered
+	}
+	return c.get(req)
+}
+
+// get appends the values of the keys. It stops between two of them when the
+// client does not take its replies, and goes on there when called again.
+func (c *conn) get(req *protocol.Request) bool {
+	var (
+		l       = c.loop
+		withCAS = req.Command == protocol.Gets
+		first   = c.keysDone
+		hits    = 0
+		found   bool
+		out     = c.buffer()
+	)
+	for i := first; i < len(req.Keys); i++ {
+		if out, found = l.backend.Get(out, req.Keys[i], withCAS); found {
+			hits++
+		}
+		if len(out) < outChunkBytes {
+			continue
+		}
+		c.out = out
+		c.flush()
+		if c.closed {
+			return false
+		}
+		out = c.buffer()
+		if c.outbound > outboundBytesMax {
+			l.lag(c)
+			c.keysDone = i + 1
+			l.countGets(c.keysDone-first, hits)
+			return false
+		}
+	}
+	c.out = append(out, "END\r\n"...)
+	c.keysDone = 0
+	l.countGets(len(req.Keys)-first, hits)
+	return true
+}

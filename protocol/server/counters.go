@@ -1,0 +1,130 @@
+package server
+
+import (
+	"math/bits"
+	"sync/atomic"
+
+	"raftcached/protocol"
+)
+
+// counter names one of the counts that each event loop keeps.
+type counter uint8
+
+// The counters, in the order of memcached's stats.
+const (
+	cmdGet counter = iota
+	cmdSet
+	cmdFlush
+	cmdTouch
+	getHits
+	getMisses
+	deleteMisses
+	deleteHits
+	incrMisses
+	incrHits
+	decrMisses
+	decrHits
+	casMisses
+	casHits
+	casBadval
+	touchHits
+	touchMisses
+	bytesRead
+	bytesWritten
+	counterCount
+)
+
+// name returns the counter's name in the output of stats.
+func (k counter) name() string {
+	return [counterCount]string{
+		cmdGet: "cmd_get", cmdSet: "cmd_set", cmdFlush: "cmd_flush", cmdTouch: "cmd_touch",
+		getHits: "get_hits", getMisses: "get_misses",
+		deleteMisses: "delete_misses", deleteHits: "delete_hits",
+		incrMisses: "incr_misses", incrHits: "incr_hits",
+		decrMisses: "decr_misses", decrHits: "decr_hits",
+		casMisses: "cas_misses", casHits: "cas_hits", casBadval: "cas_badval",
+		touchHits: "touch_hits", touchMisses: "touch_misses",
+		bytesRead: "bytes_read", bytesWritten: "bytes_written",
+	}[k]
+}
+
+// counters counts on the loop's goroutine with plain additions and publishes
+// what changed once a turn, because an atomic addition for each key of a
+// pipeline costs more than finding the key.
+type counters struct {
+	local     [counterCount]uint64
+	changed   uint32 // bit k is set if local[k] is ahead of published[k]
+	_         [64]byte
+	published [counterCount]atomic.Uint64 // read by any goroutine
+	_         [64]byte
+}
+
+// add counts n more of k. Only the loop's goroutine may call it.
+func (s *counters) add(k counter, n int) {
+	s.local[k] += uint64(n)
+	s.changed |= 1 << k
+}
+
+// publish makes the counts readable by other goroutines. Only the loop's
+// goroutine may call it.
+func (s *counters) publish() {
+	for s.changed != 0 {
+		k := bits.TrailingZeros32(s.changed)
+		s.published[k].Store(s.local[k])
+		s.changed &= s.changed - 1
+	}
+}
+
+// addWrite counts the outcome of one write as memcached's process_*_command
+// functions do. Outcomes that mean "not executed" count nowhere.
+func (s *counters) addWrite(cmd protocol.Command, status protocol.Status) {
+	switch status {
+	case protocol.StatusNoLeader, protocol.StatusOutcomeUnknown, protocol.StatusTimeout,
+		protocol.StatusTooLarge, protocol.StatusOutOfMemory, protocol.StatusNonNumeric:
+		return
+	}
+	found := status != protocol.StatusNotFound && status != protocol.StatusMiss
+	switch cmd {
+	case protocol.Set, protocol.Add, protocol.Replace, protocol.Append, protocol.Prepend:
+		s.add(cmdSet, 1)
+	case protocol.CAS:
+		s.add(cmdSet, 1)
+		s.addCAS(status)
+	case protocol.Gat, protocol.Gats:
+		s.add(cmdGet, 1)
+		s.add(cmdTouch, 1)
+		s.addFound(found, touchHits, touchMisses)
+	case protocol.Touch:
+		s.add(cmdTouch, 1)
+		s.addFound(found, touchHits, touchMisses)
+	case protocol.Delete:
+		s.addFound(found, deleteHits, deleteMisses)
+	case protocol.Incr:
+		s.addFound(found, incrHits, incrMisses)
+	case protocol.Decr:
+		s.addFound(found, decrHits, decrMisses)
+	case protocol.FlushAll:
+		s.add(cmdFlush, 1)
+	}
+}
+
+// addCAS counts the outcome of a cas.
+func (s *counters) addCAS(status protocol.Status) {
+	switch status {
+	case protocol.StatusStored:
+		s.add(casHits, 1)
+	case protocol.StatusExists:
+		s.add(casBadval, 1)
+	case protocol.StatusNotFound:
+		s.add(casMisses, 1)
+	}
+}
+
+// addFound counts a hit or a miss.
+func (s *counters) addFound(found bool, hit, miss counter) {
+	if found {
+		s.add(hit, 1)
+	} else {
+		s.add(miss, 1)
+	}
+}

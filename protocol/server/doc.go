@@ -1,0 +1,54 @@
+// Package server serves the memcached protocol on TCP: it accepts connections,
+// runs gnet's event loops, and keeps every connection's answers in the order of
+// its requests. What the requests mean is the business of the Backend behind it.
+//
+// Read first: Backend, Loop and Completer (the border to the node), then conn
+// (one connection's requests, from bytes to answers), then loop (what the
+// connections of one event loop share). Options and Start are the entrance.
+//
+// What crosses the border: protocol.Request towards the backend, whose slices
+// alias the connection's input and are valid for the call only; protocol.Result
+// back, borrowed for the call. Replies are bytes in a buffer of the loop.
+//
+// # Order
+//
+// A connection has one kind of work outstanding at a time, so no reordering
+// buffer is needed:
+//
+//	request            waits until                       is then
+//	write (IsWrite)    earlier reads are answered        handed to Loop.Write, answered by WriteDone
+//	get, gets          earlier writes are answered, and  answered at once from Loop.Get
+//	                   a barrier covers its bytes
+//	everything else    earlier writes are answered       answered at once
+//
+// A request that has to wait stays unparsed in the connection's input, and so
+// does everything behind it.
+//
+// A barrier covers the bytes that had arrived before it was asked, never later
+// ones: only for those does it hold that all writes acknowledged before they
+// were sent are visible.
+//
+// # Bounds
+//
+// Memory of one connection (units in the names of the constants, options.go):
+//
+//	input     pipelineBytesMax and one read of 64 KiB while requests wait, else
+//	          one unfinished request: the item limit and its command line
+//	writes    unansweredWritesMax, without the bytes that the backend copied
+//	output    outboundBytesMax, outChunkBytes and one item; for answers of gat,
+//	          which cannot wait, outboundHardBytesMax
+//
+// At a bound the connection is not read from, until it has fallen below again.
+//
+// # Goroutines
+//
+// One goroutine for each listener accepts, one for each event loop serves, and
+// one sweeps timeouts if there are any. All of a connection's and a loop's state
+// belongs to the loop's goroutine; the exceptions are the queue behind Post and
+// the published counters. There is no lock that is held while another is taken.
+//
+// gnet is driven through its Client, which is its engine without its acceptor:
+// gnet's own acceptor ends the whole engine when the process runs out of file
+// descriptors, cannot refuse a connection before a loop has it, and does not
+// tell the port that it was given. Go's listener does all three.
+package server

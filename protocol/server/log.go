@@ -1,0 +1,31 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// gnetLog writes gnet's messages to a slog.Logger. What gnet tells of its own
+// life is only of use to a developer.
+type gnetLog struct{ to *slog.Logger }
+
+// Debugf implements gnet's logging.Logger.
+func (g gnetLog) Debugf(format string, args ...any) {
+	g.to.Debug(fmt.Sprintf("gnet: "+format, args...))
+}
+
+// Infof implements gnet's logging.Logger.
+func (g gnetLog) Infof(format string, args ...any) { g.to.Debug(fmt.Sprintf("gnet: "+format, args...)) }
+
+// Warnf implements gnet's logging.Logger.
+func (g gnetLog) Warnf(format string, args ...any) { g.to.Warn(fmt.Sprintf("gnet: "+format, args...)) }
+
+// Errorf implements gnet's logging.Logger.
+func (g gnetLog) Errorf(format string, args ...any) {
+	g.to.Error(fmt.Sprintf("gnet: "+format, args...))
+}
+
+// Fatalf implements gnet's logging.Logger. gnet calls it nowhere.
+func (g gnetLog) Fatalf(format string, args ...any) {
+	g.to.Error(fmt.Sprintf("gnet: "+format, args...))
+}

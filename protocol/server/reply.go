@@ -1,0 +1,87 @@
+package server
+
+import "raftcached/protocol"
+
+// buffer returns the replies gathered so far, to be appended to and stored in
+// c.out.
+func (c *conn) buffer() []byte {
+	if c.out == nil {
+		c.out = c.loop.takeBuffer()
+	}
+	return c.out
+}
+
+// reply appends a complete reply line.
+func (c *conn) reply(line string) { c.out = append(c.buffer(), line...) }
+
+// flush writes the gathered replies to the client in one piece. What it does not
+// take stays in the stream's buffer; a failed write closes the connection.
+func (c *conn) flush() {
+	if c.out != nil {
+		out := c.out
+		c.out = nil
+		c.send(out)
+		c.loop.putBuffer(out)
+	} else if c.outbound > 0 && !c.closed {
+		c.outbound = c.stream.OutboundBuffered()
+	}
+}
+
+// send writes p to the client.
+func (c *conn) send(p []byte) {
+	if len(p) == 0 || c.closed {
+		return
+	}
+	before := c.stream.OutboundBuffered()
+	if _, err := c.stream.Write(p); err != nil {
+		c.shut()
+		return
+	}
+	c.loop.counters.add(bytesWritten, len(p))
+	c.outbound = c.stream.OutboundBuffered()
+	if before == 0 && c.outbound > 0 {
+		c.paused = false // gnet has just set its own events
+	}
+}
+
+// shut closes the connection at once. Waiters that it still has in the loop's
+// queues are dropped when their turn comes.
+func (c *conn) shut() {
+	if c.closed {
+		return
+	}
+	if h, ok := c.stream.(*halfClosed); ok {
+		h.close()
+		c.loop.forget(c)
+		return
+	}
+	_ = c.gc.EventLoop().Close(c.gc) // calls OnClose; an error says that the descriptor was gone already
+}
+
+// answerWrite appends the reply to one operation of the write of w, of which it
+// is the last if last.
+func (c *conn) answerWrite(w *writeWaiter, r *protocol.Result, last bool) {
+	if w.noReply {
+		return
+	}
+	switch {
+	case w.command != protocol.Gat && w.command != protocol.Gats:
+		c.out = protocol.AppendReply(c.buffer(), w.command, r)
+	case w.failed:
+		// Its one error line is written.
+	case r.Status != protocol.StatusHit && r.Status != protocol.StatusMiss:
+		w.failed = true
+		c.out = protocol.AppendReply(c.buffer(), w.command, r)
+	case c.outbound+len(c.out)+len(r.Value) > outboundHardBytesMax:
+		w.failed = true
+		c.reply("SERVER_ERROR out of memory writing get response\r\n")
+	default:
+		c.out = protocol.AppendReply(c.buffer(), w.command, r)
+		if last {
+			c.reply("END\r\n")
+		}
+	}
+	if len(c.out) >= outChunkBytes {
+		c.flush()
+	}
+}

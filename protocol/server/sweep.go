@@ -1,0 +1,73 @@
+package server
+
+import "time"
+
+// sweepsPerTimeout is how many sweeps look at a connection before a timeout
+// passes: timeouts are late by at most this part of themselves.
+const sweepsPerTimeout = 8
+
+// Sweeps are at least sweepPeriodMin and at most sweepPeriodMax apart.
+const (
+	sweepPeriodMin = 10 * time.Millisecond
+	sweepPeriodMax = time.Second
+)
+
+// sweepPeriod returns the time between two sweeps; 0 if none are needed.
+func (o *Options) sweepPeriod() time.Duration {
+	shortest := o.IdleTimeout
+	if o.PartialTimeout > 0 && (shortest == 0 || o.PartialTimeout < shortest) {
+		shortest = o.PartialTimeout
+	}
+	if shortest <= 0 {
+		return 0
+	}
+	return min(max(shortest/sweepsPerTimeout, sweepPeriodMin), sweepPeriodMax)
+}
+
+// sweepUntil has every loop sweep its connections once a period, until stop is
+// closed.
+func (s *Server) sweepUntil(stop <-chan struct{}, period time.Duration) {
+	t := time.NewTicker(period)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-t.C:
+			for _, l := range s.loops {
+				l.Post(l.sweep)
+			}
+		}
+	}
+}
+
+// sweep closes the connections whose time is up. Time is counted in sweeps, so
+// that no clock is read for each request.
+func (l *loop) sweep() {
+	l.sweeps++
+	period := l.options.sweepPeriod()
+	idle, partial := sweepsOf(l.options.IdleTimeout, period), sweepsOf(l.options.PartialTimeout, period)
+	for c := range l.conns {
+		if c.awaiting() {
+			c.activeSweep = l.sweeps
+			continue
+		}
+		switch {
+		case idle > 0 && l.sweeps-c.activeSweep > idle:
+			l.log.Debug("close an idle connection", "remote", c.remote)
+			c.shut()
+		case partial > 0 && c.partialSweep > 0 && l.sweeps-c.partialSweep > partial:
+			l.log.Debug("close a connection whose command did not end", "remote", c.remote)
+			c.shut()
+		}
+	}
+}
+
+// sweepsOf returns the number of whole sweeps after which the timeout has
+// certainly passed; 0 for no timeout.
+func sweepsOf(timeout, period time.Duration) uint64 {
+	if timeout <= 0 {
+		return 0
+	}
+	return uint64((timeout + period - 1) / period)
+}

@@ -1,0 +1,51 @@
+package server
+
+import "raftcached/protocol"
+
+// fifo is a queue in a ring that grows by doubling and never shrinks, so that
+// it allocates nothing in steady state. The zero value is an empty queue.
+type fifo[T any] struct {
+	ring []T // its length is zero or a power of two
+	head int // index of the oldest
+	n    int
+}
+
+// push appends v.
+func (q *fifo[T]) push(v T) {
+	if q.n == len(q.ring) {
+		grown := make([]T, max(64, 2*len(q.ring)))
+		m := copy(grown, q.ring[q.head:])
+		copy(grown[m:], q.ring[:q.head])
+		q.ring, q.head = grown, 0
+	}
+	q.ring[(q.head+q.n)&(len(q.ring)-1)] = v
+	q.n++
+}
+
+// front returns the oldest entry for reading and changing in place; nil if the
+// queue is empty. It is valid until the next push or pop.
+func (q *fifo[T]) front() *T {
+	if q.n == 0 {
+		return nil
+	}
+	return &q.ring[q.head]
+}
+
+// pop removes the oldest entry. The queue must not be empty.
+func (q *fifo[T]) pop() {
+	var zero T
+	q.ring[q.head] = zero
+	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.n--
+}
+
+// writeWaiter is a write that the backend took and has not answered. A
+// connection that closes leaves its waiters behind: the answers still come, and
+// are dropped.
+type writeWaiter struct {
+	c       *conn
+	keys    int // answers to come: 1, but for gat and gats
+	command protocol.Command
+	noReply bool
+	failed  bool // of gat and gats: the error line was written, the rest is silent
+}
