@@ -1,0 +1,133 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"raftcached"
+	"raftcached/cmd/internal/parent"
+)
+
+// The exit codes of a server.
+const (
+	exitStopped = 0 // by a signal, all in order
+	exitFailed  = 1
+	exitUsage   = 2 // wrong flags or configuration: starting it again does not help
+)
+
+// closeTimeout bounds a graceful stop. What was acknowledged is on disk: ending
+// the process loses nothing.
+const closeTimeout = 10 * time.Second
+
+// Node is a running server.
+type Node interface {
+	Close() error
+	Done() <-chan struct{} // closed when the node has stopped, by Close or by a failure
+	Err() error            // why it stopped by itself
+}
+
+// Process is what a server's process is given from outside.
+type Process struct {
+	Args           []string // without the program's name
+	Getenv         func(string) string
+	Stdout, Stderr io.Writer
+	Open           func(raftcached.Config) (Node, error)
+
+	// Stop ends the server like SIGTERM when it is closed. It may be nil.
+	Stop <-chan struct{}
+}
+
+// Main runs one server until a signal, Stop or a failure, and returns the exit
+// code of the process.
+func Main(p Process) int {
+	req, err := parse(p.Args, p.Getenv)
+	switch {
+	case err != nil:
+		return p.fail(exitUsage, err)
+	case req.help:
+		err = writeUsage(p.Stdout)
+	case req.version:
+		_, err = fmt.Fprintf(p.Stdout, "raftcached %s (memcached %s protocol)\n", raftcached.Version, raftcached.MemcachedVersion)
+	default:
+		return p.run(req)
+	}
+	if err != nil {
+		return p.fail(exitFailed, err)
+	}
+	return exitStopped
+}
+
+// run opens the node and waits for its end.
+func (p Process) run(req request) int {
+	for _, note := range req.notes {
+		_, _ = fmt.Fprintln(p.Stderr, "raftcached: "+note) // nobody to tell if stderr is gone
+	}
+	// Without this, a log line would end the server when its reader is gone.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, stopNotify := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stopNotify()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go parent.WatchGoRun(ctx, cancel)
+
+	req.cfg.Logger = newLogger(p.Stderr, req.cfg.Verbose)
+	node, err := p.Open(req.cfg)
+	if err != nil {
+		code := exitFailed
+		if ce := (*raftcached.ConfigError)(nil); errors.As(err, &ce) {
+			code = exitUsage
+		}
+		return p.fail(code, err)
+	}
+	req.cfg.Logger.Info("serving", "clients", strings.Join(req.cfg.ClientAddrs, ","),
+		"peers", req.cfg.PeerAddr, "data", req.cfg.DataDir)
+	select {
+	case <-node.Done():
+	case <-ctx.Done():
+	case <-p.Stop:
+	}
+	stopNotify() // a second signal ends the process at once
+	return p.close(node)
+}
+
+// close stops the node, whether it runs or has failed.
+func (p Process) close(node Node) int {
+	failure := node.Err()
+	closed := make(chan error, 1)
+	go func() { closed <- node.Close() }()
+	select {
+	case err := <-closed:
+		if failure == nil {
+			failure = err
+		}
+	case <-time.After(closeTimeout):
+		failure = fmt.Errorf("stop the server: not done within %v", closeTimeout)
+	}
+	if failure != nil {
+		return p.fail(exitFailed, failure)
+	}
+	return exitStopped
+}
+
+func (p Process) fail(code int, err error) int {
+	_, _ = fmt.Fprintf(p.Stderr, "raftcached: %v\n", err) // nobody to tell if stderr is gone
+	return code
+}
+
+// newLogger writes one line of text for each event: the node's own turns always,
+// details with -v.
+func newLogger(w io.Writer, verbose int) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose > 0 {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
