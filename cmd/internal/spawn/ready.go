@@ -1,0 +1,69 @@
+package spawn
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"raftcached"
+)
+
+const (
+	readyPoll    = 50 * time.Millisecond // between two questions to a server
+	readyTimeout = 3 * time.Second       // of one question: above a server's request timeout
+)
+
+// awaitReady returns when each server has said that it knows a leader and has
+// answered a get, or with the context's error. It asks by address, so that a
+// server that was started again by hand counts too.
+func awaitReady(ctx context.Context, servers []raftcached.Server) error {
+	for _, s := range servers {
+		for {
+			if err := askReady(ctx, s.ClientAddr()); err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(readyPoll):
+			}
+		}
+	}
+	return nil
+}
+
+// askReady asks one server once; nil means that it serves.
+func askReady(ctx context.Context, addr string) error {
+	dialer := net.Dialer{Timeout: readyTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // all answers were read or do not matter
+	if err := conn.SetDeadline(time.Now().Add(readyTimeout)); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte("stats raft\r\nget server-spawner\r\n")); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(conn)
+	leader := ""
+	for lines.Scan() && lines.Text() != "END" {
+		if id, ok := strings.CutPrefix(lines.Text(), "STAT raft_leader_id "); ok {
+			leader = id
+		}
+		if !strings.HasPrefix(lines.Text(), "STAT ") {
+			return fmt.Errorf("stats raft of %s: %q", addr, lines.Text())
+		}
+	}
+	if leader == "" || leader == "-1" {
+		return fmt.Errorf("server at %s knows no leader", addr)
+	}
+	if !lines.Scan() || lines.Text() != "END" {
+		return fmt.Errorf("get at %s: %q", addr, lines.Text())
+	}
+	return lines.Err()
+}

@@ -1,0 +1,369 @@
+package spawn
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"raftcached"
+)
+
+// spawnerVariable makes the test binary a server-spawner, as childVariable makes
+// it one of its servers.
+const spawnerVariable = "SPAWN_TEST_SPAWNER"
+
+// waitLimit is how long a test waits for what has to happen.
+const waitLimit = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	switch {
+	case IsChild(os.Getenv):
+		os.Exit(fakeServer(os.Args[1:]))
+	case os.Getenv(spawnerVariable) != "":
+		os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// fakeServer stands in for a node: it has the ports of its entry in the config,
+// and says that it knows a leader. A server that listens at host "localhost"
+// fails at once, with its reason on stderr as serve.Main does it.
+func fakeServer(args []string) int {
+	cluster, err := raftcached.ReadCluster(args[1])
+	if err != nil {
+		panic(err)
+	}
+	id, _ := strconv.Atoi(args[3])
+	var self raftcached.Server
+	for _, s := range cluster.Servers {
+		if s.ID == id {
+			self = s
+		}
+	}
+	if self.Host == "localhost" {
+		fmt.Fprintln(os.Stderr, "some line of the log")
+		fmt.Fprintln(os.Stderr, "raftcached: open data folder: it belongs to another node")
+		return 2
+	}
+	gone, err := SpawnerGone(os.Getenv)
+	if err != nil {
+		panic(err)
+	}
+	for _, addr := range []string{self.ClientAddr(), self.PeerAddr()} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			panic(err)
+		}
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(conn, "STAT raft_id 0\r\nSTAT raft_leader_id 0\r\nEND\r\nEND\r\n")
+				_ = conn.Close()
+			}
+		}()
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	select {
+	case <-gone:
+	case <-stop:
+	}
+	return 0
+}
+
+// process is a server-spawner that a test started.
+type process struct {
+	cmd    *exec.Cmd
+	lines  chan string // its stdout; closed at its end
+	stderr bytes.Buffer
+}
+
+func startSpawner(t *testing.T, config string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(os.Args[0], "-config", config), lines: make(chan string, 100)}
+	p.cmd.Env = append(os.Environ(), spawnerVariable+"=1")
+	p.cmd.Stderr = &p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.lines)
+		for s := bufio.NewScanner(stdout); s.Scan(); {
+			p.lines <- s.Text()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	})
+	return p
+}
+
+// awaitLine returns the first line that matches, and its groups.
+func (p *process) awaitLine(t *testing.T, pattern string) []string {
+	t.Helper()
+	re := regexp.MustCompile("^" + pattern + "$")
+	deadline := time.After(waitLimit)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				t.Fatalf("stdout ended before a line %q; stderr: %s", pattern, &p.stderr)
+			}
+			if groups := re.FindStringSubmatch(line); groups != nil {
+				return groups
+			}
+		case <-deadline:
+			t.Fatalf("no line %q within %v", pattern, waitLimit)
+		}
+	}
+}
+
+// awaitExit returns the exit code of the spawner.
+func (p *process) awaitExit(t *testing.T) int {
+	t.Helper()
+	deadline := time.After(waitLimit)
+	for {
+		select {
+		case _, ok := <-p.lines:
+			if ok {
+				continue
+			}
+			_ = p.cmd.Wait() // the exit code says it
+			return p.cmd.ProcessState.ExitCode()
+		case <-deadline:
+			t.Fatalf("spawner still runs after %v", waitLimit)
+		}
+	}
+}
+
+// writeCluster writes a config of n servers on free ports.
+func writeCluster(t *testing.T, n int, host string) string {
+	t.Helper()
+	var entries []string
+	for id := range n {
+		entries = append(entries, fmt.Sprintf(`{"id": %d, "host": %q, "clientPort": %d, "logPort": %d}`,
+			id, host, freePort(t), freePort(t)))
+	}
+	file := filepath.Join(t.TempDir(), "server.json")
+	text := `{"path": "data", "servers": [` + strings.Join(entries, ",") + `]}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, text, _ := net.SplitHostPort(l.Addr().String())
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// startThree starts a spawner of three servers and returns their process ids
+// once it is ready.
+func startThree(t *testing.T) (p *process, config string, pids []int) {
+	t.Helper()
+	config = writeCluster(t, 3, "127.0.0.1")
+	p = startSpawner(t, config)
+	for id := range 3 {
+		groups := p.awaitLine(t, fmt.Sprintf(`server %d pid (\d+) client 127\.0\.0\.1:\d+ peer 127\.0\.0\.1:\d+`, id))
+		pid, _ := strconv.Atoi(groups[1])
+		pids = append(pids, pid)
+	}
+	p.awaitLine(t, "cluster ready")
+	return p, config, pids
+}
+
+// isRunning reports whether a process exists and is not a zombie: nobody may
+// reap the children of a killed spawner.
+func isRunning(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
+
+func awaitGone(t *testing.T, pids []int) {
+	t.Helper()
+	deadline := time.After(waitLimit)
+	for _, pid := range pids {
+		for isRunning(pid) {
+			select {
+			case <-time.After(5 * time.Millisecond):
+			case <-deadline:
+				t.Fatalf("server with pid %d still runs after %v", pid, waitLimit)
+			}
+		}
+	}
+}
+
+// TestSignalsStopAll: SIGINT and SIGTERM end the servers and then the spawner.
+func TestSignalsStopAll(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(sig.String(), func(t *testing.T) {
+			p, _, pids := startThree(t)
+			if err := p.cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			if code := p.awaitExit(t); code != 0 {
+				t.Errorf("exit code %d, want 0; stderr: %s", code, &p.stderr)
+			}
+			for _, pid := range pids {
+				if isRunning(pid) {
+					t.Errorf("server with pid %d outlives the spawner", pid)
+				}
+			}
+		})
+	}
+}
+
+// TestKilledSpawnerTakesServersAlong: no server outlives a spawner that had no
+// chance to stop it, not even one that is stopped itself and can read no pipe.
+func TestKilledSpawnerTakesServersAlong(t *testing.T) {
+	p, config, pids := startThree(t)
+	if err := syscall.Kill(pids[1], syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.awaitExit(t)
+	awaitGone(t, pids)
+
+	// Neither the lock nor a port is left behind.
+	startSpawner(t, config).awaitLine(t, "cluster ready")
+}
+
+// TestPipeAloneStopsServer: where there is no parent-death signal, the end of
+// the pipe stops a server.
+func TestPipeAloneStopsServer(t *testing.T) {
+	config := writeCluster(t, 1, "127.0.0.1")
+	lifeline, hold, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-config", config, "-id", "0")
+	cmd.Env = append(os.Environ(), childVariable+"=3")
+	cmd.ExtraFiles = []*os.File{lifeline}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := hold.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("server ends with %v, want exit code 0", err)
+	}
+}
+
+// TestServerExitIsReported: the rest goes on, and the report says how to start
+// the server again.
+func TestServerExitIsReported(t *testing.T) {
+	p, config, pids := startThree(t)
+	if err := syscall.Kill(pids[1], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	p.awaitLine(t, `server 1 exited: signal 9 \(killed\)`)
+	p.awaitLine(t, "start it again with: raftcached -config "+regexp.QuoteMeta(config)+" -id 1")
+	if !isRunning(pids[0]) || !isRunning(pids[2]) {
+		t.Error("another server ended too")
+	}
+}
+
+// TestExitReasonIsTheLastLogLine: and when no server is left, neither is there a
+// reason to wait.
+func TestExitReasonIsTheLastLogLine(t *testing.T) {
+	p := startSpawner(t, writeCluster(t, 1, "localhost"))
+	p.awaitLine(t, "server 0 exited: exit code 2: open data folder: it belongs to another node")
+	if code := p.awaitExit(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if got := p.stderr.String(); got != "server-spawner: all servers have exited: their logs say why\n" {
+		t.Errorf("stderr is %q", got)
+	}
+}
+
+// TestSecondSpawner says in one sentence what is in its way, and leaves the
+// first alone.
+func TestSecondSpawner(t *testing.T) {
+	first, config, pids := startThree(t)
+	second := startSpawner(t, config)
+	if code := second.awaitExit(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	want := fmt.Sprintf("server-spawner: data folder %q is in use by the server-spawner with pid %d: stop that one, or name another config\n",
+		filepath.Join(filepath.Dir(config), "data"), first.cmd.Process.Pid)
+	if got := second.stderr.String(); got != want {
+		t.Errorf("stderr is\n  %swant\n  %s", got, want)
+	}
+
+	// The same ports, other data.
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "server.json")
+	if err := os.WriteFile(other, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	third := startSpawner(t, other)
+	if code := third.awaitExit(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	pattern := `^server-spawner: clientPort 127\.0\.0\.1:\d+ of server 0 is in use: stop the program that has it, or change clientPort in the config\n$`
+	if got := third.stderr.String(); !regexp.MustCompile(pattern).MatchString(got) {
+		t.Errorf("stderr is %q", got)
+	}
+	for _, pid := range pids {
+		if !isRunning(pid) {
+			t.Errorf("server with pid %d of the first spawner is gone", pid)
+		}
+	}
+}
+
+func TestWrongArguments(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-x"}, "server-spawner: flag provided but not defined: -x: run it with -h to see the flags\n"},
+		{[]string{"server.json"}, "server-spawner: unexpected argument \"server.json\": name the config with -config\n"},
+		{[]string{"-config", "/none.json"}, "server-spawner: config \"/none.json\" does not exist: name a server.json with -config\n"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := Main(c.args, &stdout, &stderr)
+		if code != 2 || stderr.String() != c.want || stdout.Len() != 0 {
+			t.Errorf("%q: exit code %d, stderr %q; want 2, %q", c.args, code, &stderr, c.want)
+		}
+	}
+}
