@@ -39,7 +39,10 @@ type Process struct {
 	Args           []string // without the program's name
 	Getenv         func(string) string
 	Stdout, Stderr io.Writer
-	Open           func(raftcached.Config) (Node, error)
+
+	// Open starts the node. It may wait for the other servers of a cluster until
+	// ctx ends, and then returns its error.
+	Open func(ctx context.Context, cfg raftcached.Config) (Node, error)
 
 	// Stop ends the server like SIGTERM when it is closed. It may be nil.
 	Stop <-chan struct{}
@@ -77,9 +80,13 @@ func (p Process) run(req request) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go parent.WatchGoRun(ctx, cancel)
+	go p.watchStop(ctx, cancel)
 
 	req.cfg.Logger = newLogger(p.Stderr, req.cfg.Verbose)
-	node, err := p.Open(req.cfg)
+	node, err := p.Open(ctx, req.cfg)
+	if err != nil && ctx.Err() != nil {
+		return exitStopped // it was told to stop before it served
+	}
 	if err != nil {
 		code := exitFailed
 		if ce := (*raftcached.ConfigError)(nil); errors.As(err, &ce) {
@@ -91,16 +98,25 @@ func (p Process) run(req request) int {
 		"peers", req.cfg.PeerAddr, "data", req.cfg.DataDir)
 	select {
 	case <-node.Done():
+		err = node.Err()
 	case <-ctx.Done():
-	case <-p.Stop:
 	}
 	stopNotify() // a second signal ends the process at once
-	return p.close(node)
+	return p.close(node, err)
 }
 
-// close stops the node, whether it runs or has failed.
-func (p Process) close(node Node) int {
-	failure := node.Err()
+// watchStop calls cancel when Stop is closed. It returns after that, or with the
+// context.
+func (p Process) watchStop(ctx context.Context, cancel func()) {
+	select {
+	case <-p.Stop:
+		cancel()
+	case <-ctx.Done():
+	}
+}
+
+// close stops the node, which runs or has ended with failure.
+func (p Process) close(node Node, failure error) int {
 	closed := make(chan error, 1)
 	go func() { closed <- node.Close() }()
 	select {

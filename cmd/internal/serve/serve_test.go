@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -171,7 +172,7 @@ func TestWrongFlags(t *testing.T) {
 					return ""
 				},
 				Stderr: &stderr,
-				Open: func(raftcached.Config) (Node, error) {
+				Open: func(context.Context, raftcached.Config) (Node, error) {
 					t.Error("the node was opened")
 					return nil, errors.New("opened")
 				},
@@ -224,7 +225,7 @@ func (n *fakeNode) Close() error          { n.closed = true; return nil }
 func (n *fakeNode) Done() <-chan struct{} { return n.done }
 func (n *fakeNode) Err() error            { return n.err }
 
-func runFake(open func(raftcached.Config) (Node, error), stop chan struct{}) (code int, stderr string) {
+func runFake(open func(context.Context, raftcached.Config) (Node, error), stop chan struct{}) (code int, stderr string) {
 	var out bytes.Buffer
 	code = Main(Process{Getenv: func(string) string { return "" }, Stderr: &out, Open: open, Stop: stop})
 	return code, out.String()
@@ -236,22 +237,32 @@ func TestExitCodes(t *testing.T) {
 	stop := make(chan struct{})
 	close(stop)
 	node := &fakeNode{done: make(chan struct{})}
-	if code, _ := runFake(func(raftcached.Config) (Node, error) { return node, nil }, stop); code != 0 || !node.closed {
+	open := func(context.Context, raftcached.Config) (Node, error) { return node, nil }
+	if code, _ := runFake(open, stop); code != 0 || !node.closed {
 		t.Errorf("ordered stop: exit code %d, closed %v; want 0, true", code, node.closed)
 	}
 
 	node = &fakeNode{done: make(chan struct{}), err: errors.New("sync segment: no space left")}
 	close(node.done)
-	code, stderr := runFake(func(raftcached.Config) (Node, error) { return node, nil }, nil)
+	code, stderr := runFake(open, nil)
 	if code != 1 || !node.closed || !strings.HasSuffix(stderr, "raftcached: sync segment: no space left\n") {
 		t.Errorf("failure: exit code %d, closed %v, stderr %q; want 1, true and the reason", code, node.closed, stderr)
 	}
 
-	code, _ = runFake(func(raftcached.Config) (Node, error) { return nil, errors.New("port in use") }, nil)
+	// Told to stop while it waits for the other servers of its cluster.
+	code, stderr = runFake(func(ctx context.Context, _ raftcached.Config) (Node, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}, stop)
+	if code != 0 || stderr != "" {
+		t.Errorf("stopped while opening: exit code %d, stderr %q; want 0 and nothing", code, stderr)
+	}
+
+	code, _ = runFake(func(context.Context, raftcached.Config) (Node, error) { return nil, errors.New("port in use") }, nil)
 	if code != 1 {
 		t.Errorf("open fails: exit code %d, want 1", code)
 	}
-	code, _ = runFake(func(raftcached.Config) (Node, error) { return nil, &raftcached.ConfigError{} }, nil)
+	code, _ = runFake(func(context.Context, raftcached.Config) (Node, error) { return nil, &raftcached.ConfigError{} }, nil)
 	if code != 2 {
 		t.Errorf("configuration refused: exit code %d, want 2", code)
 	}
