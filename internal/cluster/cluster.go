@@ -1,0 +1,346 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The ports of server i, at the cluster's own loopback address.
+const (
+	clientPort = 11211
+	logPort    = 11311
+	linkPort   = 11400 // of the link from server i to j: plus 10*i + j
+)
+
+// pollInterval is the pause between two questions to a server that is awaited.
+const pollInterval = 10 * time.Millisecond
+
+// Options say how a cluster is run.
+type Options struct {
+	Executable string         // the raftcached program, as Build returned it
+	Dir        string         // folder for data, logs and configs
+	Servers    int            // how many
+	Settings   map[string]any // more fields of server.json
+	Args       []string       // more flags for each server
+	Links      bool           // put a Link that can be cut between each two servers
+}
+
+// Cluster is a set of real servers.
+type Cluster struct {
+	Servers []*Server // by id
+	links   map[[2]int]*Link
+}
+
+// Server is one server of a Cluster. It outlives its process.
+type Server struct {
+	ID         int
+	ClientAddr string // host:port
+	DataDir    string
+	LogFile    string
+
+	executable string
+	args       []string
+	process    *Process // nil before the first start
+}
+
+// New prepares a cluster without starting any server.
+//
+// It lives at a loopback address of its own, chosen at random from 127/8: so
+// several clusters can run at the same time, and no outgoing connection can hold
+// one of its ports while a server restarts.
+func New(o Options) (*Cluster, error) {
+	var random [3]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return nil, err
+	}
+	host := fmt.Sprintf("127.%d.%d.%d", 1+random[0]%254, random[1], 1+random[2]%254)
+	c := &Cluster{links: map[[2]int]*Link{}}
+	if o.Links {
+		if err := c.makeLinks(host, o.Servers); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	for id := range o.Servers {
+		config := filepath.Join(o.Dir, fmt.Sprintf("server%d.json", id))
+		if err := o.writeConfig(config, host, id); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.Servers = append(c.Servers, &Server{
+			ID:         id,
+			ClientAddr: net.JoinHostPort(host, strconv.Itoa(clientPort+id)),
+			DataDir:    filepath.Join(o.Dir, "data", strconv.Itoa(id)),
+			LogFile:    filepath.Join(o.Dir, fmt.Sprintf("server%d.log", id)),
+			executable: o.Executable,
+			args:       append([]string{"-config", config, "-id", strconv.Itoa(id)}, o.Args...),
+		})
+	}
+	return c, nil
+}
+
+// Start prepares a cluster, starts every server and waits until all serve.
+func Start(ctx context.Context, o Options) (*Cluster, error) {
+	c, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range c.Servers {
+		if err := s.Start(); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	if err := c.AwaitReady(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// writeConfig writes the server.json of one server. With links, it names the
+// link's port as the logPort of each other server.
+func (o Options) writeConfig(file, host string, self int) error {
+	config := map[string]any{"path": "data"}
+	for name, value := range o.Settings {
+		config[name] = value
+	}
+	var servers []map[string]any
+	for id := range o.Servers {
+		port := logPort + id
+		if o.Links && id != self {
+			port = linkPort + 10*self + id
+		}
+		servers = append(servers, map[string]any{"id": id, "host": host, "clientPort": clientPort + id, "logPort": port})
+	}
+	config["servers"] = servers
+	text, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode config: %w", err)
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+func (c *Cluster) makeLinks(host string, servers int) error {
+	for from := range servers {
+		for to := range servers {
+			if from == to {
+				continue
+			}
+			link, err := NewLink(
+				net.JoinHostPort(host, strconv.Itoa(linkPort+10*from+to)),
+				net.JoinHostPort(host, strconv.Itoa(logPort+to)))
+			if err != nil {
+				return err
+			}
+			c.links[[2]int{from, to}] = link
+		}
+	}
+	return nil
+}
+
+// Isolate cuts every link between one server and the others.
+func (c *Cluster) Isolate(id int) {
+	for ends, link := range c.links {
+		if ends[0] == id || ends[1] == id {
+			link.Cut()
+		}
+	}
+}
+
+// Mend makes every link whole again.
+func (c *Cluster) Mend() {
+	for _, link := range c.links {
+		link.Mend()
+	}
+}
+
+// Close kills every server, ends every link and waits for all of them.
+func (c *Cluster) Close() error {
+	var errs []error
+	for _, s := range c.Servers {
+		errs = append(errs, s.Kill())
+	}
+	for _, link := range c.links {
+		errs = append(errs, link.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ClientAddrs returns the client address of each server.
+func (c *Cluster) ClientAddrs() []string {
+	addrs := make([]string, len(c.Servers))
+	for i, s := range c.Servers {
+		addrs[i] = s.ClientAddr
+	}
+	return addrs
+}
+
+// AwaitReady waits until each server answers a get and knows a leader.
+func (c *Cluster) AwaitReady(ctx context.Context) error {
+	for _, s := range c.Servers {
+		if err := s.AwaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AwaitLeader waits until a running server says that it leads, and returns it.
+// Of two, one of an older term that does not know better yet, the newer counts.
+func (c *Cluster) AwaitLeader(ctx context.Context) (*Server, error) {
+	var leader *Server
+	err := await(ctx, func() error {
+		var term uint64
+		leader = nil
+		for _, s := range c.Servers {
+			if !s.Running() {
+				continue
+			}
+			stats, err := AskRaftStats(ctx, s.ClientAddr)
+			if err == nil && stats.State == "leader" && stats.Term > term {
+				leader, term = s, stats.Term
+			}
+		}
+		if leader == nil {
+			return errors.New("no server leads")
+		}
+		return nil
+	})
+	return leader, err
+}
+
+// AwaitEqual waits until all servers have applied the same index, and returns an
+// error at once if their states then differ.
+func (c *Cluster) AwaitEqual(ctx context.Context) error {
+	var differ error
+	err := await(ctx, func() error {
+		var first RaftStats
+		for i, s := range c.Servers {
+			stats, err := AskRaftStats(ctx, s.ClientAddr)
+			switch {
+			case err != nil:
+				return err
+			case i == 0:
+				first = stats
+			case stats.Applied != first.Applied:
+				return fmt.Errorf("servers %d and %d applied %d and %d", first.ID, stats.ID, first.Applied, stats.Applied)
+			case stats.Digest != first.Digest:
+				differ = fmt.Errorf("servers %d and %d differ at index %d: digests %s and %s",
+					first.ID, stats.ID, stats.Applied, first.Digest, stats.Digest)
+				return nil
+			}
+		}
+		return nil
+	})
+	return errors.Join(differ, err)
+}
+
+// await calls f until it succeeds or the context ends.
+func await(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(pollInterval):
+		case <-ctx.Done():
+			return fmt.Errorf("%w (last: %w)", ctx.Err(), err)
+		}
+	}
+}
+
+// Start starts the server's process. It must not run.
+func (s *Server) Start() error {
+	if s.Running() {
+		return fmt.Errorf("start server %d: it runs", s.ID)
+	}
+	process, err := StartProcess(s.LogFile, nil, s.executable, s.args...)
+	if err != nil {
+		return err
+	}
+	s.process = process
+	return nil
+}
+
+// Running reports whether the server's process runs. A paused one does.
+func (s *Server) Running() bool {
+	if s.process == nil {
+		return false
+	}
+	select {
+	case <-s.process.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// Process returns the latest process of the server.
+func (s *Server) Process() *Process { return s.process }
+
+// killTimeout is how long the system may take to end a killed process.
+const killTimeout = 10 * time.Second
+
+// Kill ends the server as kill -9 does.
+func (s *Server) Kill() error {
+	if s.process == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
+	defer cancel()
+	return s.process.End(ctx, syscall.SIGKILL)
+}
+
+// Pause stops the server's process as SIGSTOP does: its connections stay open
+// and it answers nothing.
+func (s *Server) Pause() error { return s.process.Signal(syscall.SIGSTOP) }
+
+// Resume lets a paused server go on.
+func (s *Server) Resume() error { return s.process.Signal(syscall.SIGCONT) }
+
+// AwaitReady waits until the server answers a get and knows a leader. It returns
+// an error at once, with the end of the log, if the process ends.
+func (s *Server) AwaitReady(ctx context.Context) error {
+	var ended error
+	err := await(ctx, func() error {
+		if !s.Running() {
+			ended = fmt.Errorf("server %d has ended: %s", s.ID, s.LogTail())
+			return nil
+		}
+		stats, err := AskRaftStats(ctx, s.ClientAddr)
+		if err != nil {
+			return err
+		}
+		if stats.LeaderID < 0 {
+			return fmt.Errorf("server %d knows no leader", s.ID)
+		}
+		answer, err := Ask(ctx, s.ClientAddr, "get ready")
+		if err == nil && len(answer) == 1 && !strings.HasPrefix(answer[0], "VALUE ") {
+			err = fmt.Errorf("get at server %d: %s", s.ID, answer[0])
+		}
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("await server %d: %w: %s", s.ID, err, s.LogTail())
+	}
+	return errors.Join(ended, err)
+}
+
+// LogTail returns the last lines that the server has logged.
+func (s *Server) LogTail() string {
+	const lines = 30
+	text, err := os.ReadFile(s.LogFile)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

@@ -1,0 +1,133 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// Build compiles the program in packageDir, a path from the repository's root
+// like "./cmd/raftcached", into dir, and returns the executable's name. flags
+// are go build's, like -race.
+func Build(ctx context.Context, dir, packageDir string, flags ...string) (string, error) {
+	root, err := repositoryRoot()
+	if err != nil {
+		return "", err
+	}
+	executable := filepath.Join(dir, filepath.Base(packageDir))
+	args := append([]string{"build", "-o", executable}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, packageDir)...)
+	cmd.Dir = root
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", packageDir, err, output)
+	}
+	return executable, nil
+}
+
+// repositoryRoot returns the folder of go.mod: the working directory or one
+// above it.
+func repositoryRoot() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("find the repository: no go.mod in or above %q", start)
+		}
+	}
+}
+
+// Process is one running program.
+type Process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended; err is set before
+	err  error
+}
+
+// StartProcess starts a program whose output is appended to logFile.
+func StartProcess(logFile string, environment []string, name string, args ...string) (*Process, error) {
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	defer func() { _ = log.Close() }() // the process has its own descriptor
+	p := &Process{cmd: exec.Command(name, args...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), environment...)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = attributes()
+	if err := startOnLastingThread(p.cmd); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// startOnLastingThread starts a command on a thread that lives as long as this
+// program: the parent-death signal is sent when the starting thread ends.
+func startOnLastingThread(cmd *exec.Cmd) error {
+	starterOnce.Do(func() {
+		starts = make(chan start)
+		go func() {
+			runtime.LockOSThread()
+			for s := range starts {
+				s.result <- s.cmd.Start()
+			}
+		}()
+	})
+	s := start{cmd, make(chan error)}
+	starts <- s
+	return <-s.result
+}
+
+type start struct {
+	cmd    *exec.Cmd
+	result chan error
+}
+
+var (
+	starterOnce sync.Once
+	starts      chan start // to the goroutine that owns the lasting thread
+)
+
+// Pid returns the process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Done returns a channel that is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// ExitCode returns the exit code of a process that has ended, -1 after a signal.
+func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
+
+// Signal sends a signal. A process that has ended already is no error.
+func (p *Process) Signal(sig syscall.Signal) error {
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signal process %d: %w", p.Pid(), err)
+	}
+	return nil
+}
+
+// End sends a signal and waits until the process has ended.
+func (p *Process) End(ctx context.Context, sig syscall.Signal) error {
+	if err := p.Signal(sig); err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for process %d to end: %w", p.Pid(), ctx.Err())
+	}
+}
