@@ -78,12 +78,22 @@ func (s *Server) admit(nc net.Conn) {
 	}
 	s.total.Add(1)
 	c := &conn{remote: nc.RemoteAddr().String()}
+	dropZone(nc.LocalAddr())
+	dropZone(nc.RemoteAddr())
 	_, err := s.engine.EnrollContext(nc, c)
 	if err != nil {
 		s.options.Logger.Error("enroll a connection", "remote", c.remote, "error", err)
 	}
 	if c.loop == nil { // no loop could watch it
 		s.connClosed()
+	}
+}
+
+// dropZone removes the zone from an address in place. gnet puts the zones of a
+// closed connection into its pool of buffers, although Go owns their memory.
+func dropZone(a net.Addr) {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		tcp.Zone = ""
 	}
 }
 

@@ -229,9 +229,7 @@ func (c *conn) caughtUp() bool {
 	if h, ok := c.stream.(*halfClosed); ok {
 		h.drain()
 	}
-	before := c.outbound
-	c.outbound = c.stream.OutboundBuffered()
-	if c.outbound < before {
+	if c.takesReplies() {
 		c.stalledTicks = 0
 		c.activeSweep = c.loop.sweeps
 	} else {

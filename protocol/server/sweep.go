@@ -48,7 +48,7 @@ func (l *loop) sweep() {
 	period := l.options.sweepPeriod()
 	idle, partial := sweepsOf(l.options.IdleTimeout, period), sweepsOf(l.options.PartialTimeout, period)
 	for c := range l.conns {
-		if c.awaiting() {
+		if c.awaiting() || c.takesReplies() {
 			c.activeSweep = l.sweeps
 			continue
 		}
@@ -61,6 +61,16 @@ func (l *loop) sweep() {
 			c.shut()
 		}
 	}
+}
+
+// takesReplies reports whether the client took replies since this was last
+// looked at.
+func (c *conn) takesReplies() bool {
+	before := c.outbound
+	if before > 0 {
+		c.outbound = c.stream.OutboundBuffered()
+	}
+	return c.outbound < before
 }
 
 // sweepsOf returns the number of whole sweeps after which the timeout has

@@ -1,0 +1,127 @@
+package server
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"raftcached/protocol"
+)
+
+// fakeStream is a stream whose input can be rewound and whose output is counted.
+type fakeStream struct {
+	input []byte
+	at    int
+	wrote int
+}
+
+func (f *fakeStream) Peek(int) ([]byte, error)    { return f.input[f.at:], nil }
+func (f *fakeStream) Discard(n int) (int, error)  { f.at += n; return n, nil }
+func (f *fakeStream) InboundBuffered() int        { return len(f.input) - f.at }
+func (f *fakeStream) Write(p []byte) (int, error) { f.wrote += len(p); return len(p), nil }
+func (f *fakeStream) OutboundBuffered() int       { return 0 }
+
+// fakeConn returns a connection without a network.
+func fakeConn(b Backend, input string) (*conn, *fakeStream) {
+	s := &Server{options: Options{ItemBytesMax: 1 << 20}, backend: b}
+	l := newLoop(s, nil, -1)
+	l.backend = b.NewLoop(0, l)
+	f := &fakeStream{input: []byte(input)}
+	return &conn{loop: l, stream: f, fd: -1, parser: protocol.NewParser(1 << 20), need: 1}, f
+}
+
+// silent is a backend of one item that records nothing.
+type silent struct{}
+
+func (silent) NewLoop(int, Completer) Loop                     { return silent{} }
+func (silent) AppendStats(dst []byte, _ string) ([]byte, bool) { return dst, true }
+func (silent) Barrier() bool                                   { return true }
+func (silent) Write(*protocol.Request) bool                    { return false }
+func (silent) Flush()                                          {}
+func (silent) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
+	if string(key) != "a" {
+		return dst, false
+	}
+	return append(dst, "VALUE a 0 1\r\nx\r\n"...), true
+}
+
+func TestGetAllocatesNothing(t *testing.T) {
+	c, f := fakeConn(silent{}, strings.Repeat("get a\r\nget none\r\ngets a none a\r\n", 10))
+	turn := func() {
+		f.at = 0
+		c.received()
+	}
+	turn()
+	if want := 10 * len("VALUE a 0 1\r\nx\r\nEND\r\nEND\r\nVALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n"); f.wrote != want {
+		t.Fatalf("wrote %d bytes, want %d", f.wrote, want)
+	}
+	if n := testing.AllocsPerRun(100, turn); n != 0 {
+		t.Errorf("30 requests in a turn: %v allocations, want 0", n)
+	}
+}
+
+// BenchmarkGet measures what the server adds to a pipeline of 32 gets, between
+// the read and the write of the socket.
+func BenchmarkGet(b *testing.B) {
+	c, f := fakeConn(silent{}, strings.Repeat("get a\r\n", 32))
+	b.ReportAllocs()
+	for b.Loop() {
+		f.at = 0
+		c.received()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/32, "ns/get")
+}
+
+func TestFifoKeepsOrder(t *testing.T) {
+	var q fifo[int]
+	next, oldest := 0, 0
+	for round := range 200 {
+		for range round % 13 {
+			q.push(next)
+			next++
+		}
+		for range min(q.n, round%11) {
+			if got := *q.front(); got != oldest {
+				t.Fatalf("got %d, want %d", got, oldest)
+			}
+			q.pop()
+			oldest++
+		}
+	}
+	for ; q.n > 0; oldest++ {
+		if got := *q.front(); got != oldest {
+			t.Fatalf("got %d, want %d", got, oldest)
+		}
+		q.pop()
+	}
+	if oldest != next || q.front() != nil {
+		t.Errorf("%d entries came out, want %d", oldest, next)
+	}
+	if n := testing.AllocsPerRun(100, func() { q.push(1); q.pop() }); n != 0 {
+		t.Errorf("push and pop: %v allocations, want 0", n)
+	}
+}
+
+// gnetOfAnotherLayout are event loops that lack what pausing needs.
+type (
+	loopWithoutPoller struct{ gnet.EventLoop }
+	loopWithValue     struct {
+		gnet.EventLoop
+		poller int
+	}
+	loopWithoutFD struct {
+		gnet.EventLoop
+		poller *bytes.Buffer
+	}
+)
+
+func TestUnknownLayoutOfGnetIsAnError(t *testing.T) {
+	for _, el := range []gnet.EventLoop{loopWithoutPoller{}, &loopWithoutPoller{}, &loopWithValue{}, &loopWithoutFD{}, &loopWithoutFD{poller: &bytes.Buffer{}}} {
+		if fd, err := epollDescriptor(el); err == nil || !strings.Contains(err.Error(), "gnet") {
+			t.Errorf("%v: descriptor %d, error %v", reflect.TypeOf(el), fd, err)
+		}
+	}
+}

@@ -1,0 +1,356 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"raftcached/protocol"
+)
+
+// memory is a Backend on a Go map, with memcached's semantics and switches for
+// everything that a real backend may do: answer barriers later, hold answers
+// back, refuse writes, fail. It records what the loops asked of it.
+type memory struct {
+	now func() time.Time
+
+	mu            sync.Mutex
+	items         map[string]item
+	cas           uint64
+	flushAt       time.Time // items stored before are gone once this has come
+	delayBarriers bool
+	barrierStatus protocol.Status // answer to delayed barriers
+	writeStatus   protocol.Status // if not StatusNone, the answer to every operation
+	inFlightMax   int             // operations of one loop that are taken; 0 is no bound
+	held          bool            // answers wait for release
+	waiting       []func()        // what release runs
+	log           []string
+	logged        *sync.Cond
+}
+
+// item is a stored value.
+type item struct {
+	value   []byte
+	flags   uint32
+	cas     uint64
+	expires time.Time // zero: never
+	stored  time.Time
+}
+
+// newMemory returns an empty memory that answers everything at once.
+func newMemory() *memory {
+	b := &memory{now: time.Now, items: make(map[string]item), barrierStatus: protocol.StatusOK}
+	b.logged = sync.NewCond(&b.mu)
+	return b
+}
+
+// NewLoop implements Backend.
+func (b *memory) NewLoop(_ int, c Completer) Loop { return &memoryLoop{b: b, c: c} }
+
+// AppendStats implements Backend.
+func (b *memory) AppendStats(dst []byte, arg string) ([]byte, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch arg {
+	case "":
+		return fmt.Appendf(dst, "STAT curr_items %d\r\n", len(b.items)), true
+	case "raft":
+		return append(dst, "STAT raft_state leader\r\n"...), true
+	}
+	return append(dst, "rubbish that an unknown argument must not show"...), false
+}
+
+// set changes the switches.
+func (b *memory) set(change func(b *memory)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(b)
+}
+
+// hold keeps all answers back until release.
+func (b *memory) hold() { b.set(func(b *memory) { b.held = true }) }
+
+// release applies and answers what was held, and answers at once from now on.
+func (b *memory) release() {
+	b.mu.Lock()
+	fs := b.waiting
+	b.waiting, b.held = nil, false
+	b.mu.Unlock()
+	for _, f := range fs {
+		f()
+	}
+}
+
+// releaseOne applies and answers the oldest of what is held.
+func (b *memory) releaseOne() {
+	b.mu.Lock()
+	f := b.waiting[0]
+	b.waiting = b.waiting[1:]
+	b.mu.Unlock()
+	f()
+}
+
+// note records an event. b.mu is held.
+func (b *memory) note(event string) {
+	b.log = append(b.log, event)
+	b.logged.Broadcast()
+}
+
+// events returns what was recorded.
+func (b *memory) events() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.log)
+}
+
+// awaitEvents waits until n events were recorded, and returns them.
+func (b *memory) awaitEvents(n int) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.log) < n {
+		b.logged.Wait()
+	}
+	return slices.Clone(b.log)
+}
+
+// memoryLoop is the Loop of memory.
+type memoryLoop struct {
+	b        *memory
+	c        Completer
+	ops      []operation
+	barriers int
+	inFlight int
+}
+
+// operation is one copied write; a gat is one for each key.
+type operation struct {
+	protocol.Request
+	key string
+}
+
+// Barrier implements Loop.
+func (l *memoryLoop) Barrier() bool {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	l.b.note("barrier")
+	if !l.b.delayBarriers {
+		return true
+	}
+	l.barriers++
+	return false
+}
+
+// Get implements Loop.
+func (l *memoryLoop) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	it, ok := l.b.items[string(key)] // does not allocate
+	if !ok || l.b.gone(it) {
+		return dst, false
+	}
+	dst = append(dst, "VALUE "...)
+	dst = append(dst, key...)
+	dst = append(dst, ' ')
+	dst = strconv.AppendUint(dst, uint64(it.flags), 10)
+	dst = append(dst, ' ')
+	dst = strconv.AppendInt(dst, int64(len(it.value)), 10)
+	if withCAS {
+		dst = append(dst, ' ')
+		dst = strconv.AppendUint(dst, it.cas, 10)
+	}
+	dst = append(dst, "\r\n"...)
+	dst = append(dst, it.value...)
+	return append(dst, "\r\n"...), true
+}
+
+// Write implements Loop.
+func (l *memoryLoop) Write(req *protocol.Request) bool {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	n := 1
+	if req.Command == protocol.Gat || req.Command == protocol.Gats {
+		n = len(req.Keys)
+	}
+	if l.b.inFlightMax > 0 && l.inFlight > 0 && l.inFlight+n > l.b.inFlightMax {
+		return false
+	}
+	l.inFlight += n
+	l.b.note("write " + string(req.Key))
+	for i := range n {
+		op := operation{Request: *req, key: string(req.Key)}
+		if n > 1 {
+			op.key = string(req.Keys[i])
+		}
+		op.Value = slices.Clone(req.Value)
+		l.ops = append(l.ops, op)
+	}
+	return true
+}
+
+// Flush implements Loop.
+func (l *memoryLoop) Flush() {
+	ops, barriers := l.ops, l.barriers
+	l.ops, l.barriers = nil, 0
+	answer := func() {
+		results := l.b.apply(ops)
+		l.b.mu.Lock()
+		status := l.b.barrierStatus
+		l.b.mu.Unlock()
+		l.c.Post(func() {
+			for i := range results {
+				l.inFlight--
+				l.c.WriteDone(&results[i])
+			}
+			if barriers > 0 {
+				l.c.BarriersDone(barriers, status)
+			}
+			l.c.ResultsEnd()
+		})
+	}
+	l.b.mu.Lock()
+	if l.b.held {
+		l.b.waiting = append(l.b.waiting, answer)
+		answer = func() {}
+	}
+	l.b.mu.Unlock()
+	answer()
+}
+
+// apply executes the operations in their order.
+func (b *memory) apply(ops []operation) []protocol.Result {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	results := make([]protocol.Result, len(ops))
+	for i := range ops {
+		if b.writeStatus != protocol.StatusNone {
+			results[i].Status = b.writeStatus
+			continue
+		}
+		results[i] = b.execute(&ops[i])
+	}
+	return results
+}
+
+// gone reports whether the item has expired or was flushed. b.mu is held.
+func (b *memory) gone(it item) bool {
+	now := b.now()
+	return !it.expires.IsZero() && !now.Before(it.expires) ||
+		!b.flushAt.IsZero() && !now.Before(b.flushAt) && it.stored.Before(b.flushAt)
+}
+
+// execute executes one operation. b.mu is held.
+func (b *memory) execute(op *operation) protocol.Result {
+	it, found := b.items[op.key]
+	if found && b.gone(it) {
+		delete(b.items, op.key)
+		found = false
+	}
+	switch op.Command {
+	case protocol.FlushAll:
+		b.flushAt = b.expiry(op.Exptime)
+		if op.Exptime <= 0 {
+			clear(b.items)
+			b.flushAt = time.Time{}
+		}
+		return protocol.Result{Status: protocol.StatusOK}
+	case protocol.Delete:
+		if !found {
+			return protocol.Result{Status: protocol.StatusNotFound}
+		}
+		delete(b.items, op.key)
+		return protocol.Result{Status: protocol.StatusDeleted}
+	case protocol.Touch, protocol.Gat, protocol.Gats:
+		return b.touch(op, it, found)
+	case protocol.Incr, protocol.Decr:
+		return b.count(op, it, found)
+	}
+	return protocol.Result{Status: b.store(op, it, found)}
+}
+
+// expiry returns the moment of an expiry time; zero for never. b.mu is held.
+func (b *memory) expiry(exptime int64) time.Time {
+	now := b.now()
+	switch {
+	case exptime == 0:
+		return time.Time{}
+	case exptime < 0:
+		return now
+	case exptime <= 30*24*60*60:
+		return now.Add(time.Duration(exptime) * time.Second)
+	}
+	return time.Unix(exptime, 0)
+}
+
+// touch executes touch, gat and gats. b.mu is held.
+func (b *memory) touch(op *operation, it item, found bool) protocol.Result {
+	miss, hit := protocol.StatusMiss, protocol.StatusHit
+	if op.Command == protocol.Touch {
+		miss, hit = protocol.StatusNotFound, protocol.StatusTouched
+	}
+	if !found {
+		return protocol.Result{Status: miss, Key: []byte(op.key)}
+	}
+	it.expires = b.expiry(op.Exptime)
+	b.items[op.key] = it
+	return protocol.Result{Status: hit, Key: []byte(op.key), Value: it.value, Flags: it.flags, CAS: it.cas}
+}
+
+// count executes incr and decr. b.mu is held.
+func (b *memory) count(op *operation, it item, found bool) protocol.Result {
+	if !found {
+		return protocol.Result{Status: protocol.StatusNotFound}
+	}
+	n, err := strconv.ParseUint(string(it.value), 10, 64)
+	if err != nil {
+		return protocol.Result{Status: protocol.StatusNonNumeric}
+	}
+	switch {
+	case op.Command == protocol.Incr:
+		n += op.Delta
+	case op.Delta > n:
+		n = 0
+	default:
+		n -= op.Delta
+	}
+	width := len(it.value)
+	it.value = strconv.AppendUint(nil, n, 10)
+	for len(it.value) < width { // memcached keeps the length
+		it.value = append(it.value, ' ')
+	}
+	b.cas++
+	it.cas = b.cas
+	b.items[op.key] = it
+	return protocol.Result{Status: protocol.StatusNumber, Number: n}
+}
+
+// store executes the storage commands. b.mu is held.
+func (b *memory) store(op *operation, it item, found bool) protocol.Status {
+	switch {
+	case op.TooLarge:
+		if op.Command == protocol.Set {
+			delete(b.items, op.key)
+		}
+		return protocol.StatusTooLarge
+	case op.Command == protocol.Add && found,
+		!found && (op.Command == protocol.Replace || op.Command == protocol.Append || op.Command == protocol.Prepend):
+		return protocol.StatusNotStored
+	case op.Command == protocol.CAS && !found:
+		return protocol.StatusNotFound
+	case op.Command == protocol.CAS && it.cas != op.CAS:
+		return protocol.StatusExists
+	}
+	b.cas++
+	switch op.Command {
+	case protocol.Append:
+		it.value = slices.Concat(it.value, op.Value)
+	case protocol.Prepend:
+		it.value = slices.Concat(op.Value, it.value)
+	default:
+		it = item{value: op.Value, flags: op.Flags, expires: b.expiry(op.Exptime), stored: b.now()}
+	}
+	it.cas = b.cas
+	b.items[op.key] = it
+	return protocol.StatusStored
+}

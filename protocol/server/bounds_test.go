@@ -1,0 +1,313 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"raftcached/protocol"
+)
+
+// readBytes is what one read of gnet may add to a connection's input.
+const readBytes = 64 << 10
+
+func TestSlowReaderIsNotReadFromAndCostsBoundedMemory(t *testing.T) {
+	const valueBytes, gets = 256 << 10, 200 // 50 MiB of replies
+	for _, command := range []string{"get big", "get" + strings.Repeat(" big", gets)} {
+		t.Run(command[:7], func(t *testing.T) {
+			b := newMemory()
+			value := strings.Repeat("v", valueBytes)
+			b.items["big"] = item{value: []byte(value)}
+			s := start(t, b)
+			c := dial(t, s)
+			requests := gets / (strings.Count(command, "big"))
+			c.sendBytes(strings.Repeat(command+"\r\n", requests))
+			awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.lagging && c.stopped })
+			onLoop(s, func(l *loop) {
+				for c := range l.conns {
+					if most := outboundBytesMax + outChunkBytes + valueBytes + 100; c.outbound > most || len(c.out) > 0 {
+						t.Errorf("%d bytes wait for the client and %d to be written, want at most %d and 0", c.outbound, len(c.out), most)
+					}
+					if !c.paused {
+						t.Error("the connection is read from")
+					}
+				}
+			})
+
+			block := fmt.Sprintf("VALUE big 0 %d\r\n%s\r\n", valueBytes, value)
+			for range requests {
+				for range gets / requests {
+					c.expectBytes(block)
+				}
+				c.expect("END")
+			}
+			c.send("version")
+			c.expect("VERSION 1.6.45")
+		})
+	}
+}
+
+func TestClientThatPoursWritesIsHeldBack(t *testing.T) {
+	const valueBytes, sets = 10_000, 10_000 // 100 MB
+	b := newMemory()
+	b.inFlightMax = 50
+	b.hold()
+	s := start(t, b)
+	c := dial(t, s)
+	request := fmt.Sprintf("set k 0 0 %d\r\n%s\r\n", valueBytes, strings.Repeat("v", valueBytes))
+	poured := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(c, strings.Repeat(request, sets))
+		poured <- err
+	}()
+	awaitConn(t, s, "reading is paused", func(c *conn) bool { return c.paused && c.blocked })
+	onLoop(s, func(l *loop) {
+		for c := range l.conns {
+			if n, most := c.stream.InboundBuffered(), pipelineBytesMax+readBytes; n > most {
+				t.Errorf("%d bytes of input are buffered, want at most %d", n, most)
+			}
+		}
+	})
+	b.release()
+	c.expectBytes(strings.Repeat("STORED\r\n", sets))
+	if err := <-poured; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClientThatPoursWritesAndNeverReadsIsHeldBack(t *testing.T) {
+	s := start(t, newMemory())
+	c := dial(t, s)
+	if err := c.SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	poured := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(c, strings.Repeat("stats settings\r\nset a 0 0 1\r\nx\r\n", 2<<20))
+		poured <- err
+	}()
+	awaitConn(t, s, "the client does not take its replies", func(c *conn) bool { return c.outbound > 0 && c.paused })
+	for range 100 {
+		onLoop(s, func(l *loop) {
+			for c := range l.conns {
+				if out, in := c.outbound, c.stream.InboundBuffered(); out > outboundBytesMax || in > pipelineBytesMax+readBytes {
+					t.Errorf("%d bytes of replies and %d of input are buffered", out, in)
+				}
+			}
+		})
+	}
+	_ = c.Close()
+	if err := <-poured; err == nil {
+		t.Error("the client could send everything")
+	}
+	await(t, "the connection is gone", func() bool { return s.open.Load() == 0 })
+}
+
+func TestLargeItemsPassInPieces(t *testing.T) {
+	c := dial(t, start(t, newMemory()))
+	value := strings.Repeat("v", 1<<20-512)
+	c.send(fmt.Sprintf("set a 0 0 %d", len(value)), value, "get a")
+	c.expect("STORED", fmt.Sprintf("VALUE a 0 %d", len(value)), value, "END")
+
+	value = strings.Repeat("v", 3<<20)
+	c.send(fmt.Sprintf("set a 0 0 %d", len(value)), value, "get a", "version")
+	c.expect("SERVER_ERROR object too large for cache", "END", "VERSION 1.6.45")
+}
+
+func TestTooLargeWriteIsTriedAgainAfterBackPressure(t *testing.T) {
+	b := newMemory()
+	b.inFlightMax = 1
+	b.hold()
+	s := start(t, b)
+	c := dial(t, s)
+	value := strings.Repeat("v", 2<<20)
+	c.send("set b 0 0 1", "x", fmt.Sprintf("set a 0 0 %d", len(value)))
+	awaitConn(t, s, "the first write is taken", func(c *conn) bool { return c.unanswered == 1 })
+	c.send(value, "version")
+	awaitConn(t, s, "the second write is refused for now", func(c *conn) bool { return c.blocked })
+	b.release()
+	c.expect("STORED", "SERVER_ERROR object too large for cache", "VERSION 1.6.45")
+}
+
+func TestGatOfMoreThanAClientMayLeaveUnread(t *testing.T) {
+	b := newMemory()
+	value := strings.Repeat("v", 1<<20)
+	b.items["big"] = item{value: []byte(value)}
+	s := start(t, b)
+	c := dial(t, s)
+	c.send("gat 0" + strings.Repeat(" big", 100))
+	awaitConn(t, s, "the gat is answered", func(c *conn) bool { return c.outbound > 0 && c.unanswered == 0 })
+	c.send("version")
+	block := fmt.Sprintf("VALUE big 0 %d\r\n%s\r\n", len(value), value)
+	for range 32 {
+		c.expectBytes(block)
+	}
+	for {
+		line := c.readLine()
+		if strings.HasPrefix(line, "SERVER_ERROR ") {
+			break
+		}
+		c.expectBytes(strings.SplitAfterN(block, "\r\n", 2)[1])
+	}
+	c.expect("VERSION 1.6.45")
+}
+
+func TestUnansweredWritesOfAConnectionAreBounded(t *testing.T) {
+	b := newMemory()
+	b.hold()
+	s := start(t, b)
+	c := dial(t, s)
+	const more = 100
+	c.sendBytes(strings.Repeat("touch a 0\r\n", unansweredWritesMax+more))
+	awaitConn(t, s, "the bound is reached", func(c *conn) bool { return c.stopped && c.unanswered == unansweredWritesMax })
+	b.release()
+	c.expectBytes(strings.Repeat("NOT_FOUND\r\n", unansweredWritesMax+more))
+}
+
+func TestConnectionsOverTheLimitAreToldSo(t *testing.T) {
+	s := start(t, newMemory(), func(o *Options) { o.MaxConnections = 2 })
+	first, second := dial(t, s), dial(t, s)
+	for _, c := range []*client{first, second} {
+		c.send("version")
+		c.expect("VERSION 1.6.45")
+	}
+	third := dial(t, s)
+	third.expect("ERROR Too many open connections")
+	third.expectClosed()
+
+	_ = second.Close()
+	await(t, "the second connection is gone", func() bool { return s.open.Load() == 1 })
+	fourth := dial(t, s)
+	stats := fourth.stats("")
+	for name, want := range map[string]string{"curr_connections": "2", "total_connections": "3", "rejected_connections": "1", "max_connections": "2"} {
+		if stats[name] != want {
+			t.Errorf("STAT %s %s, want %s", name, stats[name], want)
+		}
+	}
+}
+
+func TestIdleConnectionIsClosed(t *testing.T) {
+	b := newMemory()
+	s := start(t, b, func(o *Options) { o.IdleTimeout = 20 * time.Millisecond })
+	begin := time.Now()
+	idle := dial(t, s)
+	idle.expectClosed()
+	if passed := time.Since(begin); passed < s.options.IdleTimeout {
+		t.Errorf("closed after %v, want %v or more", passed, s.options.IdleTimeout)
+	}
+
+	b.hold() // a connection that waits for its answer is not idle
+	waiting := dial(t, s)
+	waiting.send("set a 0 0 1", "x")
+	b.awaitEvents(1)
+	sweep := func() (n uint64) { onLoop(s, func(l *loop) { n = l.sweeps }); return n }
+	for seen := sweep(); sweep() < seen+20; {
+		b.awaitEvents(1)
+	}
+	b.release()
+	waiting.expect("STORED")
+	waiting.expectClosed()
+}
+
+func TestUnfinishedCommandIsClosed(t *testing.T) {
+	for name, begun := range map[string]string{"line": "get a", "data": "set a 0 0 10\r\nxx", "swallowed": "set a 0 0 2000000\r\nxx"} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, newMemory(), func(o *Options) { o.PartialTimeout = 20 * time.Millisecond })
+			c, quiet := dial(t, s), dial(t, s)
+			quiet.send("set a 0 0 2000000", strings.Repeat("v", 2000000))
+			quiet.expect("SERVER_ERROR object too large for cache")
+			c.send("version")
+			c.expect("VERSION 1.6.45")
+			c.sendBytes(begun)
+			c.expectClosed()
+			quiet.send("version")
+			quiet.expect("VERSION 1.6.45")
+		})
+	}
+}
+
+func TestConnectionThatClosesLeavesItsWaitersBehind(t *testing.T) {
+	b := newMemory()
+	b.delayBarriers = true
+	b.hold()
+	s := start(t, b)
+	for i, request := range []string{"set a 0 0 1\r\nx\r\n", "gat 0 a b c\r\n", "get a\r\n"} {
+		c := dial(t, s)
+		c.sendBytes(request)
+		b.awaitEvents(i + 1)
+		if err := c.SetLinger(0); err != nil { // close with a reset
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+	await(t, "the connections are gone", func() bool { return s.open.Load() == 0 })
+	survivor := dial(t, s)
+	survivor.send("get a", "set b 0 0 1", "y")
+	b.awaitEvents(4)
+	b.release()
+	survivor.expect("VALUE a 0 1", "x", "END", "STORED")
+	onLoop(s, func(l *loop) {
+		if l.writes.n != 0 || l.barriers.n != 0 {
+			t.Errorf("%d writes and %d barriers are waited for, want none", l.writes.n, l.barriers.n)
+		}
+	})
+}
+
+func TestEndOfInputDoesNotLoseAnswers(t *testing.T) {
+	value := strings.Repeat("v", 200<<10)
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			b := newMemory()
+			mode(b)
+			b.items["big"] = item{value: []byte(value)}
+			b.hold()
+			s := start(t, b)
+			c := dial(t, s)
+			c.sendBytes("set a 0 0 1\r\nx\r\nset b 0 0 1\r\ny\r\nget a b\r\n" + strings.Repeat("get big\r\n", 100) + "get unfinished")
+			b.awaitEvents(1)
+			if err := c.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			awaitConn(t, s, "the end of input was seen", func(c *conn) bool { return c.eof })
+			b.release()
+			c.expect("STORED", "STORED", "VALUE a 0 1", "x", "VALUE b 0 1", "y", "END")
+			for range 100 {
+				c.expect(fmt.Sprintf("VALUE big 0 %d", len(value)), value, "END")
+			}
+			c.expectClosed()
+			await(t, "the connection is gone", func() bool { return s.open.Load() == 0 })
+		})
+	}
+}
+
+func TestEndOfInputWaitsForASlowReader(t *testing.T) {
+	b := newMemory()
+	value := strings.Repeat("v", 1<<20)
+	b.items["big"] = item{value: []byte(value)}
+	s := start(t, b)
+	c := dial(t, s)
+	c.sendBytes(strings.Repeat("get big\r\n", 20) + "quit\r\n")
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.lagging })
+	for range 20 {
+		c.expect(fmt.Sprintf("VALUE big 0 %d", len(value)), value, "END")
+	}
+	c.expectClosed()
+}
+
+func TestErrorStatusIsOneLine(t *testing.T) {
+	b := newMemory()
+	b.writeStatus = protocol.StatusNoLeader
+	c := dial(t, start(t, b))
+	c.send("set a 0 0 1", "x", "incr a 1", "version")
+	for range 2 {
+		if got := c.readLine(); !strings.HasPrefix(got, "SERVER_ERROR ") {
+			t.Errorf("write without a leader is answered %q", got)
+		}
+	}
+	c.expect("VERSION 1.6.45")
+}
