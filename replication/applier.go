@@ -1,0 +1,240 @@
+package replication
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"raftcached/replication/frame"
+
+	"github.com/cespare/xxhash/v2"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+const (
+	snapshotVersion = 1
+
+	// snapshotHeadBytesMax bounds the head of a snapshot, see doc.go.
+	snapshotHeadBytesMax = 64 << 20
+)
+
+// Applier applies committed entries to the state machine, exactly once each,
+// and gathers the answers for this node's event loops. One goroutine owns it,
+// but for Digest.
+type Applier struct {
+	id, boot uint64
+	loops    int
+
+	mu      sync.Mutex // held while an entry applies, so that Digest sees whole ones
+	machine StateMachine
+	table   *table
+	index   uint64
+	term    uint64
+	stampMs int64
+
+	logBytes int64 // applied since the last snapshot was taken or installed
+}
+
+// Batch is what came of applying a run of entries.
+type Batch struct {
+	Report  AppliedUpTo
+	Answers [][]Answer // by event loop
+}
+
+// NewApplier returns the applier of the node with the given raft id and boot
+// number, over a state machine at index 0.
+func NewApplier(id, boot uint64, loops int, machine StateMachine) *Applier {
+	return &Applier{id: id, boot: boot, loops: loops, machine: machine, table: newTable()}
+}
+
+// Apply applies the entries of a MsgStorageApply. An error means that this
+// program cannot apply what the cluster has agreed on: the node must stop.
+func (a *Applier) Apply(m *pb.Message, out *Batch) error {
+	if out.Answers == nil {
+		out.Answers = make([][]Answer, a.loops)
+	}
+	for _, e := range m.GetEntries() {
+		if err := a.applyEntry(e, out); err != nil {
+			return fmt.Errorf("apply entry %d: %w", e.GetIndex(), err)
+		}
+	}
+	out.Report.Index, out.Report.Term, out.Report.StampMs = a.index, a.term, a.stampMs
+	out.Report.Done = append(out.Report.Done, m.GetResponses()...)
+	return nil
+}
+
+func (a *Applier) applyEntry(e *pb.Entry, out *Batch) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e.GetIndex() <= a.index {
+		return fmt.Errorf("index %d is applied already", a.index)
+	}
+	if e.GetType() != pb.EntryNormal {
+		return fmt.Errorf("entry has type %v, which this program does not know: run a newer raftcached", e.GetType())
+	}
+	if data := e.GetData(); len(data) > 0 { // a new leader's first entry is empty
+		if err := a.applyData(data, out); err != nil {
+			return err
+		}
+		a.logBytes += int64(len(data))
+	}
+	a.index, a.term = e.GetIndex(), e.GetTerm()
+	return nil
+}
+
+func (a *Applier) applyData(data []byte, out *Batch) error {
+	r := frame.NewReader(data)
+	stampMs, n, err := entryHeader(&r)
+	if err != nil {
+		return err
+	}
+	a.stampMs = max(a.stampMs, stampMs)
+	a.machine.Advance(a.stampMs)
+	for range n {
+		s, err := readSubBatch(&r)
+		if err != nil {
+			return err
+		}
+		if err := a.applySubBatch(&s, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Applier) applySubBatch(s *SubBatch, out *Batch) error {
+	own := s.Origin == a.id && s.Boot == a.boot && s.Loop < a.loops
+	switch a.table.admit(s) {
+	case verdictDuplicate:
+		return nil
+	case verdictGap:
+		out.Report.Gap = out.Report.Gap || own
+		return nil
+	}
+	var results []byte
+	if own && s.Count > 0 {
+		results = make([]byte, 0, 16*s.Count)
+	}
+	results, err := a.machine.Apply(s.Count, s.Ops, results, own)
+	if err != nil {
+		return fmt.Errorf("apply sub-batch %d of (%d, %d): %w", s.Seq, s.Origin, s.Loop, err)
+	}
+	if own {
+		out.Report.own(s.Loop, s.Seq)
+		out.Answers[s.Loop] = append(out.Answers[s.Loop], Answer{Tag: s.Tag, Results: results})
+	}
+	return nil
+}
+
+// NoteInstalled reports that the state was replaced by a snapshot.
+func (a *Applier) NoteInstalled(out *Batch) {
+	out.Report.Index, out.Report.Term, out.Report.StampMs = a.index, a.term, a.stampMs
+	out.Report.Installed = true
+	for loop := range a.loops {
+		if r := a.table.rows[rowKey{a.id, loop}]; r.boot == a.boot && r.seq > 0 {
+			out.Report.own(loop, r.seq)
+		}
+	}
+}
+
+// own notes the newest sequence number of a loop.
+func (r *AppliedUpTo) own(loop int, seq uint64) {
+	i := slices.IndexFunc(r.Own, func(o OwnSeq) bool { return o.Loop == loop })
+	if i < 0 {
+		r.Own = append(r.Own, OwnSeq{loop, seq})
+		return
+	}
+	r.Own[i].Seq = seq
+}
+
+// Digest returns the digest of the whole replicated state and the index it is
+// of. Any goroutine may call it; it waits for at most one entry.
+func (a *Applier) Digest() (index, digest uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var b [24]byte
+	binary.LittleEndian.PutUint64(b[:], a.machine.Digest())
+	binary.LittleEndian.PutUint64(b[8:], a.table.digest())
+	binary.LittleEndian.PutUint64(b[16:], uint64(a.stampMs))
+	return a.index, xxhash.Sum64(b[:])
+}
+
+// Image is the replicated state at one index, ready to be written.
+type Image struct {
+	Index, Term uint64
+	head        []byte
+	view        View
+}
+
+// Image captures the state as of the last applied entry.
+func (a *Applier) Image() *Image {
+	head := frame.AppendArrayLen(nil, 3)
+	head = frame.AppendUint(head, snapshotVersion)
+	head = frame.AppendInt(head, a.stampMs)
+	head = a.table.append(head)
+	a.logBytes = 0
+	return &Image{Index: a.index, Term: a.term, head: head, view: a.machine.View()}
+}
+
+// LogBytes is the size of the entries applied since the last image.
+func (a *Applier) LogBytes() int64 { return a.logBytes }
+
+// WriteTo writes the image; any one goroutine may call it, once.
+func (i *Image) WriteTo(w io.Writer) (int64, error) {
+	head := append(binary.LittleEndian.AppendUint32(nil, uint32(len(i.head))), i.head...)
+	n, err := w.Write(head)
+	if err != nil {
+		return int64(n), fmt.Errorf("write head of snapshot: %w", err)
+	}
+	m, err := i.view.WriteTo(w)
+	if err != nil {
+		return int64(n) + m, fmt.Errorf("write state of snapshot: %w", err)
+	}
+	return int64(n) + m, nil
+}
+
+// Restore replaces the replicated state by the image that r reads, which was
+// taken at index and term. On an error the state is as it was.
+func (a *Applier) Restore(index, term uint64, r io.Reader) error {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return fmt.Errorf("read head of snapshot: %w", err)
+	}
+	n := binary.LittleEndian.Uint32(size[:])
+	if n > snapshotHeadBytesMax {
+		return fmt.Errorf("read head of snapshot: %d bytes, at most %d expected", n, snapshotHeadBytesMax)
+	}
+	head := make([]byte, n)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return fmt.Errorf("read head of snapshot: %w", err)
+	}
+	stampMs, table, err := readHead(head)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.machine.Restore(r); err != nil {
+		return fmt.Errorf("restore state: %w", err)
+	}
+	a.table, a.stampMs, a.index, a.term, a.logBytes = table, stampMs, index, term, 0
+	return nil
+}
+
+func readHead(head []byte) (stampMs int64, t *table, err error) {
+	r := frame.NewReader(head)
+	if n, err := r.ArrayLen(3); err != nil || n != 3 {
+		return 0, nil, fmt.Errorf("read head of snapshot: array of %d, want 3: %w", n, errMalformed)
+	}
+	version, err := r.Uint64()
+	if err != nil || version != snapshotVersion {
+		return 0, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotVersion)
+	}
+	if stampMs, err = r.Int64(); err != nil {
+		return 0, nil, fmt.Errorf("read stamp of snapshot: %w", err)
+	}
+	t, err = readTable(&r)
+	return stampMs, t, err
+}

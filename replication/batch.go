@@ -1,0 +1,127 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+
+	"raftcached/replication/frame"
+)
+
+const (
+	entryVersion = 1
+
+	// opsBytesMax bounds the operations of one sub-batch: an item of 8 MiB, the
+	// largest -I, with its key and header.
+	opsBytesMax = 9 << 20
+
+	// subBatchesMax bounds the sub-batches of one entry or forwarded payload.
+	subBatchesMax = 1 << 16
+
+	// loopsMax bounds the event loops of a node, and so the rows of an origin.
+	loopsMax = 256
+)
+
+var errMalformed = errors.New("malformed batch")
+
+// SubBatch is what one event loop gathered in one turn: operations that are
+// applied together, in order.
+type SubBatch struct {
+	Origin uint64 // raft id of the node whose clients sent the operations
+	Boot   uint64 // that node's boot number
+	Loop   int    // event loop at the origin
+	Seq    uint64 // 1, 2, ... for each (origin, boot, loop)
+	Tag    uint64 // the event loop's own number, by which it knows the answer
+	Count  int    // operations in Ops
+	Ops    []byte // opaque; empty when the origin has given the sub-batch up
+}
+
+// appendSubBatch appends the encoding of s to dst.
+func appendSubBatch(dst []byte, s *SubBatch) []byte {
+	dst = frame.AppendArrayLen(dst, 7)
+	dst = frame.AppendUint(dst, s.Origin)
+	dst = frame.AppendUint(dst, s.Boot)
+	dst = frame.AppendUint(dst, uint64(s.Loop))
+	dst = frame.AppendUint(dst, s.Seq)
+	dst = frame.AppendUint(dst, s.Tag)
+	dst = frame.AppendUint(dst, uint64(s.Count))
+	return frame.AppendBytes(dst, s.Ops)
+}
+
+// readSubBatch decodes one sub-batch. Ops aliases the reader's bytes.
+func readSubBatch(r *frame.Reader) (s SubBatch, err error) {
+	if n, err := r.ArrayLen(7); err != nil || n != 7 {
+		return s, fmt.Errorf("read sub-batch: array of %d, want 7: %w", n, errors.Join(err, errMalformed))
+	}
+	var loop, count uint64
+	for _, p := range []*uint64{&s.Origin, &s.Boot, &loop, &s.Seq, &s.Tag, &count} {
+		if *p, err = r.Uint64(); err != nil {
+			return s, fmt.Errorf("read sub-batch: %w", err)
+		}
+	}
+	if s.Ops, err = r.Bytes(opsBytesMax); err != nil {
+		return s, fmt.Errorf("read operations of sub-batch: %w", err)
+	}
+	if loop >= loopsMax || count > uint64(len(s.Ops)) {
+		return s, fmt.Errorf("read sub-batch: loop %d, %d operations in %d bytes: %w", loop, count, len(s.Ops), errMalformed)
+	}
+	s.Loop, s.Count = int(loop), int(count)
+	return s, nil
+}
+
+// appendEntry appends a log entry of n encoded sub-batches to dst.
+func appendEntry(dst []byte, stampMs int64, n int, subs []byte) []byte {
+	dst = frame.AppendArrayLen(dst, 4)
+	dst = frame.AppendUint(dst, entryVersion)
+	dst = frame.AppendInt(dst, stampMs)
+	dst = frame.AppendNil(dst)
+	dst = frame.AppendArrayLen(dst, n)
+	return append(dst, subs...)
+}
+
+// entryHeader decodes the head of a log entry and leaves r at its first
+// sub-batch.
+func entryHeader(r *frame.Reader) (stampMs int64, n int, err error) {
+	if n, err := r.ArrayLen(4); err != nil || n != 4 {
+		return 0, 0, fmt.Errorf("read entry: array of %d, want 4: %w", n, errors.Join(err, errMalformed))
+	}
+	version, err := r.Uint64()
+	if err != nil {
+		return 0, 0, fmt.Errorf("read entry version: %w", err)
+	}
+	if version != entryVersion {
+		return 0, 0, fmt.Errorf("entry has version %d, this program knows %d: run a newer raftcached", version, entryVersion)
+	}
+	if stampMs, err = r.Int64(); err != nil {
+		return 0, 0, fmt.Errorf("read entry stamp: %w", err)
+	}
+	if err = r.Nil(); err != nil {
+		return 0, 0, fmt.Errorf("read entry hints: %w", err)
+	}
+	if n, err = r.ArrayLen(subBatchesMax); err != nil {
+		return 0, 0, fmt.Errorf("read entry: %w", err)
+	}
+	return stampMs, n, nil
+}
+
+// splitForwarded checks a forwarded payload and returns the number of its
+// sub-batches and their bytes. Every sub-batch must come from origin.
+func splitForwarded(payload []byte, origin uint64) (n int, subs []byte, err error) {
+	r := frame.NewReader(payload)
+	if n, err = r.ArrayLen(subBatchesMax); err != nil {
+		return 0, nil, fmt.Errorf("read forwarded payload: %w", err)
+	}
+	subs = r.Rest()
+	for range n {
+		s, err := readSubBatch(&r)
+		if err != nil {
+			return 0, nil, err
+		}
+		if s.Origin != origin {
+			return 0, nil, fmt.Errorf("forwarded sub-batch of origin %d came from %d: %w", s.Origin, origin, errMalformed)
+		}
+	}
+	if len(r.Rest()) != 0 {
+		return 0, nil, fmt.Errorf("forwarded payload has %d bytes too many: %w", len(r.Rest()), errMalformed)
+	}
+	return n, subs, nil
+}

@@ -1,0 +1,47 @@
+// Package replication keeps a StateMachine equal on all nodes of a cluster: it
+// drives raft over entries that are batches of opaque operations.
+//
+// Read first: Core, the step machine without goroutines; Applier, which feeds
+// committed entries to the state machine exactly once; Replica, which runs both
+// in production. A simulation runs the same Core and Applier from one seeded
+// event queue.
+//
+// What crosses the border: sub-batches of operations in (Submit), answers out
+// (Client), raft messages and forwarded sub-batches from and to Transport,
+// entries and hard states to Log, state to Snapshots. The package knows nothing
+// of what an operation means.
+//
+// # Exactly once
+//
+// An event loop's operations leave their node (the origin) as numbered
+// sub-batches. The replicated state holds, for each (origin, loop), the boot
+// number and the last sequence number applied: a sub-batch has effect only if
+// it is the next one. So an origin may send a sub-batch again whenever it is in
+// doubt; see origin.
+//
+// # Formats
+//
+// Everything is MessagePack (package frame). A sub-batch:
+//
+//	array 7: origin uint | boot uint | loop uint | seq uint | tag uint | count uint | ops bin
+//
+// A log entry, which concatenates the sub-batches of all nodes undecoded:
+//
+//	array 4: version uint (1) | stamp int, ms of Unix time | hints nil | array n of sub-batch
+//
+// A forwarded payload is an array n of sub-batch. A clock signal, which every
+// node sends to the others once a second:
+//
+//	array 2: kind uint (1) | wall clock int, ms of Unix time
+//
+// The head of a snapshot, before the state machine's own stream:
+//
+//	length uint32 little endian | array 3: version uint (1) | last stamp int | array n of row
+//	row, array 4: origin uint | loop uint | boot uint | seq uint
+//
+// # Goroutines
+//
+// Core and Applier are not safe for concurrent use: one goroutine each. Replica
+// runs four: the raft loop (Core), the append worker (Log), the applier, and at
+// most one snapshot writer.
+package replication

@@ -1,0 +1,123 @@
+package replication
+
+import (
+	"io"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// StateMachine is the deterministic state that the log is applied to. Advance,
+// Apply, Digest, View and Restore are called by the applier's goroutine only,
+// or while it is held off; NextDueMs and SizeBytes by any goroutine.
+type StateMachine interface {
+	// Advance moves the state's time to stampMs (ms of Unix time), never back.
+	// It is called once at the start of each entry and does a bounded amount of
+	// what is due.
+	Advance(stampMs int64)
+
+	// Apply applies the count operations of ops and, if want, appends one
+	// encoded result for each to results.
+	Apply(count int, ops, results []byte, want bool) ([]byte, error)
+
+	// TimeMs is the state's time.
+	TimeMs() int64
+
+	// NextDueMs is the time at which the state next changes by itself, and
+	// math.MaxInt64 if it does not: entries are proposed then, if need be, so
+	// that its time moves on.
+	NextDueMs() int64
+
+	// Digest is equal on two nodes whose state is equal.
+	Digest() uint64
+
+	// View is the state as of now, for a snapshot.
+	View() View
+
+	// Restore replaces the state by one that View wrote, or leaves it as it is
+	// and returns an error.
+	Restore(r io.Reader) error
+
+	// SizeBytes estimates the bytes that View writes.
+	SizeBytes() int64
+}
+
+// View is a state machine's state at one index. It is written from any one
+// goroutine while later entries are applied.
+type View interface {
+	WriteTo(w io.Writer) (int64, error)
+}
+
+// Log is the durable raft log. Its reading side may be called by any goroutine,
+// with the meaning and errors of raft.Storage; Save and Compact by one at a
+// time. An error of Save or Compact is final: the process ends (design: never
+// retry a failed sync).
+type Log interface {
+	InitialState() (*pb.HardState, *pb.ConfState, error)
+	Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error)
+	Term(i uint64) (uint64, error)
+	FirstIndex() (uint64, error)
+	LastIndex() (uint64, error)
+
+	// Save writes the hard state (if not nil) and the entries, which replace
+	// any at or after their first index. With snap the log starts anew behind
+	// that snapshot. It returns after one sync, if sync is asked for; entries
+	// are readable only then.
+	Save(hs *pb.HardState, ents []*pb.Entry, snap *pb.SnapshotMetadata, sync bool) error
+
+	// Compact lets the entries up to and including index go.
+	Compact(index uint64) error
+}
+
+// Snapshots keeps snapshot files. What Commit or Receive returned without an
+// error is durable and complete.
+type Snapshots interface {
+	Create(meta *pb.SnapshotMetadata) (SnapshotWriter, error)
+	// Open returns the contents, which are checked as they are read.
+	Open(index, term uint64) (io.ReadCloser, error)
+	// Raw returns the file as it is, for Receive on another node.
+	Raw(index, term uint64) (rc io.ReadCloser, sizeBytes int64, err error)
+	Receive(r io.Reader, sizeBytes int64) (*pb.SnapshotMetadata, error)
+	// List returns the snapshots, the newest first.
+	List() ([]*pb.SnapshotMetadata, error)
+	// Prune removes all but the newest keep ones.
+	Prune(keep int) error
+}
+
+// SnapshotWriter takes one snapshot's contents. Either Commit or Abort ends it.
+type SnapshotWriter interface {
+	io.Writer
+	Commit() error
+	Abort() error
+}
+
+// Transport carries messages to peers. No method blocks; false means that the
+// message was dropped. Slices belong to the transport after the call, and raft
+// messages are read, never changed.
+type Transport interface {
+	Send(m *pb.Message) bool
+	Forward(to uint64, payload []byte) bool
+	Signal(to uint64, payload []byte) bool
+	// SendSnapshot streams a snapshot file and calls done once, when the peer
+	// has it on disk or the attempt has failed.
+	SendSnapshot(to uint64, header []byte, sizeBytes int64, open func() (io.ReadCloser, error), done func(error))
+}
+
+// Client is an event loop as replication sees it. Its methods are called from
+// the raft loop's and the applier's goroutines, in each case in the order of
+// the loop's tags and reads; they must not block, and take over the slices.
+type Client interface {
+	// Answers hands over the answers of applied sub-batches.
+	Answers(a []Answer)
+	// Expired tells that a sub-batch was not applied in time. Unless sent is
+	// set it never will be.
+	Expired(tag uint64, sent bool)
+	// ReadsDone answers the n oldest reads: ok if the state machine now shows
+	// everything that was acknowledged before they were asked for.
+	ReadsDone(n int, ok bool)
+}
+
+// Answer is what became of one sub-batch.
+type Answer struct {
+	Tag     uint64
+	Results []byte // one encoded result per operation; nil if the origin gave it up
+}
