@@ -1,0 +1,214 @@
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// drainTimeout is how long the replies of the last bursts may take.
+const drainTimeout = 10 * time.Second
+
+// epollWaitMs is how late a thread notices the end of its run while nothing
+// comes.
+const epollWaitMs = 20
+
+// Result is what one target did in one run.
+type Result struct {
+	Ops          int64 // replies within the run, errors included
+	Elapsed      time.Duration
+	Hits, Misses int64
+	Errors       int64
+	FirstError   string                  // the reply
+	Gets, Sets   *hdrhistogram.Histogram // latency in nanoseconds
+}
+
+func newResult() *Result {
+	histogram := func() *hdrhistogram.Histogram {
+		return hdrhistogram.New(int64(time.Microsecond), int64(time.Minute), 3)
+	}
+	return &Result{Gets: histogram(), Sets: histogram()}
+}
+
+// add merges the result of another thread, or of another round.
+func (r *Result) add(o *Result) {
+	r.Ops += o.Ops
+	r.Hits += o.Hits
+	r.Misses += o.Misses
+	r.Errors += o.Errors
+	if r.FirstError == "" {
+		r.FirstError = o.FirstError
+	}
+	r.Gets.Merge(o.Gets)
+	r.Sets.Merge(o.Sets)
+}
+
+// Rate returns replies per second.
+func (r *Result) Rate() float64 { return float64(r.Ops) / r.Elapsed.Seconds() }
+
+// Latency returns the histogram of all requests, in nanoseconds.
+func (r *Result) Latency() *hdrhistogram.Histogram {
+	all := hdrhistogram.Import(r.Gets.Export())
+	all.Merge(r.Sets)
+	return all
+}
+
+// loop is one thread of the generator.
+type loop struct {
+	epoll  int
+	conns  map[int32]*conn // by descriptor
+	source source
+	depth  int
+	result *Result
+	active int // connections with a burst under way
+	now    time.Time
+}
+
+func newLoop(s source, depth int) (*loop, error) {
+	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	return &loop{epoll: epoll, conns: map[int32]*conn{}, source: s, depth: depth, result: newResult()}, nil
+}
+
+// connect adds a connection.
+func (l *loop) connect(addr string) error {
+	c, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	l.conns[int32(c.fd)] = c
+	return l.watch(c, syscall.EPOLL_CTL_ADD, syscall.EPOLLIN)
+}
+
+func (l *loop) watch(c *conn, operation int, events uint32) error {
+	event := syscall.EpollEvent{Events: events, Fd: int32(c.fd)}
+	if err := syscall.EpollCtl(l.epoll, operation, c.fd, &event); err != nil {
+		return fmt.Errorf("watch connection: %w", err)
+	}
+	return nil
+}
+
+// close ends all connections.
+func (l *loop) close() {
+	for fd := range l.conns {
+		_ = syscall.Close(int(fd)) // nothing is under way
+	}
+	_ = syscall.Close(l.epoll) // nothing is under way
+}
+
+// run sends bursts until the deadline or until the source is empty, and then
+// waits for the replies that are missing. Only replies before the deadline are
+// counted.
+func (l *loop) run(ctx context.Context, deadline time.Time) error {
+	start := time.Now()
+	l.now = start
+	for _, c := range l.conns {
+		if err := l.burst(c); err != nil {
+			return err
+		}
+	}
+	events := make([]syscall.EpollEvent, 128)
+	for l.active > 0 {
+		n, err := syscall.EpollWait(l.epoll, events, epollWaitMs)
+		if err != nil && !errors.Is(err, syscall.EINTR) {
+			return fmt.Errorf("wait for replies: %w", err)
+		}
+		l.now = time.Now()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if l.now.After(deadline.Add(drainTimeout)) {
+			return fmt.Errorf("wait for replies: %d connections had none for %v", l.active, drainTimeout)
+		}
+		for i := range max(n, 0) {
+			if err := l.serve(l.conns[events[i].Fd], events[i].Events, l.now.Before(deadline)); err != nil {
+				return err
+			}
+		}
+		if l.now.Before(deadline) {
+			l.result.Elapsed = l.now.Sub(start)
+		}
+	}
+	return nil
+}
+
+// burst sends the next burst of a connection, if there is one.
+func (l *loop) burst(c *conn) error {
+	if !c.fill(l.source, l.depth) {
+		return nil
+	}
+	l.active++
+	c.sent = l.now
+	return l.flush(c)
+}
+
+// flush writes a burst, and waits for room if there is not enough.
+func (l *loop) flush(c *conn) error {
+	whole, err := c.flush()
+	if err == nil && !whole {
+		err = l.watch(c, syscall.EPOLL_CTL_MOD, syscall.EPOLLIN|syscall.EPOLLOUT)
+	}
+	return err
+}
+
+// serve handles one event. While counted, replies count and bursts follow each
+// other.
+func (l *loop) serve(c *conn, events uint32, counted bool) error {
+	if events&syscall.EPOLLOUT != 0 {
+		if err := l.watch(c, syscall.EPOLL_CTL_MOD, syscall.EPOLLIN); err != nil {
+			return err
+		}
+		if err := l.flush(c); err != nil {
+			return err
+		}
+	}
+	if events&^syscall.EPOLLOUT == 0 {
+		return nil
+	}
+	if err := c.read(); err != nil {
+		return err
+	}
+	latency := l.now.Sub(c.sent)
+	err := c.replies(func(isGet bool, o outcome, reply []byte) {
+		if counted {
+			l.result.count(isGet, o, reply, latency)
+		}
+	})
+	if err != nil || c.pending > 0 {
+		return err
+	}
+	l.active--
+	if !counted {
+		return nil
+	}
+	return l.burst(c)
+}
+
+// count enters one reply.
+func (r *Result) count(isGet bool, o outcome, reply []byte, latency time.Duration) {
+	histogram := r.Sets
+	if isGet {
+		histogram = r.Gets
+	}
+	_ = histogram.RecordValue(int64(latency)) // drainTimeout keeps it within the histogram
+	r.Ops++
+	switch o {
+	case hit:
+		r.Hits++
+	case miss:
+		r.Misses++
+	case failed:
+		if r.Errors++; r.FirstError == "" {
+			r.FirstError = string(reply)
+		}
+	case done:
+	}
+}

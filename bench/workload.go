@@ -1,0 +1,119 @@
+//go:build linux
+
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
+)
+
+// Workload says what the connections send.
+type Workload struct {
+	Conns      int     // connections to one target
+	Depth      int     // requests in a burst
+	GetRatio   float64 // share of gets, 0 to 1; the rest are sets
+	Keys       int     // number of different keys
+	Theta      float64 // skew of the keys, as YCSB has it: 0 uniform, 0.99 usual
+	KeyBytes   int     // length of every key
+	ValueBytes int     // length of every value
+	Threads    int     // of the generator
+	Seed       uint64  // of the random numbers
+}
+
+// DefaultWorkload is what a flag that is not given stands for.
+var DefaultWorkload = Workload{
+	Conns: 50, Depth: 1, GetRatio: 0.9, Keys: 100_000, Theta: 0.99,
+	KeyBytes: 16, ValueBytes: 100, Threads: 1, Seed: 1,
+}
+
+// Check reports a workload that cannot be run.
+func (w Workload) Check() error {
+	switch {
+	case w.Conns < 1 || w.Depth < 1 || w.Threads < 1 || w.Keys < 1:
+		return fmt.Errorf("check workload: conns, depth, threads and keys must be 1 or more")
+	case w.GetRatio < 0 || w.GetRatio > 1:
+		return fmt.Errorf("check workload: share of gets is %v, want 0 to 1", w.GetRatio)
+	case w.Theta < 0 || w.Theta >= 1:
+		return fmt.Errorf("check workload: skew is %v, want 0 to less than 1", w.Theta)
+	case w.KeyBytes < len(strconv.Itoa(w.Keys))+1 || w.KeyBytes > 250:
+		return fmt.Errorf("check workload: %d keys do not fit in %d bytes each", w.Keys, w.KeyBytes)
+	case w.ValueBytes < 0:
+		return fmt.Errorf("check workload: value of %d bytes", w.ValueBytes)
+	}
+	return nil
+}
+
+// source makes requests: it appends the next one to dst, and reports whether it
+// is a get, or ok false when there is none left.
+type source interface {
+	next(dst []byte) (_ []byte, isGet, ok bool)
+}
+
+// requests builds request bytes; the sources share it.
+type requests struct {
+	keyBytes int
+	setTail  []byte // of every set, behind the key
+}
+
+func newRequests(w Workload) requests {
+	tail := fmt.Appendf(nil, " 0 0 %d\r\n", w.ValueBytes)
+	for i := range w.ValueBytes {
+		tail = append(tail, 'a'+byte(i%26))
+	}
+	return requests{keyBytes: w.KeyBytes, setTail: append(tail, "\r\n"...)}
+}
+
+func (r *requests) appendGet(dst []byte, key int) []byte {
+	return append(r.appendKey(append(dst, "get "...), key), "\r\n"...)
+}
+
+func (r *requests) appendSet(dst []byte, key int) []byte {
+	return append(r.appendKey(append(dst, "set "...), key), r.setTail...)
+}
+
+// appendKey appends "k", and the number filled up with zeros.
+func (r *requests) appendKey(dst []byte, key int) []byte {
+	start := len(dst)
+	for range r.keyBytes {
+		dst = append(dst, '0')
+	}
+	for at := len(dst) - 1; key > 0; at-- {
+		dst[at] = '0' + byte(key%10)
+		key /= 10
+	}
+	dst[start] = 'k'
+	return dst
+}
+
+// mixed is the endless source of a measurement.
+type mixed struct {
+	requests
+	random   *rand.Rand
+	keys     *zipf
+	getRatio float64
+}
+
+func (m *mixed) next(dst []byte) (_ []byte, isGet, ok bool) {
+	key := m.keys.next(m.random)
+	if m.random.Float64() < m.getRatio {
+		return m.appendGet(dst, key), true, true
+	}
+	return m.appendSet(dst, key), false, true
+}
+
+// filling is the source that sets each key once; several threads share taken.
+type filling struct {
+	requests
+	taken *atomic.Int64
+	keys  int64
+}
+
+func (f *filling) next(dst []byte) (_ []byte, isGet, ok bool) {
+	key := f.taken.Add(1) - 1
+	if key >= f.keys {
+		return dst, false, false
+	}
+	return f.appendSet(dst, int(key)), false, true
+}
