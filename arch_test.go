@@ -1,0 +1,228 @@
+package raftcached
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const modulePath = "raftcached"
+
+// layer says what the package in a folder may import of this module, and what
+// its tests may import besides.
+type layer struct {
+	may   []string
+	tests []string
+}
+
+// layers is the map of ARCHITECTURE.md. "." is the node at the module's root; a
+// folder with Go files that is not listed here is a failure.
+var layers = map[string]layer{
+	"protocol":             {},
+	"protocol/server":      {may: []string{"protocol"}},
+	"protocol/transcript":  {may: []string{"protocol"}, tests: []string{"protocol/server", "engine"}},
+	"engine":               {},
+	"replication": {
+		may:   []string{"replication/frame"},
+		tests: []string{"engine", "replication/disk", "replication/disk/disktest", "replication/wal", "replication/snapshot"},
+	},
+	"replication/disk":          {tests: []string{"replication/disk/disktest"}},
+	"replication/disk/disktest": {may: []string{"replication/disk"}},
+	"replication/frame":         {},
+	"replication/wal":           {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
+	"replication/snapshot":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
+	"replication/identity":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
+	"replication/peer":     {may: []string{"replication/frame", "replication/identity"}},
+	".": {may: []string{
+		"protocol", "protocol/server", "engine", "replication", "replication/disk", "replication/frame",
+		"replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
+	}},
+
+	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},
+	"cmd/server-spawner":  {may: []string{".", "cmd/internal/serve", "cmd/internal/spawn"}},
+	"cmd/internal/parent": {},
+	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
+	"cmd/internal/spawn":  {may: []string{".", "cmd/internal/parent"}},
+
+	"bench":                {},
+	"bench/cmd/load":       {may: []string{"bench"}},
+	"bench/cmd/compare":    {may: []string{"bench", "internal/cluster"}},
+	"bench/cmd/failover":   {may: []string{"bench", "internal/cluster"}},
+	"internal/cluster":     {},
+	"internal/integration": {tests: []string{"internal/cluster"}},
+}
+
+// owners lists the modules that one package alone may import.
+var owners = map[string]string{
+	"github.com/panjf2000/gnet/v2": "protocol/server",
+}
+
+// testModules may be imported by tests alone, and by packages made for tests,
+// whose names end in "test".
+var testModules = []string{
+	"github.com/anishathalye/porcupine",
+	"github.com/bradfitz/gomemcache",
+	"github.com/cockroachdb/datadriven",
+	"github.com/cockroachdb/pebble/v2",
+	"go.uber.org/goleak",
+	"pgregory.net/rapid",
+}
+
+// pure packages compute: bytes in, bytes out. What happens in them depends on
+// nothing but their input, so these imports have no place there.
+var (
+	pure          = []string{"protocol", "engine", "replication/frame"}
+	impureImports = []string{"net", "os", "syscall", "math/rand", "math/rand/v2", "crypto/rand", "log/slog"}
+)
+
+// TestImports fails on an import that the map does not allow. It parses the
+// files itself: a test that asks `go list` is cached although files changed.
+func TestImports(t *testing.T) {
+	for _, dir := range packageDirs(t) {
+		rules, listed := layers[dir]
+		if !listed {
+			t.Errorf("package %s is not in layers: say there what it may import", dir)
+			continue
+		}
+		for file, imports := range importsOf(t, dir) {
+			isTest := strings.HasSuffix(file, "_test.go")
+			for _, imported := range imports {
+				if why := breach(dir, rules, imported, isTest); why != "" {
+					t.Errorf("%s imports %s: %s", file, imported, why)
+				}
+			}
+		}
+	}
+}
+
+// breach says why a package may not import a path, or nothing.
+func breach(dir string, rules layer, imported string, isTest bool) string {
+	if own, isOwn := ownDir(imported); isOwn {
+		switch {
+		case own == dir, slices.Contains(rules.may, own):
+		case isTest && slices.Contains(rules.tests, own):
+		default:
+			return "layers does not allow it"
+		}
+		return ""
+	}
+	for module, owner := range owners {
+		if within(imported, module) && dir != owner {
+			return "only " + owner + " may"
+		}
+	}
+	if isTest || strings.HasSuffix(dir, "test") {
+		return ""
+	}
+	for _, module := range testModules {
+		if within(imported, module) {
+			return "only tests may"
+		}
+	}
+	if slices.Contains(pure, dir) && slices.Contains(impureImports, imported) {
+		return dir + " computes and must not depend on anything outside"
+	}
+	return ""
+}
+
+func ownDir(imported string) (string, bool) {
+	if imported == modulePath {
+		return ".", true
+	}
+	return strings.CutPrefix(imported, modulePath+"/")
+}
+
+func within(imported, module string) bool {
+	return imported == module || strings.HasPrefix(imported, module+"/")
+}
+
+// packageDirs returns every folder of the module that has Go files.
+func packageDirs(t *testing.T) []string {
+	t.Helper()
+	var dirs []string
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			name := entry.Name()
+			_, goMod := os.Stat(filepath.Join(file, "go.mod"))
+			otherModule := file != "." && goMod == nil
+			if file != "." && strings.HasPrefix(name, ".") || name == "testdata" || otherModule {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if dir := path.Dir(filepath.ToSlash(file)); strings.HasSuffix(file, ".go") && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirs
+}
+
+// importsOf returns the import paths of each Go file in a folder.
+func importsOf(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports := map[string][]string{}
+	for _, file := range files {
+		var parsed *ast.File
+		parsed, err = parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			imports[file] = append(imports[file], imported)
+		}
+	}
+	return imports
+}
+
+// TestImportRules shows that the map catches what it is for.
+func TestImportRules(t *testing.T) {
+	for _, c := range []struct {
+		dir, imported string
+		isTest        bool
+		allowed       bool
+	}{
+		{"engine", "raftcached/protocol", false, false},
+		{"protocol", "raftcached/engine", true, false},
+		{"replication", "raftcached/engine", false, false},
+		{"replication", "raftcached/engine", true, true},
+		{"protocol/server", "raftcached/protocol", false, true},
+		{"engine", "raftcached", false, false},
+		{".", "raftcached/engine", false, true},
+		{"replication/peer", "github.com/panjf2000/gnet/v2", false, false},
+		{"protocol/server", "github.com/panjf2000/gnet/v2/pkg/logging", false, true},
+		{"engine", "pgregory.net/rapid", true, true},
+		{"engine", "pgregory.net/rapid", false, false},
+		{"engine", "os", false, false},
+		{"engine", "os", true, true},
+		{"replication/disk", "os", false, true},
+		{"replication/wal", "raftcached/replication/disk/disktest", false, false},
+		{"replication/disk/disktest", "github.com/cockroachdb/pebble/v2/vfs", false, true},
+	} {
+		if why := breach(c.dir, layers[c.dir], c.imported, c.isTest); (why == "") != c.allowed {
+			t.Errorf("%s imports %s (test: %v): %q, want allowed %v", c.dir, c.imported, c.isTest, why, c.allowed)
+		}
+	}
+}
