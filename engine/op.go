@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// OpKind says what an operation does.
+type OpKind uint8
+
+// The operations, one for each command of memcached that writes. OpDiscard
+// stands for a set whose item was too large: as in memcached the old item goes.
+const (
+	OpSet OpKind = iota + 1
+	OpAdd
+	OpReplace
+	OpAppend
+	OpPrepend
+	OpCAS
+	OpTouch
+	OpGat
+	OpDelete
+	OpIncr
+	OpDecr
+	OpFlushAll
+	OpDiscard
+	opKindEnd
+)
+
+// keyBytesMax is the longest key (protocol.txt, "Keys").
+const keyBytesMax = 250
+
+// ErrMalformed tells that bytes are no operation, result or image.
+var ErrMalformed = errors.New("malformed")
+
+// Op is one operation. Exptime is what the client sent: 0 never, negative at
+// once, up to 30 days relative seconds, beyond that Unix time; for OpFlushAll
+// it is the delay.
+type Op struct {
+	Kind    OpKind
+	Flags   uint32
+	Exptime int64
+	CAS     uint64 // OpCAS
+	Delta   uint64 // OpIncr, OpDecr
+	Key     []byte
+	Value   []byte
+}
+
+// AppendOp appends the encoding of op to dst.
+func AppendOp(dst []byte, op *Op) []byte {
+	dst = append(dst, byte(op.Kind))
+	dst = binary.AppendUvarint(dst, uint64(op.Flags))
+	dst = binary.AppendVarint(dst, op.Exptime)
+	dst = binary.AppendUvarint(dst, op.CAS)
+	dst = binary.AppendUvarint(dst, op.Delta)
+	return appendKeyValue(dst, op.Key, op.Value)
+}
+
+func appendKeyValue(dst, key, value []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(key)))
+	dst = binary.AppendUvarint(dst, uint64(len(value)))
+	dst = append(dst, key...)
+	return append(dst, value...)
+}
+
+// DecodeOp decodes the first operation of b and returns what follows it. The
+// operation's slices alias b.
+func DecodeOp(b []byte) (op Op, rest []byte, err error) {
+	r := reader{b: b}
+	op.Kind = OpKind(r.byte())
+	op.Flags = uint32(r.uvarint())
+	op.Exptime = r.varint()
+	op.CAS = r.uvarint()
+	op.Delta = r.uvarint()
+	op.Key, op.Value = r.keyValue()
+	if r.failed || op.Kind == 0 || op.Kind >= opKindEnd || len(op.Key) > keyBytesMax {
+		return Op{}, nil, fmt.Errorf("decode operation of kind %d: %w", op.Kind, ErrMalformed)
+	}
+	return op, r.b, nil
+}
+
+// reader decodes from b; once it has failed everything reads as zero.
+type reader struct {
+	b      []byte
+	failed bool
+}
+
+func (r *reader) fail() {
+	r.b, r.failed = nil, true
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail()
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) take(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return nil
+	}
+	taken := r.b[:n:n]
+	r.b = r.b[n:]
+	return taken
+}
+
+func (r *reader) keyValue() (key, value []byte) {
+	k, v := r.uvarint(), r.uvarint()
+	return r.take(k), r.take(v)
+}
