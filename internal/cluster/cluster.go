@@ -192,11 +192,22 @@ func (c *Cluster) AwaitReady(ctx context.Context) error {
 	return nil
 }
 
+// AwaitServing waits until the servers with these ids answer a get and know a
+// leader.
+func (c *Cluster) AwaitServing(ctx context.Context, ids ...int) error {
+	for _, id := range ids {
+		if err := c.Servers[id].AwaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // AwaitLeader waits until a running server says that it leads, and returns it.
 // Of two, one of an older term that does not know better yet, the newer counts.
 func (c *Cluster) AwaitLeader(ctx context.Context) (*Server, error) {
 	var leader *Server
-	err := await(ctx, func() error {
+	err := Await(ctx, func() error {
 		var term uint64
 		leader = nil
 		for _, s := range c.Servers {
@@ -220,7 +231,7 @@ func (c *Cluster) AwaitLeader(ctx context.Context) (*Server, error) {
 // error at once if their states then differ.
 func (c *Cluster) AwaitEqual(ctx context.Context) error {
 	var differ error
-	err := await(ctx, func() error {
+	err := Await(ctx, func() error {
 		var first RaftStats
 		for i, s := range c.Servers {
 			stats, err := AskRaftStats(ctx, s.ClientAddr)
@@ -242,8 +253,8 @@ func (c *Cluster) AwaitEqual(ctx context.Context) error {
 	return errors.Join(differ, err)
 }
 
-// await calls f until it succeeds or the context ends.
-func await(ctx context.Context, f func() error) error {
+// Await calls f until it succeeds or the context ends.
+func Await(ctx context.Context, f func() error) error {
 	for {
 		err := f()
 		if err == nil {
@@ -286,6 +297,9 @@ func (s *Server) Running() bool {
 // Process returns the latest process of the server.
 func (s *Server) Process() *Process { return s.process }
 
+// Stop ends the server in order, as SIGTERM does.
+func (s *Server) Stop(ctx context.Context) error { return s.process.End(ctx, syscall.SIGTERM) }
+
 // killTimeout is how long the system may take to end a killed process.
 const killTimeout = 10 * time.Second
 
@@ -310,7 +324,7 @@ func (s *Server) Resume() error { return s.process.Signal(syscall.SIGCONT) }
 // an error at once, with the end of the log, if the process ends.
 func (s *Server) AwaitReady(ctx context.Context) error {
 	var ended error
-	err := await(ctx, func() error {
+	err := Await(ctx, func() error {
 		if !s.Running() {
 			ended = fmt.Errorf("server %d has ended: %s", s.ID, s.LogTail())
 			return nil
