@@ -26,10 +26,10 @@ type layer struct {
 // layers is the map of ARCHITECTURE.md. "." is the node at the module's root; a
 // folder with Go files that is not listed here is a failure.
 var layers = map[string]layer{
-	"protocol":             {},
-	"protocol/server":      {may: []string{"protocol"}},
-	"protocol/transcript":  {may: []string{"protocol"}, tests: []string{"protocol/server", "engine"}},
-	"engine":               {},
+	"protocol":            {},
+	"protocol/server":     {may: []string{"protocol"}},
+	"protocol/transcript": {may: []string{"protocol"}, tests: []string{"protocol/server", "engine"}},
+	"engine":              {},
 	"replication": {
 		may:   []string{"replication/frame"},
 		tests: []string{"engine", "replication/disk", "replication/disk/disktest", "replication/wal", "replication/snapshot"},
@@ -40,7 +40,7 @@ var layers = map[string]layer{
 	"replication/wal":           {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/snapshot":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/identity":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
-	"replication/peer":     {may: []string{"replication/frame", "replication/identity"}},
+	"replication/peer":          {may: []string{"replication/frame", "replication/identity"}},
 	".": {may: []string{
 		"protocol", "protocol/server", "engine", "replication", "replication/disk", "replication/frame",
 		"replication/wal", "replication/snapshot", "replication/identity", "replication/peer",

@@ -134,7 +134,8 @@ func (p Process) close(node Node, failure error) int {
 }
 
 func (p Process) fail(code int, err error) int {
-	_, _ = fmt.Fprintf(p.Stderr, "raftcached: %v\n", err) // nobody to tell if stderr is gone
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")    // joined errors have a line each
+	_, _ = fmt.Fprintf(p.Stderr, "raftcached: %s\n", text) // nobody to tell if stderr is gone
 	return code
 }
 
