@@ -1,0 +1,103 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+)
+
+// FS is a file system. Names are paths as the operating system takes them. A
+// created, renamed or removed name is durable after SyncDir of its folder.
+type FS interface {
+	// Create creates a file, or empties an existing one, for writing at its end
+	// and reading anywhere.
+	Create(name string) (File, error)
+	// Open opens a file for reading.
+	Open(name string) (File, error)
+	Rename(from, to string) error
+	Remove(name string) error
+	// List returns the names in a folder, sorted, without their path.
+	List(dir string) ([]string, error)
+	MkdirAll(dir string) error
+	SyncDir(dir string) error
+	// Lock takes a lock that is given up by Close or by the end of the process.
+	// ErrLocked tells that another process has it.
+	Lock(name string) (io.Closer, error)
+}
+
+// File is an open file.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	io.Writer
+	io.Closer
+	// Sync makes what was written durable. After an error nothing that was
+	// written since the last Sync can be relied on, and Sync must not be tried
+	// again.
+	Sync() error
+	// Preallocate reserves room, which reads as zeros until it is written.
+	Preallocate(bytes int64) error
+	Size() (int64, error)
+}
+
+// ErrLocked tells that another process holds the lock.
+var ErrLocked = errors.New("locked by another process")
+
+// tmpSuffix marks files that are not complete. Whoever finds one after a start
+// may remove it.
+const tmpSuffix = ".tmp"
+
+// WriteFileAtomic makes the file hold b, durably: after a crash it holds either
+// what it held before or b.
+func WriteFileAtomic(fs FS, name string, b []byte) error {
+	tmp := name + tmpSuffix
+	if err := writeFile(fs, tmp, b); err != nil {
+		return err
+	}
+	return Publish(fs, tmp, name)
+}
+
+// Publish durably renames a file that was written and synced.
+func Publish(fs FS, from, to string) error {
+	if err := fs.Rename(from, to); err != nil {
+		return fmt.Errorf("rename %q: %w", from, err)
+	}
+	if err := fs.SyncDir(filepath.Dir(to)); err != nil {
+		return fmt.Errorf("sync folder of %q: %w", to, err)
+	}
+	return nil
+}
+
+func writeFile(fs FS, name string, b []byte) error {
+	f, err := fs.Create(name)
+	if err != nil {
+		return fmt.Errorf("create %q: %w", name, err)
+	}
+	if _, err = f.Write(b); err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("write %q: %w", name, err)
+	}
+	return nil
+}
+
+// ReadFile returns what the file holds.
+func ReadFile(fs FS, name string) ([]byte, error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open %q: %w", name, err)
+	}
+	b, err := io.ReadAll(f)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", name, err)
+	}
+	return b, nil
+}
