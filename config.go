@@ -32,8 +32,8 @@ const (
 	portMax             = 65535
 	memoryLimitMinBytes = 1 << 20
 	memoryLimitMaxBytes = 1 << 40
-	itemBytesMinOfMax   = 1 << 10 // memcached -I: 1k to 1024m
-	itemBytesMaxOfMax   = 1 << 30
+	itemBytesMinOfMax   = 1 << 10 // memcached -I's
+	itemBytesMaxOfMax   = 8 << 20 // an item travels whole in a frame between nodes
 	connsMax            = 1 << 20
 	threadsMax          = 256
 	requestTimeoutMin   = 10 * time.Millisecond

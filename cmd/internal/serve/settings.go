@@ -171,7 +171,7 @@ func parseSwitch(dst *bool, text string) error {
 
 // parseSize reads a size as memcached's -I does: bytes, or k or m behind it.
 func parseSize(text string) (int, error) {
-	const highest = 1 << 30
+	const highest = 8 << 20
 	digits, shift := text, 0
 	switch {
 	case strings.HasSuffix(text, "k"), strings.HasSuffix(text, "K"):
@@ -181,7 +181,7 @@ func parseSize(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 0 || n > highest>>shift || n<<shift < 1<<10 {
-		return 0, fmt.Errorf("write a size from 1k to 1024m")
+		return 0, fmt.Errorf("write a size from 1k to 8m")
 	}
 	return n << shift, nil
 }
