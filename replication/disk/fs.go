@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"path/filepath"
 )
 
@@ -43,6 +44,22 @@ type File interface {
 
 // ErrLocked tells that another process holds the lock.
 var ErrLocked = errors.New("locked by another process")
+
+// MakeDir makes a folder, and those above it, durably.
+func MakeDir(fs FS, dir string) error {
+	if err := fs.MkdirAll(dir); err != nil {
+		return fmt.Errorf("make folder %q: %w", dir, err)
+	}
+	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
+		// A folder that may not be read was not made here.
+		if err := fs.SyncDir(parent); err != nil && !errors.Is(err, iofs.ErrPermission) {
+			return fmt.Errorf("sync folder %q: %w", parent, err)
+		}
+		if parent == filepath.Dir(parent) {
+			return nil
+		}
+	}
+}
 
 // tmpSuffix marks files that are not complete. Whoever finds one after a start
 // may remove it.

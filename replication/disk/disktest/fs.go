@@ -99,6 +99,9 @@ func (fs *FS) SyncDir(dir string) error {
 	if err := fs.fault(); err != nil {
 		return err
 	}
+	if dir == "." {
+		dir = ""
+	}
 	d, err := fs.mem.OpenDir(dir)
 	if err != nil {
 		return err

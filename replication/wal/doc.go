@@ -1,0 +1,39 @@
+// Package wal is the durable raft log of one node: entries, hard state, and the
+// point behind which the log begins, in segment files.
+//
+// Read first: Log.Save, which makes things durable; recover.go, which finds
+// them again; Record below.
+//
+// One goroutine at a time calls Save, Compact and Close; the reading side, which
+// has the meaning and errors of raft.Storage, may be called by any.
+//
+// # Segment, a file named by its sequence number in 16 hex digits and ".wal"
+//
+//	magic 8 "rcwal\x00\x00\x01" | sequence 8 | checksum 4 of both | records ... | zeros
+//
+// # Record
+//
+//	length 4 of the payload | kind 1 | checksum 4 | payload checksum 4 | payload
+//
+// Integers are little endian, checksums CRC-32C. The first checksum covers
+// length, kind, payload checksum, the segment's sequence and the record's place
+// in it: a damaged length is not followed, and no stale or moved bytes are taken
+// for a record. Kinds: 1 hard state, 2 entry, 3 compaction mark, 4 restart mark;
+// their payloads are raft's protobuf messages HardState, Entry and
+// SnapshotMetadata (a mark's index, term and configuration).
+//
+// A compaction mark says that entries up to its index are not needed any more,
+// a restart mark that the log begins anew behind a snapshot. Every segment
+// begins with the hard state and the mark in force, so that those before it can
+// be removed once no entry in them is needed.
+//
+// # Recovery
+//
+// Records are read in order; an entry replaces those at and behind its index. At
+// the first bad record the scan goes on: if a valid one follows, synced data was
+// damaged, and Open fails with a CorruptError rather than forget what was
+// acknowledged. Otherwise the rest of the last segment is a write that was cut
+// short, was never acknowledged, and is removed before anything else is written.
+// The very last record is the exception: damage to it cannot be told from a
+// write cut short.
+package wal

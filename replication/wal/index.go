@@ -1,0 +1,139 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// place is where an entry's record stands.
+type place struct {
+	seq    uint64
+	offset uint32
+}
+
+// termRun is a run of entries of one term, from first on.
+type termRun struct{ first, term uint64 }
+
+// index knows the entries base+1 ... last: where each stands, its term, and the
+// newest of them in memory.
+type index struct {
+	base     uint64 // the index behind which the log begins
+	baseTerm uint64
+	places   []place
+	runs     []termRun // by first; the first run begins at base+1 or before
+
+	recent      []*pb.Entry // the last ones
+	recentBytes int64
+	recentMax   int64
+}
+
+func newIndex(base, baseTerm uint64, recentMax int64) index {
+	return index{base: base, baseTerm: baseTerm, recentMax: recentMax}
+}
+
+func (x *index) last() uint64 { return x.base + uint64(len(x.places)) }
+
+// append takes entries, which replace all at and behind the first one's index.
+func (x *index) append(ents []*pb.Entry, places []place) error {
+	if len(ents) == 0 {
+		return nil
+	}
+	first := ents[0].GetIndex()
+	if first <= x.base || first > x.last()+1 {
+		return fmt.Errorf("append entry %d to a log of entries %d to %d", first, x.base+1, x.last())
+	}
+	x.truncate(first)
+	for i, e := range ents {
+		if e.GetIndex() != first+uint64(i) {
+			return fmt.Errorf("append entry %d where %d belongs", e.GetIndex(), first+uint64(i))
+		}
+		if n := len(x.runs); n == 0 || x.runs[n-1].term != e.GetTerm() {
+			x.runs = append(x.runs, termRun{e.GetIndex(), e.GetTerm()})
+		}
+		x.recentBytes += entryBytes(e)
+	}
+	x.places = append(x.places, places...)
+	x.recent = append(x.recent, ents...)
+	x.forget()
+	return nil
+}
+
+func entryBytes(e *pb.Entry) int64 { return int64(proto.Size(e)) }
+
+// truncate drops the entries from first on.
+func (x *index) truncate(first uint64) {
+	if first > x.last() {
+		return
+	}
+	drop := int(x.last() - first + 1)
+	x.places = x.places[:len(x.places)-drop]
+	for n := len(x.runs); n > 0 && x.runs[n-1].first >= first; n-- {
+		x.runs = x.runs[:n-1]
+	}
+	keep := max(0, len(x.recent)-drop)
+	for _, e := range x.recent[keep:] {
+		x.recentBytes -= entryBytes(e)
+	}
+	clear(x.recent[keep:])
+	x.recent = x.recent[:keep]
+}
+
+// forget drops the oldest entries from memory while they take too much.
+func (x *index) forget() {
+	n := 0
+	for x.recentBytes > x.recentMax && n < len(x.recent)-1 {
+		x.recentBytes -= entryBytes(x.recent[n])
+		n++
+	}
+	x.dropRecent(n)
+}
+
+func (x *index) dropRecent(n int) {
+	clear(x.recent[:n])
+	x.recent = x.recent[n:]
+}
+
+// compact moves the beginning behind to.
+func (x *index) compact(to, term uint64) {
+	if to < x.base {
+		return
+	}
+	n := to - x.base
+	x.places = slices.Clone(x.places[n:])
+	if kept := uint64(len(x.places)); kept < uint64(len(x.recent)) {
+		drop := len(x.recent) - int(kept)
+		for _, e := range x.recent[:drop] {
+			x.recentBytes -= entryBytes(e)
+		}
+		x.dropRecent(drop)
+	}
+	x.base, x.baseTerm = to, term
+	for len(x.runs) > 1 && x.runs[1].first <= to+1 {
+		x.runs = x.runs[1:]
+	}
+}
+
+// term returns the term of an entry from base to last.
+func (x *index) term(i uint64) uint64 {
+	if i == x.base {
+		return x.baseTerm
+	}
+	n := sort.Search(len(x.runs), func(n int) bool { return x.runs[n].first > i })
+	return x.runs[n-1].term
+}
+
+func (x *index) place(i uint64) place { return x.places[i-x.base-1] }
+
+func (x *index) firstPlace() (place, bool) {
+	if len(x.places) == 0 {
+		return place{}, false
+	}
+	return x.places[0], true
+}
+
+// firstRecent is the index of the oldest entry in memory.
+func (x *index) firstRecent() uint64 { return x.last() + 1 - uint64(len(x.recent)) }

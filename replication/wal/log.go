@@ -1,0 +1,307 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"raftcached/replication/disk"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// The defaults of Options.
+const (
+	DefaultSegmentBytes   = 64 << 20
+	DefaultMemoryBytesMax = 64 << 20
+)
+
+// Options of a Log; a zero field takes its default.
+type Options struct {
+	// Bootstrap is the configuration of a log that is not there yet.
+	Bootstrap *pb.ConfState
+
+	// SegmentBytes is the size beyond which no more is written to a segment.
+	SegmentBytes int64
+
+	// MemoryBytesMax bounds the recent entries that are kept in memory; older
+	// ones are read from their segments.
+	MemoryBytesMax int64
+}
+
+// Write is what one Save makes durable.
+type Write struct {
+	HardState *pb.HardState // nil: unchanged
+	Entries   []*pb.Entry   // replace all at and behind the first one's index
+	Snapshot  *pb.SnapshotMetadata
+	Sync      bool
+}
+
+// Log is the log of one node.
+type Log struct {
+	fs      disk.FS
+	dir     string
+	options Options
+	buf     []byte // of Save, reused
+	failed  error  // the first error of a write: nothing is trusted after it
+
+	mu       sync.RWMutex // what follows; held for writing only in memory
+	hard     *pb.HardState
+	mark     *pb.SnapshotMetadata // where the log begins, and the configuration there
+	index    index
+	segments []*segment // by sequence; the last one is written to
+	bytes    int64      // of all segments
+}
+
+// segment is one file. It stays open for reading.
+type segment struct {
+	seq  uint64
+	file disk.File
+	size int64 // of what was written
+}
+
+// errClosed is the cause of what fails after Close.
+var errClosed = errors.New("log is closed")
+
+func segmentName(dir string, seq uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%016x.wal", seq))
+}
+
+// parseSegmentName returns the sequence of a segment's file name.
+func parseSegmentName(name string) (seq uint64, ok bool) {
+	if len(name) != 20 || name[16:] != ".wal" {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(name[:16], 16, 64)
+	return seq, err == nil
+}
+
+// Save makes w durable, in one write and at most one sync, and then readable.
+// After an error the log is of no further use, and the process must end: what
+// the disk holds is not known.
+func (l *Log) Save(w Write) error {
+	if l.failed != nil {
+		return l.failed
+	}
+	if err := l.save(&w); err != nil {
+		l.failed = fmt.Errorf("save: %w", err)
+		return l.failed
+	}
+	return nil
+}
+
+func (l *Log) save(w *Write) error {
+	if err := l.rotateIfFull(); err != nil {
+		return err
+	}
+	seg := l.segments[len(l.segments)-1]
+	l.buf = l.buf[:0]
+	if w.Snapshot != nil {
+		if err := l.add(seg, kindRestart, w.Snapshot); err != nil {
+			return err
+		}
+	}
+	places := make([]place, 0, len(w.Entries))
+	for _, e := range w.Entries {
+		places = append(places, place{seg.seq, uint32(seg.size) + uint32(len(l.buf))})
+		if err := l.add(seg, kindEntry, e); err != nil {
+			return err
+		}
+	}
+	if w.HardState != nil {
+		if err := l.add(seg, kindHardState, w.HardState); err != nil {
+			return err
+		}
+	}
+	if err := l.write(seg, w.Sync); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.HardState != nil {
+		l.hard = proto.CloneOf(w.HardState)
+	}
+	if w.Snapshot != nil {
+		l.restart(w.Snapshot)
+	}
+	return l.index.append(w.Entries, places)
+}
+
+// add encodes a record behind those in the buffer.
+func (l *Log) add(seg *segment, kind recordKind, m proto.Message) (err error) {
+	start := len(l.buf)
+	l.buf = beginRecord(l.buf)
+	if l.buf, err = (proto.MarshalOptions{}).MarshalAppend(l.buf, m); err != nil {
+		return fmt.Errorf("encode record of kind %d: %w", kind, err)
+	}
+	if n := len(l.buf) - start - recordHeaderBytes; n > payloadBytesMax {
+		return fmt.Errorf("record of %d bytes, at most %d are allowed", n, payloadBytesMax)
+	}
+	finishRecord(l.buf[start:], 0, kind, seg.seq, seg.size+int64(start))
+	return nil
+}
+
+// write writes the buffer to the end of the segment.
+func (l *Log) write(seg *segment, sync bool) error {
+	if _, err := seg.file.Write(l.buf); err != nil {
+		return fmt.Errorf("write %d bytes to segment %d: %w", len(l.buf), seg.seq, err)
+	}
+	if sync {
+		if err := seg.file.Sync(); err != nil {
+			return fmt.Errorf("sync segment %d: %w", seg.seq, err)
+		}
+	}
+	l.mu.Lock()
+	seg.size += int64(len(l.buf))
+	l.bytes += int64(len(l.buf))
+	l.mu.Unlock()
+	return nil
+}
+
+// restart empties the log behind a snapshot.
+func (l *Log) restart(mark *pb.SnapshotMetadata) {
+	l.mark = proto.CloneOf(mark)
+	l.index = newIndex(mark.GetIndex(), mark.GetTerm(), l.options.MemoryBytesMax)
+	l.raiseCommit()
+}
+
+// raiseCommit makes the hard state cover the mark: what a snapshot holds is
+// committed, even if the commit index was not synced.
+func (l *Log) raiseCommit() {
+	if l.mark.GetIndex() > l.hard.GetCommit() {
+		l.hard.Commit = new(l.mark.GetIndex())
+	}
+}
+
+// rotateIfFull begins a new segment when the last one has its size.
+func (l *Log) rotateIfFull() error {
+	last := l.segments[len(l.segments)-1]
+	if last.size < l.options.SegmentBytes {
+		return nil
+	}
+	if err := last.file.Sync(); err != nil { // an unsynced commit index may be in it
+		return fmt.Errorf("sync full segment %d: %w", last.seq, err)
+	}
+	return l.begin(last.seq + 1)
+}
+
+// begin creates a segment that starts with the hard state and the mark.
+func (l *Log) begin(seq uint64) error {
+	name := segmentName(l.dir, seq)
+	f, err := l.fs.Create(name)
+	if err != nil {
+		return fmt.Errorf("create segment %q: %w", name, err)
+	}
+	seg := &segment{seq: seq, file: f}
+	if err := f.Preallocate(l.options.SegmentBytes); err != nil {
+		return errors.Join(fmt.Errorf("preallocate segment %q: %w", name, err), f.Close())
+	}
+	l.buf = appendSegmentHeader(l.buf[:0], seq)
+	err = l.add(seg, kindCompacted, l.mark)
+	if err == nil {
+		err = l.add(seg, kindHardState, l.hard)
+	}
+	if err == nil {
+		err = l.write(seg, true)
+	}
+	if err == nil {
+		err = l.fs.SyncDir(l.dir)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("begin segment %q: %w", name, err), f.Close())
+	}
+	l.mu.Lock()
+	l.segments = append(l.segments, seg)
+	l.mu.Unlock()
+	return nil
+}
+
+// Compact lets the entries up to and including index go; a durable snapshot must
+// cover them. Index and term at the new beginning stay known.
+func (l *Log) Compact(index uint64) error {
+	if l.failed != nil {
+		return l.failed
+	}
+	term, err := l.Term(index)
+	if err != nil {
+		return fmt.Errorf("compact to %d: %w", index, err)
+	}
+	if err := l.compact(index, term); err != nil {
+		l.failed = fmt.Errorf("compact to %d: %w", index, err)
+		return l.failed
+	}
+	return nil
+}
+
+func (l *Log) compact(index, term uint64) error {
+	l.mu.Lock()
+	mark := &pb.SnapshotMetadata{ConfState: l.mark.GetConfState(), Index: new(index), Term: new(term)}
+	l.mark = mark
+	l.raiseCommit()
+	l.index.compact(index, term)
+	l.mu.Unlock()
+
+	seg := l.segments[len(l.segments)-1]
+	l.buf = l.buf[:0]
+	if err := l.add(seg, kindHardState, l.hard); err != nil {
+		return err
+	}
+	if err := l.add(seg, kindCompacted, mark); err != nil {
+		return err
+	}
+	if err := l.write(seg, true); err != nil {
+		return err
+	}
+	return l.removeUnneeded()
+}
+
+// removeUnneeded removes the segments before the first that holds an entry of
+// the log, the oldest first.
+func (l *Log) removeUnneeded() error {
+	l.mu.Lock()
+	first := l.segments[len(l.segments)-1].seq
+	if p, ok := l.index.firstPlace(); ok {
+		first = p.seq
+	}
+	n := 0
+	for l.segments[n].seq < first {
+		l.bytes -= l.segments[n].size
+		n++
+	}
+	gone := l.segments[:n:n]
+	l.segments = l.segments[n:]
+	l.mu.Unlock()
+	for _, seg := range gone {
+		// A reader may still hold the segment: entries below the first index are
+		// not looked up any more, and a read under way fails as compacted.
+		if err := errors.Join(seg.file.Close(), l.fs.Remove(segmentName(l.dir, seg.seq))); err != nil {
+			return fmt.Errorf("remove segment %d: %w", seg.seq, err)
+		}
+	}
+	return nil
+}
+
+// SizeBytes is the size of what the segments hold.
+func (l *Log) SizeBytes() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.bytes
+}
+
+// Close closes the files. What was saved without a sync may not be durable.
+func (l *Log) Close() error {
+	if l.failed == nil {
+		l.failed = errClosed
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, seg := range l.segments {
+		errs = append(errs, seg.file.Close())
+	}
+	l.segments = nil
+	return errors.Join(errs...)
+}

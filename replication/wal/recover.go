@@ -1,0 +1,223 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"raftcached/replication/disk"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Open opens the log in dir, or creates it with Options.Bootstrap as its
+// configuration. A *CorruptError tells that it has lost what was synced.
+func Open(fs disk.FS, dir string, o Options) (*Log, error) {
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = DefaultSegmentBytes
+	}
+	if o.MemoryBytesMax == 0 {
+		o.MemoryBytesMax = DefaultMemoryBytesMax
+	}
+	l := &Log{fs: fs, dir: dir, options: o, hard: &pb.HardState{}}
+	l.mark = &pb.SnapshotMetadata{ConfState: o.Bootstrap, Index: new(uint64(0)), Term: new(uint64(0))}
+	l.index = newIndex(0, 0, o.MemoryBytesMax)
+	if err := l.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open log %q: %w", dir, err), l.Close())
+	}
+	return l, nil
+}
+
+func (l *Log) open() error {
+	if err := disk.MakeDir(l.fs, l.dir); err != nil {
+		return err
+	}
+	seqs, err := l.list()
+	if err != nil {
+		return err
+	}
+	next := uint64(1)
+	if len(seqs) > 0 {
+		if err := l.recover(seqs); err != nil {
+			return err
+		}
+		next = seqs[len(seqs)-1] + 1
+	}
+	return l.begin(next)
+}
+
+// list returns the sequences of the segments, which must have no gap, and
+// removes what was left incomplete.
+func (l *Log) list() ([]uint64, error) {
+	names, err := l.fs.List(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	var seqs []uint64
+	for _, name := range names {
+		if seq, ok := parseSegmentName(name); ok {
+			seqs = append(seqs, seq)
+		}
+	}
+	slices.Sort(seqs)
+	for i := 1; i < len(seqs); i++ {
+		if seqs[i] != seqs[i-1]+1 {
+			return nil, &CorruptError{File: segmentName(l.dir, seqs[i-1]+1), Reason: "the segment is missing"}
+		}
+	}
+	return seqs, nil
+}
+
+// recovery is what is known while segments are read.
+type recovery struct {
+	log *Log
+
+	// floating is set while the first segments that are left begin with entries
+	// that are not connected to a mark: those between were removed. A later mark
+	// must make up for it.
+	floating bool
+}
+
+func (l *Log) recover(seqs []uint64) error {
+	r := recovery{log: l, floating: true}
+	for i, seq := range seqs {
+		if err := r.segment(seq, i == len(seqs)-1); err != nil {
+			return err
+		}
+	}
+	if l.mark.GetIndex() < l.index.base {
+		return &CorruptError{
+			File:   segmentName(l.dir, seqs[0]),
+			Reason: fmt.Sprintf("entries %d to %d are missing", l.mark.GetIndex()+1, l.index.base),
+		}
+	}
+	l.index.compact(l.mark.GetIndex(), l.mark.GetTerm())
+	l.raiseCommit()
+	if l.hard.GetCommit() > l.index.last() {
+		return &CorruptError{
+			File:   segmentName(l.dir, seqs[len(seqs)-1]),
+			Reason: fmt.Sprintf("committed entries %d to %d are missing", l.index.last()+1, l.hard.GetCommit()),
+		}
+	}
+	return nil
+}
+
+// segment reads one segment and leaves it open for reading, without the zeros
+// and the unfinished write at its end.
+func (r *recovery) segment(seq uint64, last bool) error {
+	name := segmentName(r.log.dir, seq)
+	b, err := disk.ReadFile(r.log.fs, name)
+	if err != nil {
+		return err
+	}
+	if !checkSegmentHeader(b, seq) {
+		// A segment is named before its header is synced, but nothing is written
+		// to another one before: only the last may be unfinished, and holds then
+		// nothing else.
+		if at := findRecord(b, 0, seq); at >= 0 || !last {
+			return &CorruptError{File: name, Reason: "the header is not that of a segment"}
+		}
+		b = nil
+	}
+	end := min(len(b), segmentHeaderBytes)
+	for end < len(b) {
+		kind, payload, ok := readRecord(b[end:], seq, int64(end))
+		if !ok {
+			break
+		}
+		if err := r.record(kind, payload, place{seq, uint32(end)}); err != nil {
+			return &CorruptError{File: name, Offset: int64(end), Reason: err.Error()}
+		}
+		end += recordHeaderBytes + len(payload)
+	}
+	torn := len(bytes.TrimRight(b[end:], "\x00")) > 0
+	if torn && (!last || findRecord(b, end+1, seq) >= 0) {
+		return &CorruptError{File: name, Offset: int64(end), Reason: "a record is damaged, and others follow it"}
+	}
+	return r.keep(name, seq, b[:end], len(b))
+}
+
+// keep opens a segment for reading, after it was cut to its valid part if it
+// holds more: a later recovery must not meet an unfinished write in the middle
+// of the log.
+func (r *recovery) keep(name string, seq uint64, valid []byte, size int) error {
+	l := r.log
+	if len(valid) == 0 {
+		valid = appendSegmentHeader(nil, seq)
+	}
+	if size != len(valid) {
+		if err := disk.WriteFileAtomic(l.fs, name, valid); err != nil {
+			return fmt.Errorf("cut segment: %w", err)
+		}
+	}
+	f, err := l.fs.Open(name)
+	if err != nil {
+		return err
+	}
+	l.segments = append(l.segments, &segment{seq: seq, file: f, size: int64(len(valid))})
+	l.bytes += int64(len(valid))
+	return nil
+}
+
+// record takes over one record.
+func (r *recovery) record(kind recordKind, payload []byte, at place) error {
+	l := r.log
+	switch kind {
+	case kindHardState:
+		hs := new(pb.HardState)
+		if err := proto.Unmarshal(payload, hs); err != nil {
+			return fmt.Errorf("decode hard state: %w", err)
+		}
+		l.hard = hs
+	case kindEntry:
+		e := new(pb.Entry)
+		if err := proto.Unmarshal(payload, e); err != nil {
+			return fmt.Errorf("decode entry: %w", err)
+		}
+		if r.floating && len(l.index.places) == 0 && e.GetIndex() > l.index.base+1 {
+			l.index = newIndex(e.GetIndex()-1, 0, l.options.MemoryBytesMax)
+		}
+		r.floating = false
+		if e.GetIndex() <= l.index.base {
+			return fmt.Errorf("entry %d was compacted", e.GetIndex())
+		}
+		return l.index.append([]*pb.Entry{e}, []place{at})
+	default:
+		m := new(pb.SnapshotMetadata)
+		if err := proto.Unmarshal(payload, m); err != nil {
+			return fmt.Errorf("decode mark: %w", err)
+		}
+		r.mark(kind, m)
+	}
+	return nil
+}
+
+func (r *recovery) mark(kind recordKind, m *pb.SnapshotMetadata) {
+	l := r.log
+	l.mark = m
+	if kind == kindRestart || m.GetIndex() > l.index.last() {
+		// Behind a restart, or where the segments before were removed.
+		l.index = newIndex(m.GetIndex(), m.GetTerm(), l.options.MemoryBytesMax)
+		r.floating = kind == kindCompacted
+	}
+}
+
+// findRecord returns the first place at or behind from where a valid record
+// stands, or -1.
+func findRecord(b []byte, from int, seq uint64) int {
+	for at := from; at+recordHeaderBytes <= len(b); at++ {
+		if b[at] == 0 { // pass over zeros quickly: a record's kind is not 0
+			next := bytes.IndexFunc(b[at:], func(c rune) bool { return c != 0 })
+			if next < 0 {
+				return -1
+			}
+			at = max(at, at+next-4)
+		}
+		if _, _, ok := readRecord(b[at:], seq, int64(at)); ok {
+			return at
+		}
+	}
+	return -1
+}
