@@ -1,0 +1,18 @@
+// Package snapshot keeps snapshots of the replicated state, one file each, and
+// takes over those of other nodes.
+//
+// Read first: Store.Create, Store.Open, Store.Receive.
+//
+// A Store may be used by many goroutines, a Writer or Reader by one. A file
+// under its name is complete and synced; one that is being written has another
+// name, and is removed when the store is opened.
+//
+// # File, named by index and term in 16 hex digits each: INDEX-TERM.snap
+//
+//	magic 8 "rcsnap\x00\x01" | length 4 | metadata | checksum 4 of all before
+//	chunk   length 4 (not 0) | checksum 4 | bytes
+//	end     0 4 | size 8 of all chunks' bytes | checksum 4 of the size
+//
+// Integers are little endian, checksums CRC-32C. The metadata is raft's protobuf
+// message SnapshotMetadata: index, term and configuration.
+package snapshot
