@@ -5,7 +5,9 @@ TOOL      := $(GO) tool -modfile=tools/go.mod
 GOLANGCI  := $(GO) tool -modfile=tools/golangci/go.mod golangci-lint
 FUZZTIME  ?= 30s
 
-.PHONY: check test race lint fmt
+CHAOSRUNS ?= 5
+
+.PHONY: check test race fuzz bench cluster chaos lint fmt
 
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
@@ -17,6 +19,28 @@ test:
 ## race: every test under the race detector
 race:
 	$(GO) test -race ./...
+
+## fuzz: every fuzz target for FUZZTIME
+fuzz:
+	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			echo "== $$(dirname "$$file") $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+## bench: memcached, one node and three nodes in alternating rounds
+bench:
+	$(GO) run ./bench/cmd/compare
+
+## cluster: the three servers of server.json, until Ctrl-C
+cluster:
+	$(GO) run ./cmd/server-spawner
+
+## chaos: kill, pause and cut off real servers under load, CHAOSRUNS times
+chaos:
+	$(GO) test -count $(CHAOSRUNS) -timeout 1h \
+		-run 'Kill|Snapshot|Majority|Isolated|Paused|Partitions|Linearizable' ./internal/integration
 
 ## lint: formatting, go vet and the linters of .golangci.yml
 lint:
