@@ -63,4 +63,9 @@ type Request struct {
 
 	// Reply is the complete error line, "\r\n" included, of an Invalid request.
 	Reply string
+
+	// What Parser.Consumed has to drop behind the request: a data block that was
+	// not wanted, or the rest of a line.
+	swallowBytes int
+	swallowLine  bool
 }

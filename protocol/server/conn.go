@@ -165,6 +165,9 @@ func (c *conn) handle(input []byte) (done int) {
 		case protocol.NeedMore:
 			done += n
 			c.consume(n)
+			if n > 0 {
+				continue
+			}
 			c.need = max(1, c.parser.BufferBytesNeeded())
 			if c.partialSweep == 0 {
 				c.partialSweep = c.loop.sweeps
@@ -179,6 +182,7 @@ func (c *conn) handle(input []byte) (done int) {
 			c.stopped = true
 			return done
 		}
+		c.parser.Consumed(req)
 		done += n
 		c.consume(n)
 	}

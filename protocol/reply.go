@@ -1,0 +1,57 @@
+package protocol
+
+import "strconv"
+
+// replyLines holds the line of each status but StatusNumber and StatusHit,
+// which are more than a line.
+var replyLines = [...]string{
+	StatusNone:           "",
+	StatusStored:         "STORED\r\n",
+	StatusNotStored:      "NOT_STORED\r\n",
+	StatusExists:         "EXISTS\r\n",
+	StatusNotFound:       "NOT_FOUND\r\n",
+	StatusDeleted:        "DELETED\r\n",
+	StatusTouched:        "TOUCHED\r\n",
+	StatusOK:             "OK\r\n",
+	StatusNumber:         "",
+	StatusHit:            "",
+	StatusMiss:           "",
+	StatusNonNumeric:     "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n",
+	StatusTooLarge:       "SERVER_ERROR object too large for cache\r\n",
+	StatusOutOfMemory:    "SERVER_ERROR out of memory storing object\r\n",
+	StatusNoLeader:       "SERVER_ERROR no leader\r\n",
+	StatusOutcomeUnknown: "SERVER_ERROR outcome unknown\r\n",
+	StatusTimeout:        "SERVER_ERROR read not confirmed in time\r\n",
+}
+
+// AppendReply appends what answers a command with the given result: a line, or
+// for a hit of gat and gats its VALUE block.
+func AppendReply(dst []byte, c Command, r *Result) []byte {
+	switch r.Status {
+	case StatusNumber:
+		dst = strconv.AppendUint(dst, r.Number, 10)
+		return append(dst, "\r\n"...)
+	case StatusHit:
+		return AppendValue(dst, r.Key, r.Flags, r.CAS, c == Gats || c == Gets, r.Value)
+	default:
+		return append(dst, replyLines[r.Status]...)
+	}
+}
+
+// AppendValue appends the block that answers a hit, with the cas unique if
+// withCAS (protocol.txt, "Retrieval command").
+func AppendValue(dst, key []byte, flags uint32, cas uint64, withCAS bool, value []byte) []byte {
+	dst = append(dst, "VALUE "...)
+	dst = append(dst, key...)
+	dst = append(dst, ' ')
+	dst = strconv.AppendUint(dst, uint64(flags), 10)
+	dst = append(dst, ' ')
+	dst = strconv.AppendUint(dst, uint64(len(value)), 10)
+	if withCAS {
+		dst = append(dst, ' ')
+		dst = strconv.AppendUint(dst, cas, 10)
+	}
+	dst = append(dst, "\r\n"...)
+	dst = append(dst, value...)
+	return append(dst, "\r\n"...)
+}
