@@ -97,9 +97,9 @@ type Transport interface {
 	Send(m *pb.Message) bool
 	Forward(to uint64, payload []byte) bool
 	Signal(to uint64, payload []byte) bool
-	// SendSnapshot streams a snapshot file and calls done once, when the peer
-	// has it on disk or the attempt has failed.
-	SendSnapshot(to uint64, header []byte, sizeBytes int64, open func() (io.ReadCloser, error), done func(error))
+	// SendSnapshot streams a snapshot file, closes it, and calls done once, when
+	// the peer has it on disk or the attempt has failed.
+	SendSnapshot(to uint64, header []byte, sizeBytes int64, file io.ReadCloser, done func(error))
 }
 
 // Client is an event loop as replication sees it. Its methods are called from

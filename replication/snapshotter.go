@@ -178,7 +178,7 @@ func shipSnapshot(store Snapshots, t Transport, m *pb.Message, done func(error))
 	if err != nil {
 		return fmt.Errorf("open snapshot %d: %w", meta.GetIndex(), err)
 	}
-	t.SendSnapshot(m.GetTo(), header, size, func() (io.ReadCloser, error) { return rc, nil }, done)
+	t.SendSnapshot(m.GetTo(), header, size, rc, done)
 	return nil
 }
 

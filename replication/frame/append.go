@@ -54,16 +54,19 @@ func AppendInt(dst []byte, v int64) []byte {
 }
 
 // AppendBytes appends a byte string. Its length must fit 32 bits.
-func AppendBytes(dst, b []byte) []byte {
-	switch n := len(b); {
+func AppendBytes(dst, b []byte) []byte { return append(AppendBytesLen(dst, len(b)), b...) }
+
+// AppendBytesLen appends the head of a byte string of n bytes, which the caller
+// appends.
+func AppendBytesLen(dst []byte, n int) []byte {
+	switch {
 	case n <= math.MaxUint8:
-		dst = append(dst, msgpcode.Bin8, byte(n))
+		return append(dst, msgpcode.Bin8, byte(n))
 	case n <= math.MaxUint16:
-		dst = binary.BigEndian.AppendUint16(append(dst, msgpcode.Bin16), uint16(n))
+		return binary.BigEndian.AppendUint16(append(dst, msgpcode.Bin16), uint16(n))
 	default:
-		dst = binary.BigEndian.AppendUint32(append(dst, msgpcode.Bin32), uint32(n))
+		return binary.BigEndian.AppendUint32(append(dst, msgpcode.Bin32), uint32(n))
 	}
-	return append(dst, b...)
 }
 
 // AppendString appends a text string. Its length must fit 32 bits.

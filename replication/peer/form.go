@@ -1,0 +1,119 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"raftcached/replication/identity"
+)
+
+const (
+	// formRetry is how long an unformed node waits before it dials again.
+	formRetry = 200 * time.Millisecond
+
+	// formReport is how often it says for whom it waits.
+	formReport = 5 * time.Second
+)
+
+// Form exchanges directory ids with every listed server and returns the cluster
+// that they make: all of them have to be there once, because any rule that lets
+// some of them form a cluster can be fooled by a node whose folder was wiped. It
+// returns early with the cluster of a node that has formed it already, if this
+// node is in it. The caller makes the cluster durable before it calls Join.
+// Waiting is reported through report.
+func (t *Transport) Form(ctx context.Context, report func(text string)) (identity.Cluster, error) {
+	reported := time.Now()
+	for {
+		waiting, err := t.formRound(ctx)
+		if err != nil {
+			return identity.Cluster{}, err
+		}
+		t.mu.Lock()
+		adopted := t.adopted
+		t.mu.Unlock()
+		if adopted != nil {
+			return *adopted, nil
+		}
+		if len(waiting) == 0 {
+			return t.formed(), nil
+		}
+		if time.Since(reported) >= formReport {
+			reported = time.Now()
+			report("waiting for " + strings.Join(waiting, ", "))
+		}
+		select {
+		case <-ctx.Done():
+			return identity.Cluster{}, fmt.Errorf("form the cluster: waited for %s: %w", strings.Join(waiting, ", "), context.Cause(ctx))
+		case <-time.After(formRetry):
+		}
+	}
+}
+
+// formed returns the cluster of the listed servers, whose directory ids are all
+// known.
+func (t *Transport) formed() identity.Cluster {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	members := slices.Clone(t.self.Members)
+	for i := range members {
+		members[i].DirectoryID = t.directories[members[i].ServerID]
+	}
+	return identity.NewCluster(t.self.Constants, members)
+}
+
+// formRound greets every server once and returns those that did not answer. A
+// refusal is an error: waiting would not help.
+func (t *Transport) formRound(ctx context.Context) (waiting []string, err error) {
+	for _, m := range t.listed() {
+		if m.ServerID == t.config.ServerID {
+			continue
+		}
+		err := t.greet(ctx, m)
+		var refused *RefusedError
+		switch {
+		case errors.As(err, &refused):
+			return nil, fmt.Errorf("server %d refuses this node: %w", m.ServerID, err)
+		case err != nil:
+			t.log.Debug("no hello", "server", m.ServerID, "err", err)
+			waiting = append(waiting, fmt.Sprintf("server %d at %s", m.ServerID, address(m)))
+		}
+	}
+	return waiting, nil
+}
+
+func (t *Transport) listed() []identity.Member {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.self.Members)
+}
+
+// greet exchanges hellos with a server.
+func (t *Transport) greet(ctx context.Context, m identity.Member) error {
+	conn, remote, err := t.dial(ctx, address(m), StreamForm)
+	if err != nil {
+		return err
+	}
+	if err := conn.Close(); err != nil {
+		return err
+	}
+	if remote.ServerID != m.ServerID {
+		return refuse("at %s is server %d, not server %d: correct server.json", address(m), remote.ServerID, m.ServerID)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if remote.ClusterID == 0 {
+		t.note(remote)
+		return nil
+	}
+	for _, member := range remote.Members {
+		if member.ServerID == t.self.ServerID && member.DirectoryID == t.self.DirectoryID {
+			t.adopted = &identity.Cluster{ID: remote.ClusterID, Constants: remote.Constants, Members: remote.Members}
+			return nil
+		}
+	}
+	return refuse("it was formed without this node's data folder: restore the folder of server %d", t.self.ServerID)
+}

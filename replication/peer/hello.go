@@ -1,0 +1,211 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+
+	"raftcached/replication/frame"
+	"raftcached/replication/identity"
+)
+
+const (
+	protocolVersion = 1
+
+	// membersMax bounds the list of members in a hello.
+	membersMax = 256
+
+	// hostBytesMax is the longest host name.
+	hostBytesMax = 255
+)
+
+// Stream is what a connection is for.
+type Stream uint8
+
+// The streams.
+const (
+	StreamForm Stream = iota + 1 // an exchange of hellos, before the cluster exists
+	StreamControl
+	StreamAppend
+	StreamForward
+	StreamSnapshot
+	streamEnd
+)
+
+// String names the stream for logs.
+func (s Stream) String() string {
+	names := [...]string{"none", "form", "control", "append", "forward", "snapshot"}
+	if int(s) < len(names) {
+		return names[s]
+	}
+	return fmt.Sprintf("stream %d", uint8(s))
+}
+
+// Hello is what a node says of itself when a connection begins.
+type Hello struct {
+	ClusterID   uint64 // 0: not a member of any cluster yet
+	ServerID    int
+	RaftID      uint64
+	DirectoryID identity.DirectoryID
+	Boot        uint64
+	Stream      Stream
+	Constants   identity.Constants
+
+	// Members of the cluster; of a node without one the servers that it was told
+	// of, without directory ids.
+	Members []identity.Member
+}
+
+// The kinds of frames.
+const (
+	kindHello = iota + 1
+	kindRefusal
+	kindRaft
+	kindForward
+	kindSignal
+	kindSnapshot
+	kindChunk
+	kindEnd
+	kindVerdict
+)
+
+var errMalformed = errors.New("malformed frame")
+
+func appendHello(dst []byte, h *Hello) []byte {
+	dst = frame.AppendArrayLen(dst, 10)
+	dst = frame.AppendUint(dst, kindHello)
+	dst = frame.AppendUint(dst, protocolVersion)
+	dst = frame.AppendUint(dst, h.ClusterID)
+	dst = frame.AppendUint(dst, uint64(h.ServerID))
+	dst = frame.AppendUint(dst, h.RaftID)
+	dst = frame.AppendBytes(dst, h.DirectoryID[:])
+	dst = frame.AppendUint(dst, h.Boot)
+	dst = frame.AppendUint(dst, uint64(h.Stream))
+	c := &h.Constants
+	dst = frame.AppendArrayLen(dst, 5)
+	dst = frame.AppendInt(dst, c.MemoryLimitBytes)
+	dst = frame.AppendInt(dst, c.ItemBytesMax)
+	dst = frame.AppendBool(dst, c.NoEvict)
+	dst = frame.AppendInt(dst, c.TickMs)
+	dst = frame.AppendInt(dst, c.ElectionTicks)
+	dst = frame.AppendArrayLen(dst, len(h.Members))
+	for i := range h.Members {
+		m := &h.Members[i]
+		dst = frame.AppendArrayLen(dst, 5)
+		dst = frame.AppendUint(dst, uint64(m.ServerID))
+		dst = frame.AppendUint(dst, m.RaftID)
+		dst = frame.AppendBytes(dst, m.DirectoryID[:])
+		dst = frame.AppendString(dst, m.Host)
+		dst = frame.AppendUint(dst, uint64(m.LogPort))
+	}
+	return dst
+}
+
+// fields reads values until one is wrong.
+type fields struct {
+	frame.Reader
+	err error
+}
+
+func (f *fields) array(n int) {
+	if f.err == nil {
+		var got int
+		if got, f.err = f.ArrayLen(n); f.err == nil && got != n {
+			f.err = errMalformed
+		}
+	}
+}
+
+func (f *fields) uint() (v uint64) {
+	if f.err == nil {
+		v, f.err = f.Uint64()
+	}
+	return v
+}
+
+func (f *fields) int() (v int64) {
+	if f.err == nil {
+		v, f.err = f.Int64()
+	}
+	return v
+}
+
+func (f *fields) bool() (v bool) {
+	if f.err == nil {
+		v, f.err = f.Bool()
+	}
+	return v
+}
+
+func (f *fields) text(limit int) (v string) {
+	if f.err == nil {
+		v, f.err = f.String(limit)
+	}
+	return v
+}
+
+func (f *fields) bytes(limit int) (v []byte) {
+	if f.err == nil {
+		v, f.err = f.Bytes(limit)
+	}
+	return v
+}
+
+func (f *fields) directoryID() (id identity.DirectoryID) {
+	if b := f.bytes(len(id)); f.err == nil && copy(id[:], b) != len(id) {
+		f.err = errMalformed
+	}
+	return id
+}
+
+// readHello decodes a hello or, as an error, a refusal.
+func readHello(b []byte) (h Hello, err error) {
+	f := fields{Reader: frame.NewReader(b)}
+	var n int
+	if n, f.err = f.ArrayLen(10); f.err != nil {
+		return h, fmt.Errorf("read hello: %w", f.err)
+	}
+	switch kind := f.uint(); {
+	case kind == kindRefusal && n == 2:
+		if sentence := f.text(refusalBytesMax); f.err == nil {
+			return h, &RefusedError{Sentence: sentence}
+		}
+		return h, fmt.Errorf("read refusal: %w", f.err)
+	case kind != kindHello || n != 10:
+		return h, fmt.Errorf("read hello: kind %d of %d values: %w", kind, n, errMalformed)
+	}
+	if v := f.uint(); v != protocolVersion {
+		return h, fmt.Errorf("peer speaks version %d, this program %d: run the same raftcached everywhere", v, protocolVersion)
+	}
+	h.ClusterID, h.ServerID, h.RaftID = f.uint(), int(f.uint()), f.uint()
+	h.DirectoryID, h.Boot, h.Stream = f.directoryID(), f.uint(), Stream(f.uint())
+	f.array(5)
+	h.Constants = identity.Constants{
+		MemoryLimitBytes: f.int(), ItemBytesMax: f.int(), NoEvict: f.bool(), TickMs: f.int(), ElectionTicks: f.int(),
+	}
+	if f.err == nil {
+		n, f.err = f.ArrayLen(membersMax)
+	}
+	for i := 0; i < n && f.err == nil; i++ {
+		f.array(5)
+		h.Members = append(h.Members, identity.Member{
+			ServerID: int(f.uint()), RaftID: f.uint(), DirectoryID: f.directoryID(), Host: f.text(hostBytesMax), LogPort: int(f.uint()),
+		})
+	}
+	if f.err != nil {
+		return h, fmt.Errorf("read hello: %w", f.err)
+	}
+	return h, nil
+}
+
+// refusalBytesMax bounds a refusal's sentence.
+const refusalBytesMax = 4 << 10
+
+// RefusedError is a peer's reason not to have this node.
+type RefusedError struct{ Sentence string }
+
+func (e *RefusedError) Error() string { return e.Sentence }
+
+// refuse returns a refusal in the words of format.
+func refuse(format string, args ...any) *RefusedError {
+	return &RefusedError{Sentence: fmt.Sprintf(format, args...)}
+}

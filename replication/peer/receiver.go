@@ -1,0 +1,146 @@
+package peer
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"raftcached/replication/frame"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// readBufferBytes is the buffer of a connection that is read from.
+const readBufferBytes = 64 << 10
+
+// allowed are the types of raft messages that a peer may send. Local types are
+// not among them, nor proposals, nor the transfer of leadership, nor MsgSnap,
+// which comes with its file.
+var allowed = []pb.MessageType{
+	pb.MsgApp, pb.MsgAppResp, pb.MsgVote, pb.MsgVoteResp, pb.MsgHeartbeat, pb.MsgHeartbeatResp,
+	pb.MsgReadIndex, pb.MsgReadIndexResp, pb.MsgTimeoutNow, pb.MsgPreVote, pb.MsgPreVoteResp,
+}
+
+// accept takes connections until the listener is closed.
+func (t *Transport) accept() {
+	for {
+		conn, err := t.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			t.log.Warn("accept a peer", "err", err)
+			continue
+		}
+		if !t.track(conn) {
+			_ = conn.Close()
+			return
+		}
+		t.wg.Go(func() {
+			defer t.untrack(conn)
+			if err := t.serve(conn); err != nil && t.ctx.Err() == nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+				t.log.Debug("connection of a peer ended", "remote", conn.RemoteAddr().String(), "err", err)
+			}
+		})
+	}
+}
+
+// serve handles a connection that a peer dialed.
+func (t *Transport) serve(conn net.Conn) error {
+	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
+		return err
+	}
+	b, err := readFrame(conn, nil, helloBytesMax)
+	if err != nil {
+		return err
+	}
+	remote, err := readHello(b)
+	if err == nil {
+		err = t.check(&remote)
+	}
+	if err != nil {
+		t.log.Warn("refused a peer", "server", remote.ServerID, "remote", conn.RemoteAddr().String(), "reason", err)
+		refusal := frame.AppendUint(frame.AppendArrayLen(nil, 2), kindRefusal)
+		return writeFrame(conn, frame.AppendString(refusal, err.Error()))
+	}
+	if err := writeFrame(conn, t.hello(remote.Stream)); err != nil || remote.Stream == StreamForm {
+		return err
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	t.replace(acceptKey{remote.RaftID, remote.Stream}, conn)
+	in := bufio.NewReaderSize(conn, readBufferBytes)
+	if remote.Stream == StreamSnapshot {
+		return t.receiveSnapshot(remote.RaftID, conn, in)
+	}
+	return t.receive(remote.RaftID, in)
+}
+
+// replace closes the connection that this one takes the place of.
+func (t *Transport) replace(k acceptKey, conn net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old := t.accepted[k]; old != nil {
+		_ = old.Close()
+	}
+	t.accepted[k] = conn
+}
+
+// receive hands on the frames of a control, append or forward stream.
+func (t *Transport) receive(from uint64, in *bufio.Reader) error {
+	t.mu.Lock()
+	self := t.self.RaftID
+	t.mu.Unlock()
+	var buf []byte
+	for {
+		b, err := readFrame(in, buf, frameBytesMax)
+		if err != nil {
+			return err
+		}
+		if cap(b) <= readBufferBytes {
+			buf = b
+		}
+		r := frame.NewReader(b)
+		kind, err := readKind(&r)
+		if err != nil {
+			return err
+		}
+		payload, err := r.Bytes(frameBytesMax)
+		if err != nil {
+			return fmt.Errorf("read payload: %w", err)
+		}
+		switch kind {
+		case kindRaft:
+			m, err := decodeMessage(payload, from, self)
+			if err != nil {
+				return err
+			}
+			t.handler.HandleRaft(from, m)
+		case kindForward:
+			t.handler.HandleForward(from, slices.Clone(payload))
+		case kindSignal:
+			t.handler.HandleSignal(from, slices.Clone(payload))
+		default:
+			return fmt.Errorf("frame of kind %d on this stream: %w", kind, errMalformed)
+		}
+	}
+}
+
+// decodeMessage decodes a raft message of the peer from, for self.
+func decodeMessage(b []byte, from, self uint64) (*pb.Message, error) {
+	m := new(pb.Message)
+	if err := proto.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("decode message: %w", err)
+	}
+	if m.GetFrom() != from || m.GetTo() != self || !slices.Contains(allowed, m.GetType()) {
+		return nil, fmt.Errorf("message %v from %d to %d on a connection from %d to %d: %w",
+			m.GetType(), m.GetFrom(), m.GetTo(), from, self, errMalformed)
+	}
+	return m, nil
+}

@@ -1,0 +1,192 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"raftcached/replication/identity"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// How much each stream holds before it drops.
+const (
+	controlBytesMax = 4 << 20
+	appendBytesMax  = 64 << 20
+	forwardBytesMax = 64 << 20
+)
+
+const (
+	redialMin = 10 * time.Millisecond
+	redialMax = 500 * time.Millisecond
+
+	// writeBytesTarget is about how much one write takes of the queue.
+	writeBytesTarget = 1 << 20
+
+	// writeTimeout is how long a peer may take nothing before its connection is
+	// given up.
+	writeTimeout = 5 * time.Second
+
+	// itemOverheadBytes is what a queued message counts for besides its bytes.
+	itemOverheadBytes = 128
+)
+
+// outgoing is a raft message, or a payload of some kind.
+type outgoing struct {
+	message *pb.Message
+	kind    uint64
+	payload []byte
+	bytes   int
+}
+
+// sender keeps one stream to one peer connected and writes what is put.
+type sender struct {
+	t        *Transport
+	peer     identity.Member
+	stream   Stream
+	bytesMax int
+	wake     chan struct{} // capacity 1
+
+	mu        sync.Mutex
+	connected bool
+	queue     []outgoing
+	bytes     int
+}
+
+func newSender(t *Transport, m identity.Member, s Stream, bytesMax int) *sender {
+	return &sender{t: t, peer: m, stream: s, bytesMax: bytesMax, wake: make(chan struct{}, 1)}
+}
+
+// put queues an item. It reports false, and drops it, if the stream is down or
+// full.
+func (s *sender) put(o outgoing) bool {
+	o.bytes = itemOverheadBytes + len(o.payload)
+	if o.message != nil {
+		o.bytes += proto.Size(o.message)
+	}
+	s.mu.Lock()
+	ok := s.connected && (s.bytes+o.bytes <= s.bytesMax || len(s.queue) == 0)
+	if ok {
+		s.queue = append(s.queue, o)
+		s.bytes += o.bytes
+	}
+	s.mu.Unlock()
+	if ok {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+	return ok
+}
+
+// take returns everything queued.
+func (s *sender) take(spare []outgoing) []outgoing {
+	clear(spare)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	items := s.queue
+	s.queue, s.bytes = spare[:0], 0
+	return items
+}
+
+func (s *sender) setConnected(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connected = on
+	s.queue, s.bytes = nil, 0
+}
+
+// run keeps the stream connected until the transport is closed.
+func (s *sender) run() {
+	backoff := redialMin
+	said := ""
+	for s.t.ctx.Err() == nil {
+		conn, remote, err := s.t.dial(s.t.ctx, address(s.peer), s.stream)
+		if err == nil && remote.RaftID != s.peer.RaftID {
+			err = errors.Join(fmt.Errorf("at %s is member %d, not %d", address(s.peer), remote.RaftID, s.peer.RaftID), conn.Close())
+		}
+		if err == nil {
+			backoff, said = redialMin, ""
+			err = s.serve(conn)
+		}
+		var refused *RefusedError
+		if errors.As(err, &refused) && said != refused.Sentence {
+			said = refused.Sentence // once, not at each attempt
+			s.t.log.Warn("refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
+		}
+		select {
+		case <-s.t.ctx.Done():
+		case <-time.After(backoff/2 + rand.N(backoff)):
+		}
+		backoff = min(2*backoff, redialMax)
+	}
+}
+
+// serve writes to a connection until it fails.
+func (s *sender) serve(conn net.Conn) error {
+	if !s.t.track(conn) {
+		return conn.Close()
+	}
+	defer s.t.untrack(conn)
+	s.setConnected(true)
+	defer s.setConnected(false)
+	if s.stream == StreamForward {
+		s.t.handler.HandleForwardRestored(s.peer.RaftID)
+	}
+	ctx, cancel := context.WithCancel(s.t.ctx)
+	// Nothing comes back on this stream but the news that it is closed.
+	s.t.wg.Go(func() {
+		defer cancel()
+		_, _ = conn.Read(make([]byte, 1))
+	})
+	err := s.write(ctx, conn)
+	if s.stream == StreamAppend && s.t.ctx.Err() == nil {
+		s.t.handler.HandleUnreachable(s.peer.RaftID)
+	}
+	return err
+}
+
+func (s *sender) write(ctx context.Context, conn net.Conn) error {
+	var (
+		items []outgoing
+		buf   []byte
+		err   error
+	)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.wake:
+		}
+		items = s.take(items)
+		for len(items) > 0 {
+			buf = buf[:0]
+			for len(items) > 0 && len(buf) < writeBytesTarget {
+				if buf, err = items[0].append(buf); err != nil {
+					return err
+				}
+				items = items[1:]
+			}
+			if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+				return err
+			}
+			if _, err := conn.Write(buf); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (o *outgoing) append(dst []byte) ([]byte, error) {
+	if o.message != nil {
+		return appendMessage(dst, o.message)
+	}
+	return appendPayload(dst, o.kind, o.payload), nil
+}

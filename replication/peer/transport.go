@@ -1,0 +1,259 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"raftcached/replication/identity"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	handshakeTimeout = 3 * time.Second
+
+	// unackedTimeout is how long the kernel waits for a peer to take data before
+	// a connection fails. TCP alone would try for minutes, further and further
+	// apart, and notice late that a partition has healed.
+	unackedTimeout = 2 * time.Second
+)
+
+// Handler takes what peers send. Slices and messages belong to it. It must not
+// block for long, but for HandleSnapshot.
+type Handler interface {
+	HandleRaft(from uint64, m *pb.Message)
+	HandleForward(from uint64, payload []byte)
+	HandleSignal(from uint64, payload []byte)
+	// HandleSnapshot reads the snapshot from r. Its error goes to the sender.
+	HandleSnapshot(from uint64, header []byte, sizeBytes int64, r io.Reader) error
+
+	// HandleForwardRestored tells that the forward stream to a peer was
+	// connected: what was sent on it before may be lost.
+	HandleForwardRestored(peer uint64)
+	// HandleUnreachable tells that the append stream to a peer broke.
+	HandleUnreachable(peer uint64)
+}
+
+// Config of a Transport.
+type Config struct {
+	ServerID    int
+	DirectoryID identity.DirectoryID
+	Boot        uint64
+	Constants   identity.Constants
+	Listen      string            // host:port
+	Servers     []identity.Member // as listed, without directory ids
+	Logger      *slog.Logger
+}
+
+// Transport is a node's connections to its peers.
+type Transport struct {
+	config   Config
+	log      *slog.Logger
+	listener net.Listener
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	handler  Handler // set by Join, before any stream but form is let in
+
+	mu          sync.Mutex
+	self        Hello
+	directories map[int]identity.DirectoryID // of unformed servers
+	adopted     *identity.Cluster            // learned from a formed one
+	boots       map[uint64]uint64            // highest seen, by raft id
+	senders     map[uint64]*senders
+	accepted    map[acceptKey]net.Conn
+	open        map[net.Conn]bool
+	shipping    map[uint64]bool // a snapshot is on its way to this peer
+}
+
+type acceptKey struct {
+	raftID uint64
+	stream Stream
+}
+
+// senders are the persistent streams to one peer.
+type senders struct{ control, append, forward *sender }
+
+// Listen starts to listen for peers. Until Join it only answers hellos.
+func Listen(c Config) (*Transport, error) {
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for peers: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &Transport{
+		config: c, log: c.Logger, listener: l, ctx: ctx, cancel: cancel,
+		self: Hello{
+			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Boot: c.Boot, Constants: c.Constants, Members: slices.Clone(c.Servers),
+		},
+		directories: map[int]identity.DirectoryID{c.ServerID: c.DirectoryID},
+		boots:       map[uint64]uint64{}, senders: map[uint64]*senders{}, accepted: map[acceptKey]net.Conn{},
+		open: map[net.Conn]bool{}, shipping: map[uint64]bool{},
+	}
+	t.wg.Go(t.accept)
+	return t, nil
+}
+
+// Addr is the address at which peers are listened for.
+func (t *Transport) Addr() net.Addr { return t.listener.Addr() }
+
+// Join makes this node a member of the cluster, which it was formed with: from
+// now on it connects to its peers, and h takes what they send.
+func (t *Transport) Join(c identity.Cluster, h Handler) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.handler = h
+	t.self.ClusterID, t.self.Members = c.ID, slices.Clone(c.Members)
+	for _, m := range c.Members {
+		if m.ServerID == t.self.ServerID {
+			t.self.RaftID = m.RaftID
+			continue
+		}
+		s := &senders{
+			control: newSender(t, m, StreamControl, controlBytesMax),
+			append:  newSender(t, m, StreamAppend, appendBytesMax),
+			forward: newSender(t, m, StreamForward, forwardBytesMax),
+		}
+		t.senders[m.RaftID] = s
+		for _, s := range []*sender{s.control, s.append, s.forward} {
+			t.wg.Go(s.run)
+		}
+	}
+}
+
+// Close closes all connections and waits for what handles them.
+func (t *Transport) Close() error {
+	t.cancel()
+	err := t.listener.Close()
+	t.mu.Lock()
+	for c := range t.open {
+		_ = c.Close() // its reader or writer learns of it
+	}
+	t.mu.Unlock()
+	t.wg.Wait()
+	return err
+}
+
+// to returns the streams to a peer, or nil.
+func (t *Transport) to(raftID uint64) *senders {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.senders[raftID]
+}
+
+// Send sends a raft message, which nobody may change any more.
+func (t *Transport) Send(m *pb.Message) bool {
+	s := t.to(m.GetTo())
+	switch {
+	case s == nil:
+		return false
+	case m.GetType() == pb.MsgApp:
+		return s.append.put(outgoing{message: m})
+	default:
+		return s.control.put(outgoing{message: m})
+	}
+}
+
+// Forward sends sub-batches to the leader.
+func (t *Transport) Forward(to uint64, payload []byte) bool {
+	s := t.to(to)
+	return s != nil && s.forward.put(outgoing{kind: kindForward, payload: payload})
+}
+
+// Signal sends a small message of the replicas' own.
+func (t *Transport) Signal(to uint64, payload []byte) bool {
+	s := t.to(to)
+	return s != nil && s.control.put(outgoing{kind: kindSignal, payload: payload})
+}
+
+// track keeps a connection for Close to close. It reports false if the transport
+// is closed.
+func (t *Transport) track(c net.Conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ctx.Err() != nil {
+		return false
+	}
+	t.open[c] = true
+	return true
+}
+
+func (t *Transport) untrack(c net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.open, c)
+	_ = c.Close() // it may be closed already, and nothing is lost with it
+}
+
+// dial connects to a peer and exchanges hellos.
+func (t *Transport) dial(ctx context.Context, addr string, s Stream) (net.Conn, *Hello, error) {
+	d := net.Dialer{Timeout: handshakeTimeout}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	remote, err := t.greetOn(conn, s)
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return conn, remote, nil
+}
+
+func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
+	if err := prepare(conn); err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, err
+	}
+	if err := writeFrame(conn, t.hello(s)); err != nil {
+		return nil, err
+	}
+	b, err := readFrame(conn, nil, helloBytesMax)
+	if err != nil {
+		return nil, fmt.Errorf("read hello: %w", err)
+	}
+	remote, err := readHello(b)
+	if err != nil {
+		return nil, err
+	}
+	return &remote, conn.SetDeadline(time.Time{})
+}
+
+// hello is this node's hello for a stream, encoded.
+func (t *Transport) hello(s Stream) []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.self
+	h.Stream = s
+	return appendHello(nil, &h)
+}
+
+// prepare sets what all connections have in common.
+func prepare(conn net.Conn) error {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return err
+	}
+	err = tcp.SetNoDelay(true)
+	controlErr := raw.Control(func(fd uintptr) {
+		err = errors.Join(err, unix.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unackedTimeout.Milliseconds())))
+	})
+	return errors.Join(err, controlErr)
+}
+
+func address(m identity.Member) string { return net.JoinHostPort(m.Host, strconv.Itoa(m.LogPort)) }

@@ -1,0 +1,400 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"raftcached/replication/frame"
+	"raftcached/replication/identity"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// inbox is a Handler that passes everything to channels.
+type inbox struct {
+	raft      chan *pb.Message
+	payloads  chan string
+	restored  chan uint64
+	snapshots func(header []byte, size int64, r io.Reader) error
+	block     chan struct{} // if set, forwards wait for it
+}
+
+func newInbox() *inbox {
+	return &inbox{raft: make(chan *pb.Message, 1000), payloads: make(chan string, 1000), restored: make(chan uint64, 1000)}
+}
+
+func (h *inbox) HandleRaft(_ uint64, m *pb.Message) { h.raft <- m }
+func (h *inbox) HandleForward(from uint64, p []byte) {
+	if h.block != nil {
+		<-h.block
+	}
+	h.payloads <- fmt.Sprintf("forward %d %s", from, p)
+}
+func (h *inbox) HandleSignal(from uint64, p []byte) {
+	h.payloads <- fmt.Sprintf("signal %d %s", from, p)
+}
+func (h *inbox) HandleSnapshot(_ uint64, header []byte, size int64, r io.Reader) error {
+	return h.snapshots(header, size, r)
+}
+func (h *inbox) HandleForwardRestored(peer uint64) { h.restored <- peer }
+func (h *inbox) HandleUnreachable(uint64)          {}
+
+var testConstants = identity.Constants{MemoryLimitBytes: 64 << 20, ItemBytesMax: 1 << 20, TickMs: 10, ElectionTicks: 30}
+
+// node is one end of a test's cluster.
+type node struct {
+	*Transport
+	inbox *inbox
+}
+
+// ports returns n free ports of this host. Another process could take one before
+// it is listened on again, which has never been seen.
+func ports(t *testing.T, n int) []identity.Member {
+	var list []identity.Member
+	for i := range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer func() { must(t, l.Close()) }()
+		list = append(list, identity.Member{ServerID: i, RaftID: uint64(i + 1), Host: "127.0.0.1", LogPort: l.Addr().(*net.TCPAddr).Port})
+	}
+	return list
+}
+
+func listen(t *testing.T, list []identity.Member, id int, change func(*Config)) *node {
+	t.Helper()
+	c := Config{
+		ServerID: id, DirectoryID: identity.DirectoryID{byte(id + 1)}, Boot: 1, Constants: testConstants,
+		Listen: address(list[id]), Servers: list, Logger: slog.New(slog.DiscardHandler),
+	}
+	if change != nil {
+		change(&c)
+	}
+	tr, err := Listen(c)
+	must(t, err)
+	n := &node{tr, newInbox()}
+	t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+func (n *node) form(ctx context.Context) (identity.Cluster, error) {
+	return n.Form(ctx, func(string) {})
+}
+
+// formAll forms the cluster of the nodes and lets all join it.
+func formAll(t *testing.T, nodes ...*node) identity.Cluster {
+	t.Helper()
+	type result struct {
+		c   identity.Cluster
+		err error
+	}
+	results := make(chan result, len(nodes))
+	for _, n := range nodes {
+		go func() {
+			c, err := n.form(t.Context())
+			results <- result{c, err}
+		}()
+	}
+	var c identity.Cluster
+	for range nodes {
+		r := <-results
+		must(t, r.err)
+		if c.ID != 0 && c.ID != r.c.ID {
+			t.Fatalf("nodes formed clusters %x and %x", c.ID, r.c.ID)
+		}
+		c = r.c
+	}
+	for _, n := range nodes {
+		n.Join(c, n.inbox)
+	}
+	return c
+}
+
+func threeNodes(t *testing.T) []*node {
+	list := ports(t, 3)
+	nodes := []*node{listen(t, list, 0, nil), listen(t, list, 1, nil), listen(t, list, 2, nil)}
+	formAll(t, nodes...)
+	for _, n := range nodes { // all forward streams are up: so are soon the others
+		<-n.inbox.restored
+		<-n.inbox.restored
+	}
+	return nodes
+}
+
+// eventually calls try until it succeeds: streams come up one after the other.
+func eventually(t *testing.T, try func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(10 * time.Second); !try(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("not within ten seconds")
+		}
+	}
+}
+
+func message(from, to, index uint64) *pb.Message {
+	return &pb.Message{
+		Type: pb.MsgApp.Enum(), From: new(from), To: new(to), Index: new(index),
+		Entries: []*pb.Entry{{Index: new(index), Data: []byte("data")}},
+	}
+}
+
+func TestMessagesArriveInOrder(t *testing.T) {
+	nodes := threeNodes(t)
+	eventually(t, func() bool { return nodes[0].Send(message(1, 2, 0)) })
+	for i := range uint64(200) {
+		if !nodes[0].Send(message(1, 2, i+1)) {
+			t.Fatalf("message %d was dropped", i)
+		}
+	}
+	for i := range uint64(201) {
+		if m := <-nodes[1].inbox.raft; m.GetIndex() != i || string(m.GetEntries()[0].GetData()) != "data" {
+			t.Fatalf("message %v, want %d", m, i)
+		}
+	}
+	eventually(t, func() bool { return nodes[2].Forward(1, []byte("ops")) })
+	if got := <-nodes[0].inbox.payloads; got != "forward 3 ops" {
+		t.Fatalf("got %q", got)
+	}
+	eventually(t, func() bool { return nodes[2].Signal(2, []byte("s")) })
+	if got := <-nodes[1].inbox.payloads; got != "signal 3 s" {
+		t.Fatalf("got %q", got)
+	}
+	if nodes[0].Send(message(1, 9, 0)) || nodes[0].Forward(9, nil) {
+		t.Fatal("something was sent to a node that there is not")
+	}
+}
+
+// TestFullStreamHoldsUpNoOther: a peer that does not take forwarded sub-batches
+// still gets control messages, and the sender never blocks.
+func TestFullStreamHoldsUpNoOther(t *testing.T) {
+	nodes := threeNodes(t)
+	nodes[1].inbox.block = make(chan struct{})
+	defer close(nodes[1].inbox.block)
+	payload := make([]byte, 1<<20)
+	sent := 0
+	eventually(t, func() bool { return nodes[0].Forward(2, payload) })
+	for nodes[0].Forward(2, payload) {
+		if sent++; sent > 1000 {
+			t.Fatal("a stream takes everything")
+		}
+	}
+	heartbeat := &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(1)), To: new(uint64(2))}
+	eventually(t, func() bool { return nodes[0].Send(heartbeat) })
+	if m := <-nodes[1].inbox.raft; m.GetType() != pb.MsgHeartbeat {
+		t.Fatalf("got %v", m)
+	}
+}
+
+func TestReconnects(t *testing.T) {
+	list := ports(t, 2)
+	a, b := listen(t, list, 0, nil), listen(t, list, 1, nil)
+	c := formAll(t, a, b)
+	<-a.inbox.restored
+	must(t, b.Close())
+	b = listen(t, list, 1, func(c *Config) { c.Boot = 2 })
+	b.Join(c, b.inbox)
+	if id := <-a.inbox.restored; id != 2 {
+		t.Fatalf("stream to %d was restored", id)
+	}
+	eventually(t, func() bool { return a.Send(message(1, 2, 7)) })
+	if m := <-b.inbox.raft; m.GetIndex() != 7 {
+		t.Fatalf("got %v", m)
+	}
+}
+
+func TestSnapshot(t *testing.T) {
+	nodes := threeNodes(t)
+	contents := bytes.Repeat([]byte("snapshot"), 200_000)
+	var got []byte
+	nodes[1].inbox.snapshots = func(header []byte, size int64, r io.Reader) (err error) {
+		if string(header) != "header" || size != int64(len(contents)) {
+			return errors.New("another snapshot was expected")
+		}
+		got, err = io.ReadAll(r)
+		return err
+	}
+	done := make(chan error, 1)
+	send := func(header string) error {
+		nodes[0].SendSnapshot(2, []byte(header), int64(len(contents)), io.NopCloser(bytes.NewReader(contents)), func(err error) { done <- err })
+		return <-done
+	}
+	if err := send("header"); err != nil || !bytes.Equal(got, contents) {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	if err := send("wrong"); err == nil || !strings.Contains(err.Error(), "another snapshot was expected") {
+		t.Fatalf("the receiver's error came as %v", err)
+	}
+}
+
+func TestFormationWaitsForAll(t *testing.T) {
+	list := ports(t, 3)
+	a, b := listen(t, list, 0, nil), listen(t, list, 1, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := a.form(ctx); err == nil || !strings.Contains(err.Error(), "waited for server 2") {
+		t.Fatalf("two of three: %v", err)
+	}
+	c := listen(t, list, 2, nil)
+	cluster := formAll(t, a, b, c)
+	if len(cluster.Members) != 3 || cluster.Members[2].DirectoryID != (identity.DirectoryID{3}) {
+		t.Fatalf("formed %+v", cluster)
+	}
+}
+
+// TestFormationIsLearnedLate: a node crashes before it could write down what was
+// formed, and learns it from the others; a wiped one is told so.
+func TestFormationIsLearnedLate(t *testing.T) {
+	list := ports(t, 3)
+	a, b, c := listen(t, list, 0, nil), listen(t, list, 1, nil), listen(t, list, 2, nil)
+	cluster := formAll(t, a, b, c)
+	must(t, c.Close())
+	c = listen(t, list, 2, nil)
+	again, err := c.form(t.Context())
+	if must(t, err); again.ID != cluster.ID {
+		t.Fatalf("learned cluster %x, want %x", again.ID, cluster.ID)
+	}
+	must(t, c.Close())
+	wiped := listen(t, list, 2, func(c *Config) { c.DirectoryID = identity.DirectoryID{99} })
+	if _, err := wiped.form(t.Context()); err == nil || !strings.Contains(err.Error(), "forgotten what it acknowledged") {
+		t.Fatalf("wiped node: %v", err)
+	}
+}
+
+func TestRefusalsAtFormation(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"other limits", func(c *Config) { c.Constants.MemoryLimitBytes++ }, "same limits and ticks"},
+		{"other servers", func(c *Config) { c.Servers = c.Servers[:2] }, "same server.json"},
+	} {
+		list := ports(t, 3)
+		_ = listen(t, list, 0, nil)
+		b := listen(t, list, 1, c.change)
+		if _, err := b.form(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestRefusalsOfMembers checks who may open a stream.
+func TestRefusalsOfMembers(t *testing.T) {
+	nodes := threeNodes(t)
+	good := nodes[1].self
+	for _, c := range []struct {
+		name   string
+		change func(*Hello)
+		want   string
+	}{
+		{"another cluster", func(h *Hello) { h.ClusterID++ }, "do not mix data folders"},
+		{"unknown server", func(h *Hello) { h.ServerID = 7 }, "not a member"},
+		{"wiped folder", func(h *Hello) { h.DirectoryID[0]++ }, "forgotten what it acknowledged"},
+		{"another raft id", func(h *Hello) { h.RaftID = 3 }, "calls itself member 3"},
+		{"older boot", func(h *Hello) { h.Boot = 0 }, "started again since"},
+		{"unknown stream", func(h *Hello) { h.Stream = 77 }, "stream 77 is unknown"},
+	} {
+		h := good
+		h.Stream = StreamControl
+		c.change(&h)
+		conn, err := net.Dial("tcp", nodes[0].Addr().String())
+		must(t, err)
+		must(t, writeFrame(conn, appendHello(nil, &h)))
+		b, err := readFrame(conn, nil, helloBytesMax)
+		must(t, err)
+		var refused *RefusedError
+		if _, err := readHello(b); !errors.As(err, &refused) || !strings.Contains(refused.Sentence, c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		must(t, conn.Close())
+	}
+}
+
+func TestMessagesAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*pb.Message)
+		ok     bool
+	}{
+		{"good", func(*pb.Message) {}, true},
+		{"from another", func(m *pb.Message) { m.From = new(uint64(3)) }, false},
+		{"to another", func(m *pb.Message) { m.To = new(uint64(3)) }, false},
+		{"local type", func(m *pb.Message) { m.Type = pb.MsgStorageAppendResp.Enum() }, false},
+		{"proposal", func(m *pb.Message) { m.Type = pb.MsgProp.Enum() }, false},
+		{"transfer", func(m *pb.Message) { m.Type = pb.MsgTransferLeader.Enum() }, false},
+		{"snapshot without its file", func(m *pb.Message) { m.Type = pb.MsgSnap.Enum() }, false},
+	} {
+		m := message(1, 2, 5)
+		c.change(m)
+		b, err := appendMessage(nil, m)
+		must(t, err)
+		r := frame.NewReader(b[frameHeaderBytes:])
+		_, err = readKind(&r)
+		must(t, err)
+		payload, err := r.Bytes(frameBytesMax)
+		must(t, err)
+		if _, err := decodeMessage(payload, 1, 2); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestHelloRoundTrip(t *testing.T) {
+	h := Hello{
+		ClusterID: 1 << 60, ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Boot: 6, Stream: StreamForward,
+		Constants: testConstants, Members: []identity.Member{{ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Host: "h", LogPort: 11311}},
+	}
+	b := appendHello(nil, &h)
+	got, err := readHello(b)
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(h) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	for cut := range b {
+		if _, err := readHello(b[:cut]); err == nil {
+			t.Fatalf("hello cut to %d bytes was read", cut)
+		}
+	}
+}
+
+// FuzzFrame feeds bytes of a peer to everything that decodes them.
+func FuzzFrame(f *testing.F) {
+	f.Add(appendHello(nil, &Hello{Members: []identity.Member{{Host: "h"}}}))
+	m, err := appendMessage(nil, message(1, 2, 5))
+	must(f, err)
+	f.Add(m[frameHeaderBytes:])
+	f.Add(appendPayload(nil, kindForward, []byte("x"))[frameHeaderBytes:])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if h, err := readHello(b); err == nil {
+			if again, err := readHello(appendHello(nil, &h)); err != nil || fmt.Sprint(again) != fmt.Sprint(h) {
+				t.Fatalf("%+v became %+v, %v", h, again, err)
+			}
+		}
+		r := frame.NewReader(b)
+		if kind, err := readKind(&r); err == nil && kind == kindRaft {
+			if payload, err := r.Bytes(frameBytesMax); err == nil {
+				_, _ = decodeMessage(payload, 1, 2)
+			}
+		}
+	})
+}
