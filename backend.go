@@ -1,0 +1,242 @@
+package raftcached
+
+import (
+	"raftcached/engine"
+	"raftcached/protocol"
+	"raftcached/protocol/server"
+	"raftcached/replication"
+)
+
+const (
+	// subBatchBytesTarget is the size at which a forming sub-batch leaves before
+	// the loop's turn ends.
+	subBatchBytesTarget = 256 << 10
+
+	// loopBytesMax bounds the operations of one event loop that are not
+	// answered yet. Beyond it the loop stops reading from its clients. One
+	// operation alone may exceed it.
+	loopBytesMax = 4 << 20
+
+	// opOverheadBytes is what an operation counts for besides its own bytes.
+	opOverheadBytes = 64
+)
+
+// loopBackend is the node as one event loop sees it, and the event loop as the
+// replica sees it: server.Loop on the loop's goroutine, replication.Client on
+// the replica's. It turns requests into operations of the engine, gathers them
+// in sub-batches, and turns the results back into the protocol's.
+type loopBackend struct {
+	node *Node
+	id   int
+	loop server.Completer
+
+	ops          []byte // the forming sub-batch
+	count        int
+	formingBytes int // of it, with overhead
+	barriers     int // asked for in this turn
+
+	lastTag uint64
+	waiting []submitted // submitted sub-batches that are not answered, by tag
+	bytes   int         // forming and waiting, with overhead
+}
+
+// submitted is a sub-batch that awaits its answer.
+type submitted struct {
+	tag   uint64
+	count int
+	bytes int
+}
+
+// Barrier implements server.Loop.
+func (l *loopBackend) Barrier() bool {
+	if l.node.readsInline() {
+		return true
+	}
+	l.barriers++
+	return false
+}
+
+// Get implements server.Loop.
+func (l *loopBackend) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
+	if withCAS {
+		return l.node.engine.View(dst, key, appendValueCAS)
+	}
+	return l.node.engine.View(dst, key, appendValue)
+}
+
+func appendValue(dst, key []byte, it engine.Item) []byte {
+	return protocol.AppendValue(dst, key, it.Flags, 0, false, it.Value)
+}
+
+func appendValueCAS(dst, key []byte, it engine.Item) []byte {
+	return protocol.AppendValue(dst, key, it.Flags, it.CAS, true, it.Value)
+}
+
+// Write implements server.Loop.
+func (l *loopBackend) Write(req *protocol.Request) bool {
+	size := opBytes(req)
+	if l.bytes > 0 && l.bytes+size > loopBytesMax {
+		return false
+	}
+	l.bytes += size
+	l.formingBytes += size
+	op := engine.Op{
+		Kind: opKind(req), Flags: req.Flags, Exptime: req.Exptime,
+		CAS: req.CAS, Delta: req.Delta, Key: req.Key, Value: req.Value,
+	}
+	if req.Command == protocol.Gat || req.Command == protocol.Gats {
+		for _, key := range req.Keys {
+			op.Key = key
+			l.ops = engine.AppendOp(l.ops, &op)
+		}
+		l.count += len(req.Keys)
+	} else {
+		l.ops = engine.AppendOp(l.ops, &op)
+		l.count++
+	}
+	if len(l.ops) >= subBatchBytesTarget {
+		l.submit()
+	}
+	return true
+}
+
+func opBytes(req *protocol.Request) int {
+	if req.Command == protocol.Gat || req.Command == protocol.Gats {
+		n := 0
+		for _, key := range req.Keys {
+			n += opOverheadBytes + len(key)
+		}
+		return n
+	}
+	return opOverheadBytes + len(req.Key) + len(req.Value)
+}
+
+// opKinds maps the commands that write to the engine's operations.
+var opKinds = [...]engine.OpKind{
+	protocol.Gat: engine.OpGat, protocol.Gats: engine.OpGat,
+	protocol.Set: engine.OpSet, protocol.Add: engine.OpAdd, protocol.Replace: engine.OpReplace,
+	protocol.Append: engine.OpAppend, protocol.Prepend: engine.OpPrepend, protocol.CAS: engine.OpCAS,
+	protocol.Touch: engine.OpTouch, protocol.Delete: engine.OpDelete,
+	protocol.Incr: engine.OpIncr, protocol.Decr: engine.OpDecr, protocol.FlushAll: engine.OpFlushAll,
+}
+
+func opKind(req *protocol.Request) engine.OpKind {
+	if req.TooLarge {
+		return engine.OpDiscard
+	}
+	return opKinds[req.Command]
+}
+
+// Flush implements server.Loop.
+func (l *loopBackend) Flush() {
+	if l.count > 0 {
+		l.submit()
+	}
+	if l.barriers > 0 {
+		l.node.replica.Read(l.id, l.barriers)
+		l.barriers = 0
+	}
+}
+
+func (l *loopBackend) submit() {
+	l.lastTag++
+	l.waiting = append(l.waiting, submitted{l.lastTag, l.count, l.formingBytes})
+	l.node.replica.Submit(l.id, l.lastTag, l.count, l.ops)
+	l.ops, l.count, l.formingBytes = nil, 0, 0
+}
+
+// Answers implements replication.Client.
+func (l *loopBackend) Answers(answers []replication.Answer) {
+	l.loop.Post(func() {
+		for i := range answers {
+			l.answer(&answers[i])
+		}
+		l.loop.ResultsEnd()
+	})
+}
+
+// answer passes on the results of a sub-batch, if it still waits. Sub-batches
+// before it that wait can no longer be answered: the state came to hold them by
+// a snapshot.
+func (l *loopBackend) answer(a *replication.Answer) {
+	for len(l.waiting) > 0 && l.waiting[0].tag < a.Tag {
+		l.fail(protocol.StatusOutcomeUnknown)
+	}
+	if len(l.waiting) == 0 || l.waiting[0].tag != a.Tag {
+		return
+	}
+	if a.Results == nil {
+		l.fail(protocol.StatusOutcomeUnknown)
+		return
+	}
+	rest := a.Results
+	for range l.pop() {
+		r, after, err := engine.DecodeResult(rest)
+		if err != nil {
+			panic("decode own result: " + err.Error()) // the engine of this process wrote it
+		}
+		rest = after
+		l.loop.WriteDone(&protocol.Result{
+			Status: statuses[r.Status], Flags: r.Flags, CAS: r.CAS, Number: r.Number, Key: r.Key, Value: r.Value,
+		})
+	}
+}
+
+// statuses maps the engine's outcomes to the protocol's.
+var statuses = [...]protocol.Status{
+	engine.StatusStored: protocol.StatusStored, engine.StatusNotStored: protocol.StatusNotStored,
+	engine.StatusExists: protocol.StatusExists, engine.StatusNotFound: protocol.StatusNotFound,
+	engine.StatusDeleted: protocol.StatusDeleted, engine.StatusTouched: protocol.StatusTouched,
+	engine.StatusOK: protocol.StatusOK, engine.StatusNumber: protocol.StatusNumber,
+	engine.StatusHit: protocol.StatusHit, engine.StatusMiss: protocol.StatusMiss,
+	engine.StatusNonNumeric: protocol.StatusNonNumeric, engine.StatusTooLarge: protocol.StatusTooLarge,
+	engine.StatusOutOfMemory: protocol.StatusOutOfMemory,
+}
+
+// fail answers every operation of the oldest waiting sub-batch with s.
+func (l *loopBackend) fail(s protocol.Status) {
+	for range l.pop() {
+		l.loop.WriteDone(&protocol.Result{Status: s})
+	}
+}
+
+// pop removes the oldest waiting sub-batch and returns its number of operations.
+func (l *loopBackend) pop() int {
+	w := l.waiting[0]
+	l.bytes -= w.bytes
+	l.waiting = l.waiting[1:]
+	if len(l.waiting) == 0 {
+		l.waiting = nil
+	}
+	return w.count
+}
+
+// Expired implements replication.Client.
+func (l *loopBackend) Expired(tag uint64, sent bool) {
+	status := protocol.StatusNoLeader
+	if sent {
+		status = protocol.StatusOutcomeUnknown
+	}
+	l.loop.Post(func() {
+		if len(l.waiting) > 0 && l.waiting[0].tag == tag {
+			l.fail(status)
+		}
+		l.loop.ResultsEnd()
+	})
+}
+
+// ReadsDone implements replication.Client.
+func (l *loopBackend) ReadsDone(n int, ok bool) {
+	status := protocol.StatusOK
+	switch {
+	case ok:
+	case l.node.replica.Status().Leader == 0:
+		status = protocol.StatusNoLeader
+	default:
+		status = protocol.StatusTimeout
+	}
+	l.loop.Post(func() {
+		l.loop.BarriersDone(n, status)
+		l.loop.ResultsEnd()
+	})
+}

@@ -1,0 +1,28 @@
+// Command raftcached is the server: one node of a cluster, or a node alone.
+//
+//	raftcached                             one node on port 11211, as memcached starts
+//	raftcached -config server.json -id 0   server 0 of the cluster in server.json
+//	raftcached -h                          every flag
+package main
+
+import (
+	"context"
+	"os"
+
+	"raftcached"
+	"raftcached/cmd/internal/serve"
+)
+
+func main() {
+	os.Exit(serve.Main(serve.Process{
+		Args:   os.Args[1:],
+		Getenv: os.Getenv,
+		Stdout: os.Stdout,
+		Stderr: os.Stderr,
+		Open:   open,
+	}))
+}
+
+func open(ctx context.Context, cfg raftcached.Config) (serve.Node, error) {
+	return raftcached.Open(ctx, cfg)
+}

@@ -1,0 +1,40 @@
+// Command server-spawner starts every server of a server.json as a process of
+// its own on this machine, tells when the cluster serves, and stops all of them
+// when it is stopped.
+//
+//	go run ./cmd/server-spawner
+//	go run ./cmd/server-spawner -config server.json
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"raftcached"
+	"raftcached/cmd/internal/serve"
+	"raftcached/cmd/internal/spawn"
+)
+
+func main() {
+	if !spawn.IsChild(os.Getenv) {
+		os.Exit(spawn.Main(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	gone, err := spawn.SpawnerGone(os.Getenv)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "raftcached:", err)
+		os.Exit(2)
+	}
+	os.Exit(serve.Main(serve.Process{
+		Args:   os.Args[1:],
+		Getenv: os.Getenv,
+		Stdout: os.Stdout,
+		Stderr: os.Stderr,
+		Open:   open,
+		Stop:   gone,
+	}))
+}
+
+func open(ctx context.Context, cfg raftcached.Config) (serve.Node, error) {
+	return raftcached.Open(ctx, cfg)
+}

@@ -1,0 +1,68 @@
+package raftcached
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"raftcached/engine"
+	"raftcached/replication"
+	"raftcached/replication/disk"
+	"raftcached/replication/identity"
+	"raftcached/replication/snapshot"
+	"raftcached/replication/wal"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// files are the parts of a data folder that replication writes, in the form in
+// which it asks for them.
+type files struct {
+	log       log
+	snapshots snapshots
+}
+
+// openFiles opens the log and the snapshots of a member of the cluster.
+func openFiles(fs disk.FS, dir string, members []identity.Member) (*files, error) {
+	conf := &pb.ConfState{}
+	for _, m := range members {
+		conf.Voters = append(conf.Voters, m.RaftID)
+	}
+	w, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{Bootstrap: conf})
+	if err != nil {
+		return nil, err
+	}
+	store, err := snapshot.Open(fs, filepath.Join(dir, "snap"))
+	if err != nil {
+		return nil, fmt.Errorf("%w (and close log: %v)", err, w.Close())
+	}
+	return &files{log{w}, snapshots{store}}, nil
+}
+
+func (f *files) close() error { return f.log.Close() }
+
+// log is the write-ahead log as replication.Log.
+type log struct{ *wal.Log }
+
+// Save implements replication.Log.
+func (l log) Save(hs *pb.HardState, ents []*pb.Entry, snap *pb.SnapshotMetadata, sync bool) error {
+	return l.Log.Save(wal.Write{HardState: hs, Entries: ents, Snapshot: snap, Sync: sync})
+}
+
+// snapshots is the snapshot store as replication.Snapshots.
+type snapshots struct{ *snapshot.Store }
+
+// Create implements replication.Snapshots.
+func (s snapshots) Create(meta *pb.SnapshotMetadata) (replication.SnapshotWriter, error) {
+	return s.Store.Create(meta)
+}
+
+// Open implements replication.Snapshots.
+func (s snapshots) Open(index, term uint64) (io.ReadCloser, error) { return s.Store.Open(index, term) }
+
+// machine is the engine as replication.StateMachine.
+type machine struct{ *engine.Engine }
+
+// View implements replication.StateMachine. It hides the engine's method of that
+// name, which reads one key.
+func (m machine) View() replication.View { return m.Image() }

@@ -1,0 +1,126 @@
+package raftcached
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"raftcached/replication/disk"
+	"raftcached/replication/identity"
+	"raftcached/replication/peer"
+)
+
+// identify finds out who this node is: it opens the data folder, listens for
+// peers, and forms the cluster if that never happened.
+func (n *Node) identify(ctx context.Context) error {
+	var err error
+	n.identity, err = identity.Open(disk.OS(), n.cfg.DataDir, n.cfg.ServerID, rand.Reader)
+	if err != nil {
+		return &ConfigError{text: err.Error()}
+	}
+	if n.cfg.PeerAddr != "" && len(n.cfg.Servers) > 1 {
+		if n.transport, err = peer.Listen(n.peerConfig()); err != nil {
+			return addressError(err)
+		}
+	}
+	if n.identity.Cluster() == nil {
+		if err := n.form(ctx); err != nil {
+			return err
+		}
+	}
+	cluster := n.identity.Cluster()
+	n.members = cluster.Members
+	return n.checkCluster(cluster)
+}
+
+// form makes the node a member of the cluster of all listed servers.
+func (n *Node) form(ctx context.Context) error {
+	var cluster identity.Cluster
+	if n.transport == nil {
+		self := n.listed()
+		self[0].DirectoryID = n.identity.DirectoryID()
+		cluster = identity.NewCluster(n.constants(), self)
+	} else {
+		var err error
+		cluster, err = n.transport.Form(ctx, func(text string) { n.cfg.Logger.Info(text) })
+		var refused *peer.RefusedError
+		if errors.As(err, &refused) {
+			return &ConfigError{text: err.Error()}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := n.identity.Form(cluster); err != nil {
+		return fmt.Errorf("write down the cluster: %w", err)
+	}
+	n.cfg.Logger.Info("cluster formed", "cluster", fmt.Sprintf("%016x", cluster.ID), "members", len(cluster.Members))
+	return nil
+}
+
+// checkCluster compares the configuration with what the cluster was formed with,
+// which is the truth.
+func (n *Node) checkCluster(c *identity.Cluster) error {
+	if c.Constants != n.constants() {
+		return configErrorf("the cluster was formed with %+v, this node is configured with %+v: start it with the limits and ticks of the cluster",
+			c.Constants, n.constants())
+	}
+	if len(c.Members) != len(n.cfg.Servers) {
+		return configErrorf("the cluster was formed by %d servers, the configuration lists %d: list the same servers", len(c.Members), len(n.cfg.Servers))
+	}
+	listed := n.listed()
+	for i, m := range c.Members {
+		l := listed[i]
+		if l.ServerID != m.ServerID || len(c.Members) > 1 && (l.Host != m.Host || l.LogPort != m.LogPort) {
+			return configErrorf("the cluster was formed with server %d at %s:%d, the configuration lists server %d at %s:%d: list the same servers",
+				m.ServerID, m.Host, m.LogPort, l.ServerID, l.Host, l.LogPort)
+		}
+	}
+	return nil
+}
+
+// constants are what this node's configuration shares with its cluster.
+func (n *Node) constants() identity.Constants {
+	return identity.Constants{
+		MemoryLimitBytes: n.cfg.MemoryLimitBytes, ItemBytesMax: int64(n.cfg.ItemBytesMax), NoEvict: n.cfg.NoEvict,
+		TickMs: n.cfg.Tick.Milliseconds(), ElectionTicks: int64(n.cfg.ElectionTicks),
+	}
+}
+
+// listed are the servers of the configuration, in the order of their ids. A raft
+// id is a server id plus one, because raft knows no 0.
+func (n *Node) listed() []identity.Member {
+	members := make([]identity.Member, len(n.cfg.Servers))
+	for i, s := range n.cfg.Servers {
+		members[i] = identity.Member{ServerID: s.ID, RaftID: uint64(s.ID) + 1, Host: s.Host, LogPort: s.LogPort}
+	}
+	return members
+}
+
+func (n *Node) peerConfig() peer.Config {
+	return peer.Config{
+		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Boot: n.identity.Boot(),
+		Constants: n.constants(), Listen: n.cfg.PeerAddr, Servers: n.listed(), Logger: n.cfg.Logger,
+	}
+}
+
+// raftID returns the raft id of a member.
+func (n *Node) raftID(serverID int) uint64 {
+	for _, m := range n.members {
+		if m.ServerID == serverID {
+			return m.RaftID
+		}
+	}
+	panic(fmt.Sprintf("server %d is not a member", serverID)) // checkCluster has seen to it
+}
+
+// addressError makes an address that cannot be listened at a fault of the
+// configuration.
+func addressError(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EACCES) {
+		return &ConfigError{text: fmt.Sprintf("%v: stop what uses the port, or choose another one", err)}
+	}
+	return err
+}

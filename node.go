@@ -1,0 +1,190 @@
+package raftcached
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"raftcached/engine"
+	"raftcached/protocol/server"
+	"raftcached/replication"
+	"raftcached/replication/disk"
+	"raftcached/replication/identity"
+	"raftcached/replication/peer"
+)
+
+// drainTimeout is how long Close waits for the answers of outstanding requests.
+const drainTimeout = 5 * time.Second
+
+// Node is one running server: event loops in front, the engine behind, the
+// replica between them and its peers.
+type Node struct {
+	cfg Config
+
+	identity  *identity.Identity
+	members   []identity.Member
+	transport *peer.Transport // nil for a lone node
+	files     *files
+	engine    *engine.Engine
+	replica   *replication.Replica
+	loops     []*loopBackend
+	front     *server.Server
+
+	closing sync.Once
+	done    chan struct{}
+	err     error // why the node stopped; set before done is closed
+}
+
+// Open starts a node and returns when it serves clients. A node of a cluster
+// that was never formed waits, until ctx ends, for every server that is listed.
+// A *ConfigError says what to change in the configuration.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	cfg, err := cfg.Complete()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, done: make(chan struct{})}
+	if err := n.start(ctx); err != nil {
+		return nil, errors.Join(err, n.release())
+	}
+	go n.watch()
+	return n, nil
+}
+
+// start brings up the parts in the order of their dependence: who this node is,
+// what it remembers, its peers, its clients.
+func (n *Node) start(ctx context.Context) error {
+	if err := n.identify(ctx); err != nil {
+		return err
+	}
+	var err error
+	if n.files, err = openFiles(disk.OS(), n.cfg.DataDir, n.members); err != nil {
+		return err
+	}
+	n.engine = engine.New(engine.Limits{
+		MemoryBytes: n.cfg.MemoryLimitBytes, ItemBytesMax: n.cfg.ItemBytesMax, NoEvict: n.cfg.NoEvict,
+	})
+	if err := n.startReplica(); err != nil {
+		return err
+	}
+	if n.transport != nil {
+		n.transport.Join(*n.identity.Cluster(), n.replica)
+	}
+	if n.front, err = server.Start(n.serverOptions(), n); err != nil {
+		return addressError(err)
+	}
+	return nil
+}
+
+func (n *Node) startReplica() error {
+	cfg := replication.ReplicaConfig{
+		ID: n.raftID(n.cfg.ServerID), Boot: n.identity.Boot(), Loops: n.cfg.Threads,
+		Log: n.files.log, Snapshots: n.files.snapshots, Machine: machine{n.engine},
+		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
+		RequestTimeout: n.cfg.RequestTimeout, LogRetainBytes: n.cfg.LogRetainBytes,
+		Logger: n.cfg.Logger,
+	}
+	for _, m := range n.members {
+		cfg.Voters = append(cfg.Voters, m.RaftID)
+	}
+	for i := range n.cfg.Threads {
+		l := &loopBackend{node: n, id: i}
+		n.loops = append(n.loops, l)
+		cfg.Clients = append(cfg.Clients, l)
+	}
+	if n.transport != nil {
+		cfg.Transport = n.transport
+	}
+	var err error
+	if n.replica, err = replication.StartReplica(cfg); err != nil {
+		return fmt.Errorf("start replication: %w", err)
+	}
+	return nil
+}
+
+func (n *Node) serverOptions() server.Options {
+	return server.Options{
+		Listen: n.cfg.ClientAddrs, Loops: n.cfg.Threads, MaxConnections: n.cfg.MaxConns,
+		ItemBytesMax: n.cfg.ItemBytesMax, IdleTimeout: n.cfg.IdleTimeout, FlushDisabled: n.cfg.FlushDisabled,
+		Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: n.cfg.Verbose, Logger: n.cfg.Logger,
+	}
+}
+
+// NewLoop implements server.Backend.
+func (n *Node) NewLoop(id int, c server.Completer) server.Loop {
+	n.loops[id].loop = c
+	return n.loops[id]
+}
+
+// readsInline reports whether reads need no confirmation: by configuration, or
+// because there is no other node.
+func (n *Node) readsInline() bool {
+	return n.cfg.Reads == ReadsLocal || n.replica.ReadsInline()
+}
+
+// ClientAddrs returns the addresses at which clients are served.
+func (n *Node) ClientAddrs() []net.Addr { return n.front.Addrs() }
+
+// Done is closed when the node has stopped, by Close or by a failure.
+func (n *Node) Done() <-chan struct{} { return n.done }
+
+// Err returns why the node stopped: nil while it runs and after Close, else the
+// failure upon which the process must end.
+func (n *Node) Err() error {
+	select {
+	case <-n.done:
+		return n.err
+	default:
+		return nil
+	}
+}
+
+// watch ends the node when its replica fails: without a log that can be trusted
+// there is nothing to serve.
+func (n *Node) watch() {
+	<-n.replica.Done()
+	if err := n.replica.Err(); !errors.Is(err, replication.ErrStopped) {
+		n.stop(err)
+	}
+}
+
+// Close answers what is outstanding, as far as it can within seconds, and stops
+// the node.
+func (n *Node) Close() error {
+	n.stop(nil)
+	<-n.done
+	return n.err
+}
+
+func (n *Node) stop(cause error) {
+	n.closing.Do(func() {
+		n.err = errors.Join(cause, n.release())
+		close(n.done)
+	})
+}
+
+// release closes what is open, clients first, the data folder's lock last.
+func (n *Node) release() error {
+	var errs []error
+	if n.front != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		errs = append(errs, n.front.Close(ctx))
+	}
+	if n.replica != nil {
+		n.replica.Close()
+	}
+	if n.transport != nil {
+		errs = append(errs, n.transport.Close())
+	}
+	if n.files != nil {
+		errs = append(errs, n.files.close())
+	}
+	if n.identity != nil {
+		errs = append(errs, n.identity.Close())
+	}
+	return errors.Join(errs...)
+}
