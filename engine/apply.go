@@ -126,26 +126,31 @@ func (e *Engine) admit(charge int64, old *item) Status {
 	if charge > int64(e.limits.ItemBytesMax) || charge > e.limits.MemoryBytes/2 {
 		return StatusTooLarge
 	}
-	freed := int64(0)
-	if old != nil {
-		freed = old.charge()
+	if !e.limits.NoEvict {
+		return StatusStored
 	}
-	if e.limits.NoEvict && e.bytes-freed+charge > e.limits.MemoryBytes {
-		return StatusOutOfMemory
+	if old != nil {
+		charge -= old.charge()
+	}
+	for e.bytes+charge > e.limits.MemoryBytes {
+		if !e.removeFlushed() && !e.removeExpired() {
+			return StatusOutOfMemory
+		}
 	}
 	return StatusStored
 }
 
-// put stores it under the next number, in the place of whatever has its key,
-// and evicts the oldest items to make room.
+// put stores it under the next number, in the place of whatever has its key. To
+// make room what is dead goes first, and then the oldest.
 func (e *Engine) put(it *item) {
-	e.discard(it.key())
+	if old := e.shard(it.key()).items[string(it.key())]; old != nil {
+		e.unlink(old)
+	}
 	for e.bytes+it.charge() > e.limits.MemoryBytes {
-		oldest := e.queue.oldest()
-		if e.alive(oldest) {
+		if !e.removeFlushed() && !e.removeExpired() {
+			e.remove(e.queue.oldest())
 			e.evictions++
 		}
-		e.remove(oldest)
 	}
 	e.mutations++
 	e.total++
@@ -248,13 +253,14 @@ func (e *Engine) flush(op *Op) {
 }
 
 // expiryMs turns a client's exptime into the time at which an item expires, in
-// ms of Unix time, or 0 for never (protocol.txt, "Expiration times"). memcached
-// keeps 32 bits: more wraps to the past.
+// ms of Unix time, or 0 for never (protocol.txt, "Expiration times"). Like
+// memcached it looks at 32 bits.
 func (e *Engine) expiryMs(exptime int64) int64 {
+	exptime = int64(int32(exptime))
 	switch {
 	case exptime == 0:
 		return 0
-	case exptime < 0 || exptime > math.MaxInt32:
+	case exptime < 0:
 		return max(1, e.timeMs.Load())
 	case exptime <= relativeExptimeMax:
 		return max(1, e.timeMs.Load()+exptime*msPerSecond)

@@ -11,7 +11,7 @@
 // stored first goes first.
 //
 // One goroutine, the applier, calls Advance, Apply, Digest, Image and Restore.
-// Get, Stats, NextDueMs, TimeMs and SizeBytes may be called by any. Items are
+// View, Stats, NextDueMs, TimeMs and SizeBytes may be called by any. Items are
 // immutable once readers can find them: a change publishes another item, so
 // that an Image is no more than a list of items.
 //

@@ -90,8 +90,9 @@ func (e *Engine) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 	s := e.shard(key)
 	s.mu.RLock()
 	it, ok := s.items[string(key)]
+	ok = ok && e.alive(it) // under the lock: Restore changes the time together with the items
 	s.mu.RUnlock()
-	if !ok || !e.alive(it) {
+	if !ok {
 		return dst, false
 	}
 	return f(dst, key, Item{Flags: it.flags, CAS: it.cas, Value: it.value()}), true
@@ -110,7 +111,8 @@ func (e *Engine) find(key []byte) *item {
 	return nil
 }
 
-// insert publishes it, which has no predecessor any more.
+// insert publishes it, in the place of what has its key, if anything: a reader
+// finds the one or the other.
 func (e *Engine) insert(it *item) {
 	e.queue.push(it)
 	e.expiry.add(it)
@@ -123,17 +125,22 @@ func (e *Engine) insert(it *item) {
 	s.mu.Unlock()
 }
 
+// unlink takes the item out of everything but the sight of readers.
+func (e *Engine) unlink(it *item) {
+	e.queue.remove(it)
+	e.expiry.drop(it)
+	e.count--
+	e.bytes -= it.charge()
+	e.sum -= it.digest
+}
+
 // remove takes the item out.
 func (e *Engine) remove(it *item) {
 	s := e.shard(it.key())
 	s.mu.Lock()
 	delete(s.items, it.keyString())
 	s.mu.Unlock()
-	e.queue.remove(it)
-	e.expiry.drop(it)
-	e.count--
-	e.bytes -= it.charge()
-	e.sum -= it.digest
+	e.unlink(it)
 }
 
 // substitute publishes it in the place of old, which has the same key and
@@ -160,21 +167,31 @@ func (e *Engine) Advance(stampMs int64) {
 		e.pendingFlush = 0
 		e.horizon.Store(e.mutations)
 	}
-	for range reclaimItemsMax {
-		it := e.queue.oldest() // flushed items are the first of the queue
-		if it == nil || it.order > e.horizon.Load() {
-			break
-		}
-		e.remove(it)
+	for n := 0; n < reclaimItemsMax && e.removeFlushed(); n++ {
 	}
-	for range reclaimItemsMax {
-		if len(e.expiry) == 0 || e.expiry[0].expiryMs > e.timeMs.Load() {
-			break
-		}
-		e.remove(e.expiry[0])
-		e.expired++
+	for n := 0; n < reclaimItemsMax && e.removeExpired(); n++ {
 	}
 	e.publish()
+}
+
+// removeFlushed removes one flushed item; they are the first of the queue.
+func (e *Engine) removeFlushed() bool {
+	it := e.queue.oldest()
+	if it == nil || it.order > e.horizon.Load() {
+		return false
+	}
+	e.remove(it)
+	return true
+}
+
+// removeExpired removes one expired item.
+func (e *Engine) removeExpired() bool {
+	if len(e.expiry) == 0 || e.expiry[0].expiryMs > e.timeMs.Load() {
+		return false
+	}
+	e.remove(e.expiry[0])
+	e.expired++
+	return true
 }
 
 // publish makes the numbers that other goroutines read those of the state.

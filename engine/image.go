@@ -148,16 +148,17 @@ func (e *Engine) Restore(r io.Reader) error {
 	return nil
 }
 
-// become takes over the state of fresh. Readers find each key's old item or its
-// new one; time and horizon come first, so that no old item outlives them.
+// become takes over the state of fresh. Readers are kept out meanwhile: they see
+// all of the old state or all of the new one.
 func (e *Engine) become(fresh *Engine) {
+	for i := range e.shards {
+		e.shards[i].mu.Lock()
+	}
 	e.timeMs.Store(fresh.timeMs.Load())
 	e.horizon.Store(fresh.horizon.Load())
 	for i := range e.shards {
-		s := &e.shards[i]
-		s.mu.Lock()
-		s.items = fresh.shards[i].items
-		s.mu.Unlock()
+		e.shards[i].items = fresh.shards[i].items
+		e.shards[i].mu.Unlock()
 	}
 	e.state = fresh.state
 	if first := e.queue.root.next; first != &fresh.queue.root {
@@ -208,7 +209,7 @@ func (e *Engine) addItems(chunk []byte) error {
 	for len(r.b) > 0 {
 		keyLen, valueLen := r.uvarint(), r.uvarint()
 		it := &item{heapAt: -1}
-		it.flags = uint32(r.uvarint())
+		it.flags = r.uint32()
 		it.expiryMs = r.varint()
 		it.cas, it.order = r.uvarint(), r.uvarint()
 		key, value := r.take(keyLen), r.take(valueLen)

@@ -172,6 +172,55 @@ func TestReadersSeeWholeItems(t *testing.T) {
 	wg.Wait()
 }
 
+// TestOverwrittenKeyIsNeverMissed reads a key that is overwritten all the time,
+// while others are evicted.
+func TestOverwrittenKeyIsNeverMissed(t *testing.T) {
+	e := New(Limits{MemoryBytes: 20 * (itemOverheadBytes + 10), ItemBytesMax: 1 << 10})
+	one(t, e, k(OpSet, "0"))
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if get(e, "k") == "miss" {
+				t.Error("the key was missed")
+				return
+			}
+		}
+	})
+	for i := range 20_000 {
+		switch i % 3 {
+		case 0:
+			one(t, e, k(OpSet, "1"))
+		case 1:
+			one(t, e, delta(OpIncr, 1))
+		case 2:
+			one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "other%d", i)})
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
+
+// FuzzDecodeResult decodes any bytes; what decodes must encode to itself.
+func FuzzDecodeResult(f *testing.F) {
+	f.Add(AppendResult(nil, &Result{Status: StatusHit, Key: []byte("k"), Value: []byte("v"), CAS: 7, Flags: 9}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, _, err := DecodeResult(b)
+		if err != nil {
+			return
+		}
+		again, rest, err := DecodeResult(AppendResult(nil, &r))
+		if err != nil || len(rest) > 0 || fmt.Sprint(again) != fmt.Sprint(r) {
+			t.Fatalf("%+v became %+v, %v", r, again, err)
+		}
+	})
+}
+
 func appendItemValue(dst, _ []byte, it Item) []byte { return append(dst, it.Value...) }
 
 func TestReadsAllocateNothing(t *testing.T) {

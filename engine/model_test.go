@@ -118,13 +118,17 @@ func (m *model) evict(limit int64) {
 var modelKinds = []OpKind{OpSet, OpSet, OpSet, OpAdd, OpReplace, OpAppend, OpPrepend, OpTouch, OpDelete, OpFlushAll}
 
 func drawOp(t *rapid.T) Op {
-	return Op{
+	op := Op{
 		Kind:    rapid.SampledFrom(modelKinds).Draw(t, "kind"),
 		Key:     fmt.Appendf(nil, "key%d", rapid.IntRange(0, 15).Draw(t, "key")),
 		Value:   rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "value"),
 		Flags:   rapid.Uint32().Draw(t, "flags"),
 		Exptime: rapid.SampledFrom([]int64{0, 0, 0, 1, 5, -1}).Draw(t, "exptime"),
 	}
+	if op.Kind == OpFlushAll {
+		op.Key = nil
+	}
+	return op
 }
 
 // TestModel applies random entries to the model, to an engine, and to a second

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // OpKind says what an operation does.
@@ -69,12 +70,13 @@ func appendKeyValue(dst, key, value []byte) []byte {
 func DecodeOp(b []byte) (op Op, rest []byte, err error) {
 	r := reader{b: b}
 	op.Kind = OpKind(r.byte())
-	op.Flags = uint32(r.uvarint())
+	op.Flags = r.uint32()
 	op.Exptime = r.varint()
 	op.CAS = r.uvarint()
 	op.Delta = r.uvarint()
 	op.Key, op.Value = r.keyValue()
-	if r.failed || op.Kind == 0 || op.Kind >= opKindEnd || len(op.Key) > keyBytesMax {
+	keyless := op.Kind == OpFlushAll
+	if r.failed || op.Kind == 0 || op.Kind >= opKindEnd || len(op.Key) > keyBytesMax || keyless != (len(op.Key) == 0) {
 		return Op{}, nil, fmt.Errorf("decode operation of kind %d: %w", op.Kind, ErrMalformed)
 	}
 	return op, r.b, nil
@@ -108,6 +110,14 @@ func (r *reader) uvarint() uint64 {
 	}
 	r.b = r.b[n:]
 	return v
+}
+
+func (r *reader) uint32() uint32 {
+	v := r.uvarint()
+	if v > math.MaxUint32 {
+		r.fail()
+	}
+	return uint32(v)
 }
 
 func (r *reader) varint() int64 {

@@ -50,7 +50,7 @@ func AppendResult(dst []byte, r *Result) []byte {
 func DecodeResult(b []byte) (res Result, rest []byte, err error) {
 	r := reader{b: b}
 	res.Status = Status(r.byte())
-	res.Flags = uint32(r.uvarint())
+	res.Flags = r.uint32()
 	res.CAS = r.uvarint()
 	res.Number = r.uvarint()
 	res.Key, res.Value = r.keyValue()
