@@ -9,6 +9,13 @@ import (
 // memcached passes over what follows, but for the last word.
 const tokensMax = 8
 
+// How lines that are told apart before they are split begin.
+var (
+	prefixGet  = []byte("get ")
+	prefixGets = []byte("gets ")
+	prefixHTTP = []byte("HTTP/")
+)
+
 // tokens are the words of a line, between blanks.
 type tokens struct {
 	word  [tokensMax][]byte
@@ -57,38 +64,40 @@ func (t *tokens) at(i int) []byte {
 	return nil
 }
 
-// parseLine parses a line without its end. It reports false if the connection is
-// to be closed.
-func (p *Parser) parseLine(line []byte, req *Request) bool {
+// parseLine parses a line without its end, of which end is the length with it. It
+// reports false if the connection is to be closed.
+func (p *Parser) parseLine(line []byte, end int, req *Request) bool {
 	t := &p.tokens
 	t.valueBytes = -1
-	if bytes.HasPrefix(line, []byte("get ")) {
+	switch {
+	case bytes.HasPrefix(line, prefixGet):
 		req.Command = Get
-		p.parseKeys(line[4:], req)
+		p.parseKeys(line[len(prefixGet):], req)
 		return true
-	}
-	if bytes.HasPrefix(line, []byte("gets ")) {
+	case bytes.HasPrefix(line, prefixGets):
 		req.Command = Gets
-		p.parseKeys(line[5:], req)
+		p.parseKeys(line[len(prefixGets):], req)
 		return true
-	}
-	t.split(line)
-	if t.count == 0 || len(line) < 2 {
+	case end < requestBytesMin:
 		req.fail(replyBadFormat)
 		return true
 	}
-	if line[0] == ' ' {
+	t.split(line)
+	if t.count == 0 {
 		req.fail(replyError)
 		return true
+	}
+	if line[0] == ' ' {
+		// memcached finds its older commands by their first word and the others
+		// by how the line begins.
+		return p.parseAdmin(req)
 	}
 	return p.parseCommand(line, req)
 }
 
-// parseCommand dispatches on the first word. A word that names nothing, with a
-// last word as in "GET / HTTP/1.1", is a browser: memcached hangs up.
+// parseCommand parses the commands about keys, and those that ask for something.
 func (p *Parser) parseCommand(line []byte, req *Request) bool {
-	t := &p.tokens
-	switch string(t.word[0]) {
+	switch string(p.tokens.word[0]) {
 	case "get", "gets":
 		req.fail(replyBadFormat) // without keys
 	case "set":
@@ -115,228 +124,43 @@ func (p *Parser) parseCommand(line []byte, req *Request) bool {
 		p.parseDelta(Incr, req)
 	case "decr":
 		p.parseDelta(Decr, req)
-	default:
-		return p.parseAdmin(line, req)
-	}
-	return true
-}
-
-// parseAdmin parses the commands that are not about keys.
-func (p *Parser) parseAdmin(line []byte, req *Request) bool {
-	t := &p.tokens
-	switch string(t.word[0]) {
-	case "flush_all":
-		p.parseFlush(req)
 	case "version":
 		req.Command = Version
-	case "verbosity":
-		req.Command = Verbosity
-		req.NoReply = p.noReply()
-		if _, ok := parseUint(t.at(1), math.MaxUint32); !ok {
-			req.fail(replyBadFormat)
-		}
 	case "stats":
 		p.parseStats(line, req)
-	case "shutdown":
-		req.Command = Shutdown
-		if mode := t.at(1); mode != nil && string(mode) != "graceful" {
-			req.fail(replyBadShutdown)
-		}
 	case "quit":
 		req.Command = Quit
 	case "watch":
 		req.fail(replyNoWatch)
 	default:
-		if t.count > 1 && bytes.HasPrefix(t.last, []byte("HTTP/")) {
-			return false
-		}
-		req.fail(replyError)
+		return p.parseAdmin(req)
 	}
 	return true
 }
 
-// fail makes the request an error line. "noreply" does not silence it.
-func (r *Request) fail(reply string) { *r = Request{Reply: reply} }
-
-// noReply reports whether the last word asks for silence.
-func (p *Parser) noReply() bool { return string(p.tokens.last) == "noreply" }
-
-// parseKeys parses the keys of a retrieval command.
-func (p *Parser) parseKeys(line []byte, req *Request) {
-	p.keys = p.keys[:0]
-	for {
-		var key []byte
-		if key, line = nextWord(line); key == nil {
-			break
+// parseAdmin parses the commands about the whole server. A word that names
+// nothing, with a last word as in "GET / HTTP/1.1", is a browser: like memcached
+// the parser has it hung up on.
+func (p *Parser) parseAdmin(req *Request) bool {
+	t := &p.tokens
+	switch string(t.word[0]) {
+	case "flush_all":
+		p.parseFlush(req)
+	case "verbosity":
+		req.Command, req.NoReply = Verbosity, p.noReply()
+		if _, ok := parseUint(t.at(1), math.MaxUint32); !ok {
+			p.refuse(req, replyBadFormat)
 		}
-		if len(key) > keyBytesMax {
-			req.fail(replyBadFormat)
-			return
+	case "shutdown":
+		req.Command, req.NoReply = Shutdown, p.noReply()
+		if mode := t.at(1); mode != nil && string(mode) != "graceful" {
+			p.refuse(req, replyBadShutdown)
 		}
-		p.keys = append(p.keys, key)
-	}
-	if len(p.keys) == 0 {
-		req.fail(replyBadFormat)
-		return
-	}
-	req.Key, req.Keys = p.keys[0], p.keys
-}
-
-// parseKey takes the key, the second word of most commands.
-func (p *Parser) parseKey(req *Request) bool {
-	req.Key = p.tokens.at(1)
-	return len(req.Key) > 0 && len(req.Key) <= keyBytesMax
-}
-
-// parseStore parses COMMAND KEY FLAGS EXPTIME BYTES [CAS] [noreply]
-// (protocol.txt, "Storage commands").
-func (p *Parser) parseStore(c Command, req *Request) {
-	t := &p.tokens
-	words := 5
-	if c == CAS {
-		words = 6
-	}
-	if t.count < words {
-		req.fail(replyBadFormat)
-		return
-	}
-	size, ok := parseUint(t.at(4), valueBytesMax)
-	if !ok {
-		req.fail(replyBadFormat)
-		return
-	}
-	t.valueBytes = int(size)
-	req.Command, req.NoReply = c, t.count > words && p.noReply()
-	flags, okFlags := parseUint(t.at(2), math.MaxUint64)
-	exptime, okExptime := parseInt(t.at(3))
-	okCAS := true
-	if c == CAS {
-		req.CAS, okCAS = parseUint(t.at(5), math.MaxUint64)
-	}
-	if !p.parseKey(req) || !okFlags || !okExptime || !okCAS {
-		req.fail(replyBadFormat)
-		return
-	}
-	req.Flags, req.Exptime = uint32(flags), exptime
-	req.TooLarge = len(req.Key)+int(size)+itemOverheadBytes > p.itemBytesMax
-}
-
-// parseGat parses gat EXPTIME KEY+ (protocol.txt, "Get And Touch").
-func (p *Parser) parseGat(c Command, line []byte, req *Request) {
-	t := &p.tokens
-	if t.count < 3 {
-		req.fail(replyBadFormat)
-		return
-	}
-	exptime, ok := parseInt(t.at(1))
-	if !ok || exptime != int64(int32(exptime)) {
-		req.fail(replyBadExptime)
-		return
-	}
-	_, rest := nextWord(line)
-	_, rest = nextWord(rest)
-	req.Command, req.Exptime = c, exptime
-	p.parseKeys(rest, req)
-}
-
-// parseTouch parses touch KEY EXPTIME [noreply] (protocol.txt, "Touch").
-func (p *Parser) parseTouch(req *Request) {
-	t := &p.tokens
-	if t.count < 3 || !p.parseKey(req) {
-		req.fail(replyBadFormat)
-		return
-	}
-	exptime, ok := parseInt(t.at(2))
-	if !ok || exptime != int64(int32(exptime)) {
-		req.fail(replyBadExptime)
-		return
-	}
-	req.Command, req.Exptime, req.NoReply = Touch, exptime, p.noReply()
-}
-
-// parseDelete parses delete KEY [0] [noreply] (protocol.txt, "Deletion").
-func (p *Parser) parseDelete(req *Request) {
-	if !p.parseKey(req) {
-		req.fail(replyBadFormat)
-		return
-	}
-	req.Command, req.NoReply = Delete, p.noReply()
-}
-
-// parseDelta parses incr KEY DELTA [noreply] (protocol.txt,
-// "Increment/Decrement").
-func (p *Parser) parseDelta(c Command, req *Request) {
-	t := &p.tokens
-	if t.count < 3 || !p.parseKey(req) {
-		req.fail(replyBadFormat)
-		return
-	}
-	delta, ok := parseUint(t.at(2), math.MaxUint64)
-	if !ok {
-		req.fail(replyBadDelta)
-		return
-	}
-	req.Command, req.Delta, req.NoReply = c, delta, p.noReply()
-}
-
-// parseFlush parses flush_all [DELAY] [noreply].
-func (p *Parser) parseFlush(req *Request) {
-	t := &p.tokens
-	req.Command, req.NoReply = FlushAll, p.noReply()
-	words := 1
-	if req.NoReply {
-		words = 2
-	}
-	if t.count == words {
-		return
-	}
-	exptime, ok := parseInt(t.at(1))
-	if !ok || exptime != int64(int32(exptime)) {
-		req.fail(replyBadExptime)
-		return
-	}
-	req.Exptime = exptime
-}
-
-// parseStats takes the rest of the line as what statistics are asked for.
-func (p *Parser) parseStats(line []byte, req *Request) {
-	t := &p.tokens
-	req.Command = Stats
-	_, rest := nextWord(line)
-	req.Arg = bytes.Trim(rest, " ")
-	switch string(t.at(1)) {
-	case "detail":
-		if mode := string(t.at(2)); mode != "on" && mode != "off" && mode != "dump" {
-			req.fail(replyBadStatDetail)
+	default:
+		if t.count > 1 && bytes.HasPrefix(t.last, prefixHTTP) {
+			return false
 		}
-	case "cachedump":
-		if t.count < 4 {
-			req.fail(replyBadDump)
-		}
+		p.refuse(req, replyError)
 	}
-}
-
-// parseUint reads an unsigned decimal of at most limit.
-func parseUint(b []byte, limit uint64) (n uint64, ok bool) {
-	if len(b) == 0 {
-		return 0, false
-	}
-	for _, c := range b {
-		d := uint64(c - '0')
-		if c < '0' || c > '9' || n > (limit-d)/10 {
-			return 0, false
-		}
-		n = n*10 + d
-	}
-	return n, true
-}
-
-// parseInt reads a decimal that may be negative.
-func parseInt(b []byte) (n int64, ok bool) {
-	if len(b) > 0 && b[0] == '-' {
-		u, ok := parseUint(b[1:], math.MaxInt64)
-		return -int64(u), ok
-	}
-	u, ok := parseUint(b, math.MaxInt64)
-	return int64(u), ok
+	return true
 }

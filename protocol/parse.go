@@ -17,9 +17,23 @@ const (
 	// valueBytesMax is the largest length that is taken for one.
 	valueBytesMax = 1<<31 - 3
 
-	// itemOverheadBytes is what an item counts for besides key and value when it
-	// is held against the item limit, about memcached's header.
-	itemOverheadBytes = 64
+	// itemHeaderBytes and itemFlagsBytes are what an item counts for in memcached
+	// besides key and value when it is held against the item limit: a header of
+	// 48 bytes, the cas unique of 8, an end each of key (1) and value (2), and
+	// the client flags if there are any.
+	itemHeaderBytes = 48 + 8 + 1 + 2
+	itemFlagsBytes  = 4
+
+	// requestBytesMin is the shortest line, its end included, that memcached
+	// looks at.
+	requestBytesMin = 4
+
+	// keysKept is for how many keys the parser keeps room from one multiget to
+	// the next.
+	keysKept = 1024
+
+	// slabClasses is the number of slab classes that memcached has.
+	slabClasses = 64
 
 	// binaryMagic is the first byte of a request of the binary protocol.
 	binaryMagic = 0x80
@@ -36,6 +50,7 @@ const (
 	replyBadShutdown   = "CLIENT_ERROR invalid shutdown mode\r\n"
 	replyBadDump       = "CLIENT_ERROR bad command line\r\n"
 	replyNoWatch       = "CLIENT_ERROR watch commands not allowed\r\n"
+	replyBadSlab       = "CLIENT_ERROR Illegal slab id\r\n"
 )
 
 // Verdict is what Parse makes of the bytes it was given.
@@ -52,27 +67,44 @@ const (
 	Close
 )
 
-// Parser finds the requests in the bytes of one connection.
+// Parser finds the requests in the bytes of one connection. It keeps no bytes:
+// the caller buffers what was received, and drops what Parse counted.
+//
+// A request may be looked at without being acted on: unless the caller calls
+// Consumed, Parse with the same first bytes finds the same request again.
 type Parser struct {
 	itemBytesMax int
 
-	swallowBytes int  // still to be dropped
-	swallowLine  bool // and then all up to the next line end
+	// Of the bytes that come next on the connection, swallowBytes are dropped,
+	// and then all up to a line end if swallowLine. They change with consumed
+	// bytes only.
+	swallowBytes int
+	swallowLine  bool
 
-	scanned int // bytes of an unfinished line that are known to hold no line end
-	needed  int
-	keys    [][]byte
-	tokens  tokens
+	// scanned is how many bytes of the unfinished line at the front of the input
+	// are known to hold no line end. It spares scanning them again when more of
+	// the line comes, and is zero whenever the front may have changed.
+	scanned int
+
+	needed int      // what BufferBytesNeeded returns
+	keys   [][]byte // Request.Keys
+	tokens tokens   // of the line at hand
 }
 
 // NewParser returns a parser that takes items of up to itemBytesMax bytes, key
-// and overhead included.
+// and memcached's header included.
 func NewParser(itemBytesMax int) *Parser { return &Parser{itemBytesMax: itemBytesMax} }
 
-// Parse looks at b, which is all that was received and not consumed, and
-// describes its first request in req. With Ready, the request takes the first
-// consumed bytes. If the caller acts on it, it drops them and calls Consumed;
-// otherwise it calls Parse again, later, with the same bytes.
+// Parse looks for the first request in b, which must begin with the first byte of
+// the connection that was not consumed, and hold at least what it held before.
+//
+// With Ready, req is the request, in the first consumed bytes of b. If the caller
+// acts on it, it calls Consumed and drops these bytes; else it may call Parse
+// again, at any time, with the same bytes and more.
+//
+// With NeedMore, the consumed bytes belong to no request and are to be dropped;
+// if there are any, what follows them is to be parsed at once. With Close, the
+// connection cannot go on.
 func (p *Parser) Parse(b []byte, req *Request) (consumed int, v Verdict) {
 	if p.swallowBytes > 0 || p.swallowLine {
 		return p.swallow(b), NeedMore
@@ -91,15 +123,17 @@ func (p *Parser) Parse(b []byte, req *Request) (consumed int, v Verdict) {
 		line = b[:end-1]
 	}
 	*req = Request{}
-	if !p.parseLine(line, req) {
+	if !p.parseLine(line, end+1, req) {
 		return 0, Close
 	}
 	return p.dataBlock(b, end+1, req)
 }
 
 // Consumed tells the parser that the request was acted on and its bytes are
-// dropped: what does not belong to any request behind them is dropped next.
+// dropped. If a data block that nobody wants follows, or the rest of a malformed
+// one, Parse has it dropped next.
 func (p *Parser) Consumed(req *Request) {
+	p.scanned = 0
 	p.swallowBytes, p.swallowLine = req.swallowBytes, req.swallowLine
 }
 
@@ -113,7 +147,7 @@ func (p *Parser) unfinished(b []byte) Verdict {
 	p.scanned = len(b)
 	p.needed = len(b) + 1
 	limit := lineBytesMax
-	if bytes.HasPrefix(b, []byte("get ")) || bytes.HasPrefix(b, []byte("gets ")) {
+	if bytes.HasPrefix(b, prefixGet) || bytes.HasPrefix(b, prefixGets) {
 		limit = multigetBytesMax
 	}
 	if len(b) > limit {
@@ -154,7 +188,8 @@ func (p *Parser) dataBlock(b []byte, at int, req *Request) (consumed int, v Verd
 		return 0, NeedMore
 	}
 	if b[end-2] != '\r' || b[end-1] != '\n' {
-		*req = Request{Reply: replyBadChunk, swallowLine: b[end-1] != '\n'}
+		p.refuse(req, replyBadChunk)
+		req.swallowLine = b[end-1] != '\n'
 		return end, Ready
 	}
 	req.Value = b[at : end-2]

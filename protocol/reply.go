@@ -2,6 +2,13 @@ package protocol
 
 import "strconv"
 
+// ReplyEnd ends the answer to get, gets, gat and gats, and most of those to stats.
+const ReplyEnd = "END\r\n"
+
+// replyOutOfMemory answers incr and decr instead of the line of
+// StatusOutOfMemory, which speaks of storing.
+const replyOutOfMemory = "SERVER_ERROR out of memory\r\n"
+
 // replyLines holds the line of each status but StatusNumber and StatusHit,
 // which are more than a line.
 var replyLines = [...]string{
@@ -33,9 +40,12 @@ func AppendReply(dst []byte, c Command, r *Result) []byte {
 		return append(dst, "\r\n"...)
 	case StatusHit:
 		return AppendValue(dst, r.Key, r.Flags, r.CAS, c == Gats || c == Gets, r.Value)
-	default:
-		return append(dst, replyLines[r.Status]...)
+	case StatusOutOfMemory:
+		if c == Incr || c == Decr {
+			return append(dst, replyOutOfMemory...)
+		}
 	}
+	return append(dst, replyLines[r.Status]...)
 }
 
 // AppendValue appends the block that answers a hit, with the cas unique if

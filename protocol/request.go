@@ -4,7 +4,7 @@ package protocol
 // "Commands").
 type Command uint8
 
-// The commands that Parser recognises. Invalid stands for any input that is
+// The commands that Parser recognises; String names them as a client does. Invalid stands for any input that is
 // answered with an error line; Request.Reply then holds that line.
 const (
 	Invalid Command = iota
@@ -62,6 +62,7 @@ type Request struct {
 	Arg []byte // rest of the line of stats, trimmed; empty otherwise
 
 	// Reply is the complete error line, "\r\n" included, of an Invalid request.
+	// It is empty if "noreply" silences the error.
 	Reply string
 
 	// What Parser.Consumed has to drop behind the request: a data block that was

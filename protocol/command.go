@@ -1,0 +1,200 @@
+package protocol
+
+import (
+	"bytes"
+	"math"
+)
+
+// fail makes the request an error line.
+func (r *Request) fail(reply string) { *r = Request{Reply: reply} }
+
+// refuse makes the request an error line, unless the line ends with "noreply":
+// where memcached has understood so much of a line, it silences errors too.
+func (p *Parser) refuse(req *Request, reply string) {
+	if p.noReply() {
+		reply = ""
+	}
+	req.fail(reply)
+}
+
+// noReply reports whether the last word asks for silence.
+func (p *Parser) noReply() bool { return string(p.tokens.last) == "noreply" }
+
+// parseKeys parses the keys of a retrieval command.
+func (p *Parser) parseKeys(line []byte, req *Request) {
+	if cap(p.keys) > keysKept {
+		p.keys = nil
+	}
+	p.keys = p.keys[:0]
+	for {
+		var key []byte
+		if key, line = nextWord(line); key == nil {
+			break
+		}
+		if len(key) > keyBytesMax {
+			req.fail(replyBadFormat)
+			return
+		}
+		p.keys = append(p.keys, key)
+	}
+	if len(p.keys) == 0 {
+		req.fail(replyBadFormat)
+		return
+	}
+	req.Key, req.Keys = p.keys[0], p.keys
+}
+
+// parseKey takes the key, the second word of most commands.
+func (p *Parser) parseKey(req *Request) bool {
+	req.Key = p.tokens.at(1)
+	return len(req.Key) > 0 && len(req.Key) <= keyBytesMax
+}
+
+// parseStore parses COMMAND KEY FLAGS EXPTIME BYTES [CAS] [noreply]
+// (protocol.txt, "Storage commands"). Once the length of the data block is known,
+// the block belongs to the request whatever else is wrong.
+func (p *Parser) parseStore(c Command, req *Request) {
+	t := &p.tokens
+	size, ok := parseUint(t.at(4), valueBytesMax)
+	if !ok {
+		req.fail(replyBadFormat)
+		return
+	}
+	t.valueBytes = int(size)
+	flags, okFlags := parseFlags(t.at(2))
+	exptime, okExptime := parseStoreExptime(t.at(3))
+	okCAS := true
+	if c == CAS {
+		req.CAS, okCAS = parseUint(t.at(5), math.MaxUint64)
+	}
+	if !p.parseKey(req) || !okFlags || !okExptime || !okCAS {
+		p.refuse(req, replyBadFormat)
+		return
+	}
+	req.Command, req.NoReply = c, p.noReply()
+	req.Flags, req.Exptime = flags, exptime
+	req.TooLarge = itemBytes(len(req.Key), flags, int(size)) > p.itemBytesMax
+}
+
+// itemBytes is what memcached counts against its item limit (-I).
+func itemBytes(keyBytes int, flags uint32, valueBytes int) int {
+	n := itemHeaderBytes + keyBytes + valueBytes
+	if flags != 0 {
+		n += itemFlagsBytes
+	}
+	return n
+}
+
+// parseGat parses gat EXPTIME KEY+ (protocol.txt, "Get And Touch").
+func (p *Parser) parseGat(c Command, line []byte, req *Request) {
+	t := &p.tokens
+	if t.count < 3 {
+		req.fail(replyBadFormat)
+		return
+	}
+	exptime, ok := parseExptime(t.at(1))
+	if !ok {
+		req.fail(replyBadExptime)
+		return
+	}
+	_, rest := nextWord(line)
+	_, rest = nextWord(rest)
+	req.Command, req.Exptime = c, exptime
+	p.parseKeys(rest, req)
+}
+
+// parseTouch parses touch KEY EXPTIME [noreply] (protocol.txt, "Touch").
+func (p *Parser) parseTouch(req *Request) {
+	t := &p.tokens
+	if t.count < 3 {
+		req.fail(replyBadFormat)
+		return
+	}
+	if !p.parseKey(req) {
+		p.refuse(req, replyBadFormat)
+		return
+	}
+	exptime, ok := parseExptime(t.at(2))
+	if !ok {
+		p.refuse(req, replyBadExptime)
+		return
+	}
+	req.Command, req.Exptime, req.NoReply = Touch, exptime, p.noReply()
+}
+
+// parseDelete parses delete KEY [0] [noreply] (protocol.txt, "Deletion").
+func (p *Parser) parseDelete(req *Request) {
+	if p.tokens.count < 2 {
+		req.fail(replyBadFormat)
+		return
+	}
+	if !p.parseKey(req) {
+		p.refuse(req, replyBadFormat)
+		return
+	}
+	req.Command, req.NoReply = Delete, p.noReply()
+}
+
+// parseDelta parses incr KEY DELTA [noreply] (protocol.txt,
+// "Increment/Decrement").
+func (p *Parser) parseDelta(c Command, req *Request) {
+	t := &p.tokens
+	if t.count < 3 {
+		req.fail(replyBadFormat)
+		return
+	}
+	if !p.parseKey(req) {
+		p.refuse(req, replyBadFormat)
+		return
+	}
+	delta, ok := parseUint(t.at(2), math.MaxUint64)
+	if !ok {
+		p.refuse(req, replyBadDelta)
+		return
+	}
+	req.Command, req.Delta, req.NoReply = c, delta, p.noReply()
+}
+
+// parseFlush parses flush_all [DELAY] [noreply].
+func (p *Parser) parseFlush(req *Request) {
+	t := &p.tokens
+	req.Command, req.NoReply = FlushAll, p.noReply()
+	words := 1
+	if req.NoReply {
+		words = 2
+	}
+	if t.count == words {
+		return
+	}
+	exptime, ok := parseExptime(t.at(1))
+	if !ok {
+		p.refuse(req, replyBadExptime)
+		return
+	}
+	req.Exptime = exptime
+}
+
+// parseStats takes the rest of the line as what statistics are asked for.
+func (p *Parser) parseStats(line []byte, req *Request) {
+	t := &p.tokens
+	req.Command = Stats
+	_, rest := nextWord(line)
+	req.Arg = bytes.Trim(rest, " ")
+	switch string(t.at(1)) {
+	case "detail":
+		if mode := string(t.at(2)); mode != "on" && mode != "off" && mode != "dump" {
+			req.fail(replyBadStatDetail)
+		}
+	case "cachedump":
+		class, okClass := parseUint(t.at(2), math.MaxUint32)
+		_, okLimit := parseUint(t.at(3), math.MaxUint32)
+		switch {
+		case t.count < 4:
+			req.fail(replyBadDump)
+		case !okClass || !okLimit:
+			req.fail(replyBadFormat)
+		case class >= slabClasses:
+			req.fail(replyBadSlab)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package protocol
+
+import "strconv"
+
+// commandNames holds what a client writes.
+var commandNames = [...]string{
+	Invalid: "invalid", Get: "get", Gets: "gets", Gat: "gat", Gats: "gats",
+	Set: "set", Add: "add", Replace: "replace", Append: "append", Prepend: "prepend", CAS: "cas",
+	Touch: "touch", Delete: "delete", Incr: "incr", Decr: "decr", FlushAll: "flush_all",
+	Version: "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
+}
+
+// String returns the command's name in the protocol.
+func (c Command) String() string { return commandNames[c] }
+
+// AppendRequest appends the bytes of a request, which must be neither Invalid nor
+// TooLarge. Parsing them gives the same request, but for what a Request does not
+// hold, such as the level of verbosity.
+func AppendRequest(dst []byte, r *Request) []byte {
+	dst = append(dst, r.Command.String()...)
+	switch r.Command {
+	case Get, Gets:
+		dst = appendWords(dst, r.Keys...)
+	case Gat, Gats:
+		dst = appendInt(dst, r.Exptime)
+		dst = appendWords(dst, r.Keys...)
+	case Set, Add, Replace, Append, Prepend, CAS:
+		return appendStore(dst, r)
+	case Touch:
+		dst = appendInt(appendWords(dst, r.Key), r.Exptime)
+	case Delete:
+		dst = append(appendWords(dst, r.Key), " 0"...) // or the key "noreply" would be the last word
+	case Incr, Decr:
+		dst = appendUint(appendWords(dst, r.Key), r.Delta)
+	case FlushAll:
+		dst = appendInt(dst, r.Exptime)
+	case Verbosity:
+		dst = append(dst, " 0"...)
+	case Stats:
+		if len(r.Arg) > 0 {
+			dst = appendWords(dst, r.Arg)
+		}
+	}
+	return appendLineEnd(dst, r)
+}
+
+// appendStore appends what follows the name of a storage command.
+func appendStore(dst []byte, r *Request) []byte {
+	dst = appendUint(appendWords(dst, r.Key), uint64(r.Flags))
+	dst = appendInt(dst, r.Exptime)
+	dst = appendUint(dst, uint64(len(r.Value)))
+	if r.Command == CAS {
+		dst = appendUint(dst, r.CAS)
+	}
+	dst = appendLineEnd(dst, r)
+	dst = append(dst, r.Value...)
+	return append(dst, "\r\n"...)
+}
+
+func appendLineEnd(dst []byte, r *Request) []byte {
+	if r.NoReply {
+		dst = append(dst, " noreply"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+func appendWords(dst []byte, words ...[]byte) []byte {
+	for _, word := range words {
+		dst = append(dst, ' ')
+		dst = append(dst, word...)
+	}
+	return dst
+}
+
+func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(append(dst, ' '), n, 10) }
+
+func appendUint(dst []byte, n uint64) []byte { return strconv.AppendUint(append(dst, ' '), n, 10) }

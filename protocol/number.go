@@ -1,0 +1,59 @@
+package protocol
+
+import "math"
+
+// parseUint reads an unsigned decimal of at most limit.
+func parseUint(b []byte, limit uint64) (n uint64, ok bool) {
+	if len(b) == 0 {
+		return 0, false
+	}
+	for _, c := range b {
+		d := uint64(c - '0')
+		if c < '0' || c > '9' || n > (limit-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, true
+}
+
+// parseInt reads a decimal that may be negative.
+func parseInt(b []byte) (n int64, ok bool) {
+	if len(b) > 0 && b[0] == '-' {
+		u, ok := parseUint(b[1:], math.MaxInt64)
+		return -int64(u), ok
+	}
+	u, ok := parseUint(b, math.MaxInt64)
+	return int64(u), ok
+}
+
+// parseExptime reads the exptime of touch, gat and flush_all, which unlike that
+// of storage commands must fit 32 bits.
+func parseExptime(b []byte) (n int64, ok bool) {
+	n, ok = parseInt(b)
+	return n, ok && n == int64(int32(n))
+}
+
+// parseStoreExptime reads the exptime of storage commands, which memcached takes
+// with a plus sign and in 64 bits; it looks at 32 of them.
+func parseStoreExptime(b []byte) (n int64, ok bool) {
+	if rest, plus := cutPlus(b); plus {
+		u, ok := parseUint(rest, math.MaxInt64)
+		return int64(u), ok
+	}
+	return parseInt(b)
+}
+
+// parseFlags reads client flags. Like memcached it takes 64 bits and keeps 32.
+func parseFlags(b []byte) (flags uint32, ok bool) {
+	rest, _ := cutPlus(b)
+	n, ok := parseUint(rest, math.MaxUint64)
+	return uint32(n), ok
+}
+
+func cutPlus(b []byte) (rest []byte, found bool) {
+	if len(b) > 0 && b[0] == '+' {
+		return b[1:], true
+	}
+	return b, false
+}
