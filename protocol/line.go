@@ -152,8 +152,8 @@ func (p *Parser) parseAdmin(req *Request) bool {
 			p.refuse(req, replyBadFormat)
 		}
 	case "shutdown":
-		req.Command, req.NoReply = Shutdown, p.noReply()
-		if mode := t.at(1); mode != nil && string(mode) != "graceful" {
+		req.Command = Shutdown
+		if t.count > 2 || t.count == 2 && string(t.at(1)) != "graceful" {
 			p.refuse(req, replyBadShutdown)
 		}
 	default:

@@ -106,7 +106,7 @@ func NewParser(itemBytesMax int) *Parser { return &Parser{itemBytesMax: itemByte
 // if there are any, what follows them is to be parsed at once. With Close, the
 // connection cannot go on.
 func (p *Parser) Parse(b []byte, req *Request) (consumed int, v Verdict) {
-	if p.swallowBytes > 0 || p.swallowLine {
+	if p.Swallowing() {
 		return p.swallow(b), NeedMore
 	}
 	if len(b) > 0 && b[0] == binaryMagic {
@@ -136,6 +136,10 @@ func (p *Parser) Consumed(req *Request) {
 	p.scanned = 0
 	p.swallowBytes, p.swallowLine = req.swallowBytes, req.swallowLine
 }
+
+// Swallowing reports whether bytes are awaited that will be dropped: the client
+// is not done with its request although it was answered.
+func (p *Parser) Swallowing() bool { return p.swallowBytes > 0 || p.swallowLine }
 
 // BufferBytesNeeded returns, after NeedMore, how many bytes must be buffered
 // before the request can be complete: parsing fewer is of no use, and being
