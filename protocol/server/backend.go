@@ -31,7 +31,8 @@ type Loop interface {
 	// Write adds a request for which Command.IsWrite holds to the loop's forming
 	// sub-batch, copying what it needs of it. It reports false, and takes
 	// nothing, when too much is in flight already: the caller keeps the request
-	// and tries again after the next Completer.ResultsEnd.
+	// and tries again after the next Completer.ResultsEnd. A set that is TooLarge
+	// comes without a value, and only removes the old item.
 	//
 	// Each request that was taken is answered by one Completer.WriteDone; a gat
 	// or gats by one for each of its keys, in their order. Answers come in the

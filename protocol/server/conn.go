@@ -217,6 +217,14 @@ func (c *conn) execute(req *protocol.Request, size, buffered int) bool {
 		if !req.NoReply {
 			c.reply("CLIENT_ERROR flush_all not allowed\r\n")
 		}
+	case req.TooLarge && req.Command != protocol.Set:
+		// Nothing changes: only a set removes the old item.
+		if c.unanswered > 0 {
+			return false
+		}
+		if !req.NoReply {
+			c.out = protocol.AppendReply(c.buffer(), req.Command, &protocol.Result{Status: protocol.StatusTooLarge})
+		}
 	case req.Command.IsWrite():
 		if !c.write(req) {
 			return false

@@ -1,0 +1,186 @@
+package raftcached
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"raftcached/protocol/transcript"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// gnet's pool of workers, which lives as long as the process.
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
+}
+
+// openNode opens a node for a test and closes it at its end.
+func openNode(t *testing.T, cfg Config) *Node {
+	t.Helper()
+	n, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+func loneConfig(t *testing.T) Config {
+	return Config{ClientAddrs: []string{"127.0.0.1:0"}, DataDir: t.TempDir(), Threads: 2}
+}
+
+// openCluster opens three nodes in this process.
+func openCluster(t *testing.T) []*Node {
+	t.Helper()
+	dir := t.TempDir()
+	var servers []Server
+	for i := range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }() // the port is free again when the nodes start
+		servers = append(servers, Server{ID: i, Host: "127.0.0.1", ClientPort: 1 + i, LogPort: l.Addr().(*net.TCPAddr).Port})
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nodes := make([]*Node, 3)
+	var wg sync.WaitGroup
+	for i := range nodes {
+		wg.Go(func() {
+			nodes[i] = openNode(t, Config{
+				ServerID: i, Servers: servers, DataDir: filepath.Join(dir, fmt.Sprint(i)), Threads: 2,
+				ClientAddrs: []string{"127.0.0.1:0"}, PeerAddr: servers[i].PeerAddr(),
+			})
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return nodes
+}
+
+// awaitLeader waits until all nodes know one leader and returns it and a
+// follower.
+func awaitLeader(t *testing.T, nodes []*Node) (leader, follower *Node) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(20 * time.Second); ; {
+		leader, follower = nil, nil
+		for _, n := range nodes {
+			switch s := n.replica.Status(); s.Leader {
+			case 0:
+			case s.ID:
+				leader = n
+			default:
+				follower = n
+			}
+		}
+		if leader != nil && follower != nil {
+			return leader, follower
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("no leader within twenty seconds")
+		}
+	}
+}
+
+var replays atomic.Int64
+
+// replayAll replays every transcript against the node.
+func replayAll(t *testing.T, n *Node, chop func(string) []string, waits bool) {
+	t.Helper()
+	blocks, err := transcript.LoadAll("protocol/testdata")
+	if err != nil || len(blocks) == 0 {
+		t.Fatalf("%d blocks, %v", len(blocks), err)
+	}
+	for _, b := range blocks {
+		if b.Waits() && !waits {
+			continue
+		}
+		conn, err := net.Dial("tcp", n.ClientAddrs()[0].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = b.Replay(conn, transcript.Options{Run: fmt.Sprint(replays.Add(1)), Chop: chop})
+		_ = conn.Close()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTranscriptsOnALoneNode(t *testing.T) {
+	n := openNode(t, loneConfig(t))
+	replayAll(t, n, nil, true)
+	replayAll(t, n, transcript.EveryByte, false)
+}
+
+func TestTranscriptsThroughAFollower(t *testing.T) {
+	leader, follower := awaitLeader(t, openCluster(t))
+	replayAll(t, follower, nil, true)
+	replayAll(t, leader, nil, false)
+	replayAll(t, follower, transcript.EveryByte, false)
+}
+
+// TestRestart writes, restarts and reads.
+func TestRestart(t *testing.T) {
+	cfg := loneConfig(t)
+	for round := range 3 {
+		n, err := Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps := fmt.Sprintf("C: set k%d 0 0 1\nC: x\nS: STORED\n", round)
+		for old := range round + 1 {
+			steps += fmt.Sprintf("C: get k%d\nS: VALUE k%d 0 1\nS: x\nS: END\n", old, old)
+		}
+		play(t, n, steps)
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// play replays steps written as a transcript.
+func play(t *testing.T, n *Node, steps string) {
+	t.Helper()
+	b, err := transcript.Parse(steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", n.ClientAddrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }() // the replay is over
+	if err := b.Replay(conn, transcript.Options{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSecondNodeOnTheSameFolder gets a sentence.
+func TestSecondNodeOnTheSameFolder(t *testing.T) {
+	cfg := loneConfig(t)
+	openNode(t, cfg)
+	if _, err := Open(context.Background(), cfg); err == nil {
+		t.Fatal("two nodes have one folder")
+	}
+}

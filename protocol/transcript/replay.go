@@ -1,0 +1,177 @@
+package transcript
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// answerTimeout is how long an answer may take.
+const answerTimeout = 10 * time.Second
+
+// Options of a replay.
+type Options struct {
+	Run string // stands for {run}; new for each replay
+
+	// Chop cuts what is sent at once into the pieces that are written one after
+	// the other; nil leaves it whole.
+	Chop func(string) []string
+
+	// Wait lets the given time pass for the server; nil sleeps.
+	Wait func(time.Duration)
+}
+
+// replay is one dialogue under way.
+type replay struct {
+	options Options
+	conn    net.Conn
+	in      *bufio.Reader
+	vars    map[string]string
+}
+
+// Replay plays the client's part over conn and compares what the server says.
+// At the end it makes sure that nothing else was said.
+func (b *Block) Replay(conn net.Conn, o Options) error {
+	r := &replay{options: o, conn: conn, in: bufio.NewReader(conn), vars: map[string]string{"{run}": o.Run}}
+	var pending strings.Builder
+	for i, s := range b.steps {
+		pending.WriteString(r.fill(s.send))
+		if s.send != "" && i+1 < len(b.steps) && b.steps[i+1].send != "" {
+			continue
+		}
+		err := r.send(pending.String())
+		pending.Reset()
+		if err == nil {
+			err = r.do(&s)
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", b.File, s.line, err)
+		}
+		if s.closed {
+			return nil
+		}
+	}
+	if err := r.inStep(); err != nil {
+		return fmt.Errorf("%s:%d: after the block: %w", b.File, b.Line, err)
+	}
+	return nil
+}
+
+func (r *replay) fill(s string) string {
+	return variable.ReplaceAllStringFunc(s, func(name string) string {
+		if v, ok := r.vars[name]; ok {
+			return v
+		}
+		return name
+	})
+}
+
+func (r *replay) send(s string) error {
+	pieces := []string{s}
+	if r.options.Chop != nil {
+		pieces = r.options.Chop(s)
+	}
+	for _, p := range pieces {
+		if _, err := io.WriteString(r.conn, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *replay) do(s *step) error {
+	if err := r.conn.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	switch {
+	case s.wait > 0 && r.options.Wait != nil:
+		r.options.Wait(s.wait)
+	case s.wait > 0:
+		<-time.After(s.wait)
+	case s.closed:
+		if c, err := r.in.ReadByte(); err == nil {
+			return fmt.Errorf("the server says %q..., should close", c)
+		} else if !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "reset") {
+			return fmt.Errorf("the server does not close: %w", err)
+		}
+	case s.expect != "":
+		return r.expect(s.expect)
+	}
+	return nil
+}
+
+// expect reads what the server says and compares it with want.
+func (r *replay) expect(want string) error {
+	for want = r.fill(want); ; {
+		at := variable.FindStringIndex(want)
+		if at == nil {
+			return r.literal(want)
+		}
+		if err := r.literal(want[:at[0]]); err != nil {
+			return err
+		}
+		digits := ""
+		for {
+			c, err := r.in.ReadByte()
+			if err != nil {
+				return fmt.Errorf("server ends within a number: %w", err)
+			}
+			if c < '0' || c > '9' {
+				if err := r.in.UnreadByte(); err != nil {
+					return err
+				}
+				break
+			}
+			digits += string(c)
+		}
+		r.vars[want[at[0]:at[1]]] = digits
+		want = want[at[1]:]
+	}
+}
+
+func (r *replay) literal(want string) error {
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(r.in, got)
+	if string(got[:n]) == want {
+		return nil
+	}
+	if rest := r.in.Buffered(); rest > 0 {
+		more, peekErr := r.in.Peek(min(rest, 100))
+		if peekErr == nil {
+			got = append(got[:n], more...)
+			n = len(got)
+		}
+	}
+	return fmt.Errorf("the server says %.200q, should say %.200q (%v)", got[:n], want, err)
+}
+
+// inStep asks something that every server answers: the answer comes next only if
+// nothing is left over.
+func (r *replay) inStep() error {
+	if err := r.send("verbosity 0\r\n"); err != nil {
+		return err
+	}
+	if err := r.conn.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	return r.literal("OK\r\n")
+}
+
+// EveryByte is a Chop that sends each byte by itself.
+func EveryByte(s string) []string {
+	if len(s) > chopBytesMax {
+		return []string{s[:1], s[1 : len(s)/2], s[len(s)/2 : len(s)-3], s[len(s)-3 : len(s)-1], s[len(s)-1:]}
+	}
+	pieces := make([]string, len(s))
+	for i := range len(s) {
+		pieces[i] = s[i : i+1]
+	}
+	return pieces
+}
+
+// chopBytesMax is up to where each byte is sent by itself.
+const chopBytesMax = 2000

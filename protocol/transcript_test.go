@@ -1,0 +1,158 @@
+package protocol_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"raftcached/protocol"
+	"raftcached/protocol/transcript"
+)
+
+func loadTranscripts(t *testing.T) []transcript.Block {
+	t.Helper()
+	blocks, err := transcript.LoadAll("testdata")
+	if err != nil || len(blocks) == 0 {
+		t.Fatalf("%d blocks, %v", len(blocks), err)
+	}
+	return blocks
+}
+
+// requests feeds input to a parser in the given pieces and describes each
+// request that comes out.
+func requests(pieces []string) (described []string) {
+	p := protocol.NewParser(1 << 20)
+	var buffered []byte
+	var req protocol.Request
+	for _, piece := range pieces {
+		buffered = append(buffered, piece...)
+		for {
+			n, v := p.Parse(buffered, &req)
+			if v == protocol.Close {
+				return append(described, "close")
+			}
+			if v == protocol.Ready {
+				described = append(described, fmt.Sprintf("%d %v %v %d %d %d %d %q %q %d %q %q", req.Command, req.NoReply, req.TooLarge,
+					req.Flags, req.Exptime, req.CAS, req.Delta, req.Key, req.Keys, len(req.Value), req.Arg, req.Reply))
+				p.Consumed(&req)
+			}
+			buffered = buffered[n:]
+			if v == protocol.NeedMore && n == 0 || len(buffered) == 0 {
+				break
+			}
+		}
+	}
+	return described
+}
+
+// TestSplitAnywhere cuts what the clients of the transcripts send at every byte:
+// the parser finds the same requests.
+func TestSplitAnywhere(t *testing.T) {
+	for _, b := range loadTranscripts(t) {
+		input := b.Requests()
+		want := requests([]string{input})
+		step := 1 + len(input)/2000
+		for at := 1; at < len(input); at += step {
+			got := requests([]string{input[:at], input[at:]})
+			if strings.Join(got, "\n") != strings.Join(want, "\n") {
+				t.Fatalf("%s:%d: cut at byte %d the requests are\n%s\nnot\n%s", b.File, b.Line, at, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+	}
+}
+
+// TestRealMemcached replays the transcripts against the real program, to prove
+// that they are right. RAFTCACHED_MEMCACHED names another one than that in PATH.
+func TestRealMemcached(t *testing.T) {
+	addr, version := startMemcached(t)
+	var older, ours int
+	var wg sync.WaitGroup
+	for i, b := range loadTranscripts(t) {
+		if b.Ours != "" {
+			ours++
+			continue
+		}
+		if b.Real != "" && transcript.OlderThan(version, b.Real) {
+			older++
+			continue
+		}
+		play := func() {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = conn.Close() }() // the replay is over
+			if err := b.Replay(conn, transcript.Options{Run: fmt.Sprint(i)}); err != nil {
+				t.Error(err)
+			}
+		}
+		if b.File == "flush.txt" || !b.Waits() {
+			play() // a flush would disturb others
+		} else {
+			wg.Go(play)
+			wg.Wait()
+		}
+	}
+	t.Logf("memcached %s: %d blocks skipped that need a newer one, %d where this server differs on purpose", version, older, ours)
+}
+
+// startMemcached starts the real program and returns where it listens, and its
+// version.
+func startMemcached(t *testing.T) (addr, version string) {
+	t.Helper()
+	name := os.Getenv("RAFTCACHED_MEMCACHED")
+	if name == "" {
+		name = "memcached"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+			t.Fatalf("%s is not installed: install the Debian package memcached", name)
+		}
+		t.Skipf("%s is not installed: install the Debian package memcached", name)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr = l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := net.SplitHostPort(addr)
+	cmd := exec.Command(path, "-l", host, "-p", port, "-U", "0", "-u", "nobody")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed: that is its error
+	})
+	return addr, memcachedVersion(t, addr)
+}
+
+// memcachedVersion waits until the server answers.
+func memcachedVersion(t *testing.T, addr string) string {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		if err != nil {
+			continue
+		}
+		_, err = fmt.Fprint(conn, "version\r\n")
+		line, readErr := bufio.NewReader(conn).ReadString('\n')
+		_ = conn.Close()
+		if err == nil && readErr == nil {
+			return strings.TrimSpace(strings.TrimPrefix(line, "VERSION "))
+		}
+	}
+	t.Fatalf("memcached at %s does not answer", addr)
+	return ""
+}
