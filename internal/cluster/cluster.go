@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -19,7 +20,7 @@ import (
 const (
 	clientPort = 11211
 	logPort    = 11311
-	linkPort   = 11400 // of the link from server i to j: plus 10*i + j
+	hiddenPort = 11411 // behind the network, where the servers listen to each other
 )
 
 // pollInterval is the pause between two questions to a server that is awaited.
@@ -32,13 +33,13 @@ type Options struct {
 	Servers    int            // how many
 	Settings   map[string]any // more fields of server.json
 	Args       []string       // more flags for each server
-	Links      bool           // put a Link that can be cut between each two servers
+	Network    bool           // put a network between the servers that Isolate can cut
 }
 
 // Cluster is a set of real servers.
 type Cluster struct {
 	Servers []*Server // by id
-	links   map[[2]int]*Link
+	network *network  // nil without Options.Network
 }
 
 // Server is one server of a Cluster. It outlives its process.
@@ -50,7 +51,7 @@ type Server struct {
 
 	executable string
 	args       []string
-	process    *Process // nil before the first start
+	process    atomic.Pointer[Process] // nil before the first start
 }
 
 // New prepares a cluster without starting any server.
@@ -64,25 +65,29 @@ func New(o Options) (*Cluster, error) {
 		return nil, err
 	}
 	host := fmt.Sprintf("127.%d.%d.%d", 1+random[0]%254, random[1], 1+random[2]%254)
-	c := &Cluster{links: map[[2]int]*Link{}}
-	if o.Links {
-		if err := c.makeLinks(host, o.Servers); err != nil {
-			return nil, errors.Join(err, c.Close())
-		}
+	c := &Cluster{}
+	config := filepath.Join(o.Dir, "server.json")
+	if err := o.writeConfig(config, host); err != nil {
+		return nil, err
 	}
 	for id := range o.Servers {
-		config := filepath.Join(o.Dir, fmt.Sprintf("server%d.json", id))
-		if err := o.writeConfig(config, host, id); err != nil {
-			return nil, errors.Join(err, c.Close())
-		}
-		c.Servers = append(c.Servers, &Server{
+		s := &Server{
 			ID:         id,
-			ClientAddr: net.JoinHostPort(host, strconv.Itoa(clientPort+id)),
+			ClientAddr: joinAddr(host, clientPort+id),
 			DataDir:    filepath.Join(o.Dir, "data", strconv.Itoa(id)),
 			LogFile:    filepath.Join(o.Dir, fmt.Sprintf("server%d.log", id)),
 			executable: o.Executable,
 			args:       append([]string{"-config", config, "-id", strconv.Itoa(id)}, o.Args...),
-		})
+		}
+		if o.Network {
+			s.args = append(s.args, "-peer-listen", joinAddr(host, hiddenPort+id))
+		}
+		c.Servers = append(c.Servers, s)
+	}
+	if o.Network {
+		if err := c.startNetwork(host); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
 	}
 	return c, nil
 }
@@ -104,20 +109,17 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// writeConfig writes the server.json of one server. With links, it names the
-// link's port as the logPort of each other server.
-func (o Options) writeConfig(file, host string, self int) error {
+func joinAddr(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// writeConfig writes the server.json of all servers.
+func (o Options) writeConfig(file, host string) error {
 	config := map[string]any{"path": "data"}
 	for name, value := range o.Settings {
 		config[name] = value
 	}
 	var servers []map[string]any
 	for id := range o.Servers {
-		port := logPort + id
-		if o.Links && id != self {
-			port = linkPort + 10*self + id
-		}
-		servers = append(servers, map[string]any{"id": id, "host": host, "clientPort": clientPort + id, "logPort": port})
+		servers = append(servers, map[string]any{"id": id, "host": host, "clientPort": clientPort + id, "logPort": logPort + id})
 	}
 	config["servers"] = servers
 	text, err := json.MarshalIndent(config, "", "  ")
@@ -127,48 +129,59 @@ func (o Options) writeConfig(file, host string, self int) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-func (c *Cluster) makeLinks(host string, servers int) error {
-	for from := range servers {
-		for to := range servers {
-			if from == to {
-				continue
-			}
-			link, err := NewLink(
-				net.JoinHostPort(host, strconv.Itoa(linkPort+10*from+to)),
-				net.JoinHostPort(host, strconv.Itoa(logPort+to)))
-			if err != nil {
-				return err
-			}
-			c.links[[2]int{from, to}] = link
+// startNetwork puts a proxy at each server's logPort, in front of where it
+// really listens.
+func (c *Cluster) startNetwork(host string) error {
+	c.network = newNetwork(func(conn net.Conn) int { return ownerOf(conn, c.pids()) })
+	for id := range c.Servers {
+		if _, err := c.network.listen(joinAddr(host, logPort+id), id, joinAddr(host, hiddenPort+id)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// Isolate cuts every link between one server and the others.
-func (c *Cluster) Isolate(id int) {
-	for ends, link := range c.links {
-		if ends[0] == id || ends[1] == id {
-			link.Cut()
+// pids returns the process id of each server, 0 for one that was not started.
+func (c *Cluster) pids() []int {
+	pids := make([]int, len(c.Servers))
+	for i, s := range c.Servers {
+		if p := s.process.Load(); p != nil {
+			pids[i] = p.Pid()
 		}
 	}
+	return pids
 }
 
-// Mend makes every link whole again.
+// Isolate cuts everything between one server and the others. It needs
+// Options.Network.
+func (c *Cluster) Isolate(id int) { c.network.setCut(c.pairsOf(id), true) }
+
+// Mend undoes every Isolate.
 func (c *Cluster) Mend() {
-	for _, link := range c.links {
-		link.Mend()
+	for id := range c.Servers {
+		c.network.setCut(c.pairsOf(id), false)
 	}
 }
 
-// Close kills every server, ends every link and waits for all of them.
+// pairsOf returns all pairs that one server belongs to.
+func (c *Cluster) pairsOf(id int) []pair {
+	var pairs []pair
+	for other := range c.Servers {
+		if other != id {
+			pairs = append(pairs, pair{id, other}, pair{other, id})
+		}
+	}
+	return pairs
+}
+
+// Close kills every server and waits until all is gone.
 func (c *Cluster) Close() error {
 	var errs []error
 	for _, s := range c.Servers {
 		errs = append(errs, s.Kill())
 	}
-	for _, link := range c.links {
-		errs = append(errs, link.Close())
+	if c.network != nil {
+		errs = append(errs, c.network.close())
 	}
 	return errors.Join(errs...)
 }
@@ -277,17 +290,18 @@ func (s *Server) Start() error {
 	if err != nil {
 		return err
 	}
-	s.process = process
+	s.process.Store(process)
 	return nil
 }
 
 // Running reports whether the server's process runs. A paused one does.
 func (s *Server) Running() bool {
-	if s.process == nil {
+	process := s.process.Load()
+	if process == nil {
 		return false
 	}
 	select {
-	case <-s.process.Done():
+	case <-process.Done():
 		return false
 	default:
 		return true
@@ -295,30 +309,31 @@ func (s *Server) Running() bool {
 }
 
 // Process returns the latest process of the server.
-func (s *Server) Process() *Process { return s.process }
+func (s *Server) Process() *Process { return s.process.Load() }
 
 // Stop ends the server in order, as SIGTERM does.
-func (s *Server) Stop(ctx context.Context) error { return s.process.End(ctx, syscall.SIGTERM) }
+func (s *Server) Stop(ctx context.Context) error { return s.process.Load().End(ctx, syscall.SIGTERM) }
 
 // killTimeout is how long the system may take to end a killed process.
 const killTimeout = 10 * time.Second
 
 // Kill ends the server as kill -9 does.
 func (s *Server) Kill() error {
-	if s.process == nil {
+	process := s.process.Load()
+	if process == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
-	return s.process.End(ctx, syscall.SIGKILL)
+	return process.End(ctx, syscall.SIGKILL)
 }
 
 // Pause stops the server's process as SIGSTOP does: its connections stay open
 // and it answers nothing.
-func (s *Server) Pause() error { return s.process.Signal(syscall.SIGSTOP) }
+func (s *Server) Pause() error { return s.process.Load().Signal(syscall.SIGSTOP) }
 
 // Resume lets a paused server go on.
-func (s *Server) Resume() error { return s.process.Signal(syscall.SIGCONT) }
+func (s *Server) Resume() error { return s.process.Load().Signal(syscall.SIGCONT) }
 
 // AwaitReady waits until the server answers a get and knows a leader. It returns
 // an error at once, with the end of the log, if the process ends.

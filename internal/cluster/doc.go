@@ -3,7 +3,7 @@
 // kills, pauses and restarts them, cuts the links between them, and asks them
 // how they are. It knows the servers only from outside, as an operator does.
 //
-// Read first: Build, Start, Cluster, Server; Link for partitions.
+// Read first: Build, Start, Cluster, Server; network for partitions.
 //
 // A Cluster's methods may be called from several goroutines, but one server is
 // started, killed and restarted from one goroutine at a time. Every process ends

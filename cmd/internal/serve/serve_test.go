@@ -16,7 +16,8 @@ import (
 	"raftcached"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// gnet starts goroutines when it is imported.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
 
 const threeServers = `{"path": "state", "memoryLimitMiB": 100, "maxConnections": 50, "servers": [
 	{"id": 0, "host": "127.0.0.1", "clientPort": 11211, "logPort": 11311},
@@ -88,6 +89,7 @@ func TestFlags(t *testing.T) {
 		{"-data /x", func(c raftcached.Config) bool { return c.DataDir == "/x" }},
 		{"-config FILE -id 1", addrs("127.0.0.1:11212")},
 		{"--config=FILE --id=2", func(c raftcached.Config) bool { return c.ServerID == 2 && c.PeerAddr == "[::1]:11313" }},
+		{"-config FILE -id 2 -peer-listen 0.0.0.0:5", func(c raftcached.Config) bool { return c.PeerAddr == "0.0.0.0:5" }},
 		{"-config FILE -id 2 -p 5", addrs("[::1]:5")},
 		{"-config FILE -id 2 -l 0.0.0.0", addrs("0.0.0.0:11213")},
 	} {
@@ -148,6 +150,7 @@ func TestWrongFlags(t *testing.T) {
 		{"-m 4 -I 3m", nil, "item limit of 3145728 bytes is more than half of the memory limit of 4194304: lower it to 2097152 or raise the memory limit"},
 		{"-l a,,b", nil, `-l is "a,,b": write addresses like 127.0.0.1 or 127.0.0.1:11211, separated by commas`},
 		{"-l h:http", nil, `address "h:http" is not host:port: write it like 127.0.0.1:11211`},
+		{"-peer-listen h:5", nil, `-peer-listen is "h:5": a server alone has no peers: leave it out, or add -config`},
 		{"-o modern", nil, `-o is "modern": the one option is idle_timeout=SECONDS`},
 		{"-U 11211", nil, `-U is "11211": write 0: there is no UDP`},
 		{"-B binary", nil, `-B is "binary": write ascii: the text protocol is the only one`},

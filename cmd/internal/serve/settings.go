@@ -38,6 +38,7 @@ var settings = []setting{
 	{"data", "", "DIR", "folder of the log (default: data, or the config's path and the id)", applyData},
 	{"port", "p", "PORT", "client port (default: 11211, or the config's clientPort)", applyPort},
 	{"listen", "l", "ADDRS", "client addresses, with or without a port, separated by commas", applyListen},
+	{"peer-listen", "", "ADDR", "host:port for the other servers (default: the config's host and logPort)", applyPeerListen},
 	{"memory-limit", "m", "MIB", "memory for items in MiB (default: 64)", applyMemoryLimit},
 	{"disable-evictions", "M", "", "answer an error when memory is full, rather than evict", applyNoEvict},
 	{"max-item-size", "I", "SIZE", "largest item, like 512k or 2m (default: 1m)", applyItemSize},
@@ -75,6 +76,16 @@ func applyListen(t *target, text string) error {
 	if slices.Contains(t.hosts, "") {
 		return fmt.Errorf("write addresses like 127.0.0.1 or 127.0.0.1:11211, separated by commas")
 	}
+	return nil
+}
+
+// applyPeerListen sets where this server listens to the others, who still dial
+// what the config says: for hosts that have another address inside than outside.
+func applyPeerListen(t *target, text string) error {
+	if t.cfg.PeerAddr == "" {
+		return fmt.Errorf("a server alone has no peers: leave it out, or add -config")
+	}
+	t.cfg.PeerAddr = text
 	return nil
 }
 

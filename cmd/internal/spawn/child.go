@@ -79,7 +79,8 @@ func childEnvironment(environment []string) []string {
 	for _, variable := range environment {
 		name, _, _ := strings.Cut(variable, "=")
 		switch name {
-		case "RAFTCACHED_CONFIG", "RAFTCACHED_ID", "RAFTCACHED_DATA", "RAFTCACHED_PORT", "RAFTCACHED_LISTEN":
+		case "RAFTCACHED_CONFIG", "RAFTCACHED_ID", "RAFTCACHED_DATA", "RAFTCACHED_PORT", "RAFTCACHED_LISTEN",
+			"RAFTCACHED_PEER_LISTEN":
 		default:
 			env = append(env, variable)
 		}

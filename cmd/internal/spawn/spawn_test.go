@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -24,6 +25,9 @@ import (
 // it one of its servers.
 const spawnerVariable = "SPAWN_TEST_SPAWNER"
 
+// failingID is the id of a server that fails when it is started.
+const failingID = 9
+
 // waitLimit is how long a test waits for what has to happen.
 const waitLimit = 20 * time.Second
 
@@ -38,8 +42,8 @@ func TestMain(m *testing.M) {
 }
 
 // fakeServer stands in for a node: it has the ports of its entry in the config,
-// and says that it knows a leader. A server that listens at host "localhost"
-// fails at once, with its reason on stderr as serve.Main does it.
+// and says that it knows a leader. Server failingID fails at once, with its
+// reason on stderr as serve.Main does it.
 func fakeServer(args []string) int {
 	cluster, err := raftcached.ReadCluster(args[1])
 	if err != nil {
@@ -52,7 +56,7 @@ func fakeServer(args []string) int {
 			self = s
 		}
 	}
-	if self.Host == "localhost" {
+	if self.ID == failingID {
 		fmt.Fprintln(os.Stderr, "some line of the log")
 		fmt.Fprintln(os.Stderr, "raftcached: open data folder: it belongs to another node")
 		return 2
@@ -88,16 +92,25 @@ func fakeServer(args []string) int {
 
 // process is a server-spawner that a test started.
 type process struct {
-	cmd    *exec.Cmd
-	lines  chan string // its stdout; closed at its end
-	stderr bytes.Buffer
+	cmd        *exec.Cmd
+	lines      chan string // its stdout; closed at its end
+	stderrFile string
 }
 
 func startSpawner(t *testing.T, config string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], "-config", config), lines: make(chan string, 100)}
+	p := &process{
+		cmd:        exec.Command(os.Args[0], "-config", config),
+		lines:      make(chan string, 100),
+		stderrFile: filepath.Join(t.TempDir(), "stderr"),
+	}
+	stderr, err := os.Create(p.stderrFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stderr.Close() }() // the process has its own descriptor
 	p.cmd.Env = append(os.Environ(), spawnerVariable+"=1")
-	p.cmd.Stderr = &p.stderr
+	p.cmd.Stderr = stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +131,15 @@ func startSpawner(t *testing.T, config string) *process {
 	return p
 }
 
+// stderr returns what the spawner has written there.
+func (p *process) stderr() string {
+	text, err := os.ReadFile(p.stderrFile)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
 // awaitLine returns the first line that matches, and its groups.
 func (p *process) awaitLine(t *testing.T, pattern string) []string {
 	t.Helper()
@@ -127,7 +149,7 @@ func (p *process) awaitLine(t *testing.T, pattern string) []string {
 		select {
 		case line, ok := <-p.lines:
 			if !ok {
-				t.Fatalf("stdout ended before a line %q; stderr: %s", pattern, &p.stderr)
+				t.Fatalf("stdout ended before a line %q; stderr: %s", pattern, p.stderr())
 			}
 			if groups := re.FindStringSubmatch(line); groups != nil {
 				return groups
@@ -156,13 +178,14 @@ func (p *process) awaitExit(t *testing.T) int {
 	}
 }
 
-// writeCluster writes a config of n servers on free ports.
-func writeCluster(t *testing.T, n int, host string) string {
+// writeCluster writes a config of servers at a loopback address of its own.
+func writeCluster(t *testing.T, ids ...int) string {
 	t.Helper()
+	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
 	var entries []string
-	for id := range n {
+	for _, id := range ids {
 		entries = append(entries, fmt.Sprintf(`{"id": %d, "host": %q, "clientPort": %d, "logPort": %d}`,
-			id, host, freePort(t), freePort(t)))
+			id, host, 11211+id, 11311+id))
 	}
 	file := filepath.Join(t.TempDir(), "server.json")
 	text := `{"path": "data", "servers": [` + strings.Join(entries, ",") + `]}`
@@ -172,29 +195,14 @@ func writeCluster(t *testing.T, n int, host string) string {
 	return file
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, text, _ := net.SplitHostPort(l.Addr().String())
-	port, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // startThree starts a spawner of three servers and returns their process ids
 // once it is ready.
 func startThree(t *testing.T) (p *process, config string, pids []int) {
 	t.Helper()
-	config = writeCluster(t, 3, "127.0.0.1")
+	config = writeCluster(t, 0, 1, 2)
 	p = startSpawner(t, config)
 	for id := range 3 {
-		groups := p.awaitLine(t, fmt.Sprintf(`server %d pid (\d+) client 127\.0\.0\.1:\d+ peer 127\.0\.0\.1:\d+`, id))
+		groups := p.awaitLine(t, fmt.Sprintf(`server %d pid (\d+) client 127\.[0-9.]+:\d+ peer 127\.[0-9.]+:\d+`, id))
 		pid, _ := strconv.Atoi(groups[1])
 		pids = append(pids, pid)
 	}
@@ -236,7 +244,7 @@ func TestSignalsStopAll(t *testing.T) {
 				t.Fatal(err)
 			}
 			if code := p.awaitExit(t); code != 0 {
-				t.Errorf("exit code %d, want 0; stderr: %s", code, &p.stderr)
+				t.Errorf("exit code %d, want 0; stderr: %s", code, p.stderr())
 			}
 			for _, pid := range pids {
 				if isRunning(pid) {
@@ -267,7 +275,7 @@ func TestKilledSpawnerTakesServersAlong(t *testing.T) {
 // TestPipeAloneStopsServer: where there is no parent-death signal, the end of
 // the pipe stops a server.
 func TestPipeAloneStopsServer(t *testing.T) {
-	config := writeCluster(t, 1, "127.0.0.1")
+	config := writeCluster(t, 0)
 	lifeline, hold, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -303,12 +311,12 @@ func TestServerExitIsReported(t *testing.T) {
 // TestExitReasonIsTheLastLogLine: and when no server is left, neither is there a
 // reason to wait.
 func TestExitReasonIsTheLastLogLine(t *testing.T) {
-	p := startSpawner(t, writeCluster(t, 1, "localhost"))
-	p.awaitLine(t, "server 0 exited: exit code 2: open data folder: it belongs to another node")
+	p := startSpawner(t, writeCluster(t, failingID))
+	p.awaitLine(t, "server 9 exited: exit code 2: open data folder: it belongs to another node")
 	if code := p.awaitExit(t); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
-	if got := p.stderr.String(); got != "server-spawner: all servers have exited: their logs say why\n" {
+	if got := p.stderr(); got != "server-spawner: all servers have exited: their logs say why\n" {
 		t.Errorf("stderr is %q", got)
 	}
 }
@@ -323,7 +331,7 @@ func TestSecondSpawner(t *testing.T) {
 	}
 	want := fmt.Sprintf("server-spawner: data folder %q is in use by the server-spawner with pid %d: stop that one, or name another config\n",
 		filepath.Join(filepath.Dir(config), "data"), first.cmd.Process.Pid)
-	if got := second.stderr.String(); got != want {
+	if got := second.stderr(); got != want {
 		t.Errorf("stderr is\n  %swant\n  %s", got, want)
 	}
 
@@ -340,8 +348,8 @@ func TestSecondSpawner(t *testing.T) {
 	if code := third.awaitExit(t); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
-	pattern := `^server-spawner: clientPort 127\.0\.0\.1:\d+ of server 0 is in use: stop the program that has it, or change clientPort in the config\n$`
-	if got := third.stderr.String(); !regexp.MustCompile(pattern).MatchString(got) {
+	pattern := `^server-spawner: clientPort 127\.[0-9.]+:\d+ of server 0 is in use: stop the program that has it, or change clientPort in the config\n$`
+	if got := third.stderr(); !regexp.MustCompile(pattern).MatchString(got) {
 		t.Errorf("stderr is %q", got)
 	}
 	for _, pid := range pids {

@@ -10,9 +10,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestLinkHoldsBackWhileCut: what is sent over a cut link arrives when it is
+// TestNetworkHoldsBackWhileCut: what is sent over a cut pair arrives when it is
 // mended, and connections made meanwhile work then.
-func TestLinkHoldsBackWhileCut(t *testing.T) {
+func TestNetworkHoldsBackWhileCut(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	echo, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,18 +31,19 @@ func TestLinkHoldsBackWhileCut(t *testing.T) {
 			}()
 		}
 	}()
-	link, err := NewLink("127.0.0.1:0", echo.Addr().String())
+	n := newNetwork(func(conn net.Conn) int { return ownerOf(conn, []int{1, os.Getpid()}) })
+	addr, err := n.listen("127.0.0.1:0", 7, echo.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	dial := func() net.Conn {
-		conn, err := net.Dial("tcp", link.listener.Addr().String())
+		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return conn
 	}
-	exchange := func(conn net.Conn, timeout time.Duration) error {
+	receive := func(conn net.Conn, timeout time.Duration) error {
 		if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 			return err
 		}
@@ -57,30 +58,30 @@ func TestLinkHoldsBackWhileCut(t *testing.T) {
 
 	before := dial()
 	send(before)
-	if err := exchange(before, 10*time.Second); err != nil {
-		t.Fatalf("whole link: %v", err)
+	if err := receive(before, 10*time.Second); err != nil {
+		t.Fatalf("whole network: %v", err)
 	}
-	link.Cut()
+	n.setCut([]pair{{1, 7}}, true) // this process is number 1 of those given to ownerOf
 	during := dial()
 	send(before)
 	send(during)
 	for _, conn := range []net.Conn{before, during} {
-		if err := exchange(conn, 20*time.Millisecond); !os.IsTimeout(err) {
-			t.Errorf("cut link: %v, want a timeout", err)
+		if err := receive(conn, 20*time.Millisecond); !os.IsTimeout(err) {
+			t.Errorf("cut network: %v, want a timeout", err)
 		}
 	}
-	link.Mend()
+	n.setCut([]pair{{1, 7}}, false)
 	for _, conn := range []net.Conn{before, during} {
-		if err := exchange(conn, 10*time.Second); err != nil {
-			t.Errorf("mended link: %v", err)
+		if err := receive(conn, 10*time.Second); err != nil {
+			t.Errorf("mended network: %v", err)
 		}
 	}
-	if err := link.Close(); err != nil {
+	if err := n.close(); err != nil {
 		t.Error(err)
 	}
 	for _, conn := range []net.Conn{before, during} {
-		if err := exchange(conn, 10*time.Second); err == nil || os.IsTimeout(err) {
-			t.Errorf("closed link: %v, want the end of the connection", err)
+		if err := receive(conn, 10*time.Second); err == nil || os.IsTimeout(err) {
+			t.Errorf("closed network: %v, want the end of the connection", err)
 		}
 		_ = conn.Close()
 	}

@@ -1,0 +1,230 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"raftcached/internal/cluster"
+)
+
+// TestLinearizable has clients at all servers set, append, delete and read a few
+// keys while servers are killed, stopped and cut off, and lets porcupine look
+// for an order of all operations that explains every answer. An append that
+// took effect twice, a read of something old and a lost write have none.
+func TestLinearizable(t *testing.T) {
+	const clientsPerServer = 2
+	ctx, c := startCluster(t, cluster.Options{Network: true})
+	h := &history{start: time.Now(), seed: rand.Uint64()}
+	t.Logf("seed %d", h.seed)
+	var wait sync.WaitGroup
+	for i := range clientsPerServer * len(c.Servers) {
+		client := memcache.New(c.Servers[i%len(c.Servers)].ClientAddr)
+		client.Timeout = clientTimeout
+		wait.Go(func() {
+			h.drive(i, client)
+			if err := client.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	stop := func() {
+		h.stop.Store(true)
+		wait.Wait()
+	}
+	defer stop()
+
+	for _, fault := range []func(s *cluster.Server) (mend func() error, err error){
+		func(s *cluster.Server) (func() error, error) { return s.Start, s.Kill() },
+		func(s *cluster.Server) (func() error, error) { return s.Resume, s.Pause() },
+		func(s *cluster.Server) (func() error, error) {
+			c.Isolate(s.ID)
+			return func() error { c.Mend(); return nil }, nil
+		},
+	} {
+		leader, err := c.AwaitLeader(ctx)
+		must(t, err)
+		for _, victim := range []*cluster.Server{leader, followersOf(c, leader)[0]} {
+			h.awaitOperations(t, 150)
+			mend, err := fault(victim)
+			must(t, err)
+			h.awaitOperations(t, 150)
+			must(t, mend())
+			must(t, c.AwaitReady(ctx))
+		}
+	}
+	h.awaitOperations(t, 150)
+	stop()
+	unknown := 0
+	for _, op := range h.operations {
+		if outputOf(op.Output).unknown {
+			unknown++
+		}
+	}
+	t.Logf("%d operations, %d of unknown outcome", len(h.operations), unknown)
+	result := porcupine.CheckOperationsTimeout(cacheModel, h.operations, time.Minute)
+	if result != porcupine.Ok {
+		t.Errorf("history of %d operations: %s, want an order that explains it", len(h.operations), result)
+	}
+}
+
+// keys is how many keys the operations are spread over: few, so that they meet.
+const keys = 4
+
+// input is what a client asked.
+type input struct {
+	kind  string // set, append, delete, get
+	key   string
+	value string
+}
+
+// output is what it was told; unknown: it was told nothing certain.
+type output struct {
+	unknown bool
+	found   bool
+	value   string
+}
+
+// cacheModel is one item: its value, or no item.
+var cacheModel = porcupine.Model{
+	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
+		byKey := map[string][]porcupine.Operation{}
+		for _, op := range history {
+			key := inputOf(op.Input).key
+			byKey[key] = append(byKey[key], op)
+		}
+		var parts [][]porcupine.Operation
+		for _, part := range byKey {
+			parts = append(parts, part)
+		}
+		return parts
+	},
+	Init: func() any { return output{} },
+	Step: func(state, in, out any) (bool, any) {
+		item, asked, told := outputOf(state), inputOf(in), outputOf(out)
+		next, answer := item, output{found: item.found}
+		switch {
+		case asked.kind == "set":
+			next, answer = output{found: true, value: asked.value}, output{found: true}
+		case asked.kind == "append" && item.found:
+			next.value += asked.value
+		case asked.kind == "delete":
+			next = output{}
+		case asked.kind == "get":
+			answer.value = item.value
+		}
+		return told.unknown || told == answer, next
+	},
+	DescribeOperation: func(in, out any) string { return fmt.Sprintf("%v -> %v", in, out) },
+}
+
+func inputOf(v any) input {
+	in, _ := v.(input)
+	return in
+}
+
+func outputOf(v any) output {
+	out, _ := v.(output)
+	return out
+}
+
+// history collects the operations of all clients.
+type history struct {
+	start time.Time
+	seed  uint64
+	stop  atomic.Bool
+
+	mu         sync.Mutex
+	operations []porcupine.Operation
+}
+
+// pace is the time between two operations of one client. The checker's work
+// grows with their number, and the faults take seconds.
+const pace = 5 * time.Millisecond
+
+// drive runs one client until the history is stopped.
+func (h *history) drive(id int, client *memcache.Client) {
+	random := rand.New(rand.NewPCG(h.seed, uint64(id)))
+	ticker := time.NewTicker(pace)
+	defer ticker.Stop()
+	for n := 0; !h.stop.Load(); n++ {
+		<-ticker.C
+		in := input{
+			kind:  []string{"set", "append", "append", "delete", "get", "get", "get"}[random.IntN(7)],
+			key:   fmt.Sprintf("key-%d", random.IntN(keys)),
+			value: fmt.Sprintf("%d.%d ", id, n),
+		}
+		call := time.Since(h.start)
+		out, certain, err := ask(client, in)
+		done := time.Since(h.start)
+		if err != nil && (in.kind == "get" || certain) {
+			continue // it had no effect and told nothing
+		}
+		if err != nil {
+			out, done = output{unknown: true}, math.MaxInt64 // it may take effect at any time
+		}
+		h.mu.Lock()
+		h.operations = append(h.operations, porcupine.Operation{
+			ClientId: id, Input: in, Call: int64(call), Output: out, Return: int64(done),
+		})
+		h.mu.Unlock()
+	}
+}
+
+// ask carries one operation out. certain: it failed and has no effect.
+func ask(client *memcache.Client, in input) (out output, certain bool, err error) {
+	item := &memcache.Item{Key: in.key, Value: []byte(in.value)}
+	switch in.kind {
+	case "set":
+		err = client.Set(item)
+	case "append":
+		err = client.Append(item)
+	case "delete":
+		err = client.Delete(in.key)
+	case "get":
+		var got *memcache.Item
+		if got, err = client.Get(in.key); err == nil {
+			out.value = string(got.Value)
+		}
+	}
+	if errors.Is(err, memcache.ErrNotStored) || errors.Is(err, memcache.ErrCacheMiss) {
+		return output{}, false, nil
+	}
+	out.found = err == nil
+	return out, hasNoEffect(err), err
+}
+
+// hasNoEffect reports whether an error says that the operation was certainly not
+// carried out. Each one that may have been doubles the checker's work.
+func hasNoEffect(err error) bool {
+	var network *net.OpError
+	return err != nil && (strings.Contains(err.Error(), "SERVER_ERROR no leader") ||
+		errors.As(err, &network) && network.Op == "dial")
+}
+
+// awaitOperations waits until n more operations were answered.
+func (h *history) awaitOperations(t *testing.T, n int) {
+	t.Helper()
+	count := func() int {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return len(h.operations)
+	}
+	want := count() + n
+	must(t, cluster.Await(t.Context(), func() error {
+		if got := count(); got < want {
+			return fmt.Errorf("%d operations of %d", got, want)
+		}
+		return nil
+	}))
+}

@@ -1,0 +1,156 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"raftcached/internal/cluster"
+)
+
+const (
+	// testLimit bounds whatever one test waits for.
+	testLimit = 2 * time.Minute
+
+	// clientTimeout is above the servers' request timeout of 2 s: a client sees
+	// the server's answer, not its own impatience.
+	clientTimeout = 10 * time.Second
+)
+
+// executable is the raftcached program that TestMain built.
+var executable string
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "raftcached")
+	if err == nil {
+		defer func() { _ = os.RemoveAll(dir) }() // the system cleans its folder
+		executable, err = cluster.Build(context.Background(), dir, "./cmd/raftcached", buildFlags...)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// startCluster starts three servers and waits until all of them serve. It ends
+// them with the test and, if that has failed, shows what they logged.
+func startCluster(t *testing.T, o cluster.Options) (context.Context, *cluster.Cluster) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
+	o.Executable, o.Dir = executable, t.TempDir()
+	if o.Servers == 0 {
+		o.Servers = 3
+	}
+	c, err := cluster.Start(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, s := range c.Servers {
+			if t.Failed() {
+				t.Logf("server %d logged:\n%s", s.ID, s.LogTail())
+			}
+		}
+	})
+	return ctx, c
+}
+
+// clientOf returns a client of one server.
+func clientOf(t *testing.T, s *cluster.Server) *memcache.Client {
+	t.Helper()
+	client := memcache.New(s.ClientAddr)
+	client.Timeout = clientTimeout
+	client.MaxIdleConns = 16
+	t.Cleanup(func() { must(t, client.Close()) })
+	return client
+}
+
+// clientsOf returns a client of each server.
+func clientsOf(t *testing.T, c *cluster.Cluster) []*memcache.Client {
+	t.Helper()
+	var clients []*memcache.Client
+	for _, s := range c.Servers {
+		clients = append(clients, clientOf(t, s))
+	}
+	return clients
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantEverywhere reads a key at every server. Reads are linearizable: what one
+// client was told is what each sees, at once.
+func wantEverywhere(t *testing.T, clients []*memcache.Client, key, want string) {
+	t.Helper()
+	for id, client := range clients {
+		item, err := client.Get(key)
+		if err != nil {
+			t.Errorf("get %q at server %d: %v, want %q", key, id, err, want)
+		} else if string(item.Value) != want {
+			t.Errorf("get %q at server %d: %q, want %q", key, id, item.Value, want)
+		}
+	}
+}
+
+func wantMissEverywhere(t *testing.T, clients []*memcache.Client, key string) {
+	t.Helper()
+	for id, client := range clients {
+		if _, err := client.Get(key); !errors.Is(err, memcache.ErrCacheMiss) {
+			t.Errorf("get %q at server %d: %v, want a miss", key, id, err)
+		}
+	}
+}
+
+// followersOf returns the servers besides the leader.
+func followersOf(c *cluster.Cluster, leader *cluster.Server) []*cluster.Server {
+	var followers []*cluster.Server
+	for _, s := range c.Servers {
+		if s != leader {
+			followers = append(followers, s)
+		}
+	}
+	return followers
+}
+
+// needProgram returns the path of a program, or skips the test. Where
+// RAFTCACHED_REQUIRE is 1, as in CI, a test that would skip fails.
+func needProgram(t *testing.T, name, debianPackage string) string {
+	t.Helper()
+	file, err := exec.LookPath(name)
+	if err != nil {
+		skip(t, "needs %s: apt-get install %s", name, debianPackage)
+	}
+	return file
+}
+
+func skip(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// isServerError reports whether an error is a SERVER_ERROR line of the server,
+// which gomemcache hands on as an unexpected line.
+func isServerError(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "SERVER_ERROR")
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package integration
+
+// buildFlags are given to go build for the servers.
+var buildFlags []string
