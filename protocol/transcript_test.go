@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,14 +58,30 @@ func TestSplitAnywhere(t *testing.T) {
 	for _, b := range loadTranscripts(t) {
 		input := b.Requests()
 		want := requests([]string{input})
-		step := 1 + len(input)/2000
-		for at := 1; at < len(input); at += step {
+		for _, at := range cuts(input) {
 			got := requests([]string{input[:at], input[at:]})
-			if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			if !slices.Equal(got, want) {
 				t.Fatalf("%s:%d: cut at byte %d the requests are\n%s\nnot\n%s", b.File, b.Line, at, strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		}
 	}
+}
+
+// cuts returns where to cut input: everywhere, or, if it is long, where lines
+// end and begin, and at some other places.
+func cuts(input string) (at []int) {
+	const (
+		everywhereBytesMax = 10_000
+		aroundLineEnd      = 3
+		otherPlaces        = 20
+	)
+	for i := 1; i < len(input); i++ {
+		around := input[max(0, i-aroundLineEnd):min(len(input), i+aroundLineEnd)]
+		if len(input) <= everywhereBytesMax || strings.Contains(around, "\n") || i%(len(input)/otherPlaces) == 0 {
+			at = append(at, i)
+		}
+	}
+	return at
 }
 
 // TestRealMemcached replays the transcripts against the real program, to prove

@@ -149,7 +149,7 @@ func (b *Block) add(text string, line int) error {
 }
 
 var (
-	repeats  = regexp.MustCompile(`<(\d+)\*(.)>`)
+	repeats  = regexp.MustCompile(`<(\d+)\*([^>]+)>`)
 	variable = regexp.MustCompile(`\{[a-z]+\d*\}`)
 )
 
