@@ -363,6 +363,21 @@ func (s *Server) AwaitReady(ctx context.Context) error {
 	return errors.Join(ended, err)
 }
 
+// Race returns what the race detector has found, if the server was built with
+// it, or nothing. A killed server leaves no exit code to tell.
+func (s *Server) Race() string {
+	const bytesMax = 8 << 10
+	text, err := os.ReadFile(s.LogFile)
+	if err != nil {
+		return ""
+	}
+	_, report, found := strings.Cut(string(text), "WARNING: DATA RACE")
+	if !found {
+		return ""
+	}
+	return report[:min(len(report), bytesMax)]
+}
+
 // LogTail returns the last lines that the server has logged.
 func (s *Server) LogTail() string {
 	const lines = 30

@@ -61,6 +61,9 @@ func startCluster(t *testing.T, o cluster.Options) (context.Context, *cluster.Cl
 			t.Error(err)
 		}
 		for _, s := range c.Servers {
+			if report := s.Race(); report != "" {
+				t.Errorf("server %d has a data race:%s", s.ID, report)
+			}
 			if t.Failed() {
 				t.Logf("server %d logged:\n%s", s.ID, s.LogTail())
 			}
