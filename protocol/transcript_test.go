@@ -72,8 +72,8 @@ func TestSplitAnywhere(t *testing.T) {
 func cuts(input string) (at []int) {
 	const (
 		everywhereBytesMax = 10_000
-		aroundLineEnd      = 3
-		otherPlaces        = 20
+		aroundLineEnd      = 1
+		otherPlaces        = 5
 	)
 	for i := 1; i < len(input); i++ {
 		around := input[max(0, i-aroundLineEnd):min(len(input), i+aroundLineEnd)]
