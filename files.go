@@ -1,7 +1,7 @@
 package raftcached
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"path/filepath"
 
@@ -34,7 +34,7 @@ func openFiles(fs disk.FS, dir string, members []identity.Member) (*files, error
 	}
 	store, err := snapshot.Open(fs, filepath.Join(dir, "snap"))
 	if err != nil {
-		return nil, fmt.Errorf("%w (and close log: %v)", err, w.Close())
+		return nil, errors.Join(err, w.Close())
 	}
 	return &files{log{w}, snapshots{store}}, nil
 }

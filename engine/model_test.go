@@ -21,7 +21,6 @@ type modelItem struct {
 	key, value string
 	flags      uint32
 	expiry     int64
-	version    int
 }
 
 func (m *model) advance(now int64) {

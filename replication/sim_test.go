@@ -143,8 +143,8 @@ func (s *simulation) after(d time.Duration, do func()) {
 // note adds to the trace.
 func (s *simulation) note(format string, args ...any) {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %d ", s.trace, s.now)
-	fmt.Fprintf(h, format, args...)
+	_, _ = fmt.Fprintf(h, "%d %d ", s.trace, s.now) // a hash takes everything
+	_, _ = fmt.Fprintf(h, format, args...)
 	s.trace = h.Sum64()
 	if testing.Verbose() && simTrace {
 		s.t.Logf("%v %s", s.now, fmt.Sprintf(format, args...))

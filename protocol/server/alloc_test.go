@@ -110,7 +110,7 @@ type (
 	loopWithoutPoller struct{ gnet.EventLoop }
 	loopWithValue     struct {
 		gnet.EventLoop
-		poller int
+		poller int //nolint:unused // read by reflection
 	}
 	loopWithoutFD struct {
 		gnet.EventLoop

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"testing"
 	"time"
 
 	"raftcached/protocol"
@@ -24,6 +25,7 @@ type memory struct {
 	barrierStatus protocol.Status // answer to delayed barriers
 	writeStatus   protocol.Status // if not StatusNone, the answer to every operation
 	inFlightMax   int             // operations of one loop that are taken; 0 is no bound
+	later         chan<- func()   // if not nil, takes what applies and answers
 	held          bool            // answers wait for release
 	waiting       []func()        // what release runs
 	log           []string
@@ -67,6 +69,21 @@ func (b *memory) set(change func(b *memory)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change(b)
+}
+
+// answerElsewhere has everything applied and answered on a goroutine of its own,
+// until the test ends.
+func (b *memory) answerElsewhere(t *testing.T) {
+	work := make(chan func(), 1024)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for f := range work {
+			f()
+		}
+	}()
+	t.Cleanup(func() { close(work); <-done })
+	b.later = work
 }
 
 // hold keeps all answers back until release.
@@ -210,12 +227,17 @@ func (l *memoryLoop) Flush() {
 		})
 	}
 	l.b.mu.Lock()
+	later := l.b.later
 	if l.b.held {
 		l.b.waiting = append(l.b.waiting, answer)
 		answer = func() {}
 	}
 	l.b.mu.Unlock()
-	answer()
+	if later != nil {
+		later <- answer
+	} else {
+		answer()
+	}
 }
 
 // apply executes the operations in their order.

@@ -165,7 +165,8 @@ func (c *conn) handle(input []byte) (done int) {
 		case protocol.NeedMore:
 			done += n
 			c.consume(n)
-			if n > 0 {
+			if n > 0 && !c.parser.Swallowing() {
+				c.partialSweep = 0
 				continue
 			}
 			c.need = max(1, c.parser.BufferBytesNeeded())

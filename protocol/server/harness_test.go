@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -51,7 +52,17 @@ type client struct {
 // dial connects to s until the test ends.
 func dial(t *testing.T, s *Server) *client {
 	t.Helper()
-	nc, err := net.DialTimeout("tcp", s.Addr().String(), patience)
+	return dialAddr(t, s.Addr())
+}
+
+// dialAddr connects to one of a server's addresses until the test ends.
+func dialAddr(t *testing.T, a net.Addr) *client {
+	t.Helper()
+	to, err := net.ResolveTCPAddr(a.Network(), a.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := net.DialTCP("tcp", nil, to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +70,7 @@ func dial(t *testing.T, s *Server) *client {
 	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return &client{t, nc.(*net.TCPConn)}
+	return &client{t, nc}
 }
 
 // send sends the lines, of which each gets its line end.
@@ -156,10 +167,19 @@ func onLoop(s *Server, f func(l *loop)) {
 // awaitConn waits until the only connection of the server is in the state.
 func awaitConn(t *testing.T, s *Server, what string, state func(c *conn) bool) {
 	t.Helper()
+	var last string
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("last seen:", last)
+		}
+	})
 	await(t, what, func() (ok bool) {
 		onLoop(s, func(l *loop) {
+			last = fmt.Sprint(len(l.conns), " connections")
 			for c := range l.conns {
 				ok = state(c)
+				last = fmt.Sprintf("%d unanswered, barrier %t, stopped %t, paused %t, eof %t, closing %t, lagging %t, %d bytes in, %d out",
+					c.unanswered, c.barrier, c.stopped, c.paused, c.eof, c.closing, c.lagging, c.stream.InboundBuffered(), c.outbound)
 			}
 		})
 		return ok

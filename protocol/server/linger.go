@@ -1,6 +1,9 @@
 package server
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // halfClosed is the stream of a connection whose client has ended its input
 // while answers are due, as `printf 'set k 0 0 1\r\nv\r\n' | nc -N host port`
@@ -73,8 +76,8 @@ func (h *halfClosed) drain() {
 		switch {
 		case err == nil:
 			h.out = h.out[n:]
-		case err == syscall.EINTR:
-		case err == syscall.EAGAIN:
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
 			return
 		default:
 			h.err, h.out = err, nil

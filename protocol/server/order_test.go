@@ -10,11 +10,19 @@ import (
 )
 
 // modes are the ways in which a backend may answer.
-var modes = map[string]func(b *memory){
-	"barriers at once":    func(*memory) {},
-	"barriers later":      func(b *memory) { b.delayBarriers = true },
-	"one write in flight": func(b *memory) { b.inFlightMax = 1; b.delayBarriers = true },
-	"three in flight":     func(b *memory) { b.inFlightMax = 3 },
+var modes = map[string]func(t *testing.T, b *memory){
+	"barriers at once":    func(_ *testing.T, _ *memory) {},
+	"barriers later":      func(_ *testing.T, b *memory) { b.delayBarriers = true },
+	"one write in flight": func(_ *testing.T, b *memory) { b.inFlightMax = 1; b.delayBarriers = true },
+	"three in flight":     func(_ *testing.T, b *memory) { b.inFlightMax = 3 },
+	"answers from another goroutine": func(t *testing.T, b *memory) {
+		b.delayBarriers = true
+		b.answerElsewhere(t)
+	},
+	"reads at once, writes from another goroutine": func(t *testing.T, b *memory) {
+		b.inFlightMax = 10
+		b.answerElsewhere(t)
+	},
 }
 
 // A pipeline of everything, and what memcached answers to it.
@@ -34,7 +42,7 @@ func TestRepliesLeaveInTheOrderOfRequests(t *testing.T) {
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
 			b := newMemory()
-			mode(b)
+			mode(t, b)
 			c := dial(t, start(t, b))
 			for _, pieces := range []int{1, 7, 64} {
 				b.set(func(b *memory) { b.cas = 0; clear(b.items) })
@@ -51,7 +59,7 @@ func TestLongPipelineKeepsStep(t *testing.T) {
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
 			b := newMemory()
-			mode(b)
+			mode(t, b)
 			c := dial(t, start(t, b))
 			var requests, replies strings.Builder
 			for i := range 3000 {

@@ -61,16 +61,7 @@ func TestAllListenersAndLoopsServe(t *testing.T) {
 	})
 	var clients sync.WaitGroup
 	for i := range 12 {
-		c := dial(t, s)
-		if i%2 == 1 {
-			nc, err := net.Dial("tcp", s.Addrs()[1].String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = c.Close()
-			t.Cleanup(func() { _ = nc.Close() })
-			c = &client{t, nc.(*net.TCPConn)}
-		}
+		c := dialAddr(t, s.Addrs()[i%2])
 		clients.Go(func() {
 			for n := range 200 {
 				request := fmt.Sprintf("set k%d 0 0 3\r\n%03d\r\nget k%d\r\n", i, n, i)
@@ -100,7 +91,7 @@ func TestCloseLetsOutstandingAnswersLeave(t *testing.T) {
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
 			b := newMemory()
-			mode(b)
+			mode(t, b)
 			b.hold()
 			s := start(t, b)
 			idle, busy := dial(t, s), dial(t, s)

@@ -123,8 +123,9 @@ func appendRusage(dst []byte) []byte {
 
 // seconds formats a time with six decimals.
 func seconds(t syscall.Timeval) string {
-	micros := strconv.FormatInt(int64(t.Usec)+1_000_000, 10)[1:]
-	return strconv.FormatInt(int64(t.Sec), 10) + "." + micros
+	const perSecond = 1_000_000
+	micros := t.Nano() / 1000
+	return strconv.FormatInt(micros/perSecond, 10) + "." + strconv.FormatInt(micros%perSecond+perSecond, 10)[1:]
 }
 
 // appendSettings appends the settings that clients and tools look for.

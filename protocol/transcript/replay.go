@@ -146,7 +146,7 @@ func (r *replay) literal(want string) error {
 			n = len(got)
 		}
 	}
-	return fmt.Errorf("the server says %.200q, should say %.200q (%v)", got[:n], want, err)
+	return errors.Join(fmt.Errorf("the server says %.200q, should say %.200q", got[:n], want), err)
 }
 
 // inStep asks something that every server answers: the answer comes next only if

@@ -48,9 +48,11 @@ func (h *inbox) HandleForward(from uint64, p []byte) {
 	}
 	h.payloads <- fmt.Sprintf("forward %d %s", from, p)
 }
+
 func (h *inbox) HandleSignal(from uint64, p []byte) {
 	h.payloads <- fmt.Sprintf("signal %d %s", from, p)
 }
+
 func (h *inbox) HandleSnapshot(_ uint64, header []byte, size int64, r io.Reader) error {
 	return h.snapshots(header, size, r)
 }
