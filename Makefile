@@ -7,7 +7,7 @@ FUZZTIME  ?= 30s
 
 CHAOSRUNS ?= 5
 
-.PHONY: check test race fuzz bench cluster chaos lint fmt
+.PHONY: check test race fuzz bench cluster chaos conformance rewrite lint fmt
 
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
@@ -41,6 +41,15 @@ cluster:
 chaos:
 	$(GO) test -count $(CHAOSRUNS) -timeout 1h \
 		-run 'Kill|Snapshot|Majority|Isolated|Paused|Partitions|Linearizable' ./internal/integration
+
+## conformance: other people's clients and the transcripts, against real servers
+conformance:
+	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Netcat|Pymemcache|LoneServer' \
+		. ./protocol ./internal/integration
+
+## rewrite: write the replication stories anew from what happens; read the diff
+rewrite:
+	$(GO) test ./replication -run Stories -rewrite
 
 ## lint: formatting, go vet and the linters of .golangci.yml
 lint:
