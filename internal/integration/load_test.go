@@ -50,7 +50,7 @@ func startLoad(t *testing.T, c *cluster.Cluster, perServer int) *load {
 			id: i, clients: clients, at: i % len(clients),
 			unique: map[string]bool{}, unknown: map[string]bool{},
 		}
-		must(t, clients[0].Set(&memcache.Item{Key: w.counter(), Value: []byte("0")}))
+		setUntilStored(t, clients[0], w.counter(), "0")
 		l.workers = append(l.workers, w)
 		l.wait.Go(func() {
 			for !l.stop.Load() && w.wrong == nil {
