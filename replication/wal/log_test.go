@@ -108,6 +108,26 @@ func TestReopenedLogIsTheSame(t *testing.T) {
 	}
 }
 
+// TestReplacedBehindRemovedSegments: a later segment replaces an entry of an
+// earlier one, which is then removed: what is left begins in the middle, and
+// then goes back.
+func TestReplacedBehindRemovedSegments(t *testing.T) {
+	fs := disktest.NewCrashable()
+	l := open(t, fs)
+	must(t, l.Save(Write{HardState: hard(1, 1, 0), Entries: entries(1, 1, 14), Sync: true})) // fills the segment
+	must(t, l.Save(Write{Entries: entries(1, 15, 16), Sync: true}))
+	must(t, l.Save(Write{HardState: hard(2, 1, 0), Entries: entries(2, 13, 17), Sync: true}))
+	must(t, l.Compact(14))
+	want := contents(t, l)
+	must(t, l.Close())
+	if names, err := fs.List("wal"); err != nil || names[0] == "0000000000000001.wal" {
+		t.Fatalf("the first segment is still there: %q, %v", names, err)
+	}
+	if got := contents(t, open(t, fs)); got != want {
+		t.Fatalf("reopened:\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestStorageErrors(t *testing.T) {
 	l := open(t, disktest.NewCrashable())
 	must(t, l.Save(Write{Entries: entries(1, 1, 20), Sync: true}))

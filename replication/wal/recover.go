@@ -74,9 +74,10 @@ func (l *Log) list() ([]uint64, error) {
 type recovery struct {
 	log *Log
 
-	// floating is set while the first segments that are left begin with entries
-	// that are not connected to a mark: those between were removed. A later mark
-	// must make up for it.
+	// floating is set while the entries read are not known to be connected to the
+	// mark before them: the segments between may have been removed. Then the log
+	// begins with whichever entry comes, also if a later one replaces an earlier
+	// index, and a later mark must cover what is missing.
 	floating bool
 }
 
@@ -176,11 +177,12 @@ func (r *recovery) record(kind recordKind, payload []byte, at place) error {
 		if err := proto.Unmarshal(payload, e); err != nil {
 			return fmt.Errorf("decode entry: %w", err)
 		}
-		if r.floating && len(l.index.places) == 0 && e.GetIndex() > l.index.base+1 {
-			l.index = newIndex(e.GetIndex()-1, 0, l.options.MemoryBytesMax)
+		if base := l.index.base; e.GetIndex() == base+1 && base == l.mark.GetIndex() {
+			r.floating = false
 		}
-		r.floating = false
-		if e.GetIndex() <= l.index.base {
+		if r.floating && (len(l.index.places) == 0 || e.GetIndex() <= l.index.base) {
+			l.index = newIndex(e.GetIndex()-1, 0, l.options.MemoryBytesMax)
+		} else if e.GetIndex() <= l.index.base {
 			return fmt.Errorf("entry %d was compacted", e.GetIndex())
 		}
 		return l.index.append([]*pb.Entry{e}, []place{at})
