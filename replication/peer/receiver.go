@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"time"
@@ -64,7 +65,11 @@ func (t *Transport) serve(conn net.Conn) error {
 		err = t.check(&remote)
 	}
 	if err != nil {
-		t.log.Warn("refused a peer", "server", remote.ServerID, "remote", conn.RemoteAddr().String(), "reason", err)
+		level := slog.LevelWarn
+		if !t.formedYet() {
+			level = slog.LevelDebug // a peer is a moment ahead with the formation
+		}
+		t.log.Log(t.ctx, level, "refused a peer", "server", remote.ServerID, "remote", conn.RemoteAddr().String(), "reason", err)
 		refusal := frame.AppendUint(frame.AppendArrayLen(nil, 2), kindRefusal)
 		return writeFrame(conn, frame.AppendString(refusal, err.Error()))
 	}
@@ -80,6 +85,13 @@ func (t *Transport) serve(conn net.Conn) error {
 		return t.receiveSnapshot(remote.RaftID, conn, in)
 	}
 	return t.receive(remote.RaftID, in)
+}
+
+// formedYet reports whether this node is a member of a cluster.
+func (t *Transport) formedYet() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.self.ClusterID != 0
 }
 
 // replace closes the connection that this one takes the place of.

@@ -119,7 +119,7 @@ func (s *sender) run() {
 		var refused *RefusedError
 		if errors.As(err, &refused) && said != refused.Sentence {
 			said = refused.Sentence // once, not at each attempt
-			s.t.log.Warn("refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
+			s.t.log.Info("refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
 		}
 		select {
 		case <-s.t.ctx.Done():
