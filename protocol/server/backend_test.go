@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -167,19 +168,7 @@ func (l *memoryLoop) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
 	if !ok || l.b.gone(it) {
 		return dst, false
 	}
-	dst = append(dst, "VALUE "...)
-	dst = append(dst, key...)
-	dst = append(dst, ' ')
-	dst = strconv.AppendUint(dst, uint64(it.flags), 10)
-	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, int64(len(it.value)), 10)
-	if withCAS {
-		dst = append(dst, ' ')
-		dst = strconv.AppendUint(dst, it.cas, 10)
-	}
-	dst = append(dst, "\r\n"...)
-	dst = append(dst, it.value...)
-	return append(dst, "\r\n"...), true
+	return protocol.AppendValue(dst, key, it.flags, it.cas, withCAS, it.value), true
 }
 
 // Write implements Loop.
@@ -294,7 +283,7 @@ func (b *memory) execute(op *operation) protocol.Result {
 // expiry returns the moment of an expiry time; zero for never. b.mu is held.
 func (b *memory) expiry(exptime int64) time.Time {
 	now := b.now()
-	switch {
+	switch exptime = int64(int32(exptime)); {
 	case exptime == 0:
 		return time.Time{}
 	case exptime < 0:
@@ -324,7 +313,8 @@ func (b *memory) count(op *operation, it item, found bool) protocol.Result {
 	if !found {
 		return protocol.Result{Status: protocol.StatusNotFound}
 	}
-	n, err := strconv.ParseUint(string(it.value), 10, 64)
+	digits, _, _ := strings.Cut(strings.TrimLeft(string(it.value), " "), " ")
+	n, err := strconv.ParseUint(strings.TrimPrefix(digits, "+"), 10, 64)
 	if err != nil {
 		return protocol.Result{Status: protocol.StatusNonNumeric}
 	}
@@ -355,6 +345,8 @@ func (b *memory) store(op *operation, it item, found bool) protocol.Status {
 			delete(b.items, op.key)
 		}
 		return protocol.StatusTooLarge
+	case len(op.key)+len(it.value)+len(op.Value) > itemBytesDefault-64 && (op.Command == protocol.Append || op.Command == protocol.Prepend):
+		return protocol.StatusNotStored
 	case op.Command == protocol.Add && found,
 		!found && (op.Command == protocol.Replace || op.Command == protocol.Append || op.Command == protocol.Prepend):
 		return protocol.StatusNotStored

@@ -170,9 +170,7 @@ func (c *conn) handle(input []byte) (done int) {
 				continue
 			}
 			c.need = max(1, c.parser.BufferBytesNeeded())
-			if c.partialSweep == 0 {
-				c.partialSweep = c.loop.sweeps
-			}
+			c.beginPartial()
 			return done
 		case protocol.Close:
 			c.closing = true
@@ -187,7 +185,17 @@ func (c *conn) handle(input []byte) (done int) {
 		done += n
 		c.consume(n)
 	}
+	if c.parser.Swallowing() {
+		c.beginPartial()
+	}
 	return done
+}
+
+// beginPartial notes that the client is not done with its request.
+func (c *conn) beginPartial() {
+	if c.partialSweep == 0 {
+		c.partialSweep = c.loop.sweeps
+	}
 }
 
 // endInput has the connection closed when everything that it holds in its input
@@ -313,7 +321,7 @@ func (c *conn) get(req *protocol.Request) bool {
 			return false
 		}
 	}
-	c.out = append(out, "END\r\n"...)
+	c.out = append(out, protocol.ReplyEnd...)
 	c.keysDone = 0
 	l.countGets(len(req.Keys)-first, hits)
 	return true

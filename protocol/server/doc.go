@@ -33,7 +33,8 @@
 // Memory of one connection (units in the names of the constants, options.go):
 //
 //	input     pipelineBytesMax and one read of 64 KiB while requests wait, else
-//	          one unfinished request: the item limit and its command line
+//	          one unfinished request: the item limit and its command line, or the
+//	          line of a multiget, which package protocol bounds
 //	writes    unansweredWritesMax, without the bytes that the backend copied
 //	output    outboundBytesMax, outChunkBytes and one item; for answers of gat,
 //	          which cannot wait, outboundHardBytesMax

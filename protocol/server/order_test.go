@@ -62,7 +62,7 @@ func TestLongPipelineKeepsStep(t *testing.T) {
 			mode(t, b)
 			c := dial(t, start(t, b))
 			var requests, replies strings.Builder
-			for i := range 3000 {
+			for i := range 1500 {
 				k, v := i%17, strings.Repeat("v", i%200)
 				fmt.Fprintf(&requests, "set k%d 0 0 %d\r\n%s\r\nget k%d\r\n", k, len(v), v, k)
 				fmt.Fprintf(&replies, "STORED\r\nVALUE k%d 0 %d\r\n%s\r\nEND\r\n", k, len(v), v)

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// requests draws one request of a client. Few keys make conflicts likely.
+// drawRequest draws one request of a client. Few keys make conflicts likely.
 func drawRequest(t *rapid.T) string {
 	key := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
 	quiet := rapid.SampledFrom([]string{"", " noreply"}).Draw(t, "noreply")

@@ -78,7 +78,7 @@ func (c *conn) answerWrite(w *writeWaiter, r *protocol.Result, last bool) {
 	default:
 		c.out = protocol.AppendReply(c.buffer(), w.command, r)
 		if last {
-			c.reply("END\r\n")
+			c.reply(protocol.ReplyEnd)
 		}
 	}
 	if len(c.out) >= outChunkBytes {

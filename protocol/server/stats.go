@@ -53,20 +53,19 @@ func (c *conn) shutdown() {
 
 // appendStatsReply appends the complete answer to "stats arg".
 func (s *Server) appendStatsReply(dst []byte, arg string) []byte {
-	const end = "END\r\n"
 	word, rest, _ := strings.Cut(arg, " ")
 	switch word {
 	case "":
 		dst = s.appendStats(dst)
 		dst, _ = s.backend.AppendStats(dst, "")
-		return append(dst, end...)
+		return append(dst, protocol.ReplyEnd...)
 	case "reset":
 		s.resetStats()
 		return append(dst, "RESET\r\n"...)
 	case "settings":
-		return append(s.appendSettings(dst), end...)
+		return append(s.appendSettings(dst), protocol.ReplyEnd...)
 	case "items", "slabs", "sizes", "conns", "cachedump":
-		return append(dst, end...) // there are no slabs to tell of
+		return append(dst, protocol.ReplyEnd...) // there are no slabs to tell of
 	case "detail":
 		return appendDetail(dst, strings.TrimSpace(rest))
 	}
@@ -75,18 +74,15 @@ func (s *Server) appendStatsReply(dst []byte, arg string) []byte {
 	if !ok {
 		return append(dst[:before], "ERROR\r\n"...)
 	}
-	return append(dst, end...)
+	return append(dst, protocol.ReplyEnd...)
 }
 
 // appendDetail answers "stats detail", of which no prefixes are kept.
 func appendDetail(dst []byte, arg string) []byte {
-	switch arg {
-	case "on", "off":
-		return append(dst, "OK\r\n"...)
-	case "dump":
-		return append(dst, "END\r\n"...)
+	if arg == "dump" {
+		return append(dst, protocol.ReplyEnd...)
 	}
-	return append(dst, "CLIENT_ERROR usage: stats detail on|off|dump\r\n"...)
+	return append(dst, "OK\r\n"...) // on or off: the parser lets nothing else through
 }
 
 // appendStats appends what the server itself knows, in memcached's order.

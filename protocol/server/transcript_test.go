@@ -1,0 +1,53 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"raftcached/protocol/transcript"
+)
+
+// TestTranscripts replays the dialogues of package protocol through the server:
+// sent whole, and byte by byte.
+func TestTranscripts(t *testing.T) {
+	blocks, err := transcript.LoadAll("../testdata")
+	if err != nil || len(blocks) == 0 {
+		t.Fatalf("%d blocks, %v", len(blocks), err)
+	}
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			b := newMemory()
+			mode(t, b)
+			var passed atomic.Int64
+			begin := time.Now()
+			b.now = func() time.Time { return begin.Add(time.Duration(passed.Load())) }
+			s := start(t, b)
+			for way, chop := range map[string]func(string) []string{"whole": nil, "byte by byte": transcript.EveryByte} {
+				for i, block := range blocks {
+					b.set(func(b *memory) { clear(b.items); b.flushAt = time.Time{} })
+					replay(t, s, &block, way, transcript.Options{
+						Run:  fmt.Sprint(i),
+						Chop: chop,
+						Wait: func(d time.Duration) { passed.Add(int64(d)) },
+					})
+				}
+			}
+		})
+	}
+}
+
+// replay replays one block on a connection of its own.
+func replay(t *testing.T, s *Server, b *transcript.Block, way string, o transcript.Options) {
+	t.Helper()
+	nc, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = nc.Close() }()
+	if err := b.Replay(nc, o); err != nil {
+		t.Errorf("%s: %v", way, err)
+	}
+}
