@@ -40,7 +40,8 @@ type Loop interface {
 	Write(req *protocol.Request) bool
 
 	// Flush sends on what Write and Barrier gathered. It is called once at the
-	// end of each turn of the loop in which either was called.
+	// end of each turn of the loop in which a Write was taken or a Barrier was
+	// not there at once.
 	Flush()
 }
 

@@ -9,16 +9,18 @@
 //
 // # Segment, a file named by its sequence number in 16 hex digits and ".wal"
 //
-//	magic 8 "rcwal\x00\x00\x01" | sequence 8 | checksum 4 of both | records ... | zeros
+//	magic 8 "rcwal\x00\x00\x01" | sequence 8 | size of the segment before 8 |
+//	checksum 4 of all that | records ... | zeros
 //
 // # Record
 //
-//	length 4 of the payload | kind 1 | checksum 4 | payload checksum 4 | payload
+//	length 4 of the payload | kind 1 | checksum 4 | payload checksum 4 | synced 4 | payload
 //
 // Integers are little endian, checksums CRC-32C. The first checksum covers
-// length, kind, payload checksum, the segment's sequence and the record's place
-// in it: a damaged length is not followed, and no stale or moved bytes are taken
-// for a record. Kinds: 1 hard state, 2 entry, 3 compaction mark, 4 restart mark;
+// length, kind, payload checksum, synced, the segment's sequence and the record's
+// place in it: a damaged length is not followed, and no stale or moved bytes are
+// taken for a record. Synced is how much of the segment was synced when the
+// record was written. Kinds: 1 hard state, 2 entry, 3 compaction mark, 4 restart mark;
 // their payloads are raft's protobuf messages HardState, Entry and
 // SnapshotMetadata (a mark's index, term and configuration).
 //
@@ -30,10 +32,13 @@
 // # Recovery
 //
 // Records are read in order; an entry replaces those at and behind its index. At
-// the first bad record the scan goes on: if a valid one follows, synced data was
-// damaged, and Open fails with a CorruptError rather than forget what was
-// acknowledged. Otherwise the rest of the last segment is a write that was cut
-// short, was never acknowledged, and is removed before anything else is written.
-// The very last record is the exception: damage to it cannot be told from a
-// write cut short.
+// the first bad record in the last segment the scan goes on. The record was a
+// write that was cut short if a sector of it never came to the disk, and no
+// later record says that this place was synced before; sectors of one write come
+// in any order. It was never acknowledged, and is removed with all behind it
+// before anything else is written. Everything else is damage to what was synced:
+// Open fails with a CorruptError rather than forget what was acknowledged. So
+// does a segment that is shorter than the one behind it says, a missing one, and
+// a commit index beyond the entries. What cannot be told from a write cut short
+// is damage to the last write that leaves a sector of zeros.
 package wal

@@ -37,20 +37,27 @@ func newIndex(base, baseTerm uint64, recentMax int64) index {
 
 func (x *index) last() uint64 { return x.base + uint64(len(x.places)) }
 
-// append takes entries, which replace all at and behind the first one's index.
-func (x *index) append(ents []*pb.Entry, places []place) error {
-	if len(ents) == 0 {
-		return nil
-	}
-	first := ents[0].GetIndex()
-	if first <= x.base || first > x.last()+1 {
-		return fmt.Errorf("append entry %d to a log of entries %d to %d", first, x.base+1, x.last())
-	}
-	x.truncate(first)
+// checkIndexes makes sure that the entries follow each other and fit a log of
+// the entries base+1 to last, of which they may replace some.
+func checkIndexes(ents []*pb.Entry, base, last uint64) error {
 	for i, e := range ents {
-		if e.GetIndex() != first+uint64(i) {
-			return fmt.Errorf("append entry %d where %d belongs", e.GetIndex(), first+uint64(i))
+		switch want := ents[0].GetIndex() + uint64(i); {
+		case e.GetIndex() != want:
+			return fmt.Errorf("entry %d where %d belongs", e.GetIndex(), want)
+		case want <= base || i == 0 && want > last+1:
+			return fmt.Errorf("entry %d does not fit a log of entries %d to %d", want, base+1, last)
 		}
+	}
+	return nil
+}
+
+// append takes entries that checkIndexes lets pass.
+func (x *index) append(ents []*pb.Entry, places []place) {
+	if len(ents) == 0 {
+		return
+	}
+	x.truncate(ents[0].GetIndex())
+	for _, e := range ents {
 		if n := len(x.runs); n == 0 || x.runs[n-1].term != e.GetTerm() {
 			x.runs = append(x.runs, termRun{e.GetIndex(), e.GetTerm()})
 		}
@@ -59,7 +66,6 @@ func (x *index) append(ents []*pb.Entry, places []place) error {
 	x.places = append(x.places, places...)
 	x.recent = append(x.recent, ents...)
 	x.forget()
-	return nil
 }
 
 func entryBytes(e *pb.Entry) int64 { return int64(proto.Size(e)) }

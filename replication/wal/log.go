@@ -58,9 +58,10 @@ type Log struct {
 
 // segment is one file. It stays open for reading.
 type segment struct {
-	seq  uint64
-	file disk.File
-	size int64 // of what was written
+	seq    uint64
+	file   disk.File
+	size   int64 // of what was written
+	synced int64 // of what was synced, while it is written to
 }
 
 // errClosed is the cause of what fails after Close.
@@ -94,6 +95,13 @@ func (l *Log) Save(w Write) error {
 }
 
 func (l *Log) save(w *Write) error {
+	base, last := l.index.base, l.index.last()
+	if w.Snapshot != nil {
+		base, last = w.Snapshot.GetIndex(), w.Snapshot.GetIndex()
+	}
+	if err := checkIndexes(w.Entries, base, last); err != nil {
+		return err
+	}
 	if err := l.rotateIfFull(); err != nil {
 		return err
 	}
@@ -127,7 +135,8 @@ func (l *Log) save(w *Write) error {
 	if w.Snapshot != nil {
 		l.restart(w.Snapshot)
 	}
-	return l.index.append(w.Entries, places)
+	l.index.append(w.Entries, places)
+	return nil
 }
 
 // add encodes a record behind those in the buffer.
@@ -140,7 +149,7 @@ func (l *Log) add(seg *segment, kind recordKind, m proto.Message) (err error) {
 	if n := len(l.buf) - start - recordHeaderBytes; n > payloadBytesMax {
 		return fmt.Errorf("record of %d bytes, at most %d are allowed", n, payloadBytesMax)
 	}
-	finishRecord(l.buf[start:], 0, kind, seg.seq, seg.size+int64(start))
+	finishRecord(l.buf[start:], kind, seg.seq, seg.size+int64(start), seg.synced)
 	return nil
 }
 
@@ -156,6 +165,9 @@ func (l *Log) write(seg *segment, sync bool) error {
 	}
 	l.mu.Lock()
 	seg.size += int64(len(l.buf))
+	if sync {
+		seg.synced = seg.size
+	}
 	l.bytes += int64(len(l.buf))
 	l.mu.Unlock()
 	return nil
@@ -188,6 +200,14 @@ func (l *Log) rotateIfFull() error {
 	return l.begin(last.seq + 1)
 }
 
+// lastSize is the size of the last segment, 0 if there is none.
+func (l *Log) lastSize() int64 {
+	if len(l.segments) == 0 {
+		return 0
+	}
+	return l.segments[len(l.segments)-1].size
+}
+
 // begin creates a segment that starts with the hard state and the mark.
 func (l *Log) begin(seq uint64) error {
 	name := segmentName(l.dir, seq)
@@ -199,7 +219,7 @@ func (l *Log) begin(seq uint64) error {
 	if err := f.Preallocate(l.options.SegmentBytes); err != nil {
 		return errors.Join(fmt.Errorf("preallocate segment %q: %w", name, err), f.Close())
 	}
-	l.buf = appendSegmentHeader(l.buf[:0], seq)
+	l.buf = appendSegmentHeader(l.buf[:0], seq, l.lastSize())
 	err = l.add(seg, kindCompacted, l.mark)
 	if err == nil {
 		err = l.add(seg, kindHardState, l.hard)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"raftcached/replication/disk"
@@ -13,7 +14,6 @@ import (
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 )
 
 var testOptions = Options{
@@ -88,7 +88,7 @@ func TestReopenedLogIsTheSame(t *testing.T) {
 		func() error { return l.Save(Write{HardState: hard(2, 0, 20), Sync: true}) },
 		func() error { return l.Compact(10) },
 		func() error { return l.Compact(20) },
-		func() error { return l.Save(Write{Entries: entries(3, 25, 26), Sync: true}) },
+		func() error { return l.Save(Write{HardState: hard(3, 0, 20), Entries: entries(3, 25, 26), Sync: true}) },
 		func() error { return l.Save(Write{HardState: hard(4, 0, 3), Snapshot: mark(100, 4), Sync: true}) },
 		func() error { return l.Save(Write{Entries: entries(4, 101, 140), Sync: true}) },
 		func() error { return l.Compact(139) },
@@ -200,12 +200,14 @@ func randomWrite(rng *rand.Rand, last, term *uint64, l *Log) Write {
 
 func describe(w Write) string { return fmt.Sprintf("%d/", w.Entries[0].GetIndex()) }
 
+// tail returns the entries of what contents returned.
+func tail(s string) string { return s[strings.IndexByte(s, ':'):] }
+
 // checkBetween accepts a part of the write that failed: its entries up to any
 // one of them, on top of what was confirmed.
 func checkBetween(t *testing.T, failIn int, got, confirmed, firstAttempted string) {
 	t.Helper()
-	head := func(s string) string { return s[bytes.IndexByte([]byte(s), ':'):] }
-	g, c := head(got), head(confirmed)
+	g, c := tail(got), tail(confirmed)
 	cut := bytes.Index([]byte(c), []byte(" "+firstAttempted))
 	if cut < 0 {
 		cut = len(c)
@@ -215,9 +217,8 @@ func checkBetween(t *testing.T, failIn int, got, confirmed, firstAttempted strin
 	}
 }
 
-// TestEveryBitFlip flips each bit of a log in turn: recovery finds all entries
-// or says that the log is damaged. The last record is the exception, because it
-// looks like a write cut short.
+// TestEveryBitFlip flips each bit of a log in turn: recovery finds everything or
+// says that the log is damaged.
 func TestEveryBitFlip(t *testing.T) {
 	fs := disk.OS()
 	dir := t.TempDir()
@@ -227,7 +228,7 @@ func TestEveryBitFlip(t *testing.T) {
 	must(t, l.Save(Write{HardState: hard(1, 1, 6), Sync: true}))
 	want := contents(t, l)
 	seg := l.segments[len(l.segments)-1]
-	end := int(seg.size) - recordHeaderBytes - proto.Size(hard(1, 1, 6))
+	end := int(seg.size)
 	must(t, l.Close())
 	name := segmentName(dir, seg.seq)
 	good, err := disk.ReadFile(fs, name)
@@ -246,6 +247,85 @@ func TestEveryBitFlip(t *testing.T) {
 			}
 		} else if !errors.As(err, &corrupt) {
 			t.Fatalf("bit %d flipped: %v", bit, err)
+		}
+	}
+}
+
+// TestSectorsOfOneWriteComeInAnyOrder loses each set of sectors of the last
+// write that a power failure could lose: what was synced before is there, and
+// the log opens.
+func TestSectorsOfOneWriteComeInAnyOrder(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Open(disk.OS(), dir, Options{Bootstrap: testOptions.Bootstrap})
+	must(t, err)
+	must(t, l.Save(Write{HardState: hard(1, 1, 0), Entries: entries(1, 1, 3), Sync: true}))
+	before := int(l.segments[0].size)
+	want := contents(t, l)
+	must(t, l.Save(Write{HardState: hard(1, 1, 3), Entries: entries(1, 4, 40), Sync: true}))
+	after := int(l.segments[0].size)
+	full := contents(t, l)
+	must(t, l.Close())
+	good, err := disk.ReadFile(disk.OS(), segmentName(dir, 1))
+	must(t, err)
+	good = good[:after+2*sectorBytes] // as preallocated
+	firstSector, sectors := before/sectorBytes, (after-1)/sectorBytes-before/sectorBytes+1
+	if sectors < 4 {
+		t.Fatalf("the write takes only %d sectors", sectors)
+	}
+	for lost := range 1 << sectors {
+		b := bytes.Clone(good)
+		for i := range sectors {
+			if lost&(1<<i) != 0 {
+				from := max(before, (firstSector+i)*sectorBytes)
+				clear(b[from:min(after, (firstSector+i+1)*sectorBytes)])
+			}
+		}
+		fs := disktest.NewCrashable()
+		must(t, fs.MkdirAll("wal"))
+		must(t, disk.WriteFileAtomic(fs, segmentName("wal", 1), b))
+		r, err := Open(fs, "wal", testOptions)
+		if err != nil {
+			t.Fatalf("sectors %b lost: %v", lost, err)
+		}
+		got := contents(t, r)
+		if lost == 0 && got != full || tail(got)[:len(tail(want))] != tail(want) {
+			t.Fatalf("sectors %b lost: recovered %s", lost, got)
+		}
+	}
+}
+
+// TestShortenedSegment cuts a segment that others follow, between two records.
+func TestShortenedSegment(t *testing.T) {
+	fs := disktest.NewCrashable()
+	l := open(t, fs)
+	for i := range uint64(12) {
+		must(t, l.Save(Write{HardState: hard(1, 1, 0), Entries: entries(1, i+1, i+1), Sync: true}))
+	}
+	must(t, l.Save(Write{HardState: hard(2, 1, 0), Entries: entries(2, 10, 12), Sync: true})) // replaces what the cut loses
+	name := segmentName("wal", l.segments[0].seq)
+	b, err := disk.ReadFile(fs, name)
+	must(t, err)
+	last := findRecord(b, len(b)-60, l.segments[0].seq)
+	must(t, disk.WriteFileAtomic(fs, name, b[:last]))
+	_, err = Open(fs, "wal", testOptions)
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) {
+		t.Fatalf("opened with %v", err)
+	}
+}
+
+func TestEntriesThatDoNotFitAreRefused(t *testing.T) {
+	for _, ents := range [][]*pb.Entry{entries(1, 7, 8), {entries(1, 6, 6)[0], entries(1, 8, 8)[0]}, entries(1, 2, 3)} {
+		fs := disktest.NewCrashable()
+		l := open(t, fs)
+		must(t, l.Save(Write{HardState: hard(1, 1, 0), Entries: entries(1, 1, 5), Sync: true}))
+		must(t, l.Compact(2))
+		want := contents(t, l)
+		if err := l.Save(Write{Entries: ents, Sync: true}); err == nil {
+			t.Fatalf("entries from %d were saved behind 5", ents[0].GetIndex())
+		}
+		if got := contents(t, open(t, fs)); got != want {
+			t.Fatalf("reopened: %s", got)
 		}
 	}
 }

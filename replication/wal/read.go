@@ -88,7 +88,7 @@ func (l *Log) readEntry(i uint64) (*pb.Entry, error) {
 	if _, err := seg.file.ReadAt(head, int64(at.offset)); err != nil {
 		return nil, fmt.Errorf("read entry %d: %w", i, err)
 	}
-	_, length, _, ok := readRecordHeader(head, at.seq, int64(at.offset))
+	length, ok := readRecordHeader(head, at.seq, int64(at.offset))
 	if !ok {
 		return nil, l.corrupt(at, "an entry that was readable is not any more")
 	}
@@ -97,8 +97,8 @@ func (l *Log) readEntry(i uint64) (*pb.Entry, error) {
 		return nil, fmt.Errorf("read entry %d: %w", i, err)
 	}
 	e := new(pb.Entry)
-	kind, payload, ok := readRecord(b, at.seq, int64(at.offset))
-	if !ok || kind != kindEntry || proto.Unmarshal(payload, e) != nil || e.GetIndex() != i {
+	rec, ok := readRecord(b, at.seq, int64(at.offset))
+	if !ok || rec.kind != kindEntry || proto.Unmarshal(rec.payload, e) != nil || e.GetIndex() != i {
 		return nil, l.corrupt(at, "an entry that was readable is not any more")
 	}
 	return e, nil

@@ -8,8 +8,11 @@ import (
 
 const (
 	segmentMagic       = "rcwal\x00\x00\x01"
-	segmentHeaderBytes = 8 + 8 + 4
-	recordHeaderBytes  = 4 + 1 + 4 + 4
+	segmentHeaderBytes = 8 + 8 + 8 + 4
+	recordHeaderBytes  = 4 + 1 + 4 + 4 + 4
+
+	// sectorBytes is what a disk writes as a whole or not at all.
+	sectorBytes = 512
 
 	// payloadBytesMax bounds a record: an entry of the largest item.
 	payloadBytesMax = 32 << 20
@@ -39,62 +42,81 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("log segment %q is damaged at byte %d: %s", e.File, e.Offset, e.Reason)
 }
 
-func appendSegmentHeader(dst []byte, seq uint64) []byte {
+// appendSegmentHeader appends the header of segment seq; before is the size of
+// the segment before it, 0 if there is none.
+func appendSegmentHeader(dst []byte, seq uint64, before int64) []byte {
 	start := len(dst)
 	dst = append(dst, segmentMagic...)
 	dst = binary.LittleEndian.AppendUint64(dst, seq)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(before))
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// checkSegmentHeader reports whether b begins with the header of segment seq.
-func checkSegmentHeader(b []byte, seq uint64) bool {
-	return len(b) >= segmentHeaderBytes && string(b[:segmentHeaderBytes]) == string(appendSegmentHeader(nil, seq))
+// readSegmentHeader returns the size of the segment before, if b begins with the
+// header of segment seq.
+func readSegmentHeader(b []byte, seq uint64) (before int64, ok bool) {
+	if len(b) < segmentHeaderBytes {
+		return 0, false
+	}
+	before = int64(binary.LittleEndian.Uint64(b[16:]))
+	return before, string(b[:segmentHeaderBytes]) == string(appendSegmentHeader(nil, seq, before))
+}
+
+// record is one record as it is read.
+type record struct {
+	kind    recordKind
+	payload []byte // aliases what was read
+	synced  int64  // how much of the segment was synced before this was written
 }
 
 // beginRecord appends room for a record's header; finishRecord fills it in when
 // the payload stands behind it.
 func beginRecord(dst []byte) []byte { return append(dst, make([]byte, recordHeaderBytes)...) }
 
-// finishRecord completes the record that begins at start of b and will stand at
-// offset of segment seq.
-func finishRecord(b []byte, start int, kind recordKind, seq uint64, offset int64) {
-	head, payload := b[start:start+recordHeaderBytes], b[start+recordHeaderBytes:]
-	binary.LittleEndian.PutUint32(head, uint32(len(payload)))
-	head[4] = byte(kind)
-	binary.LittleEndian.PutUint32(head[9:], crc32.Checksum(payload, castagnoli))
-	binary.LittleEndian.PutUint32(head[5:], headerSum(head, seq, offset))
+// finishRecord completes the record b, which will stand at offset of segment
+// seq, of which the first synced bytes are synced.
+func finishRecord(b []byte, kind recordKind, seq uint64, offset, synced int64) {
+	payload := b[recordHeaderBytes:]
+	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
+	b[4] = byte(kind)
+	binary.LittleEndian.PutUint32(b[9:], crc32.Checksum(payload, castagnoli))
+	binary.LittleEndian.PutUint32(b[13:], uint32(synced))
+	binary.LittleEndian.PutUint32(b[5:], headerSum(b, seq, offset))
 }
 
+// headerSum covers the header but for itself, and where it stands.
 func headerSum(head []byte, seq uint64, offset int64) uint32 {
-	var b [25]byte
-	copy(b[:5], head[:5])
-	copy(b[5:9], head[9:13])
-	binary.LittleEndian.PutUint64(b[9:], seq)
-	binary.LittleEndian.PutUint64(b[17:], uint64(offset))
+	var b [recordHeaderBytes - 4 + 16]byte
+	n := copy(b[:], head[:5])
+	n += copy(b[n:], head[9:recordHeaderBytes])
+	binary.LittleEndian.PutUint64(b[n:], seq)
+	binary.LittleEndian.PutUint64(b[n+8:], uint64(offset))
 	return crc32.Checksum(b[:], castagnoli)
 }
 
 // readRecord returns the record at offset of segment seq, whose bytes from there
-// on are b, or false if there is no valid one. The payload aliases b.
-func readRecord(b []byte, seq uint64, offset int64) (kind recordKind, payload []byte, ok bool) {
-	kind, length, sum, ok := readRecordHeader(b, seq, offset)
+// on are b, or false if there is no valid one.
+func readRecord(b []byte, seq uint64, offset int64) (r record, ok bool) {
+	length, ok := readRecordHeader(b, seq, offset)
 	if !ok || len(b) < recordHeaderBytes+length {
-		return 0, nil, false
+		return r, false
 	}
-	payload = b[recordHeaderBytes : recordHeaderBytes+length]
-	return kind, payload, crc32.Checksum(payload, castagnoli) == sum
+	r = record{
+		kind:    recordKind(b[4]),
+		payload: b[recordHeaderBytes : recordHeaderBytes+length],
+		synced:  int64(binary.LittleEndian.Uint32(b[13:])),
+	}
+	return r, crc32.Checksum(r.payload, castagnoli) == binary.LittleEndian.Uint32(b[9:])
 }
 
-// readRecordHeader checks a record's header alone.
-func readRecordHeader(b []byte, seq uint64, offset int64) (kind recordKind, length int, sum uint32, ok bool) {
+// readRecordHeader checks a record's header alone and returns the length of its
+// payload.
+func readRecordHeader(b []byte, seq uint64, offset int64) (length int, ok bool) {
 	if len(b) < recordHeaderBytes {
-		return 0, 0, 0, false
+		return 0, false
 	}
 	length = int(binary.LittleEndian.Uint32(b))
-	kind = recordKind(b[4])
-	if length > payloadBytesMax || kind == 0 || kind >= kindEnd ||
-		binary.LittleEndian.Uint32(b[5:]) != headerSum(b, seq, offset) {
-		return 0, 0, 0, false
-	}
-	return kind, length, binary.LittleEndian.Uint32(b[9:]), true
+	kind := recordKind(b[4])
+	return length, length <= payloadBytesMax && kind != 0 && kind < kindEnd &&
+		binary.LittleEndian.Uint32(b[5:]) == headerSum(b, seq, offset)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"raftcached/replication/disk"
@@ -59,6 +60,8 @@ func (l *Log) list() ([]uint64, error) {
 	for _, name := range names {
 		if seq, ok := parseSegmentName(name); ok {
 			seqs = append(seqs, seq)
+		} else if err := l.fs.Remove(filepath.Join(l.dir, name)); err != nil {
+			return nil, fmt.Errorf("remove unfinished file: %w", err)
 		}
 	}
 	slices.Sort(seqs)
@@ -96,6 +99,10 @@ func (l *Log) recover(seqs []uint64) error {
 	}
 	l.index.compact(l.mark.GetIndex(), l.mark.GetTerm())
 	l.raiseCommit()
+	if term := l.index.term(l.index.last()); term > l.hard.GetTerm() {
+		// The write that was cut short brought the term with its entries.
+		l.hard.Term, l.hard.Vote = new(term), new(uint64(0))
+	}
 	if l.hard.GetCommit() > l.index.last() {
 		return &CorruptError{
 			File:   segmentName(l.dir, seqs[len(seqs)-1]),
@@ -113,31 +120,73 @@ func (r *recovery) segment(seq uint64, last bool) error {
 	if err != nil {
 		return err
 	}
-	if !checkSegmentHeader(b, seq) {
-		// A segment is named before its header is synced, but nothing is written
-		// to another one before: only the last may be unfinished, and holds then
-		// nothing else.
-		if at := findRecord(b, 0, seq); at >= 0 || !last {
-			return &CorruptError{File: name, Reason: "the header is not that of a segment"}
+	before, ok := readSegmentHeader(b, seq)
+	switch {
+	case ok && len(r.log.segments) > 0 && before != r.log.lastSize():
+		return &CorruptError{
+			File:   segmentName(r.log.dir, seq-1),
+			Offset: r.log.lastSize(), Reason: fmt.Sprintf("%d bytes were written to it", before),
 		}
+	case !ok && (!last || findRecord(b, 0, seq) >= 0):
+		return &CorruptError{File: name, Reason: "the header is not that of a segment"}
+	case !ok:
+		// A segment is named before its header is synced, and nothing is written
+		// to another one before: the last may be unfinished, with nothing in it.
 		b = nil
 	}
-	end := min(len(b), segmentHeaderBytes)
+	end, err := r.records(name, seq, b)
+	if err != nil {
+		return err
+	}
+	if len(bytes.TrimRight(b[end:], "\x00")) > 0 && (!last || !tornAt(b, end, seq)) {
+		return &CorruptError{File: name, Offset: int64(end), Reason: "a record is damaged that was synced"}
+	}
+	return r.keep(name, seq, b[:end], len(b))
+}
+
+// records takes over the records of a segment up to the first bad one, and
+// returns where that begins.
+func (r *recovery) records(name string, seq uint64, b []byte) (end int, err error) {
+	end = min(len(b), segmentHeaderBytes)
 	for end < len(b) {
-		kind, payload, ok := readRecord(b[end:], seq, int64(end))
+		rec, ok := readRecord(b[end:], seq, int64(end))
 		if !ok {
 			break
 		}
-		if err := r.record(kind, payload, place{seq, uint32(end)}); err != nil {
-			return &CorruptError{File: name, Offset: int64(end), Reason: err.Error()}
+		if err := r.record(&rec, place{seq, uint32(end)}); err != nil {
+			return 0, &CorruptError{File: name, Offset: int64(end), Reason: err.Error()}
 		}
-		end += recordHeaderBytes + len(payload)
+		end += recordHeaderBytes + len(rec.payload)
 	}
-	torn := len(bytes.TrimRight(b[end:], "\x00")) > 0
-	if torn && (!last || findRecord(b, end+1, seq) >= 0) {
-		return &CorruptError{File: name, Offset: int64(end), Reason: "a record is damaged, and others follow it"}
+	return end, nil
+}
+
+// tornAt reports whether the bad record at end, in the last segment, is a write
+// that was cut short: a part of it never came to the disk, sectors of one write
+// coming in any order, and no later record was written after this place was
+// synced.
+func tornAt(b []byte, end int, seq uint64) bool {
+	for at := findRecord(b, end+1, seq); at >= 0; {
+		rec, _ := readRecord(b[at:], seq, int64(at))
+		if rec.synced > int64(end) {
+			return false
+		}
+		at = findRecord(b, at+recordHeaderBytes+len(rec.payload), seq)
 	}
-	return r.keep(name, seq, b[:end], len(b))
+	extent := end + recordHeaderBytes
+	if length, ok := readRecordHeader(b[end:], seq, int64(end)); ok {
+		extent += length
+	}
+	if extent > len(b) {
+		return true
+	}
+	for at := end; at < extent; at += sectorBytes - at%sectorBytes {
+		part := b[at:min(extent, at+sectorBytes-at%sectorBytes)]
+		if len(bytes.TrimRight(part, "\x00")) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // keep opens a segment for reading, after it was cut to its valid part if it
@@ -146,7 +195,7 @@ func (r *recovery) segment(seq uint64, last bool) error {
 func (r *recovery) keep(name string, seq uint64, valid []byte, size int) error {
 	l := r.log
 	if len(valid) == 0 {
-		valid = appendSegmentHeader(nil, seq)
+		valid = appendSegmentHeader(nil, seq, l.lastSize())
 	}
 	if size != len(valid) {
 		if err := disk.WriteFileAtomic(l.fs, name, valid); err != nil {
@@ -163,9 +212,9 @@ func (r *recovery) keep(name string, seq uint64, valid []byte, size int) error {
 }
 
 // record takes over one record.
-func (r *recovery) record(kind recordKind, payload []byte, at place) error {
-	l := r.log
-	switch kind {
+func (r *recovery) record(rec *record, at place) error {
+	l, payload := r.log, rec.payload
+	switch rec.kind {
 	case kindHardState:
 		hs := new(pb.HardState)
 		if err := proto.Unmarshal(payload, hs); err != nil {
@@ -185,13 +234,16 @@ func (r *recovery) record(kind recordKind, payload []byte, at place) error {
 		} else if e.GetIndex() <= l.index.base {
 			return fmt.Errorf("entry %d was compacted", e.GetIndex())
 		}
-		return l.index.append([]*pb.Entry{e}, []place{at})
+		if err := checkIndexes([]*pb.Entry{e}, l.index.base, l.index.last()); err != nil {
+			return err
+		}
+		l.index.append([]*pb.Entry{e}, []place{at})
 	default:
 		m := new(pb.SnapshotMetadata)
 		if err := proto.Unmarshal(payload, m); err != nil {
 			return fmt.Errorf("decode mark: %w", err)
 		}
-		r.mark(kind, m)
+		r.mark(rec.kind, m)
 	}
 	return nil
 }
@@ -217,7 +269,7 @@ func findRecord(b []byte, from int, seq uint64) int {
 			}
 			at = max(at, at+next-4)
 		}
-		if _, _, ok := readRecord(b[at:], seq, int64(at)); ok {
+		if _, ok := readRecord(b[at:], seq, int64(at)); ok {
 			return at
 		}
 	}
