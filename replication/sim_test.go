@@ -28,7 +28,7 @@ import (
 
 const (
 	simTick           = 10 * time.Millisecond
-	simElectionTicks  = 30
+	simElectionTicks  = 20
 	simHeartbeatTicks = 3
 	simRequestTimeout = 2 * time.Second
 	simLogRetainBytes = 4 << 10 // snapshots are frequent
