@@ -16,6 +16,10 @@ import (
 	"raftcached/replication/peer"
 )
 
+// partialTimeout is how long a client may take to complete a command that it
+// began: whoever takes longer is gone, and would hold a connection for ever.
+const partialTimeout = time.Minute
+
 // drainTimeout is how long Close waits for the answers of outstanding requests.
 const drainTimeout = 5 * time.Second
 
@@ -108,7 +112,7 @@ func (n *Node) startReplica() error {
 func (n *Node) serverOptions() server.Options {
 	return server.Options{
 		Listen: n.cfg.ClientAddrs, Loops: n.cfg.Threads, MaxConnections: n.cfg.MaxConns,
-		ItemBytesMax: n.cfg.ItemBytesMax, IdleTimeout: n.cfg.IdleTimeout, FlushDisabled: n.cfg.FlushDisabled,
+		ItemBytesMax: n.cfg.ItemBytesMax, IdleTimeout: n.cfg.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: n.cfg.FlushDisabled,
 		Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: n.cfg.Verbose, Logger: n.cfg.Logger,
 	}
 }
