@@ -79,8 +79,8 @@ type Snapshots interface {
 	Receive(r io.Reader, sizeBytes int64) (*pb.SnapshotMetadata, error)
 	// List returns the snapshots, the newest first.
 	List() ([]*pb.SnapshotMetadata, error)
-	// Prune removes all but the newest keep ones.
-	Prune(keep int) error
+	// Prune removes those of an index below the given one.
+	Prune(below uint64) error
 }
 
 // SnapshotWriter takes one snapshot's contents. Either Commit or Abort ends it.

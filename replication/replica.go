@@ -109,7 +109,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 	if r.appender, err = NewAppender(cfg.Log, r.install); err != nil {
 		return nil, err
 	}
-	r.snapshots = newSnapshotter(cfg.Log, cfg.Snapshots)
+	r.snapshots = newSnapshotter(cfg.Log, cfg.Snapshots, r.applier.index)
 	r.core, err = NewCore(Config{
 		ID: cfg.ID, Voters: cfg.Voters, Boot: cfg.Boot, Loops: cfg.Loops,
 		Log:     storage{cfg.Log, cfg.Snapshots},

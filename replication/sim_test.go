@@ -400,7 +400,7 @@ func (n *simNode) drainApply() {
 		n.snapshotting = true
 		image := n.applier.Image()
 		n.s.after(n.s.delay(5*time.Millisecond), n.inLife(func() {
-			n.check(writeSnapshot(n.log, n.store, image))
+			n.check(writeSnapshot(n.log, n.store, image, n.newest))
 			n.compactTo, n.newest, n.snapshotting = n.newest, image.Index, false
 		}))
 	}

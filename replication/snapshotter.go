@@ -10,14 +10,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// snapshotsKept is how many snapshot files a node keeps: the newest, and the
-// one before it, behind which the log begins. So whoever receives the newest
-// finds the entries that follow it, and a node whose newest file is corrupt
-// starts from the older one.
-const snapshotsKept = 2
-
 // snapshotter writes snapshots in the background, one at a time, and then lets
-// the log go up to the snapshot before.
+// go of the log up to the snapshot before, and of older snapshots. So whoever
+// receives the newest one finds the entries that follow it, and a node whose
+// newest file is damaged starts from the one before.
 type snapshotter struct {
 	log   Log
 	store Snapshots
@@ -29,12 +25,10 @@ type snapshotter struct {
 	newest    uint64
 }
 
-func newSnapshotter(log Log, store Snapshots) *snapshotter {
-	s := &snapshotter{log: log, store: store}
-	if list, err := store.List(); err == nil && len(list) > 0 {
-		s.newest = list[0].GetIndex()
-	}
-	return s
+// newSnapshotter returns the snapshotter of a node whose state was restored from
+// the snapshot at index newest, 0 if there was none.
+func newSnapshotter(log Log, store Snapshots, newest uint64) *snapshotter {
+	return &snapshotter{log: log, store: store, newest: newest}
 }
 
 // take captures the applier's state, on its goroutine, and writes it in the
@@ -55,7 +49,10 @@ func (s *snapshotter) take(a *Applier, fail func(error)) {
 }
 
 func (s *snapshotter) write(image *Image) error {
-	if err := writeSnapshot(s.log, s.store, image); err != nil {
+	s.mu.Lock()
+	before := s.newest
+	s.mu.Unlock()
+	if err := writeSnapshot(s.log, s.store, image, before); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -80,8 +77,10 @@ func (s *snapshotter) compact() error {
 
 func (s *snapshotter) wait() { s.wg.Wait() }
 
-// writeSnapshot writes the image durably and removes what is too old.
-func writeSnapshot(log Log, store Snapshots, image *Image) error {
+// writeSnapshot writes the image durably and removes the snapshots of an index
+// below before. One that was received and not installed yet is newer, and counts
+// for nothing.
+func writeSnapshot(log Log, store Snapshots, image *Image, before uint64) error {
 	_, conf, err := log.InitialState()
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
@@ -96,7 +95,7 @@ func writeSnapshot(log Log, store Snapshots, image *Image) error {
 	if err := w.Commit(); err != nil {
 		return fmt.Errorf("commit snapshot %d: %w", image.Index, err)
 	}
-	if err := store.Prune(snapshotsKept); err != nil {
+	if err := store.Prune(before); err != nil {
 		return fmt.Errorf("prune snapshots: %w", err)
 	}
 	return nil

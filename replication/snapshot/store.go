@@ -105,14 +105,17 @@ func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
 	return list, nil
 }
 
-// Prune removes all but the newest keep snapshots. A file that is being read
-// stays readable.
-func (s *Store) Prune(keep int) error {
+// Prune removes the snapshots of an index below the given one. A file that is
+// being read stays readable.
+func (s *Store) Prune(below uint64) error {
 	list, err := s.List()
 	if err != nil {
 		return err
 	}
-	for _, meta := range list[min(keep, len(list)):] {
+	for _, meta := range list {
+		if meta.GetIndex() >= below {
+			continue
+		}
 		if err := s.fs.Remove(s.name(meta.GetIndex(), meta.GetTerm())); err != nil {
 			return fmt.Errorf("remove old snapshot: %w", err)
 		}
