@@ -16,6 +16,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// acceptRetryDelay is how long accepting rests after a failure.
+const acceptRetryDelay = 50 * time.Millisecond
+
 // readBufferBytes is the buffer of a connection that is read from.
 const readBufferBytes = 64 << 10
 
@@ -36,6 +39,11 @@ func (t *Transport) accept() {
 		}
 		if err != nil {
 			t.log.Warn("accept a peer", "err", err)
+			select { // as a rule no descriptor is left: others have to close theirs
+			case <-t.ctx.Done():
+				return
+			case <-time.After(acceptRetryDelay):
+			}
 			continue
 		}
 		if !t.track(conn) {

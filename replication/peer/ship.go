@@ -48,14 +48,17 @@ func (t *Transport) SendSnapshot(to uint64, header []byte, sizeBytes int64, file
 }
 
 func (t *Transport) ship(s *senders, header []byte, sizeBytes int64, file io.Reader) error {
-	conn, _, err := t.dial(t.ctx, address(s.control.peer), StreamSnapshot)
+	conn, remote, err := t.dial(t.ctx, address(s.control.peer), StreamSnapshot)
 	if err != nil {
 		return fmt.Errorf("connect for a snapshot: %w", err)
 	}
 	if !t.track(conn) {
-		return conn.Close()
+		return errors.Join(net.ErrClosed, conn.Close())
 	}
 	defer t.untrack(conn)
+	if remote.RaftID != s.control.peer.RaftID {
+		return fmt.Errorf("connect for a snapshot: at %s is member %d, not %d", address(s.control.peer), remote.RaftID, s.control.peer.RaftID)
+	}
 	return shipFile(conn, header, sizeBytes, file)
 }
 
@@ -83,6 +86,9 @@ func shipFile(conn net.Conn, header []byte, sizeBytes int64, file io.Reader) err
 	}
 	if err := writeFrame(conn, frame.AppendUint(frame.AppendArrayLen(nil, 1), kindEnd)); err != nil {
 		return fmt.Errorf("send end of snapshot: %w", err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(shipTimeout)); err != nil {
+		return err
 	}
 	return readVerdict(conn)
 }
