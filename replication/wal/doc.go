@@ -40,5 +40,6 @@
 // Open fails with a CorruptError rather than forget what was acknowledged. So
 // does a segment that is shorter than the one behind it says, a missing one, and
 // a commit index beyond the entries. What cannot be told from a write cut short
-// is damage to the last write that leaves a sector of zeros.
+// is damage to the last record if a sector of it, or the part of one, is all
+// zeros, also where the value itself holds those zeros.
 package wal
