@@ -86,13 +86,16 @@ func (a *Applier) applyEntry(e *pb.Entry, out *Batch) error {
 
 func (a *Applier) applyData(data []byte, out *Batch) error {
 	r := frame.NewReader(data)
-	stampMs, n, err := entryHeader(&r)
+	h, err := entryHeader(&r)
 	if err != nil {
 		return err
 	}
-	a.stampMs = max(a.stampMs, stampMs)
+	a.stampMs = max(a.stampMs, h.stampMs)
 	a.machine.Advance(a.stampMs)
-	for range n {
+	if len(h.hints) > 0 {
+		a.machine.Hint(h.hints)
+	}
+	for range h.subBatches {
 		s, err := readSubBatch(&r)
 		if err != nil {
 			return err

@@ -17,6 +17,12 @@ const (
 	// subBatchesMax bounds the sub-batches of one entry or forwarded payload.
 	subBatchesMax = 1 << 16
 
+	// hintsBytesMax bounds the read hints of one entry, and of one signal.
+	hintsBytesMax = 64 << 10
+
+	// hintBytes is the size of one read hint, the hash of a key.
+	hintBytes = 8
+
 	// loopsMax bounds the event loops of a node, and so the rows of an origin.
 	loopsMax = 256
 )
@@ -68,39 +74,66 @@ func readSubBatch(r *frame.Reader) (s SubBatch, err error) {
 	return s, nil
 }
 
-// appendEntry appends a log entry of n encoded sub-batches to dst.
-func appendEntry(dst []byte, stampMs int64, n int, subs []byte) []byte {
+// appendEntry appends a log entry of read hints, if any, and n encoded
+// sub-batches to dst.
+func appendEntry(dst []byte, stampMs int64, hints []byte, n int, subs []byte) []byte {
 	dst = frame.AppendArrayLen(dst, 4)
 	dst = frame.AppendUint(dst, entryVersion)
 	dst = frame.AppendInt(dst, stampMs)
-	dst = frame.AppendNil(dst)
+	if len(hints) > 0 {
+		dst = frame.AppendBytes(dst, hints)
+	} else {
+		dst = frame.AppendNil(dst)
+	}
 	dst = frame.AppendArrayLen(dst, n)
 	return append(dst, subs...)
 }
 
+// header is the head of a log entry.
+type header struct {
+	stampMs    int64
+	hints      []byte // aliases the entry; a multiple of hintBytes
+	subBatches int
+}
+
 // entryHeader decodes the head of a log entry and leaves r at its first
 // sub-batch.
-func entryHeader(r *frame.Reader) (stampMs int64, n int, err error) {
+func entryHeader(r *frame.Reader) (h header, err error) {
 	if n, err := r.ArrayLen(4); err != nil || n != 4 {
-		return 0, 0, fmt.Errorf("read entry: array of %d, want 4: %w", n, errors.Join(err, errMalformed))
+		return h, fmt.Errorf("read entry: array of %d, want 4: %w", n, errors.Join(err, errMalformed))
 	}
 	version, err := r.Uint64()
 	if err != nil {
-		return 0, 0, fmt.Errorf("read entry version: %w", err)
+		return h, fmt.Errorf("read entry version: %w", err)
 	}
 	if version != entryVersion {
-		return 0, 0, fmt.Errorf("entry has version %d, this program knows %d: run a newer raftcached", version, entryVersion)
+		return h, fmt.Errorf("entry has version %d, this program knows %d: run a newer raftcached", version, entryVersion)
 	}
-	if stampMs, err = r.Int64(); err != nil {
-		return 0, 0, fmt.Errorf("read entry stamp: %w", err)
+	if h.stampMs, err = r.Int64(); err != nil {
+		return h, fmt.Errorf("read entry stamp: %w", err)
 	}
-	if err = r.Nil(); err != nil {
-		return 0, 0, fmt.Errorf("read entry hints: %w", err)
+	if !r.SkipNil() {
+		if h.hints, err = readHints(r); err != nil {
+			return h, fmt.Errorf("read entry: %w", err)
+		}
 	}
-	if n, err = r.ArrayLen(subBatchesMax); err != nil {
-		return 0, 0, fmt.Errorf("read entry: %w", err)
+	if h.subBatches, err = r.ArrayLen(subBatchesMax); err != nil {
+		return h, fmt.Errorf("read entry: %w", err)
 	}
-	return stampMs, n, nil
+	return h, nil
+}
+
+// readHints decodes read hints, of which there is one at least. They alias the
+// reader's bytes.
+func readHints(r *frame.Reader) ([]byte, error) {
+	hints, err := r.Bytes(hintsBytesMax)
+	if err != nil {
+		return nil, fmt.Errorf("read hints: %w", err)
+	}
+	if len(hints) == 0 || len(hints)%hintBytes != 0 {
+		return nil, fmt.Errorf("read hints: %d bytes, want a multiple of %d: %w", len(hints), hintBytes, errMalformed)
+	}
+	return hints, nil
 }
 
 // splitForwarded checks a forwarded payload and returns the number of its

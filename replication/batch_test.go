@@ -26,20 +26,57 @@ func encodeSubBatches(ss []SubBatch) []byte {
 
 func TestEntryRoundTrip(t *testing.T) {
 	want := exampleSubBatches()
-	entry := appendEntry(nil, 1_900_000_000_123, len(want), encodeSubBatches(want))
-	r := frame.NewReader(entry)
-	stampMs, n, err := entryHeader(&r)
-	if err != nil || stampMs != 1_900_000_000_123 || n != len(want) {
-		t.Fatalf("header: stamp %d, %d sub-batches, %v", stampMs, n, err)
-	}
-	for i := range want {
-		got, err := readSubBatch(&r)
-		if err != nil || !reflect.DeepEqual(got, want[i]) {
-			t.Fatalf("sub-batch %d: got %+v, %v; want %+v", i, got, err, want[i])
+	for _, hints := range [][]byte{nil, []byte("12345678"), bytes.Repeat([]byte("hash"), hintsBytesMax/4)} {
+		entry := appendEntry(nil, 1_900_000_000_123, hints, len(want), encodeSubBatches(want))
+		r := frame.NewReader(entry)
+		h, err := entryHeader(&r)
+		if err != nil || !reflect.DeepEqual(h, header{1_900_000_000_123, hints, len(want)}) {
+			t.Fatalf("header: stamp %d, %d bytes of hints, %d sub-batches, %v", h.stampMs, len(h.hints), h.subBatches, err)
+		}
+		for i := range want {
+			got, err := readSubBatch(&r)
+			if err != nil || !reflect.DeepEqual(got, want[i]) {
+				t.Fatalf("sub-batch %d: got %+v, %v; want %+v", i, got, err, want[i])
+			}
+		}
+		if len(r.Rest()) != 0 {
+			t.Fatalf("%d bytes left", len(r.Rest()))
 		}
 	}
-	if len(r.Rest()) != 0 {
-		t.Fatalf("%d bytes left", len(r.Rest()))
+}
+
+// TestMalformedHintsAreRefused holds for entries and for signals of peers.
+func TestMalformedHintsAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		hints []byte // encoded
+	}{
+		{"empty", frame.AppendBytes(nil, nil)},
+		{"half a hash", frame.AppendBytes(nil, []byte("1234"))},
+		{"a hash and a half", frame.AppendBytes(nil, []byte("123456781234"))},
+		{"too many", frame.AppendBytes(nil, make([]byte, hintsBytesMax+hintBytes))},
+		{"cut off", frame.AppendBytesLen(nil, 8)},
+		{"no bytes", frame.AppendUint(nil, 8)},
+	} {
+		entry := frame.AppendInt(frame.AppendUint(frame.AppendArrayLen(nil, 4), entryVersion), 5)
+		entry = frame.AppendArrayLen(append(entry, c.hints...), 0)
+		r := frame.NewReader(entry)
+		if h, err := entryHeader(&r); err == nil {
+			t.Errorf("%s: an entry with %d bytes of hints was accepted", c.name, len(h.hints))
+		}
+		core := new(Core)
+		signal := frame.AppendUint(frame.AppendArrayLen(nil, 2), signalHints)
+		if core.Signalled(2, append(signal, c.hints...)) == nil {
+			t.Errorf("%s: a signal was accepted", c.name)
+		}
+	}
+	signal := frame.AppendUint(frame.AppendArrayLen(nil, 2), signalHints)
+	signal = frame.AppendBytes(signal, make([]byte, hintBytes))
+	if err := new(Core).Signalled(2, signal); err != nil {
+		t.Errorf("one hint: %v", err)
+	}
+	if new(Core).Signalled(2, append(signal, 0)) == nil {
+		t.Error("a signal with a byte too many was accepted")
 	}
 }
 
@@ -67,7 +104,7 @@ func TestUnknownEntryVersionIsRefused(t *testing.T) {
 	entry := frame.AppendArrayLen(nil, 4)
 	entry = frame.AppendUint(entry, entryVersion+1)
 	r := frame.NewReader(entry)
-	if _, _, err := entryHeader(&r); err == nil {
+	if _, err := entryHeader(&r); err == nil {
 		t.Fatal("an entry of a later version was accepted")
 	}
 }
@@ -77,33 +114,48 @@ func TestUnknownEntryVersionIsRefused(t *testing.T) {
 func FuzzBatchDecode(f *testing.F) {
 	subs := encodeSubBatches(exampleSubBatches()[:2])
 	f.Add(append(frame.AppendArrayLen(nil, 2), subs...))
-	f.Add(appendEntry(nil, 12345, 2, subs))
+	f.Add(appendEntry(nil, 12345, nil, 2, subs))
+	f.Add(appendEntry(nil, 12345, []byte("hash-onehash-two"), 2, subs))
+	f.Add(frame.AppendBytes(frame.AppendUint(frame.AppendArrayLen(nil, 2), signalHints), []byte("hash-one")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if n, subs, err := splitForwarded(b, 1); err == nil {
-			entry := appendEntry(nil, 1, n, subs)
-			r := frame.NewReader(entry)
-			if _, m, err := entryHeader(&r); err != nil || m != n {
-				t.Fatalf("accepted payload makes an entry of %d sub-batches, %v; want %d", m, err, n)
-			}
-			for range n {
-				s, err := readSubBatch(&r)
-				if err != nil {
-					t.Fatalf("accepted payload makes an unreadable entry: %v", err)
-				}
-				again := appendSubBatch(nil, &s)
-				ar := frame.NewReader(again)
-				if s2, err := readSubBatch(&ar); err != nil || !reflect.DeepEqual(s, s2) {
-					t.Fatalf("%+v encodes to %+v, %v", s, s2, err)
-				}
-			}
+			checkEntry(t, appendEntry(nil, 1, nil, n, subs), n)
 		}
+		_ = new(Core).Signalled(2, b)
 		r := frame.NewReader(b)
-		if _, n, err := entryHeader(&r); err == nil {
-			for range n {
+		if h, err := entryHeader(&r); err == nil {
+			if len(h.hints)%hintBytes != 0 || len(h.hints) > hintsBytesMax {
+				t.Fatalf("accepted %d bytes of hints", len(h.hints))
+			}
+			again := appendEntry(nil, h.stampMs, h.hints, h.subBatches, r.Rest())
+			ar := frame.NewReader(again)
+			if h2, err := entryHeader(&ar); err != nil || !reflect.DeepEqual(h, h2) {
+				t.Fatalf("%+v encodes to %+v, %v", h, h2, err)
+			}
+			for range h.subBatches {
 				if _, err := readSubBatch(&r); err != nil {
 					return
 				}
 			}
 		}
 	})
+}
+
+// checkEntry checks that an entry holds n sub-batches, each of which encodes to
+// itself.
+func checkEntry(t *testing.T, entry []byte, n int) {
+	r := frame.NewReader(entry)
+	if h, err := entryHeader(&r); err != nil || h.subBatches != n {
+		t.Fatalf("accepted payload makes an entry of %d sub-batches, %v; want %d", h.subBatches, err, n)
+	}
+	for range n {
+		s, err := readSubBatch(&r)
+		if err != nil {
+			t.Fatalf("accepted payload makes an unreadable entry: %v", err)
+		}
+		ar := frame.NewReader(appendSubBatch(nil, &s))
+		if s2, err := readSubBatch(&ar); err != nil || !reflect.DeepEqual(s, s2) {
+			t.Fatalf("%+v encodes to %+v, %v", s, s2, err)
+		}
+	}
 }

@@ -14,10 +14,17 @@ const (
 	entriesInFlightMax = 4
 )
 
-// batcher gathers encoded sub-batches on the leader until they are proposed.
+// batcher gathers encoded sub-batches on the leader until they are proposed, and
+// read hints that go with them.
+//
+// Invariant: the hints of all entries so far are at most a tenth of the bytes of
+// their sub-batches.
 type batcher struct {
 	queue []chunk
 	bytes int
+
+	hints   hints
+	carried int // bytes of sub-batches whose share of hints was not used
 }
 
 // chunk is a run of n encoded sub-batches.
@@ -32,6 +39,9 @@ func (b *batcher) add(n int, subs []byte) {
 		b.bytes += len(subs)
 	}
 }
+
+// hint queues hints for the next entries; b keeps no reference to them.
+func (b *batcher) hint(hashes []byte) { b.hints.add(hashes, hintsWaitingBytesMax) }
 
 func (b *batcher) clear() { *b = batcher{} }
 
@@ -62,5 +72,14 @@ func (b *batcher) entry(stampMs int64) []byte {
 	if len(b.queue) == 0 {
 		b.queue = nil
 	}
-	return appendEntry(make([]byte, 0, size+32), stampMs, n, subs)
+	hints := b.takeHints(size)
+	return appendEntry(make([]byte, 0, len(hints)+size+32), stampMs, hints, n, subs)
+}
+
+// takeHints removes the hints that may go with sub-batches of the given size.
+func (b *batcher) takeHints(subsBytes int) []byte {
+	b.carried += subsBytes
+	hints := b.hints.take(min(b.carried/hintShareDivisor, hintsBytesMax))
+	b.carried = min(b.carried-len(hints)*hintShareDivisor, hintsCarriedBytesMax*hintShareDivisor)
+	return hints
 }

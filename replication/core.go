@@ -31,7 +31,9 @@ const (
 	// clockSignalGap is how often a node tells the others its wall clock.
 	clockSignalGap = time.Second
 
-	signalClock = 1 // kind of a signal, see doc.go
+	// signalClock and signalHints are the kinds of signals, see doc.go.
+	signalClock = 1
+	signalHints = 2
 )
 
 // Config is what a Core needs to know.
@@ -65,6 +67,7 @@ type Core struct {
 	origin  *origin
 	reads   reads
 	batcher batcher
+	hints   hints // gathered on this node
 	clock   logClock
 
 	mono time.Duration // as of the last Observe
@@ -80,6 +83,7 @@ type Core struct {
 	resendDue   bool // resend all numbered sub-batches at the next tick
 	nextDueTick time.Duration
 	nextSignal  time.Duration
+	nextHints   time.Duration
 
 	forward chunk // sub-batches that leave for the leader with the next Ready
 	eff     Effects
@@ -201,6 +205,7 @@ func (c *Core) Tick() {
 		c.origin.probe(c.mono, time.Duration(c.cfg.ElectionTicks)*c.cfg.Tick, c.send)
 	}
 	c.signalClock()
+	c.signalHints()
 }
 
 // Step takes a raft message from a peer.
@@ -227,7 +232,7 @@ func (c *Core) Forwarded(from uint64, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	if c.state == raft.StateLeader {
+	if c.leads() {
 		c.batcher.add(n, subs)
 	}
 	return nil
@@ -243,15 +248,19 @@ func (c *Core) Signalled(from uint64, payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("read kind of signal: %w", err)
 	}
-	if kind != signalClock {
+	switch kind {
+	case signalClock:
+		wallMs, err := r.Int64()
+		if err != nil {
+			return fmt.Errorf("read clock signal: %w", err)
+		}
+		c.clock.report(from, wallMs-c.wall.UnixMilli(), c.mono)
+		return nil
+	case signalHints:
+		return c.hinted(&r)
+	default:
 		return nil // of a later version
 	}
-	wallMs, err := r.Int64()
-	if err != nil {
-		return fmt.Errorf("read clock signal: %w", err)
-	}
-	c.clock.report(from, wallMs-c.wall.UnixMilli(), c.mono)
-	return nil
 }
 
 // Interrupted tells that forwarded sub-batches to a peer may have been lost.
@@ -364,7 +373,7 @@ func (c *Core) dispatch(m *pb.Message) {
 func (c *Core) noteStatus() {
 	s := c.raw.BasicStatus()
 	c.commit = s.HardState.GetCommit()
-	if s.RaftState != raft.StateLeader && c.state == raft.StateLeader {
+	if s.RaftState != raft.StateLeader && c.leads() {
 		c.batcher.clear()
 	}
 	c.state = s.RaftState
@@ -382,7 +391,7 @@ func (c *Core) noteStatus() {
 
 // send passes a numbered sub-batch of this node to the leader.
 func (c *Core) send(s *SubBatch) {
-	if c.state == raft.StateLeader {
+	if c.leads() {
 		c.batcher.add(1, appendSubBatch(make([]byte, 0, len(s.Ops)+48), s))
 		return
 	}
@@ -406,14 +415,14 @@ func (c *Core) flushForward() {
 // propose turns what the batcher holds into entries, or proposes an empty one
 // if the state only waits for time to pass.
 func (c *Core) propose() {
-	if c.state != raft.StateLeader {
+	if !c.leads() {
 		return
 	}
 	for c.batcher.ready(c.lastIndex - c.commit) {
 		c.proposeEntry(c.batcher.entry(c.stamp()))
 	}
 	if c.mono >= c.nextDueTick && c.cfg.NextDueMs() <= c.stamp() {
-		c.proposeEntry(appendEntry(nil, c.stamp(), 0, nil))
+		c.proposeEntry(appendEntry(nil, c.stamp(), nil, 0, nil))
 		c.nextDueTick = c.mono + dueTickGap
 	}
 }
@@ -425,6 +434,9 @@ func (c *Core) proposeEntry(data []byte) {
 		c.lastIndex++
 	}
 }
+
+// leads reports whether this node was the leader as of the last Ready.
+func (c *Core) leads() bool { return c.state == raft.StateLeader }
 
 func (c *Core) stamp() int64 { return c.clock.stamp(c.mono, c.wall, len(c.cfg.Voters)) }
 

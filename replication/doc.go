@@ -19,6 +19,13 @@
 // it is the next one. So an origin may send a sub-batch again whenever it is in
 // doubt; see origin.
 //
+// # Read hints
+//
+// Read hints are hashes of what clients read at some node. They travel to the
+// leader in signals, and join entries that are proposed anyway, up to a tenth of
+// the bytes of their sub-batches. A lost one has no consequence but a worse
+// choice of what to evict; one in the log reaches all state machines alike.
+//
 // # Formats
 //
 // Everything is MessagePack (package frame). A sub-batch:
@@ -27,12 +34,17 @@
 //
 // A log entry, which concatenates the sub-batches of all nodes undecoded:
 //
-//	array 4: version uint (1) | stamp int, ms of Unix time | hints nil | array n of sub-batch
+//	array 4: version uint (1) | stamp int, ms of Unix time | hints | array n of sub-batch
+//	hints: nil, or bin of n times 8 bytes, 64 KiB at most
 //
 // A forwarded payload is an array n of sub-batch. A clock signal, which every
 // node sends to the others once a second:
 //
 //	array 2: kind uint (1) | wall clock int, ms of Unix time
+//
+// A signal of read hints, to the leader every 50 ms while there are any:
+//
+//	array 2: kind uint (2) | hints bin
 //
 // The head of a snapshot, before the state machine's own stream:
 //

@@ -7,13 +7,18 @@ import (
 )
 
 // StateMachine is the deterministic state that the log is applied to. Advance,
-// Apply, Digest, View and Restore are called by the applier's goroutine only,
-// or while it is held off; NextDueMs and SizeBytes by any goroutine.
+// Hint, Apply, Digest, View and Restore are called by the applier's goroutine
+// only, or while it is held off; NextDueMs and SizeBytes by any goroutine.
 type StateMachine interface {
 	// Advance moves the state's time to stampMs (ms of Unix time), never back.
 	// It is called once at the start of each entry and does a bounded amount of
 	// what is due.
 	Advance(stampMs int64)
+
+	// Hint tells which items were read lately: hashes of 8 bytes each, in the
+	// state machine's own terms, one after the other. It is called after Advance
+	// and before Apply, for the entries that have hints. The slice is borrowed.
+	Hint(hashes []byte)
 
 	// Apply applies the count operations of ops and, if want, appends one
 	// encoded result for each to results.

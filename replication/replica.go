@@ -79,6 +79,7 @@ const (
 	inputStep inputKind = iota
 	inputSubmit
 	inputRead
+	inputHint
 	inputForwarded
 	inputSignalled
 	inputInterrupted
@@ -159,6 +160,11 @@ func (r *Replica) Submit(loop int, tag uint64, count int, ops []byte) {
 
 // Read asks that n reads of an event loop be confirmed.
 func (r *Replica) Read(loop, n int) { r.in.put(input{kind: inputRead, loop: loop, n: n}) }
+
+// Hint hands over hashes, of 8 bytes each, of items that were read on this node;
+// the replica takes over the slice. It passes on up to 64 KiB every 50 ms, and
+// drops what is more.
+func (r *Replica) Hint(hashes []byte) { r.in.put(input{kind: inputHint, bytes: hashes}) }
 
 // ReadsInline reports whether reads of the local state are linearizable as they
 // are, because this node is the only one.
@@ -251,6 +257,8 @@ func (r *Replica) feed(in *input) {
 		r.core.Submit(in.loop, in.tag, in.n, in.bytes)
 	case inputRead:
 		r.core.Read(in.loop, in.n)
+	case inputHint:
+		r.core.Hint(in.bytes)
 	case inputForwarded:
 		if err := r.core.Forwarded(in.peer, in.bytes); err != nil {
 			r.log.Warn("dropped what a peer forwarded", "peer", in.peer, "err", err)

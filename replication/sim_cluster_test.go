@@ -54,6 +54,31 @@ func (s *simulation) fault() {
 	}
 }
 
+// hinting makes every node hint at random items, now and then.
+func (s *simulation) hinting() {
+	s.after(s.delay(10*time.Millisecond), func() {
+		if s.model.stopped {
+			return
+		}
+		n := s.nodes[s.rng.IntN(len(s.nodes))]
+		if n.up && !n.paused {
+			hints := make([]byte, hintBytes*(1+s.rng.IntN(20)))
+			for i := range hints {
+				hints[i] = byte(s.rng.Uint32())
+			}
+			n.hint(hints)
+		}
+		s.hinting()
+	})
+}
+
+// hint hands hints over to a node.
+func (n *simNode) hint(hints []byte) {
+	n.observe()
+	n.core.Hint(hints)
+	n.ready()
+}
+
 // partition cuts a node off, in one direction or both.
 func (s *simulation) partition(n *simNode) {
 	s.stats.partitions++
@@ -117,6 +142,7 @@ func (s *simulation) settle() {
 		}
 		s.model.checkFinal(n)
 	}
+	s.stats.hinted = s.nodes[0].machine.hints
 }
 
 // runSimulation runs one seed and returns it, with everything checked.
@@ -124,6 +150,7 @@ func runSimulation(t *testing.T, seed uint64, length time.Duration) *simulation 
 	s := newSimulation(t, seed, 3)
 	s.setUp()
 	s.addClients(6)
+	s.hinting()
 	s.chaos(s.now + length)
 	s.runUntil(s.now + length)
 	s.settle()
@@ -133,13 +160,13 @@ func runSimulation(t *testing.T, seed uint64, length time.Duration) *simulation 
 // TestSimulatedCluster runs clusters through crashes that lose unsynced data,
 // pauses, partitions and loss. Nothing acknowledged is lost, nothing applied
 // twice, nothing refused appears, reads are linearizable, and nodes agree at
-// every index. A failing seed replays with -sim.first=SEED -sim.seeds=1.
+// every index, on hints too. A failing seed replays with -sim.first=SEED -sim.seeds=1.
 func TestSimulatedCluster(t *testing.T) {
 	for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			s := runSimulation(t, seed, 20*time.Second)
 			t.Logf("%+v", s.stats)
-			if s.stats.acked < 100 || s.stats.crashes == 0 || s.stats.reads == 0 {
+			if s.stats.acked < 100 || s.stats.crashes == 0 || s.stats.reads == 0 || s.stats.hinted < 100 {
 				t.Fatalf("covered too little: %+v", s.stats)
 			}
 		})

@@ -79,6 +79,8 @@ type simulation struct {
 // simStats says what a run covered, so that a test can insist on it.
 type simStats struct {
 	crashes, partitions, snapshotsInstalled, acked, unknown, noLeader, reads int
+
+	hinted uint64 // hints in the log, at the end
 }
 
 // simNode is one node: what survives a crash (fs, boot) and what does not.
@@ -95,7 +97,8 @@ type simNode struct {
 	core     *Core
 	applier  *Applier
 	appender *Appender
-	engine   *engine.Engine
+	machine  *simMachine
+	engine   *engine.Engine // of machine
 	log      simLog
 	store    simStore
 	eff      Effects
@@ -203,8 +206,9 @@ func (n *simNode) start() {
 		t.Fatalf("%v node %d: open snapshots: %v", n.s.now, n.id, err)
 	}
 	n.log, n.store = simLog{w}, simStore{store}
-	n.engine = engine.New(engine.Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20})
-	n.applier = NewApplier(uint64(n.id+1), n.boot, 1, simMachine{n.engine})
+	n.machine = newSimMachine()
+	n.engine = n.machine.Engine
+	n.applier = NewApplier(uint64(n.id+1), n.boot, 1, n.machine)
 	n.check(restoreNewest(n.log, n.store, n.applier, slog.New(slog.DiscardHandler)))
 	n.appender, err = NewAppender(n.log, func(meta *pb.SnapshotMetadata) error {
 		n.drainApply()
@@ -220,7 +224,8 @@ func (n *simNode) start() {
 	n.core, err = NewCore(Config{
 		ID: uint64(n.id + 1), Voters: simConfState().Voters, Boot: n.boot, Loops: 1,
 		Log: storage{n.log, n.store}, Applied: n.applier.index, StampMs: n.applier.stampMs,
-		NextDueMs: n.engine.NextDueMs, ElectionTicks: simElectionTicks, HeartbeatTicks: simHeartbeatTicks,
+		NextDueMs:     n.machine.NextDueMs,
+		ElectionTicks: simElectionTicks, HeartbeatTicks: simHeartbeatTicks,
 		Tick: simTick, RequestTimeout: simRequestTimeout,
 		Logger: raftLogger{slog.New(slog.DiscardHandler)},
 	})
@@ -472,8 +477,3 @@ func (s simStore) Create(meta *pb.SnapshotMetadata) (SnapshotWriter, error) {
 }
 
 func (s simStore) Open(index, term uint64) (io.ReadCloser, error) { return s.Store.Open(index, term) }
-
-// simMachine adapts the engine to StateMachine.
-type simMachine struct{ *engine.Engine }
-
-func (m simMachine) View() View { return m.Engine.Image() }

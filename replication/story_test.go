@@ -21,6 +21,8 @@ import (
 //	send node=1 list=l x      append, without waiting
 //	read node=1 list=l        a linearizable read
 //	local node=1 list=l       what the node holds
+//	hint node=1 10            let a node hint at that many items
+//	hints                     how many hints each node has seen in the log
 //	crash 1                   lose all that is volatile or not synced
 //	restart 1
 //	pause 1 400ms             as by SIGSTOP and SIGCONT
@@ -84,6 +86,10 @@ func (st *story) verb(t *testing.T, words []string) {
 	case "local":
 		n, list := st.where(t, args)
 		st.printf("%s", n.list(list))
+	case "hint":
+		st.hint(t, args)
+	case "hints":
+		st.hints()
 	case "crash":
 		st.node(t, args[0]).crash()
 	case "restart":
@@ -154,6 +160,23 @@ func (st *story) append(t *testing.T, args []string, wait bool) {
 		if wait {
 			st.await(func() bool { return outcome != "no answer yet" })
 			st.printf("%s: %s", token, outcome)
+		}
+	}
+}
+
+func (st *story) hint(t *testing.T, args []string) {
+	name, _ := strings.CutPrefix(args[0], "node=")
+	count, err := strconv.Atoi(args[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.node(t, name).hint(hashes(0, count))
+}
+
+func (st *story) hints() {
+	for _, n := range st.s.nodes {
+		if n.up {
+			st.printf("%d: %d", n.id, n.machine.hints)
 		}
 	}
 }

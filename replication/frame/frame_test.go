@@ -77,7 +77,7 @@ func TestReaderReadsWhatWasAppended(t *testing.T) {
 		}
 	}
 	r := NewReader(AppendNil(AppendBool(nil, true)))
-	if v, err := r.Bool(); err != nil || !v || r.Nil() != nil {
+	if v, err := r.Bool(); err != nil || !v || !r.SkipNil() || r.SkipNil() {
 		t.Fatalf("boolean and nil: %v, %v", v, err)
 	}
 }

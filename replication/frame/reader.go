@@ -195,11 +195,11 @@ func (r *Reader) Bool() (bool, error) {
 	return c == msgpcode.True, nil
 }
 
-// Nil reads nil.
-func (r *Reader) Nil() error {
-	c, err := r.code()
-	if err == nil && c != msgpcode.Nil {
-		err = errType("nil", c)
+// SkipNil reads nil if that comes next, and reports whether it does.
+func (r *Reader) SkipNil() bool {
+	found := len(r.b) > 0 && r.b[0] == msgpcode.Nil
+	if found {
+		r.b = r.b[1:]
 	}
-	return err
+	return found
 }
