@@ -108,6 +108,12 @@ func (a *Applier) applyData(data []byte, out *Batch) error {
 }
 
 func (a *Applier) applySubBatch(s *SubBatch, out *Batch) error {
+	if s.Origin == clusterOrigin {
+		if _, err := a.machine.Apply(s.Count, s.Ops, nil, false); err != nil {
+			return fmt.Errorf("apply the cluster's own sub-batch: %w", err)
+		}
+		return nil
+	}
 	own := s.Origin == a.id && s.Boot == a.boot && s.Loop < a.loops
 	switch a.table.admit(s) {
 	case verdictDuplicate:

@@ -29,10 +29,15 @@ const (
 
 var errMalformed = errors.New("malformed batch")
 
+// clusterOrigin is the origin of the cluster's own sub-batches; no raft id is 0.
+// A leader alone makes them. They have no number, and applying one again has no
+// effect.
+const clusterOrigin = 0
+
 // SubBatch is what one event loop gathered in one turn: operations that are
 // applied together, in order.
 type SubBatch struct {
-	Origin uint64 // raft id of the node whose clients sent the operations
+	Origin uint64 // raft id of the node whose clients sent the operations, or clusterOrigin
 	Boot   uint64 // that node's boot number
 	Loop   int    // event loop at the origin
 	Seq    uint64 // 1, 2, ... for each (origin, boot, loop)
@@ -137,7 +142,8 @@ func readHints(r *frame.Reader) ([]byte, error) {
 }
 
 // splitForwarded checks a forwarded payload and returns the number of its
-// sub-batches and their bytes. Every sub-batch must come from origin.
+// sub-batches and their bytes. Every sub-batch must come from origin, so that none
+// is the cluster's own.
 func splitForwarded(payload []byte, origin uint64) (n int, subs []byte, err error) {
 	r := frame.NewReader(payload)
 	if n, err = r.ArrayLen(subBatchesMax); err != nil {
@@ -149,7 +155,7 @@ func splitForwarded(payload []byte, origin uint64) (n int, subs []byte, err erro
 		if err != nil {
 			return 0, nil, err
 		}
-		if s.Origin != origin {
+		if s.Origin != origin || s.Origin == clusterOrigin {
 			return 0, nil, fmt.Errorf("forwarded sub-batch of origin %d came from %d: %w", s.Origin, origin, errMalformed)
 		}
 	}

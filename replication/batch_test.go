@@ -93,6 +93,12 @@ func TestForwardedPayloadIsChecked(t *testing.T) {
 	if _, _, err := splitForwarded(append(payload, 0), 1); err == nil {
 		t.Error("bytes behind the last sub-batch were accepted")
 	}
+	own := SubBatch{Origin: clusterOrigin, Count: 1, Ops: []byte("x")}
+	for from := range uint64(2) {
+		if _, _, err := splitForwarded(appendSubBatch(frame.AppendArrayLen(nil, 1), &own), from); err == nil {
+			t.Errorf("a sub-batch of the cluster's own was accepted from %d", from)
+		}
+	}
 	for cut := range 200 {
 		if _, _, err := splitForwarded(payload[:cut], 1); err == nil {
 			t.Errorf("payload cut to %d bytes was accepted", cut)
@@ -116,6 +122,7 @@ func FuzzBatchDecode(f *testing.F) {
 	f.Add(append(frame.AppendArrayLen(nil, 2), subs...))
 	f.Add(appendEntry(nil, 12345, nil, 2, subs))
 	f.Add(appendEntry(nil, 12345, []byte("hash-onehash-two"), 2, subs))
+	f.Add(appendEntry(nil, 1, nil, 1, appendSubBatch(nil, &SubBatch{Origin: clusterOrigin, Count: 1, Ops: []byte("x")})))
 	f.Add(frame.AppendBytes(frame.AppendUint(frame.AppendArrayLen(nil, 2), signalHints), []byte("hash-one")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if n, subs, err := splitForwarded(b, 1); err == nil {

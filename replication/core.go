@@ -47,6 +47,7 @@ type Config struct {
 	Applied   uint64 // index of the restored state
 	StampMs   int64  // its time
 	NextDueMs func() int64
+	Formation func() []byte // StateMachine's
 
 	ElectionTicks, HeartbeatTicks int
 	Tick                          time.Duration
@@ -79,6 +80,7 @@ type Core struct {
 	commit       uint64
 	applied      uint64
 	alone        bool // the only voter, with an entry of its own term applied
+	formDue      bool // leads, and has not made sure yet that the state is formed
 
 	resendDue   bool // resend all numbered sub-batches at the next tick
 	nextDueTick time.Duration
@@ -381,6 +383,7 @@ func (c *Core) noteStatus() {
 		return
 	}
 	c.term, c.leader = s.HardState.GetTerm(), s.Lead
+	c.formDue = c.leads()
 	c.forward.n, c.forward.subs = 0, c.forward.subs[:0]
 	if c.leader != raft.None {
 		c.resendDue = false
@@ -415,7 +418,7 @@ func (c *Core) flushForward() {
 // propose turns what the batcher holds into entries, or proposes an empty one
 // if the state only waits for time to pass.
 func (c *Core) propose() {
-	if !c.leads() {
+	if !c.leads() || !c.form() {
 		return
 	}
 	for c.batcher.ready(c.lastIndex - c.commit) {
@@ -427,12 +430,15 @@ func (c *Core) propose() {
 	}
 }
 
-// proposeEntry appends an entry to the leader's log. raft refuses only while
-// leadership is being handed over; the entry's origins send it again then.
-func (c *Core) proposeEntry(data []byte) {
-	if c.raw.Propose(data) == nil {
-		c.lastIndex++
+// proposeEntry appends an entry to the leader's log, or reports false. raft
+// refuses only while leadership is being handed over; the entry's origins send it
+// again then.
+func (c *Core) proposeEntry(data []byte) bool {
+	if c.raw.Propose(data) != nil {
+		return false
 	}
+	c.lastIndex++
+	return true
 }
 
 // leads reports whether this node was the leader as of the last Ready.

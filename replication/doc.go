@@ -19,7 +19,12 @@
 // it is the next one. So an origin may send a sub-batch again whenever it is in
 // doubt; see origin.
 //
-// # Read hints
+// # What the cluster writes itself
+//
+// The first entry with data of every log is the state machine's formation
+// (Core.form): what all nodes must have in common is in the log. It is a
+// sub-batch of origin 0, which no node has: it goes by no row, and nobody waits
+// for its answer.
 //
 // Read hints are hashes of what clients read at some node. They travel to the
 // leader in signals, and join entries that are proposed anyway, up to a tenth of

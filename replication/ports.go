@@ -8,7 +8,8 @@ import (
 
 // StateMachine is the deterministic state that the log is applied to. Advance,
 // Hint, Apply, Digest, View and Restore are called by the applier's goroutine
-// only, or while it is held off; NextDueMs and SizeBytes by any goroutine.
+// only, or while it is held off; NextDueMs, Formation and SizeBytes by any
+// goroutine.
 type StateMachine interface {
 	// Advance moves the state's time to stampMs (ms of Unix time), never back.
 	// It is called once at the start of each entry and does a bounded amount of
@@ -31,6 +32,11 @@ type StateMachine interface {
 	// math.MaxInt64 if it does not: entries are proposed then, if need be, so
 	// that its time moves on.
 	NextDueMs() int64
+
+	// Formation is the one encoded operation with which the log must begin, while
+	// it has not been applied; then it is nil for good. Applying it again, even in
+	// another wording, has no effect.
+	Formation() []byte
 
 	// Digest is equal on two nodes whose state is equal.
 	Digest() uint64

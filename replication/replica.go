@@ -114,7 +114,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 	r.core, err = NewCore(Config{
 		ID: cfg.ID, Voters: cfg.Voters, Boot: cfg.Boot, Loops: cfg.Loops,
 		Log:     storage{cfg.Log, cfg.Snapshots},
-		Applied: r.applier.index, StampMs: r.applier.stampMs, NextDueMs: cfg.Machine.NextDueMs,
+		Applied: r.applier.index, StampMs: r.applier.stampMs, NextDueMs: cfg.Machine.NextDueMs, Formation: cfg.Machine.Formation,
 		ElectionTicks: cfg.ElectionTicks, HeartbeatTicks: cfg.HeartbeatTicks,
 		Tick: cfg.Tick, RequestTimeout: cfg.RequestTimeout,
 		Logger: raftLogger{cfg.Logger},

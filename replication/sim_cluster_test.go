@@ -159,8 +159,8 @@ func runSimulation(t *testing.T, seed uint64, length time.Duration) *simulation 
 
 // TestSimulatedCluster runs clusters through crashes that lose unsynced data,
 // pauses, partitions and loss. Nothing acknowledged is lost, nothing applied
-// twice, nothing refused appears, reads are linearizable, and nodes agree at
-// every index, on hints too. A failing seed replays with -sim.first=SEED -sim.seeds=1.
+// twice, nothing refused appears, reads are linearizable, the log begins with the
+// formation, and nodes agree at every index, on hints too. A failing seed replays with -sim.first=SEED -sim.seeds=1.
 func TestSimulatedCluster(t *testing.T) {
 	for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {

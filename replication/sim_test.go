@@ -224,7 +224,7 @@ func (n *simNode) start() {
 	n.core, err = NewCore(Config{
 		ID: uint64(n.id + 1), Voters: simConfState().Voters, Boot: n.boot, Loops: 1,
 		Log: storage{n.log, n.store}, Applied: n.applier.index, StampMs: n.applier.stampMs,
-		NextDueMs:     n.machine.NextDueMs,
+		NextDueMs: n.machine.NextDueMs, Formation: n.machine.Formation,
 		ElectionTicks: simElectionTicks, HeartbeatTicks: simHeartbeatTicks,
 		Tick: simTick, RequestTimeout: simRequestTimeout,
 		Logger: raftLogger{slog.New(slog.DiscardHandler)},
