@@ -118,6 +118,7 @@ var opKinds = [...]engine.OpKind{
 	protocol.Append: engine.OpAppend, protocol.Prepend: engine.OpPrepend, protocol.CAS: engine.OpCAS,
 	protocol.Touch: engine.OpTouch, protocol.Delete: engine.OpDelete,
 	protocol.Incr: engine.OpIncr, protocol.Decr: engine.OpDecr, protocol.FlushAll: engine.OpFlushAll,
+	protocol.CacheMemlimit: engine.OpMemoryLimit,
 }
 
 func opKind(req *protocol.Request) engine.OpKind {
@@ -190,7 +191,7 @@ var statuses = [...]protocol.Status{
 	engine.StatusOK: protocol.StatusOK, engine.StatusNumber: protocol.StatusNumber,
 	engine.StatusHit: protocol.StatusHit, engine.StatusMiss: protocol.StatusMiss,
 	engine.StatusNonNumeric: protocol.StatusNonNumeric, engine.StatusTooLarge: protocol.StatusTooLarge,
-	engine.StatusOutOfMemory: protocol.StatusOutOfMemory,
+	engine.StatusOutOfMemory: protocol.StatusOutOfMemory, engine.StatusTooSmall: protocol.StatusTooSmall,
 }
 
 // fail answers every operation of the oldest waiting sub-batch with s.

@@ -15,6 +15,9 @@ const (
 
 	// numberBytesMax is the longest decimal of 64 bits.
 	numberBytesMax = 20
+
+	// memoryLimitMinBytes is the least that OpMemoryLimit sets, memcached's.
+	memoryLimitMinBytes = 8 << 20
 )
 
 // Apply applies the count operations of ops, in order, and appends an encoded
@@ -68,6 +71,14 @@ func (e *Engine) do(op *Op) Result {
 		return e.count64(op)
 	case OpFlushAll:
 		e.flush(op)
+		return Result{Status: StatusOK}
+	case OpInit:
+		return Result{Status: StatusOK}
+	case OpMemoryLimit:
+		if op.Delta < memoryLimitMinBytes {
+			return Result{Status: StatusTooSmall}
+		}
+		e.limits.MemoryBytes = int64(op.Delta)
 		return Result{Status: StatusOK}
 	default: // OpDiscard; DecodeOp lets nothing else pass
 		e.discard(op.Key)

@@ -26,6 +26,8 @@ const (
 	OpDecr
 	OpFlushAll
 	OpDiscard
+	OpInit        // forms the state, once
+	OpMemoryLimit // sets the memory limit to Delta bytes
 	opKindEnd
 )
 
@@ -43,7 +45,7 @@ type Op struct {
 	Flags   uint32
 	Exptime int64
 	CAS     uint64 // OpCAS
-	Delta   uint64 // OpIncr, OpDecr
+	Delta   uint64 // OpIncr, OpDecr; OpMemoryLimit
 	Key     []byte
 	Value   []byte
 }
@@ -75,7 +77,7 @@ func DecodeOp(b []byte) (op Op, rest []byte, err error) {
 	op.CAS = r.uvarint()
 	op.Delta = r.uvarint()
 	op.Key, op.Value = r.keyValue()
-	keyless := op.Kind == OpFlushAll
+	keyless := op.Kind == OpFlushAll || op.Kind == OpInit || op.Kind == OpMemoryLimit
 	if r.failed || op.Kind == 0 || op.Kind >= opKindEnd || len(op.Key) > keyBytesMax || keyless != (len(op.Key) == 0) {
 		return Op{}, nil, fmt.Errorf("decode operation of kind %d: %w", op.Kind, ErrMalformed)
 	}

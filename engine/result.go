@@ -23,6 +23,7 @@ const (
 	StatusNonNumeric  // OpIncr, OpDecr
 	StatusTooLarge    // over the item limit, or half of the memory limit
 	StatusOutOfMemory // the limit is reached and nothing may be evicted
+	StatusTooSmall    // OpMemoryLimit
 )
 
 // Result is the outcome of one operation. Key is set for OpGat; Flags, CAS and
@@ -54,7 +55,7 @@ func DecodeResult(b []byte) (res Result, rest []byte, err error) {
 	res.CAS = r.uvarint()
 	res.Number = r.uvarint()
 	res.Key, res.Value = r.keyValue()
-	if r.failed || res.Status == 0 || res.Status > StatusOutOfMemory {
+	if r.failed || res.Status == 0 || res.Status > StatusTooSmall {
 		return Result{}, nil, fmt.Errorf("decode result of status %d: %w", res.Status, ErrMalformed)
 	}
 	return res, r.b, nil

@@ -174,6 +174,20 @@ func (p *Parser) parseFlush(req *Request) {
 	req.Exptime = exptime
 }
 
+// parseMemlimit parses cache_memlimit MB [noreply].
+func (p *Parser) parseMemlimit(req *Request) {
+	megabytes, ok := parseUint(p.tokens.at(1), math.MaxUint32)
+	switch {
+	case !ok:
+		p.refuse(req, replyError)
+	case megabytes > memlimitMaxMegabytes:
+		p.refuse(req, replyMemlimitBytes)
+	default:
+		req.Command, req.NoReply = CacheMemlimit, p.noReply()
+		req.Delta = megabytes * mebibyte
+	}
+}
+
 // parseStats takes the rest of the line as what statistics are asked for.
 func (p *Parser) parseStats(line []byte, req *Request) {
 	t := &p.tokens

@@ -20,6 +20,7 @@
 //	delete KEY [0] [noreply]
 //	incr|decr KEY DELTA [noreply]
 //	flush_all [DELAY] [noreply]
+//	cache_memlimit MB [noreply]
 //	version | verbosity LEVEL [noreply] | stats [ARG...] | shutdown [graceful] | quit
 //
 //	word     size     what it is
@@ -29,6 +30,7 @@
 //	BYTES    31 bits  decimal: length of the data block without its line end
 //	CAS      64 bits  decimal
 //	DELTA    64 bits  decimal
+//	MB       32 bits  decimal: mebibytes, up to 1000000000
 //
 // Words are separated by one or more blanks. Lines end in "\r\n" or "\n", data
 // blocks in "\r\n". Words beyond those needed are passed over, but the last one

@@ -7,7 +7,8 @@ var commandNames = [...]string{
 	Invalid: "invalid", Get: "get", Gets: "gets", Gat: "gat", Gats: "gats",
 	Set: "set", Add: "add", Replace: "replace", Append: "append", Prepend: "prepend", CAS: "cas",
 	Touch: "touch", Delete: "delete", Incr: "incr", Decr: "decr", FlushAll: "flush_all",
-	Version: "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
+	CacheMemlimit: "cache_memlimit",
+	Version:       "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
 }
 
 // String returns the command's name in the protocol.
@@ -32,6 +33,8 @@ func AppendRequest(dst []byte, r *Request) []byte {
 		dst = append(appendWords(dst, r.Key), " 0"...) // or the key "noreply" would be the last word
 	case Incr, Decr:
 		dst = appendUint(appendWords(dst, r.Key), r.Delta)
+	case CacheMemlimit:
+		dst = appendUint(dst, r.Delta/mebibyte)
 	case FlushAll:
 		dst = appendInt(dst, r.Exptime)
 	case Verbosity:

@@ -146,6 +146,8 @@ func (p *Parser) parseAdmin(req *Request) bool {
 	switch string(t.word[0]) {
 	case "flush_all":
 		p.parseFlush(req)
+	case "cache_memlimit":
+		p.parseMemlimit(req)
 	case "verbosity":
 		req.Command, req.NoReply = Verbosity, p.noReply()
 		if _, ok := parseUint(t.at(1), math.MaxUint32); !ok {

@@ -198,6 +198,11 @@ func (m *model) write(r *protocol.Request) protocol.Result {
 			clear(m.items)
 		}
 		return protocol.Result{Status: protocol.StatusOK}
+	case protocol.CacheMemlimit:
+		if r.Delta < 8<<20 {
+			return protocol.Result{Status: protocol.StatusTooSmall}
+		}
+		return protocol.Result{Status: protocol.StatusOK}
 	case protocol.Delete, protocol.Touch:
 		if !found {
 			return protocol.Result{Status: protocol.StatusNotFound}

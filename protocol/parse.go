@@ -35,6 +35,13 @@ const (
 	// slabClasses is the number of slab classes that memcached has.
 	slabClasses = 64
 
+	// memlimitMaxMegabytes is the largest memory limit that memcached believes
+	// to be one.
+	memlimitMaxMegabytes = 1_000_000_000
+
+	// mebibyte is what memcached calls a megabyte.
+	mebibyte = 1 << 20
+
 	// binaryMagic is the first byte of a request of the binary protocol.
 	binaryMagic = 0x80
 )
@@ -50,6 +57,7 @@ const (
 	replyBadShutdown   = "CLIENT_ERROR invalid shutdown mode\r\n"
 	replyBadDump       = "CLIENT_ERROR bad command line\r\n"
 	replyNoWatch       = "CLIENT_ERROR watch commands not allowed\r\n"
+	replyMemlimitBytes = "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n"
 	replyBadSlab       = "CLIENT_ERROR Illegal slab id\r\n"
 )
 

@@ -26,6 +26,7 @@ var replyLines = [...]string{
 	StatusNonNumeric:     "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n",
 	StatusTooLarge:       "SERVER_ERROR object too large for cache\r\n",
 	StatusOutOfMemory:    "SERVER_ERROR out of memory storing object\r\n",
+	StatusTooSmall:       "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n",
 	StatusNoLeader:       "SERVER_ERROR no leader\r\n",
 	StatusOutcomeUnknown: "SERVER_ERROR outcome unknown\r\n",
 	StatusTimeout:        "SERVER_ERROR read not confirmed in time\r\n",

@@ -26,6 +26,7 @@ func TestAppendReply(t *testing.T) {
 		{protocol.Incr, protocol.Result{Status: protocol.StatusOutOfMemory}, "SERVER_ERROR out of memory\r\n"},
 		{protocol.Set, protocol.Result{Status: protocol.StatusOutOfMemory}, "SERVER_ERROR out of memory storing object\r\n"},
 		{protocol.Set, protocol.Result{Status: protocol.StatusTooLarge}, "SERVER_ERROR object too large for cache\r\n"},
+		{protocol.CacheMemlimit, protocol.Result{Status: protocol.StatusTooSmall}, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n"},
 		{protocol.Set, protocol.Result{Status: protocol.StatusNoLeader}, "SERVER_ERROR no leader\r\n"},
 		{protocol.Set, protocol.Result{Status: protocol.StatusOutcomeUnknown}, "SERVER_ERROR outcome unknown\r\n"},
 		{protocol.Get, protocol.Result{Status: protocol.StatusTimeout}, "SERVER_ERROR read not confirmed in time\r\n"},

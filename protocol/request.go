@@ -23,6 +23,7 @@ const (
 	Incr
 	Decr
 	FlushAll
+	CacheMemlimit
 	Version
 	Verbosity
 	Stats
@@ -36,7 +37,7 @@ func (c Command) IsRead() bool { return c == Get || c == Gets }
 // IsWrite reports whether the command goes through the log. gat and gats do,
 // because they change an item's expiry.
 func (c Command) IsWrite() bool {
-	return c == Gat || c == Gats || c >= Set && c <= FlushAll
+	return c == Gat || c == Gats || c >= Set && c <= CacheMemlimit
 }
 
 // Request is one parsed command. Its slices alias the parser's input and are
@@ -53,7 +54,7 @@ type Request struct {
 	Flags   uint32 // client flags of storage commands
 	Exptime int64  // as the client sent it: 0, negative, relative or absolute seconds
 	CAS     uint64 // cas unique of cas
-	Delta   uint64 // of incr and decr
+	Delta   uint64 // of incr and decr; of cache_memlimit the limit in bytes
 
 	Key   []byte   // the only or the first key
 	Keys  [][]byte // all keys of get, gets, gat and gats; reused by the parser

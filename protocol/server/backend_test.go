@@ -266,6 +266,11 @@ func (b *memory) execute(op *operation) protocol.Result {
 			b.flushAt = time.Time{}
 		}
 		return protocol.Result{Status: protocol.StatusOK}
+	case protocol.CacheMemlimit:
+		if op.Delta < 8<<20 {
+			return protocol.Result{Status: protocol.StatusTooSmall}
+		}
+		return protocol.Result{Status: protocol.StatusOK}
 	case protocol.Delete:
 		if !found {
 			return protocol.Result{Status: protocol.StatusNotFound}
