@@ -13,26 +13,35 @@ import (
 )
 
 // identify finds out who this node is: it opens the data folder, listens for
-// peers, and forms the cluster if that never happened.
+// peers, and forms the cluster if that never happened. What the node tells its
+// peers of its limits is what the cluster was formed with, if it was.
 func (n *Node) identify(ctx context.Context) error {
 	var err error
 	n.identity, err = identity.Open(disk.OS(), n.cfg.DataDir, n.cfg.ServerID, rand.Reader)
 	if err != nil {
 		return &ConfigError{text: err.Error()}
 	}
+	formed := n.identity.Cluster() != nil
+	if formed {
+		if err := n.checkCluster(n.identity.Cluster()); err != nil {
+			return err
+		}
+	}
 	if n.cfg.PeerAddr != "" && len(n.cfg.Servers) > 1 {
 		if n.transport, err = peer.Listen(n.peerConfig()); err != nil {
 			return addressError(err)
 		}
 	}
-	if n.identity.Cluster() == nil {
+	if !formed {
 		if err := n.form(ctx); err != nil {
 			return err
 		}
+		if err := n.checkCluster(n.identity.Cluster()); err != nil {
+			return err
+		}
 	}
-	cluster := n.identity.Cluster()
-	n.members = cluster.Members
-	return n.checkCluster(cluster)
+	n.members = n.identity.Cluster().Members
+	return nil
 }
 
 // form makes the node a member of the cluster of all listed servers.
@@ -60,13 +69,15 @@ func (n *Node) form(ctx context.Context) error {
 	return nil
 }
 
-// checkCluster compares the configuration with what the cluster was formed with,
-// which is the truth.
+// checkCluster compares the configuration with what the cluster was formed with.
+// Other limits are passed over, with a warning; other ticks or servers are a
+// fault.
 func (n *Node) checkCluster(c *identity.Cluster) error {
-	if c.Constants != n.constants() {
-		return configErrorf("the cluster was formed with %+v, this node is configured with %+v: start it with the limits and ticks of the cluster",
-			c.Constants, n.constants())
+	if ours := n.constants(); c.Constants.Ticks != ours.Ticks {
+		return configErrorf("the cluster was formed with ticks of %d ms and %d of them to an election, this node is configured with %d ms and %d: start it with those of the cluster",
+			c.Constants.TickMs, c.Constants.ElectionTicks, ours.TickMs, ours.ElectionTicks)
 	}
+	n.adoptLimits(c.Constants.Limits)
 	if len(c.Members) != len(n.cfg.Servers) {
 		return configErrorf("the cluster was formed by %d servers, the configuration lists %d: list the same servers", len(c.Members), len(n.cfg.Servers))
 	}
@@ -81,11 +92,33 @@ func (n *Node) checkCluster(c *identity.Cluster) error {
 	return nil
 }
 
+// adoptLimits makes the limits with which the cluster was formed this node's. They
+// are where the state begins: the log has them and whatever has changed them
+// since.
+func (n *Node) adoptLimits(l identity.Limits) {
+	ours := n.constants().Limits
+	if l.MemoryLimitBytes != ours.MemoryLimitBytes {
+		n.cfg.Logger.Warn("the configured memory limit has no effect: change it with the command cache_memlimit",
+			"configured", ours.MemoryLimitBytes, "formed with", l.MemoryLimitBytes)
+	}
+	if l.ItemBytesMax != ours.ItemBytesMax {
+		n.cfg.Logger.Warn("the configured item limit has no effect: it was set at formation",
+			"configured", ours.ItemBytesMax, "formed with", l.ItemBytesMax)
+	}
+	if l.NoEvict != ours.NoEvict {
+		n.cfg.Logger.Warn("whether evictions are disabled was set at formation: the configuration has no effect",
+			"configured", ours.NoEvict, "formed with", l.NoEvict)
+	}
+	n.cfg.MemoryLimitBytes, n.cfg.ItemBytesMax, n.cfg.NoEvict = l.MemoryLimitBytes, int(l.ItemBytesMax), l.NoEvict
+}
+
 // constants are what this node's configuration shares with its cluster.
 func (n *Node) constants() identity.Constants {
 	return identity.Constants{
-		MemoryLimitBytes: n.cfg.MemoryLimitBytes, ItemBytesMax: int64(n.cfg.ItemBytesMax), NoEvict: n.cfg.NoEvict,
-		TickMs: n.cfg.Tick.Milliseconds(), ElectionTicks: int64(n.cfg.ElectionTicks),
+		Limits: identity.Limits{
+			MemoryLimitBytes: n.cfg.MemoryLimitBytes, ItemBytesMax: int64(n.cfg.ItemBytesMax), NoEvict: n.cfg.NoEvict,
+		},
+		Ticks: identity.Ticks{TickMs: n.cfg.Tick.Milliseconds(), ElectionTicks: int64(n.cfg.ElectionTicks)},
 	}
 }
 

@@ -52,14 +52,24 @@ type Member struct {
 	LogPort     int         `json:"logPort"`
 }
 
-// Constants are what all nodes of a cluster must have in common: entries are
-// applied by them, and time is counted by them.
+// Constants are what all nodes have in common when they form a cluster.
 type Constants struct {
+	Limits
+	Ticks
+}
+
+// Limits are what the state begins with. Later the log alone changes them, and a
+// node's configuration has no say.
+type Limits struct {
 	MemoryLimitBytes int64 `json:"memoryLimitBytes"`
 	ItemBytesMax     int64 `json:"itemBytesMax"`
 	NoEvict          bool  `json:"noEvict"`
-	TickMs           int64 `json:"tickMs"`
-	ElectionTicks    int64 `json:"electionTicks"`
+}
+
+// Ticks are what time is counted by: they never change.
+type Ticks struct {
+	TickMs        int64 `json:"tickMs"`
+	ElectionTicks int64 `json:"electionTicks"`
 }
 
 // Cluster is what the nodes agreed on at formation.

@@ -23,7 +23,7 @@ func random() *rand.ChaCha8 { return rand.NewChaCha8([32]byte{1}) }
 func TestBootNumberGrowsAndTheRestStays(t *testing.T) {
 	fs := disktest.NewCrashable()
 	var dir DirectoryID
-	cluster := NewCluster(Constants{TickMs: 10}, []Member{{ServerID: 4, RaftID: 5, Host: "h", LogPort: 1}})
+	cluster := NewCluster(Constants{Ticks: Ticks{TickMs: 10}}, []Member{{ServerID: 4, RaftID: 5, Host: "h", LogPort: 1}})
 	for boot := uint64(1); boot <= 3; boot++ {
 		id, err := Open(fs, "data/4", 4, random())
 		must(t, err)

@@ -48,7 +48,10 @@ type Hello struct {
 	DirectoryID identity.DirectoryID
 	Boot        uint64
 	Stream      Stream
-	Constants   identity.Constants
+
+	// Constants of the cluster as it was formed; of a node without one those that
+	// it is configured with.
+	Constants identity.Constants
 
 	// Members of the cluster; of a node without one the servers that it was told
 	// of, without directory ids.
@@ -179,9 +182,8 @@ func readHello(b []byte) (h Hello, err error) {
 	h.ClusterID, h.ServerID, h.RaftID = f.uint(), int(f.uint()), f.uint()
 	h.DirectoryID, h.Boot, h.Stream = f.directoryID(), f.uint(), Stream(f.uint())
 	f.array(5)
-	h.Constants = identity.Constants{
-		MemoryLimitBytes: f.int(), ItemBytesMax: f.int(), NoEvict: f.bool(), TickMs: f.int(), ElectionTicks: f.int(),
-	}
+	h.Constants.Limits = identity.Limits{MemoryLimitBytes: f.int(), ItemBytesMax: f.int(), NoEvict: f.bool()}
+	h.Constants.Ticks = identity.Ticks{TickMs: f.int(), ElectionTicks: f.int()}
 	if f.err == nil {
 		n, f.err = f.ArrayLen(membersMax)
 	}

@@ -49,9 +49,9 @@ type Config struct {
 	ServerID    int
 	DirectoryID identity.DirectoryID
 	Boot        uint64
-	Constants   identity.Constants
-	Listen      string            // host:port
-	Servers     []identity.Member // as listed, without directory ids
+	Constants   identity.Constants // see Hello
+	Listen      string             // host:port
+	Servers     []identity.Member  // as listed, without directory ids
 	Logger      *slog.Logger
 }
 

@@ -59,7 +59,10 @@ func (h *inbox) HandleSnapshot(_ uint64, header []byte, size int64, r io.Reader)
 func (h *inbox) HandleForwardRestored(peer uint64) { h.restored <- peer }
 func (h *inbox) HandleUnreachable(uint64)          {}
 
-var testConstants = identity.Constants{MemoryLimitBytes: 64 << 20, ItemBytesMax: 1 << 20, TickMs: 10, ElectionTicks: 30}
+var testConstants = identity.Constants{
+	Limits: identity.Limits{MemoryLimitBytes: 64 << 20, ItemBytesMax: 1 << 20},
+	Ticks:  identity.Ticks{TickMs: 10, ElectionTicks: 30},
+}
 
 // node is one end of a test's cluster.
 type node struct {

@@ -1,0 +1,129 @@
+package raftcached
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// warnings is what a node's logger was told at level Warn.
+type warnings struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *warnings) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(b)
+}
+
+func (w *warnings) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// String returns what was told since the last call.
+func (w *warnings) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.text.Reset()
+	return w.text.String()
+}
+
+// runNode opens a node, plays steps and closes it.
+func runNode(t *testing.T, cfg Config, steps string) {
+	t.Helper()
+	n, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	play(t, n, steps)
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOtherLimitsAreAWarning: once formed, the cluster's limits count, whatever
+// a node is configured with.
+func TestOtherLimitsAreAWarning(t *testing.T) {
+	var warned warnings
+	cfg := loneConfig(t)
+	cfg.Logger = warned.logger()
+	const tooLarge = "C: set large 0 0 1500000\nc: <1500000*x>\\r\\n\nS: SERVER_ERROR object too large for cache\n"
+	runNode(t, cfg, tooLarge)
+	runNode(t, cfg, tooLarge)
+	if got := warned.String(); got != "" {
+		t.Errorf("a node with the cluster's limits warns: %s", got)
+	}
+
+	other := cfg
+	other.MemoryLimitBytes, other.ItemBytesMax, other.NoEvict = 128<<20, 2<<20, true
+	n, err := Open(t.Context(), other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	play(t, n, tooLarge)
+	if got := n.engine.Stats().LimitMaxBytes; got != 64<<20 || n.cfg.NoEvict {
+		t.Errorf("memory limit is %d, evictions disabled: %v; want what the cluster was formed with", got, n.cfg.NoEvict)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := warned.String()
+	for _, want := range []string{
+		"memory limit has no effect: change it with the command cache_memlimit", `configured=134217728 "formed with"=67108864`,
+		"item limit has no effect: it was set at formation", `configured=2097152 "formed with"=1048576`,
+		"evictions are disabled was set at formation", `configured=true "formed with"=false`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("warnings lack %q: %s", want, got)
+		}
+	}
+}
+
+// TestOtherTicksAreRefused: time is counted by them.
+func TestOtherTicksAreRefused(t *testing.T) {
+	cfg := loneConfig(t)
+	runNode(t, cfg, "C: verbosity 0\nS: OK\n")
+	cfg.ElectionTicks = 40
+	_, err := Open(context.Background(), cfg)
+	var wrong *ConfigError
+	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "10 ms and 30") || !strings.Contains(err.Error(), "10 ms and 40") {
+		t.Fatalf("other ticks: %v, want both in a sentence", err)
+	}
+}
+
+// TestMemoryLimitIsInTheLog: cache_memlimit through any node holds on all, and
+// after a restart with any configuration.
+func TestMemoryLimitIsInTheLog(t *testing.T) {
+	nodes := openCluster(t)
+	_, follower := awaitLeader(t, nodes)
+	play(t, follower, "C: cache_memlimit 7\nS: MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\nC: cache_memlimit 100\nS: OK\n")
+	wantLimit := func() {
+		t.Helper()
+		for _, n := range nodes {
+			play(t, n, "C: get k\nS: END\n") // what was acknowledged is applied
+			if got := n.engine.Stats().LimitMaxBytes; got != 100<<20 {
+				t.Errorf("server %d has a memory limit of %d, want 100 MiB", n.cfg.ServerID, got)
+			}
+		}
+	}
+	wantLimit()
+
+	var warned warnings
+	cfg := follower.cfg
+	if err := follower.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.MemoryLimitBytes, cfg.Logger = 128<<20, warned.logger()
+	nodes[cfg.ServerID] = openNode(t, cfg)
+	awaitLeader(t, nodes)
+	wantLimit()
+	if got := warned.String(); !strings.Contains(got, "cache_memlimit") {
+		t.Errorf("another memory limit gives no warning: %q", got)
+	}
+}
