@@ -1,0 +1,85 @@
+package replication
+
+import (
+	"bytes"
+	"log/slog"
+	"testing"
+	"time"
+
+	"raftcached/engine"
+	"raftcached/replication/disk/disktest"
+	"raftcached/replication/snapshot"
+	"raftcached/replication/wal"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// hintTap passes on what the state machine is hinted at.
+type hintTap struct {
+	*simMachine
+	seen chan []byte
+}
+
+func (m hintTap) Hint(hashes []byte) {
+	m.simMachine.Hint(hashes)
+	m.seen <- bytes.Clone(hashes)
+}
+
+// waitingClient is an event loop that waits for each answer.
+type waitingClient struct{ answers chan []Answer }
+
+func (c waitingClient) Answers(a []Answer)   { c.answers <- a }
+func (c waitingClient) Expired(uint64, bool) {}
+func (c waitingClient) ReadsDone(int, bool)  {}
+
+// TestReplicaFormsAndHints runs a lone node with all its goroutines: its log begins with
+// the formation, which simMachine insists on, and hints come with later entries.
+func TestReplicaFormsAndHints(t *testing.T) {
+	fs := disktest.NewCrashable()
+	w, err := wal.Open(fs, "wal", wal.Options{Bootstrap: &pb.ConfState{Voters: []uint64{1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := snapshot.Open(fs, "snap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine := hintTap{newSimMachine(), make(chan []byte, 1)}
+	client := waitingClient{make(chan []Answer, 1)}
+	r, err := StartReplica(ReplicaConfig{
+		ID: 1, Voters: []uint64{1}, Boot: 1, Loops: 1, Log: simLog{w}, Snapshots: simStore{store},
+		Machine: machine, Clients: []Client{client}, Tick: simTick, ElectionTicks: simElectionTicks,
+		HeartbeatTicks: simHeartbeatTicks, RequestTimeout: time.Minute, LogRetainBytes: 1 << 30,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		r.Close()
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	r.Hint(hashes(7, 2))
+	set := engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k"), Value: make([]byte, 300)})
+	deadline := time.After(20 * time.Second)
+	for tag := uint64(1); ; tag++ {
+		r.Submit(0, tag, 1, bytes.Clone(set))
+		select {
+		case <-client.answers:
+		case <-r.Done():
+			t.Fatal(r.Err())
+		}
+		select {
+		case got := <-machine.seen:
+			if !bytes.Equal(got, hashes(7, 2)) {
+				t.Fatalf("hints are %x, want %x", got, hashes(7, 2))
+			}
+			return
+		case <-deadline:
+			t.Fatal("no hint within twenty seconds")
+		default:
+		}
+	}
+}
