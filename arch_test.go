@@ -29,7 +29,8 @@ var layers = map[string]layer{
 	"protocol":            {tests: []string{"protocol/transcript"}},
 	"protocol/server":     {may: []string{"protocol"}, tests: []string{"protocol/transcript"}},
 	"protocol/transcript": {},
-	"engine":              {},
+	"engine":              {may: []string{"engine/memory"}},
+	"engine/memory":       {},
 	"replication": {
 		may:   []string{"replication/frame"},
 		tests: []string{"engine", "replication/disk", "replication/disk/disktest", "replication/wal", "replication/snapshot"},

@@ -1,6 +1,8 @@
 package raftcached
 
 import (
+	"time"
+
 	"raftcached/engine"
 	"raftcached/protocol"
 	"raftcached/protocol/server"
@@ -19,6 +21,9 @@ const (
 
 	// opOverheadBytes is what an operation counts for besides its own bytes.
 	opOverheadBytes = 64
+
+	// hintsGap is the least time between two hand-overs of read hints.
+	hintsGap = 20 * time.Millisecond
 )
 
 // loopBackend is the node as one event loop sees it, and the event loop as the
@@ -29,6 +34,9 @@ type loopBackend struct {
 	node *Node
 	id   int
 	loop server.Completer
+
+	reader   *engine.Reader
+	hintedAt time.Time // when hints were last passed on
 
 	ops          []byte // the forming sub-batch
 	count        int
@@ -49,6 +57,7 @@ type submitted struct {
 
 // Barrier implements server.Loop.
 func (l *loopBackend) Barrier() bool {
+	l.passHintsOn()
 	if l.node.readsInline() {
 		return true
 	}
@@ -56,12 +65,24 @@ func (l *loopBackend) Barrier() bool {
 	return false
 }
 
+// passHintsOn gives the hints that reads have left to the replica, every now and
+// then.
+func (l *loopBackend) passHintsOn() {
+	if l.reader.Hints() == 0 {
+		return
+	}
+	if now := time.Now(); now.Sub(l.hintedAt) >= hintsGap {
+		l.hintedAt = now
+		l.node.replica.Hint(l.reader.TakeHints(nil))
+	}
+}
+
 // Get implements server.Loop.
 func (l *loopBackend) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
 	if withCAS {
-		return l.node.engine.View(dst, key, appendValueCAS)
+		return l.reader.View(dst, key, appendValueCAS)
 	}
-	return l.node.engine.View(dst, key, appendValue)
+	return l.reader.View(dst, key, appendValue)
 }
 
 func appendValue(dst, key []byte, it engine.Item) []byte {

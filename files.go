@@ -63,6 +63,5 @@ func (s snapshots) Open(index, term uint64) (io.ReadCloser, error) { return s.St
 // machine is the engine as replication.StateMachine.
 type machine struct{ *engine.Engine }
 
-// View implements replication.StateMachine. It hides the engine's method of that
-// name, which reads one key.
+// View implements replication.StateMachine.
 func (m machine) View() replication.View { return m.Image() }

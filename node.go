@@ -68,9 +68,12 @@ func (n *Node) start(ctx context.Context) error {
 	if n.files, err = openFiles(disk.OS(), n.cfg.DataDir, n.members); err != nil {
 		return err
 	}
-	n.engine = engine.New(engine.Limits{
+	n.engine, err = engine.New(engine.Limits{
 		MemoryBytes: n.cfg.MemoryLimitBytes, ItemBytesMax: n.cfg.ItemBytesMax, NoEvict: n.cfg.NoEvict,
 	})
+	if err != nil {
+		return fmt.Errorf("start engine: %w", err)
+	}
 	if err := n.startReplica(); err != nil {
 		return err
 	}
@@ -95,7 +98,7 @@ func (n *Node) startReplica() error {
 		cfg.Voters = append(cfg.Voters, m.RaftID)
 	}
 	for i := range n.cfg.Threads {
-		l := &loopBackend{node: n, id: i}
+		l := &loopBackend{node: n, id: i, reader: n.engine.NewReader()}
 		n.loops = append(n.loops, l)
 		cfg.Clients = append(cfg.Clients, l)
 	}
@@ -183,6 +186,9 @@ func (n *Node) release() error {
 	}
 	if n.transport != nil {
 		errs = append(errs, n.transport.Close())
+	}
+	if n.engine != nil {
+		n.engine.Close()
 	}
 	if n.files != nil {
 		errs = append(errs, n.files.close())

@@ -15,9 +15,6 @@ const (
 
 	// numberBytesMax is the longest decimal of 64 bits.
 	numberBytesMax = 20
-
-	// memoryLimitMinBytes is the least that OpMemoryLimit sets, memcached's.
-	memoryLimitMinBytes = 8 << 20
 )
 
 // Apply applies the count operations of ops, in order, and appends an encoded
@@ -35,6 +32,8 @@ func (e *Engine) Apply(count int, ops, results []byte, want bool) ([]byte, error
 		if want {
 			results = AppendResult(results, &r)
 		}
+		e.tidy(e.stored) // r may alias memory that this gives back
+		e.stored = 0
 	}
 	if len(ops) > 0 {
 		return results, fmt.Errorf("%d bytes behind %d operations: %w", len(ops), count, ErrMalformed)
@@ -45,27 +44,30 @@ func (e *Engine) Apply(count int, ops, results []byte, want bool) ([]byte, error
 func (e *Engine) do(op *Op) Result {
 	switch op.Kind {
 	case OpSet, OpAdd, OpReplace, OpCAS:
-		return Result{Status: e.store(op)}
+		return Result{Status: e.storeItem(op)}
 	case OpAppend, OpPrepend:
 		return Result{Status: e.concat(op)}
 	case OpTouch:
-		if e.touch(op) == nil {
-			return Result{Status: StatusNotFound}
+		if f := e.find(op.Key); f.alive {
+			e.touch(op, &f)
+			return Result{Status: StatusTouched}
 		}
-		return Result{Status: StatusTouched}
+		return Result{Status: StatusNotFound}
 	case OpGat:
-		it := e.touch(op)
-		if it == nil {
+		f := e.find(op.Key)
+		if !f.alive {
 			return Result{Status: StatusMiss, Key: op.Key}
 		}
-		return Result{Status: StatusHit, Key: op.Key, Flags: it.flags, CAS: it.cas, Value: it.value()}
+		_, value, m := f.record.read(f.head) // valid until the next tidy
+		e.touch(op, &f)
+		return Result{Status: StatusHit, Key: op.Key, Flags: m.flags, CAS: m.cas, Value: value}
 	case OpDelete:
-		it := e.find(op.Key)
-		if it == nil {
+		f := e.find(op.Key)
+		if !f.alive {
 			return Result{Status: StatusNotFound}
 		}
 		e.mutations++
-		e.remove(it)
+		e.st.remove(f.hash, f.handle)
 		return Result{Status: StatusDeleted}
 	case OpIncr, OpDecr:
 		return e.count64(op)
@@ -73,136 +75,168 @@ func (e *Engine) do(op *Op) Result {
 		e.flush(op)
 		return Result{Status: StatusOK}
 	case OpInit:
-		return Result{Status: StatusOK}
+		return Result{Status: e.form(op)}
 	case OpMemoryLimit:
-		if op.Delta < memoryLimitMinBytes {
-			return Result{Status: StatusTooSmall}
-		}
-		e.limits.MemoryBytes = int64(op.Delta)
-		return Result{Status: StatusOK}
+		return Result{Status: e.setMemoryLimit(op)}
 	default: // OpDiscard; DecodeOp lets nothing else pass
 		e.discard(op.Key)
 		return Result{Status: StatusTooLarge}
 	}
 }
 
-// store does set, add, replace and cas (protocol.txt, "Storage commands").
-func (e *Engine) store(op *Op) Status {
-	old := e.find(op.Key)
+// found is what a key was found to hold: handle 0 if nothing, and else an item
+// that may have expired.
+type found struct {
+	hash   uint64
+	handle handle
+	slot   slot
+	record record
+	head   uint32
+	alive  bool
+}
+
+func (e *Engine) find(key []byte) found {
+	f := found{hash: hashKey(key)}
+	if f.handle, f.slot = e.st.index.lookup(f.hash, key); f.handle != 0 {
+		f.record = e.st.arena.record(f.handle)
+		f.head = f.record.load()
+		f.alive = e.st.alive(f.record, f.head)
+	}
+	return f
+}
+
+// storeItem does set, add, replace and cas (protocol.txt, "Storage commands").
+func (e *Engine) storeItem(op *Op) Status {
+	f := e.find(op.Key)
 	switch {
-	case op.Kind == OpAdd && old != nil, op.Kind == OpReplace && old == nil:
+	case op.Kind == OpAdd && f.alive, op.Kind == OpReplace && !f.alive:
 		return StatusNotStored
-	case op.Kind == OpCAS && old == nil:
+	case op.Kind == OpCAS && !f.alive:
 		return StatusNotFound
-	case op.Kind == OpCAS && old.cas != op.CAS:
-		return StatusExists
-	}
-	charge := int64(len(op.Key)+len(op.Value)) + itemOverheadBytes
-	if s := e.admit(charge, old); s != StatusStored {
-		if op.Kind == OpSet {
-			// Like memcached: rather no value than a stale one.
-			e.discard(op.Key)
+	case op.Kind == OpCAS:
+		if _, _, m := f.record.read(f.head); m.cas != op.CAS {
+			return StatusExists
 		}
-		return s
 	}
-	it := newItem(op.Key, op.Value, nil)
-	it.flags = op.Flags
-	it.expiryMs = e.expiryMs(op.Exptime)
-	e.put(it)
-	return StatusStored
+	m := meta{flags: op.Flags, expiryMs: e.expiryMs(op.Exptime)}
+	s := e.put(&f, &m, op.Key, op.Value, nil)
+	if s != StatusStored && op.Kind == OpSet {
+		// Like memcached: rather no value than a stale one.
+		e.discard(op.Key)
+	}
+	return s
 }
 
 // concat does append and prepend: flags and expiry stay those of the old item.
 func (e *Engine) concat(op *Op) Status {
-	old := e.find(op.Key)
-	if old == nil {
+	f := e.find(op.Key)
+	if !f.alive {
 		return StatusNotStored
 	}
-	if e.admit(old.charge()+int64(len(op.Value)), old) != StatusStored {
-		return StatusNotStored // as memcached answers when it cannot make the longer item
-	}
-	head, tail := old.value(), op.Value
+	_, head, m := f.record.read(f.head)
+	tail := op.Value
 	if op.Kind == OpPrepend {
 		head, tail = tail, head
 	}
-	it := newItem(op.Key, head, tail)
-	it.flags, it.expiryMs = old.flags, old.expiryMs
-	e.put(it)
+	if e.put(&f, &m, op.Key, head, tail) != StatusStored {
+		return StatusNotStored // as memcached answers when it cannot make the longer item
+	}
 	return StatusStored
 }
 
-// admit decides whether an item of the given charge may be stored in the place
-// of old, which may be nil.
-func (e *Engine) admit(charge int64, old *item) Status {
-	if charge > int64(e.limits.ItemBytesMax) || charge > e.limits.MemoryBytes/2 {
+// itemHeaderBytes is what memcached's item has besides key and value, and
+// clientFlagsBytes what it has in addition if the flags are not 0.
+const (
+	itemHeaderBytes  = 59
+	clientFlagsBytes = 4
+)
+
+// admit decides whether an item may be stored in the place of f.
+func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) Status {
+	size := itemHeaderBytes + keyLen + valueLen
+	if m.flags != 0 {
+		size += clientFlagsBytes
+	}
+	charge := chargeOf(roundUp(shapeOf(headFor(m, keyLen, valueLen), valueLen).end))
+	if size > e.limits.ItemBytesMax || charge > e.limits.MemoryBytes/2 {
 		return StatusTooLarge
 	}
-	if !e.limits.NoEvict {
-		return StatusStored
-	}
-	if old != nil {
-		charge -= old.charge()
-	}
-	for e.bytes+charge > e.limits.MemoryBytes {
-		if !e.removeFlushed() && !e.removeExpired() {
+	if e.limits.NoEvict {
+		if f.handle != 0 && !e.st.gone(f.record, f.head) {
+			charge -= chargeOf(f.record.sizeBytes(f.head))
+		}
+		if e.st.total()+charge > e.limits.MemoryBytes {
 			return StatusOutOfMemory
 		}
 	}
 	return StatusStored
 }
 
-// put stores it under the next number, in the place of whatever has its key. To
-// make room what is dead goes first, and then the oldest.
-func (e *Engine) put(it *item) {
-	if old := e.shard(it.key()).items[string(it.key())]; old != nil {
-		e.unlink(old)
-	}
-	for e.bytes+it.charge() > e.limits.MemoryBytes {
-		if !e.removeFlushed() && !e.removeExpired() {
-			e.remove(e.queue.oldest())
-			e.evictions++
-		}
+// put stores an item under the next number, in the place of f, which holds
+// whatever has its key. Its value is value followed by tail; both may alias the
+// old item.
+func (e *Engine) put(f *found, m *meta, key, value, tail []byte) Status {
+	m.cas = e.mutations + 1
+	if s := e.admit(f, m, len(key), len(value)+len(tail)); s != StatusStored {
+		return s
 	}
 	e.mutations++
-	e.total++
-	it.order, it.cas = e.mutations, e.mutations
-	it.seal()
-	e.insert(it)
+	e.totalItems++
+	e.replace(f, m, key, value, tail)
+	return StatusStored
+}
+
+// replace stores an item in the place of f. What has expired is not stored.
+func (e *Engine) replace(f *found, m *meta, key, value, tail []byte) {
+	now := e.st.timeMs.Load()
+	if m.expiryMs != 0 && m.expiryMs <= now {
+		if f.handle != 0 {
+			e.st.remove(f.hash, f.handle)
+		}
+		return
+	}
+	m.level = 0
+	if m.expiryMs != 0 {
+		m.level = levelFor(now, m.expiryMs)
+	}
+	q := e.queueFor(f)
+	m.freq = 0
+	if f.alive && e.st.segmentOf(f.handle).queue == queueMain {
+		m.freq = min(freqMax, f.head&freqMask+1)
+	}
+	e.note(eventStore, f.hash)
+	h := e.st.add(q, f.hash, f.handle, f.slot, m, key, value, tail)
+	r := e.st.arena.record(h)
+	charge := chargeOf(r.sizeBytes(r.load()))
+	e.makeRoom(h, charge)
+	e.stored += charge
 }
 
 // discard removes whatever has the key, alive or not.
 func (e *Engine) discard(key []byte) {
-	if it := e.shard(key).items[string(key)]; it != nil {
-		e.remove(it)
+	if f := e.find(key); f.handle != 0 {
+		e.st.remove(f.hash, f.handle)
 	}
 }
 
-// touch sets the expiry of a live item, which it returns, or nil. The cas unique
-// and the place in the queue stay.
-func (e *Engine) touch(op *Op) *item {
-	old := e.find(op.Key)
-	if old == nil {
-		return nil
-	}
+// touch sets the expiry of a live item. The cas unique stays.
+func (e *Engine) touch(op *Op, f *found) {
 	e.mutations++
-	it := &item{
-		bytes: old.bytes, keyLen: old.keyLen, flags: old.flags, cas: old.cas, order: old.order,
-		expiryMs: e.expiryMs(op.Exptime), heapAt: -1,
-	}
-	it.seal()
-	e.substitute(old, it)
-	return it
+	_, value, m := f.record.read(f.head)
+	m.expiryMs = e.expiryMs(op.Exptime)
+	e.replace(f, &m, op.Key, value, nil)
 }
 
 // count64 does incr and decr: incr wraps at 64 bits, decr stops at 0, and a
 // number shorter than what was there is padded with blanks, as memcached does
 // (protocol.txt, "Increment/Decrement").
 func (e *Engine) count64(op *Op) Result {
-	old := e.find(op.Key)
-	if old == nil {
+	f := e.find(op.Key)
+	if !f.alive {
 		return Result{Status: StatusNotFound}
 	}
-	n, ok := parseNumber(old.value())
+	_, old, m := f.record.read(f.head)
+	n, ok := parseNumber(old)
 	if !ok {
 		return Result{Status: StatusNonNumeric}
 	}
@@ -214,17 +248,16 @@ func (e *Engine) count64(op *Op) Result {
 	default:
 		n -= op.Delta
 	}
-	value := strconv.AppendUint(make([]byte, 0, max(numberBytesMax, len(old.value()))), n, 10)
-	for len(value) < len(old.value()) {
-		value = append(value, ' ')
+	var digits [numberBytesMax]byte
+	value := strconv.AppendUint(digits[:0], n, 10)
+	blanks := e.blanks[:0]
+	for len(value)+len(blanks) < len(old) {
+		blanks = append(blanks, ' ')
 	}
-	charge := int64(len(op.Key)+len(value)) + itemOverheadBytes
-	if s := e.admit(charge, old); s != StatusStored {
+	e.blanks = blanks
+	if s := e.put(&f, &m, op.Key, value, blanks); s != StatusStored {
 		return Result{Status: s}
 	}
-	it := newItem(op.Key, value, nil)
-	it.flags, it.expiryMs = old.flags, old.expiryMs
-	e.put(it)
 	return Result{Status: StatusNumber, Number: n}
 }
 
@@ -256,11 +289,11 @@ func isBlank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 func (e *Engine) flush(op *Op) {
 	e.mutations++
 	e.pendingFlush = 0
-	if at := e.expiryMs(op.Exptime); op.Exptime > 0 && at > e.timeMs.Load() {
+	if at := e.expiryMs(op.Exptime); op.Exptime > 0 && at > e.st.timeMs.Load() {
 		e.pendingFlush = at
 		return
 	}
-	e.horizon.Store(e.mutations)
+	e.clear()
 }
 
 // expiryMs turns a client's exptime into the time at which an item expires, in
@@ -272,9 +305,9 @@ func (e *Engine) expiryMs(exptime int64) int64 {
 	case exptime == 0:
 		return 0
 	case exptime < 0:
-		return max(1, e.timeMs.Load())
+		return max(1, e.st.timeMs.Load())
 	case exptime <= relativeExptimeMax:
-		return max(1, e.timeMs.Load()+exptime*msPerSecond)
+		return max(1, e.st.timeMs.Load()+exptime*msPerSecond)
 	default:
 		return exptime * msPerSecond
 	}

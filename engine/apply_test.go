@@ -25,8 +25,10 @@ func one(t testing.TB, e *Engine, op Op) Result {
 }
 
 // get returns "value/flags" of a key, or "miss".
-func get(e *Engine, key string) string {
-	b, ok := e.View(nil, []byte(key), func(dst, _ []byte, it Item) []byte {
+func get(e *Engine, key string) string { return read(e.NewReader(), key) }
+
+func read(r *Reader, key string) string {
+	b, ok := r.View(nil, []byte(key), func(dst, _ []byte, it Item) []byte {
 		return fmt.Appendf(dst, "%s/%d", it.Value, it.Flags)
 	})
 	if !ok {
@@ -122,7 +124,7 @@ func TestCommands(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := New(testLimits)
+			e := newEngine(t, testLimits)
 			e.Advance(testStart)
 			for i, s := range c.steps {
 				r := one(t, e, s.op)
@@ -135,12 +137,12 @@ func TestCommands(t *testing.T) {
 }
 
 func casOf(e *Engine) (cas uint64) {
-	e.View(nil, []byte("k"), func(dst, _ []byte, it Item) []byte { cas = it.CAS; return dst })
+	e.NewReader().View(nil, []byte("k"), func(dst, _ []byte, it Item) []byte { cas = it.CAS; return dst })
 	return cas
 }
 
 func TestCASUnique(t *testing.T) {
-	e := New(testLimits)
+	e := newEngine(t, testLimits)
 	if r := one(t, e, Op{Kind: OpCAS, Key: []byte("k"), CAS: 1}); r.Status != StatusNotFound {
 		t.Fatalf("cas of nothing: %d", r.Status)
 	}
@@ -169,7 +171,7 @@ func TestCASUnique(t *testing.T) {
 }
 
 func TestExpiryFollowsTheLog(t *testing.T) {
-	e := New(testLimits)
+	e := newEngine(t, testLimits)
 	e.Advance(testStart)
 	op := k(OpSet, "a")
 	op.Exptime = 10
@@ -189,7 +191,7 @@ func TestExpiryFollowsTheLog(t *testing.T) {
 }
 
 func TestDelayedFlush(t *testing.T) {
-	e := New(testLimits)
+	e := newEngine(t, testLimits)
 	e.Advance(testStart)
 	one(t, e, k(OpSet, "a"))
 	one(t, e, Op{Kind: OpFlushAll, Exptime: 5})
@@ -210,49 +212,48 @@ func TestDelayedFlush(t *testing.T) {
 	}
 }
 
-// TestMassReclaimIsBounded shows that neither a flush nor a mass expiry is done
-// in one entry, and that nothing of it is visible meanwhile.
-func TestMassReclaimIsBounded(t *testing.T) {
-	for _, flush := range []bool{true, false} {
-		e := New(testLimits)
-		e.Advance(testStart)
-		const n = 3*reclaimItemsMax + 10
-		for i := range n {
-			one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Exptime: 1})
+// TestDeadRecordsGoBitByBit shows that a mass expiry takes effect at once, and
+// that its records are cleared away some with each entry, within a bound.
+func TestDeadRecordsGoBitByBit(t *testing.T) {
+	e := newEngine(t, testLimits)
+	e.Advance(testStart)
+	const n = 3*clearPerEntry + 10
+	for i := range n {
+		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Exptime: 1})
+	}
+	e.Advance(testStart + 1000)
+	if s := e.Stats(); get(e, "k0") != "miss" || s.CurrItems != 0 || s.Bytes != 0 || s.Expired != n {
+		t.Fatalf("after the expiry: %+v", s)
+	}
+	for left := n - clearPerEntry; left > 0; left -= clearPerEntry {
+		if got := e.st.index.count; got > left || got < left-clearPerOp {
+			t.Fatalf("%d records are left, want about %d", got, left)
 		}
-		if flush {
-			one(t, e, Op{Kind: OpFlushAll})
-		} else {
-			e.Advance(testStart + 1000)
-		}
-		if get(e, "k0") != "miss" || get(e, fmt.Sprintf("k%d", n-1)) != "miss" {
-			t.Fatal("a dead item is visible")
-		}
-		entries := 0
-		for ; e.NextDueMs() <= e.TimeMs(); entries++ {
-			e.Advance(0)
-		}
-		if got := e.Stats().CurrItems; got != 0 || entries < 3 {
-			t.Fatalf("flush %v: %d items left after %d entries", flush, got, entries)
-		}
+		check(t, e)
+		left -= clearPerOp
+		e.Advance(0)
+	}
+	if e.st.index.count != 0 {
+		t.Fatalf("%d records are left", e.st.index.count)
 	}
 }
 
-func TestEvictionIsFirstInFirstOut(t *testing.T) {
-	e := New(Limits{MemoryBytes: 10 * (itemOverheadBytes + 2), ItemBytesMax: 1 << 10})
-	for i := range 10 {
-		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i)})
-	}
-	one(t, e, Op{Kind: OpSet, Key: []byte("k0")})                    // stored anew: now the last
-	one(t, e, Op{Kind: OpTouch, Key: []byte("k1")})                  // keeps its place
-	one(t, e, Op{Kind: OpSet, Key: []byte("a"), Value: []byte("b")}) // evicts one
-	if get(e, "k1") != "miss" || get(e, "k0") == "miss" || get(e, "k2") == "miss" || e.Stats().Evictions != 1 {
-		t.Fatalf("k0 %s, k1 %s, k2 %s, %+v", get(e, "k0"), get(e, "k1"), get(e, "k2"), e.Stats())
+// TestExpirySlots checks that an item leaves the accounts at most a second, or a
+// 32nd of its time to live, after it has expired, and never before.
+func TestExpirySlots(t *testing.T) {
+	for _, ttl := range []int64{1, 999, 1000, 1001, 63_999, 64_000, 64_001, 3_600_000, 30 * 86_400_000, 1 << 41} {
+		for _, now := range []int64{testStart, testStart + 1, testStart + 777} {
+			level := levelFor(now, now+ttl)
+			late := slotEnd(level, now+ttl) - (now + ttl)
+			if late < 0 || late >= max(1000, ttl/32+1) || level >= levelCount {
+				t.Errorf("ttl %d ms at %d: level %d, %d ms late", ttl, now, level, late)
+			}
+		}
 	}
 }
 
 func TestNoEvict(t *testing.T) {
-	e := New(Limits{MemoryBytes: 3 * (itemOverheadBytes + 2), ItemBytesMax: 1 << 10, NoEvict: true})
+	e := newEngine(t, Limits{MemoryBytes: 3 * chargeOf(16), ItemBytesMax: 1 << 10, NoEvict: true})
 	for i := range 3 {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i)})
 	}
@@ -272,11 +273,11 @@ func TestMalformedOperations(t *testing.T) {
 	op := k(OpSet, "v")
 	ok := AppendOp(nil, &op)
 	for cut := range ok {
-		if _, err := New(testLimits).Apply(1, ok[:cut], nil, true); err == nil {
+		if _, err := newEngine(t, testLimits).Apply(1, ok[:cut], nil, true); err == nil {
 			t.Errorf("operation cut to %d bytes was applied", cut)
 		}
 	}
-	if _, err := New(testLimits).Apply(1, append(ok, 1), nil, true); err == nil {
+	if _, err := newEngine(t, testLimits).Apply(1, append(ok, 1), nil, true); err == nil {
 		t.Error("bytes behind the operations were passed over")
 	}
 }

@@ -10,20 +10,27 @@ import (
 )
 
 const (
-	// shardCount is the number of locks that readers spread over.
-	shardCount = 256
-	shardShift = 64 - 8
+	// clearPerEntry and clearPerOp bound the expired records that are cleared
+	// away for each entry and for each operation, besides those for its bytes.
+	clearPerEntry = 1024
+	clearPerOp    = 8
 
-	// reclaimItemsMax is how many expired and how many flushed items one entry
-	// removes at the most: apply never stalls on a mass expiry, and does the
-	// same on every node.
-	reclaimItemsMax = 256
+	// hintShare: hints are wanted once the cache is nine tenths full.
+	hintNumerator, hintDenominator = 9, 10
+
+	// memoryLimitMin is the lowest memory limit, as in memcached.
+	memoryLimitMin = 8 << 20
+
+	// raiseMax is how many times the limit of the formation may be reached later,
+	// and raiseFree what may always be.
+	raiseMax  = 2
+	raiseFree = 512 << 20
 )
 
 // Limits are the same on all nodes of a cluster.
 type Limits struct {
 	MemoryBytes  int64 // sum of the charges of all items
-	ItemBytesMax int   // charge of one item; half of MemoryBytes at the most
+	ItemBytesMax int   // size of one item, as memcached counts it
 	NoEvict      bool  // answer StatusOutOfMemory rather than evict
 }
 
@@ -33,165 +40,149 @@ type Stats struct {
 }
 
 // Engine is the state. See the package comment for who may call what.
-//
-// Invariant: an item is alive if its order is beyond horizon and its expiry, if
-// any, is after the engine's time; everything else is a miss, whether or not it
-// was removed yet.
 type Engine struct {
-	limits Limits
-	shards [shardCount]shard
+	initial Limits // those with which New was called, for Formation
+	epochs  epochs
+	store   atomic.Pointer[store] // for readers
 
-	// Written by the applier, read by readers.
-	timeMs  atomic.Int64
-	horizon atomic.Uint64 // items of this order or before were flushed
+	// Written by the applier, read by any goroutine.
+	formed  atomic.Bool
+	hinting atomic.Bool
 	nextDue atomic.Int64
-	stats   [5]atomic.Int64 // as last published, in the order of Stats
+	stats   [statCount]atomic.Int64
 
-	state
-}
-
-type shard struct {
-	mu    sync.RWMutex
-	items map[string]*item
-	_     [24]byte // two shards to a pair of cache lines
-}
-
-// state is what the applier alone touches.
-type state struct {
-	queue        queue
-	expiry       expiryHeap
-	mutations    uint64 // numbers the cas unique and the queue
+	// The applier's.
+	st           *store
+	ghosts       ghosts
+	keep         handle // item that eviction must not take
+	image        *Image // being written, or nil
+	old          []oldStore
+	closing      sync.WaitGroup
+	limits       Limits
+	layout       layout
+	formedBytes  int64  // memory limit at the formation
+	mutations    uint64 // gives the cas unique
 	pendingFlush int64  // when a delayed flush_all fires, ms; 0: none is pending
-	bytes        int64
-	count        int64
-	total        int64
+	totalItems   int64
 	evictions    int64
 	expired      int64
-	sum          uint64 // of the items' digests
+	events       uint64 // digest of what happened in the queues
+	stored       int64  // charged since the last tidy
+	blanks       []byte // for padding numbers
 }
 
-// New returns an empty engine.
-func New(l Limits) *Engine {
-	e := &Engine{limits: l}
-	for i := range e.shards {
-		e.shards[i].items = make(map[string]*item)
+// oldStore is a store that was replaced and that readers may still be in.
+type oldStore struct {
+	store *store
+	epoch uint64
+}
+
+const (
+	statItems = iota
+	statTotal
+	statBytes
+	statEvictions
+	statExpired
+	statLimit
+	statCount
+)
+
+// New returns an empty engine. Close gives its memory back.
+func New(l Limits) (*Engine, error) {
+	e := &Engine{initial: l, limits: l, formedBytes: l.MemoryBytes, layout: layoutFor(l.MemoryBytes), ghosts: newGhosts(l.MemoryBytes)}
+	e.epochs.init()
+	st, err := newStore(l.MemoryBytes, 0, e.layout, &e.epochs)
+	if err != nil {
+		return nil, err
 	}
-	e.queue.init()
+	e.become(st)
 	e.publish()
-	return e
+	return e, nil
 }
 
-func (e *Engine) shard(key []byte) *shard { return &e.shards[xxhash.Sum64(key)>>shardShift] }
-
-// View calls f with dst, the key and the item and returns what f returns, or
-// reports false for a miss. The item is valid until f returns; f may be called
-// under a lock that the applier waits for: it formats, no more.
-func (e *Engine) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
-	s := e.shard(key)
-	s.mu.RLock()
-	it, ok := s.items[string(key)]
-	ok = ok && e.alive(it) // under the lock: Restore changes the time together with the items
-	s.mu.RUnlock()
-	if !ok {
-		return dst, false
+// Close gives the memory back. Nothing else may be called any more.
+func (e *Engine) Close() {
+	e.closing.Wait()
+	for _, o := range e.old {
+		o.store.close()
 	}
-	return f(dst, key, Item{Flags: it.flags, CAS: it.cas, Value: it.value()}), true
+	e.st.close()
+	e.ghosts.close()
 }
 
-func (e *Engine) alive(it *item) bool {
-	return it.order > e.horizon.Load() && (it.expiryMs == 0 || it.expiryMs > e.timeMs.Load())
-}
-
-// find returns the live item of key, or nil.
-func (e *Engine) find(key []byte) *item {
-	// The applier is the only writer: it reads without the lock.
-	if it := e.shard(key).items[string(key)]; it != nil && e.alive(it) {
-		return it
+// become makes st what readers see. The store before is given back when no
+// reader is in it.
+func (e *Engine) become(st *store) {
+	e.abortImage()
+	before := e.st
+	e.st = st
+	e.store.Store(st)
+	if before != nil {
+		e.old = append(e.old, oldStore{before, e.epochs.retire()})
 	}
-	return nil
 }
 
-// insert publishes it, in the place of what has its key, if anything: a reader
-// finds the one or the other.
-func (e *Engine) insert(it *item) {
-	e.queue.push(it)
-	e.expiry.add(it)
-	e.count++
-	e.bytes += it.charge()
-	e.sum += it.digest
-	s := e.shard(it.key())
-	s.mu.Lock()
-	s.items[it.keyString()] = it
-	s.mu.Unlock()
-}
-
-// unlink takes the item out of everything but the sight of readers.
-func (e *Engine) unlink(it *item) {
-	e.queue.remove(it)
-	e.expiry.drop(it)
-	e.count--
-	e.bytes -= it.charge()
-	e.sum -= it.digest
-}
-
-// remove takes the item out.
-func (e *Engine) remove(it *item) {
-	s := e.shard(it.key())
-	s.mu.Lock()
-	delete(s.items, it.keyString())
-	s.mu.Unlock()
-	e.unlink(it)
-}
-
-// substitute publishes it in the place of old, which has the same key and
-// charge and keeps its place in the queue.
-func (e *Engine) substitute(old, it *item) {
-	e.queue.swap(old, it)
-	e.expiry.drop(old)
-	e.expiry.add(it)
-	e.sum += it.digest - old.digest
-	s := e.shard(it.key())
-	s.mu.Lock()
-	s.items[it.keyString()] = it
-	s.mu.Unlock()
+// closeOld gives back stores that were replaced. It takes the kernel long, so
+// another goroutine waits for that.
+func (e *Engine) closeOld() {
+	for len(e.old) > 0 && e.epochs.passed(e.old[0].epoch) {
+		st := e.old[0].store
+		e.old = e.old[1:]
+		e.closing.Go(st.close)
+	}
 }
 
 // Advance moves the time to stampMs, or leaves it if it is later already, and
-// does a bounded part of what is due: it fires a delayed flush_all, and removes
-// flushed and expired items.
+// does a bounded part of what is due: it ends expiry slots, fires a delayed
+// flush_all, and evicts if the limit was lowered.
 func (e *Engine) Advance(stampMs int64) {
-	if stampMs > e.timeMs.Load() {
-		e.timeMs.Store(stampMs)
+	if stampMs > e.st.timeMs.Load() {
+		e.st.timeMs.Store(stampMs)
 	}
-	if e.pendingFlush != 0 && e.pendingFlush <= e.timeMs.Load() {
+	e.st.expiry.fire(e.st.timeMs.Load(), e.endSlot)
+	if e.pendingFlush != 0 && e.pendingFlush <= e.st.timeMs.Load() {
 		e.pendingFlush = 0
-		e.horizon.Store(e.mutations)
+		e.clear()
 	}
-	for n := 0; n < reclaimItemsMax && e.removeFlushed(); n++ {
+	for n := 0; n < evictionsMax && e.st.total() > e.limits.MemoryBytes; n++ {
+		e.evict()
 	}
-	for n := 0; n < reclaimItemsMax && e.removeExpired(); n++ {
-	}
+	e.st.clearDead(clearPerEntry)
+	e.tidy(0)
 	e.publish()
 }
 
-// removeFlushed removes one flushed item; they are the first of the queue.
-func (e *Engine) removeFlushed() bool {
-	it := e.queue.oldest()
-	if it == nil || it.order > e.horizon.Load() {
-		return false
+// endSlot takes the items of an expiry slot out of the accounts.
+func (e *Engine) endSlot(s *expirySlot) {
+	for q := range queueCount {
+		e.st.count -= s.count[q]
+		e.st.bytes[q] -= s.bytes[q]
+		e.expired += s.count[q]
 	}
-	e.remove(it)
-	return true
+	e.st.sum -= s.sum
 }
 
-// removeExpired removes one expired item.
-func (e *Engine) removeExpired() bool {
-	if len(e.expiry) == 0 || e.expiry[0].expiryMs > e.timeMs.Load() {
-		return false
+// tidy does a part of the local housekeeping, more of it the more was stored.
+func (e *Engine) tidy(storedBytes int64) {
+	e.st.clearDead(clearPerOp + int(storedBytes>>8))
+	e.st.compactSome(1024 + 4*int(storedBytes))
+	e.st.reclaim()
+	if len(e.old) > 0 {
+		e.closeOld()
 	}
-	e.remove(e.expiry[0])
-	e.expired++
-	return true
+}
+
+// clear removes all items, in the time that it takes to make an empty store.
+func (e *Engine) clear() {
+	if e.st.live == 0 {
+		return
+	}
+	st, err := newStore(e.formedBytes, 0, e.layout, &e.epochs)
+	if err != nil {
+		panic("engine: " + err.Error()) // real exhaustion of memory ends the process
+	}
+	st.timeMs.Store(e.st.timeMs.Load())
+	e.become(st)
 }
 
 // publish makes the numbers that other goroutines read those of the state.
@@ -200,45 +191,53 @@ func (e *Engine) publish() {
 	if e.pendingFlush != 0 {
 		due = e.pendingFlush
 	}
-	if len(e.expiry) > 0 {
-		due = min(due, e.expiry[0].expiryMs)
-	}
-	if it := e.queue.oldest(); it != nil && it.order <= e.horizon.Load() {
-		due = e.timeMs.Load()
+	due = min(due, e.st.expiry.nextMs)
+	if e.st.total() > e.limits.MemoryBytes {
+		due = e.st.timeMs.Load()
 	}
 	e.nextDue.Store(due)
-	for i, v := range []int64{e.count, e.total, e.bytes, e.evictions, e.expired} {
+	e.hinting.Store(e.st.total() >= e.limits.MemoryBytes/hintDenominator*hintNumerator && !e.limits.NoEvict)
+	for i, v := range [statCount]int64{e.st.count, e.totalItems, e.st.total(), e.evictions, e.expired, e.limits.MemoryBytes} {
 		e.stats[i].Store(v)
 	}
 }
 
-// TimeMs is the engine's time: the latest stamp, ms of Unix time.
-func (e *Engine) TimeMs() int64 { return e.timeMs.Load() }
+// TimeMs is the engine's time: the latest stamp, ms of Unix time. The applier
+// may call it.
+func (e *Engine) TimeMs() int64 { return e.st.timeMs.Load() }
 
-// NextDueMs is the time at which something changes by itself: an item expires
-// or a delayed flush_all fires. It is math.MaxInt64 if nothing will.
+// NextDueMs is the time at which something changes by itself: items expire, a
+// delayed flush_all fires, or the limit is exceeded because it was lowered. It
+// is math.MaxInt64 if nothing will.
 func (e *Engine) NextDueMs() int64 { return e.nextDue.Load() }
 
 // SizeBytes estimates the size of an image.
-func (e *Engine) SizeBytes() int64 { return e.stats[2].Load() }
+func (e *Engine) SizeBytes() int64 { return e.stats[statBytes].Load() }
 
 // Stats returns counts as of the last Advance or Apply.
 func (e *Engine) Stats() Stats {
 	return Stats{
-		CurrItems: e.stats[0].Load(), TotalItems: e.stats[1].Load(), Bytes: e.stats[2].Load(),
-		Evictions: e.stats[3].Load(), Expired: e.stats[4].Load(), LimitMaxBytes: e.limits.MemoryBytes,
+		CurrItems: e.stats[statItems].Load(), TotalItems: e.stats[statTotal].Load(), Bytes: e.stats[statBytes].Load(),
+		Evictions: e.stats[statEvictions].Load(), Expired: e.stats[statExpired].Load(), LimitMaxBytes: e.stats[statLimit].Load(),
 	}
 }
 
-// Digest is equal on engines of equal state: items, their order, time, counters
-// and what is pending.
-func (e *Engine) Digest() uint64 {
-	var b [72]byte
-	for i, v := range []uint64{
-		e.sum, uint64(e.timeMs.Load()), e.horizon.Load(), e.mutations, uint64(e.pendingFlush),
-		uint64(e.count), uint64(e.total), uint64(e.evictions), uint64(e.expired),
-	} {
-		binary.LittleEndian.PutUint64(b[8*i:], v)
+// Digest is equal on engines of equal state, in two parts. The first covers the
+// items, as a sum in which their order does not matter, the time and what is
+// pending; an image's is computed anew from its items. The second covers the
+// order of the queues: what has happened in them, and the ghosts.
+func (e *Engine) Digest() (contents, order uint64) {
+	return digestWords(
+			e.st.sum, uint64(e.st.timeMs.Load()), e.mutations, uint64(e.pendingFlush), uint64(e.st.count),
+			uint64(e.st.bytes[queueSmall]), uint64(e.st.bytes[queueMain]), uint64(e.limits.MemoryBytes),
+			uint64(e.totalItems), uint64(e.evictions), uint64(e.expired)),
+		digestWords(e.events, e.ghosts.sum, e.ghosts.made)
+}
+
+func digestWords(words ...uint64) uint64 {
+	b := make([]byte, 0, 96)
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint64(b, w)
 	}
-	return xxhash.Sum64(b[:])
+	return xxhash.Sum64(b)
 }

@@ -3,283 +3,259 @@ package engine
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
-	"io"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 const (
-	imageMagic     = "rcengine"
-	imageVersion   = 1
-	imageHeadBytes = 8 + 4 + 8 + 8 + 1 + 8*8
+	imageMagic   = "rcengine"
+	imageVersion = 2
 
-	// chunkBytesTarget is the size at which a chunk is written. One item may
-	// make it longer.
+	// chunkBytesTarget is the size at which a chunk ends. One item may make it
+	// longer.
 	chunkBytesTarget = 128 << 10
 
 	// chunkBytesMax bounds a chunk that is read.
 	chunkBytesMax = 32 << 20
+
+	// keptShift: an image is behind when the records that are kept for it take an
+	// eighth of the memory limit.
+	keptShift = 3
+
+	chunkSmall = 1 + queueSmall // items of the small queue
+	chunkMain  = 1 + queueMain  // items of the main queue
+	chunkGhost = 3              // a part of the table of ghosts
 )
+
+// ErrAborted tells that an image cannot be finished, because the state that it
+// is of was replaced by a flush_all or by another image.
+var ErrAborted = errors.New("image aborted")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Image is the state at one moment. Any one goroutine may write it while the
-// engine goes on.
+// Image is the state at one moment, written bit by bit while the engine goes on.
+// Only the applier may use it.
+//
+// It walks the segments in the order of the queues. An item that changes before
+// the image has come by is stored anew like any other; what it was stays in its
+// place until then, see store.frozen. Parts of the table of ghosts are copied
+// before they change.
 type Image struct {
-	head   []byte
-	items  []*item
-	digest uint64
+	engine   *Engine
+	store    *store
+	head     []byte // nil once written
+	timeMs   int64
+	segments []*segment
+	pages    int // of the ghosts
+	page     int // next one to be written
+	saved    map[int][]byte
+	digest   *xxhash.Digest // of everything written
+	ended    bool
+	aborted  bool
 }
 
-// Image captures the state. It costs a pointer for each item.
+// Image begins an image of the state as it is now. There may be one at a time:
+// it goes on until Next has returned everything.
 func (e *Engine) Image() *Image {
-	head := append(make([]byte, 0, imageHeadBytes), imageMagic...)
-	head = binary.LittleEndian.AppendUint32(head, imageVersion)
-	head = binary.LittleEndian.AppendUint64(head, uint64(e.limits.MemoryBytes))
-	head = binary.LittleEndian.AppendUint64(head, uint64(e.limits.ItemBytesMax))
-	noEvict := byte(0)
-	if e.limits.NoEvict {
-		noEvict = 1
+	if e.image != nil {
+		panic("engine: an image is being written already")
 	}
-	head = append(head, noEvict)
+	if e.st.compact.to != nil {
+		e.st.endCompaction()
+	}
+	i := &Image{
+		engine: e, store: e.st, head: e.appendImageHead(nil), timeMs: e.st.timeMs.Load(),
+		saved: make(map[int][]byte), digest: xxhash.New(),
+	}
+	if e.ghosts.mem != nil {
+		i.pages = (e.ghosts.size + ghostPageBytes - 1) / ghostPageBytes
+		e.ghosts.changes = i.savePage
+	}
+	for q := range queueCount {
+		for seg := e.st.queues[q].first; seg != nil; seg = seg.next {
+			if seg.live > 0 {
+				seg.imaged, seg.imageFrom, seg.imageTo = true, seg.head, seg.size
+				i.segments = append(i.segments, seg)
+			}
+		}
+	}
+	e.image = i
+	return i
+}
+
+// appendImageHead appends the head of an image, with its checksum.
+func (e *Engine) appendImageHead(b []byte) []byte {
+	b = append(b, imageMagic...)
+	b = binary.LittleEndian.AppendUint32(b, imageVersion)
+	b = appendLimits(b, e.limits)
+	b = append(b, byte(btoi(e.formed.Load())))
 	for _, v := range []uint64{
-		uint64(e.timeMs.Load()), e.mutations, e.horizon.Load(), uint64(e.pendingFlush),
-		uint64(e.total), uint64(e.evictions), uint64(e.expired), uint64(e.count),
+		uint64(e.formedBytes), uint64(e.st.timeMs.Load()), e.mutations, uint64(e.pendingFlush),
+		uint64(e.totalItems), uint64(e.evictions), uint64(e.expired), e.events,
+		uint64(e.st.count), uint64(e.st.bytes[queueSmall]), uint64(e.st.bytes[queueMain]), e.st.sum,
+		e.ghosts.made, e.ghosts.sum,
 	} {
-		head = binary.LittleEndian.AppendUint64(head, v)
+		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	items := make([]*item, 0, e.count)
-	for it := e.queue.oldest(); it != nil && it != &e.queue.root; it = it.next {
-		items = append(items, it)
-	}
-	return &Image{head: head, items: items, digest: e.Digest()}
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// WriteTo implements io.WriterTo.
-func (i *Image) WriteTo(w io.Writer) (int64, error) {
-	out := &imageWriter{w: w}
-	out.write(i.head)
-	out.writeSum(i.head)
-	var chunk []byte
-	for _, it := range i.items {
-		chunk = appendItem(chunk, it)
-		if len(chunk) >= chunkBytesTarget {
-			out.writeChunk(chunk)
-			chunk = chunk[:0]
+// imageHeadBytes is the size of the head without its checksum.
+const imageHeadBytes = 8 + 4 + limitsBytes + 1 + 14*8
+
+// Next appends the next part of the image to dst: about chunkBytesTarget, or one
+// item. more is false when it was the last. The error is ErrAborted.
+func (i *Image) Next(dst []byte) (out []byte, more bool, err error) {
+	if i.aborted {
+		return dst, false, ErrAborted
+	}
+	at := len(dst)
+	switch {
+	case i.head != nil:
+		dst = append(dst, i.head...)
+		i.head = nil
+	case i.page < i.pages:
+		dst = i.appendPage(dst)
+	default:
+		dst = i.appendItems(dst)
+	}
+	if len(dst) == at { // nothing is left
+		dst = append(dst, 0, 0, 0, 0)
+		_, _ = i.digest.Write(dst[at:]) // never fails
+		i.end()
+		return binary.LittleEndian.AppendUint64(dst, i.digest.Sum64()), false, nil
+	}
+	_, _ = i.digest.Write(dst[at:])
+	return dst, true, nil
+}
+
+// beginChunk leaves room for the head of a chunk that endChunk fills in.
+func beginChunk(dst []byte, kind byte) []byte {
+	return append(dst, 0, 0, 0, 0, 0, 0, 0, 0, kind)
+}
+
+func endChunk(dst []byte, at int) []byte {
+	body := dst[at+8:]
+	binary.LittleEndian.PutUint32(dst[at:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(dst[at+4:], crc32.Checksum(body, castagnoli))
+	return dst
+}
+
+// savePage keeps a part of the table of ghosts that is about to change.
+func (i *Image) savePage(page int) {
+	if page >= i.page && i.saved[page] == nil {
+		i.saved[page] = append([]byte(nil), i.engine.ghosts.page(page)...)
+	}
+}
+
+func (g *ghosts) page(n int) []byte {
+	return g.mem[n*ghostPageBytes : min(g.size, (n+1)*ghostPageBytes)]
+}
+
+func (i *Image) appendPage(dst []byte) []byte {
+	at := len(dst)
+	page := i.saved[i.page]
+	if page == nil {
+		page = i.engine.ghosts.page(i.page)
+	}
+	dst = binary.LittleEndian.AppendUint32(beginChunk(dst, chunkGhost), uint32(i.page))
+	dst = endChunk(append(dst, page...), at)
+	delete(i.saved, i.page)
+	i.page++
+	return dst
+}
+
+// appendItems appends a chunk of items, if any are left.
+func (i *Image) appendItems(dst []byte) []byte {
+	at := len(dst)
+	for len(i.segments) > 0 {
+		seg := i.segments[0]
+		if len(dst) == at {
+			dst = beginChunk(dst, byte(1+seg.queue))
 		}
-	}
-	if len(chunk) > 0 {
-		out.writeChunk(chunk)
-	}
-	end := binary.LittleEndian.AppendUint64(nil, i.digest)
-	out.write([]byte{0, 0, 0, 0})
-	out.write(end)
-	out.writeSum(end)
-	if out.err != nil {
-		return out.n, fmt.Errorf("write image: %w", out.err)
-	}
-	return out.n, nil
-}
-
-func appendItem(dst []byte, it *item) []byte {
-	dst = binary.AppendUvarint(dst, uint64(it.keyLen))
-	dst = binary.AppendUvarint(dst, uint64(len(it.bytes)-it.keyLen))
-	dst = binary.AppendUvarint(dst, uint64(it.flags))
-	dst = binary.AppendVarint(dst, it.expiryMs)
-	dst = binary.AppendUvarint(dst, it.cas)
-	dst = binary.AppendUvarint(dst, it.order)
-	return append(dst, it.bytes...)
-}
-
-// imageWriter keeps the first error and counts bytes.
-type imageWriter struct {
-	w   io.Writer
-	n   int64
-	err error
-}
-
-func (w *imageWriter) write(b []byte) {
-	if w.err == nil {
-		var n int
-		n, w.err = w.w.Write(b)
-		w.n += int64(n)
-	}
-}
-
-func (w *imageWriter) writeSum(b []byte) {
-	w.write(binary.LittleEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli)))
-}
-
-func (w *imageWriter) writeChunk(b []byte) {
-	w.write(binary.LittleEndian.AppendUint32(nil, uint32(len(b))))
-	w.writeSum(b)
-	w.write(b)
-}
-
-// Restore replaces the state by that of an image, or leaves it as it is and
-// returns an error: bytes that are no whole image, or one of an engine with
-// other limits.
-func (e *Engine) Restore(r io.Reader) error {
-	fresh, items, err := e.readHead(r)
-	if err != nil {
-		return fmt.Errorf("read image: %w", err)
-	}
-	for {
-		chunk, err := readChunk(r)
-		if err != nil {
-			return fmt.Errorf("read image: %w", err)
+		for seg.imageFrom < seg.imageTo {
+			if len(dst)-at >= chunkBytesTarget {
+				return endChunk(dst, at)
+			}
+			dst = i.visit(dst, seg)
 		}
-		if chunk == nil {
+		i.leave(seg)
+		if i.segments = i.segments[1:]; len(i.segments) > 0 && i.segments[0].queue != seg.queue {
 			break
 		}
-		if err := fresh.addItems(chunk); err != nil {
-			return fmt.Errorf("read image: %w", err)
+	}
+	switch {
+	case len(dst) > at+9:
+		return endChunk(dst, at)
+	case len(i.segments) > 0: // the first queue has no items
+		return i.appendItems(dst[:at])
+	default:
+		return dst[:at]
+	}
+}
+
+// visit appends the next record of a segment if it was alive when the image
+// began.
+func (i *Image) visit(dst []byte, seg *segment) []byte {
+	r := i.store.arena.record(seg.at(seg.imageFrom))
+	head := r.load()
+	size := r.sizeBytes(head)
+	seg.imageFrom += size
+	freq := head & freqMask
+	if head&frozenBit != 0 {
+		freq = head >> frozenFreq & freqMask
+		i.store.setBits(r, frozenBit|freqMask<<frozenFreq, 0)
+		if head&deadBit != 0 {
+			i.store.kept -= int64(size)
 		}
+	} else if head&deadBit != 0 {
+		return dst
 	}
-	end := make([]byte, 8)
-	if err := readChecked(r, end); err != nil {
-		return fmt.Errorf("read end of image: %w", err)
+	key, value, m := r.read(head)
+	if m.expiryMs != 0 && slotEnd(m.level, m.expiryMs) <= i.timeMs {
+		return dst // it had left the accounts
 	}
-	if want := binary.LittleEndian.Uint64(end); fresh.count != items || fresh.Digest() != want {
-		return fmt.Errorf("image has %d items with digest %016x, want %d with %016x: %w",
-			fresh.count, fresh.Digest(), items, want, ErrMalformed)
-	}
-	e.become(fresh)
-	return nil
+	m.freq = freq
+	return appendItem(dst, key, value, &m)
 }
 
-// become takes over the state of fresh. Readers are kept out meanwhile: they see
-// all of the old state or all of the new one.
-func (e *Engine) become(fresh *Engine) {
-	for i := range e.shards {
-		e.shards[i].mu.Lock()
+// leave lets a segment go that was kept for the image alone.
+func (i *Image) leave(seg *segment) {
+	seg.imaged, seg.imageFrom, seg.imageTo = false, 0, 0
+	if seg.live == 0 && !seg.queued {
+		i.store.release(seg)
 	}
-	e.timeMs.Store(fresh.timeMs.Load())
-	e.horizon.Store(fresh.horizon.Load())
-	for i := range e.shards {
-		e.shards[i].items = fresh.shards[i].items
-		e.shards[i].mu.Unlock()
-	}
-	e.state = fresh.state
-	if first := e.queue.root.next; first != &fresh.queue.root {
-		first.prev, e.queue.root.prev.next = &e.queue.root, &e.queue.root
-	} else {
-		e.queue.init()
-	}
-	e.publish()
 }
 
-// readHead reads an image's head into an engine without items and returns how
-// many follow.
-func (e *Engine) readHead(r io.Reader) (fresh *Engine, items int64, err error) {
-	head := make([]byte, imageHeadBytes)
-	if err := readChecked(r, head); err != nil {
-		return nil, 0, err
-	}
-	if string(head[:8]) != imageMagic {
-		return nil, 0, fmt.Errorf("magic is %q: %w", head[:8], ErrMalformed)
-	}
-	if v := binary.LittleEndian.Uint32(head[8:]); v != imageVersion {
-		return nil, 0, fmt.Errorf("version is %d, this program knows %d: %w", v, imageVersion, ErrMalformed)
-	}
-	limits := Limits{
-		MemoryBytes:  int64(binary.LittleEndian.Uint64(head[12:])),
-		ItemBytesMax: int(binary.LittleEndian.Uint64(head[20:])),
-		NoEvict:      head[28] != 0,
-	}
-	if limits != e.limits {
-		return nil, 0, fmt.Errorf("limits are %+v, this node has %+v: start it with those", limits, e.limits)
-	}
-	var v [8]uint64
-	for i := range v {
-		v[i] = binary.LittleEndian.Uint64(head[29+8*i:])
-	}
-	fresh = New(limits)
-	fresh.timeMs.Store(int64(v[0]))
-	fresh.mutations = v[1]
-	fresh.horizon.Store(v[2])
-	fresh.pendingFlush = int64(v[3])
-	fresh.total, fresh.evictions, fresh.expired = int64(v[4]), int64(v[5]), int64(v[6])
-	return fresh, int64(v[7]), nil
+func appendItem(dst, key, value []byte, m *meta) []byte {
+	dst = append(dst, byte(len(key)), byte(m.freq)<<6|m.level)
+	dst = binary.AppendUvarint(dst, uint64(len(value)))
+	dst = binary.AppendUvarint(dst, uint64(m.flags))
+	dst = binary.AppendVarint(dst, m.expiryMs)
+	dst = binary.AppendUvarint(dst, m.cas)
+	dst = append(dst, key...)
+	return append(dst, value...)
 }
 
-// addItems inserts the items of a chunk, which keeps belonging to the caller.
-func (e *Engine) addItems(chunk []byte) error {
-	r := reader{b: chunk}
-	for len(r.b) > 0 {
-		keyLen, valueLen := r.uvarint(), r.uvarint()
-		it := &item{heapAt: -1}
-		it.flags = r.uint32()
-		it.expiryMs = r.varint()
-		it.cas, it.order = r.uvarint(), r.uvarint()
-		key, value := r.take(keyLen), r.take(valueLen)
-		if r.failed || len(key) == 0 || len(key) > keyBytesMax {
-			return fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
-		}
-		if last := e.queue.root.prev; e.count > 0 && it.order <= last.order || it.order > e.mutations {
-			return fmt.Errorf("item of order %d out of order: %w", it.order, ErrMalformed)
-		}
-		if e.shard(key).items[string(key)] != nil {
-			return fmt.Errorf("key %q twice: %w", key, ErrMalformed)
-		}
-		it.bytes = append(append(make([]byte, 0, len(key)+len(value)), key...), value...)
-		it.keyLen = len(key)
-		it.seal()
-		e.insert(it)
-		if e.bytes > e.limits.MemoryBytes {
-			return fmt.Errorf("items of more than %d bytes: %w", e.limits.MemoryBytes, ErrMalformed)
-		}
-	}
-	return nil
+// Behind reports whether so much is kept for the image that Next should be
+// called before anything else is applied.
+func (i *Image) Behind() bool {
+	return !i.aborted && !i.ended && i.store.kept > i.engine.limits.MemoryBytes>>keptShift
 }
 
-// readChunk returns the next chunk, or nil at the end.
-func readChunk(r io.Reader) ([]byte, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, noEOF(err)
-	}
-	n := binary.LittleEndian.Uint32(head[:])
-	if n == 0 {
-		return nil, nil
-	}
-	if n > chunkBytesMax {
-		return nil, fmt.Errorf("chunk of %d bytes, at most %d expected: %w", n, chunkBytesMax, ErrMalformed)
-	}
-	var sum [4]byte
-	if _, err := io.ReadFull(r, sum[:]); err != nil {
-		return nil, noEOF(err)
-	}
-	// Grow with what really comes, not with what the length claims.
-	chunk, err := io.ReadAll(io.LimitReader(r, int64(n)))
-	if err != nil {
-		return nil, err
-	}
-	if len(chunk) < int(n) || crc32.Checksum(chunk, castagnoli) != binary.LittleEndian.Uint32(sum[:]) {
-		return nil, fmt.Errorf("chunk of %d bytes has another checksum: %w", n, ErrMalformed)
-	}
-	return chunk, nil
+func (i *Image) end() {
+	i.ended = true
+	i.engine.image = nil
+	i.engine.ghosts.changes = nil
+	i.saved = nil
 }
 
-// readChecked fills b and compares its checksum, which follows.
-func readChecked(r io.Reader, b []byte) error {
-	if _, err := io.ReadFull(r, b); err != nil {
-		return noEOF(err)
+// abortImage ends the image that is being written, if any, because its store is
+// replaced.
+func (e *Engine) abortImage() {
+	if i := e.image; i != nil {
+		i.end()
+		i.aborted, i.segments, i.store = true, nil, nil
 	}
-	var sum [4]byte
-	if _, err := io.ReadFull(r, sum[:]); err != nil {
-		return noEOF(err)
-	}
-	if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(sum[:]) {
-		return fmt.Errorf("checksum differs: %w", ErrMalformed)
-	}
-	return nil
-}
-
-// noEOF makes the end of input within an image an error.
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

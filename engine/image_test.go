@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,7 +12,7 @@ import (
 
 // sample returns an engine with some of everything in it.
 func sample(t testing.TB) *Engine {
-	e := New(testLimits)
+	e := newEngine(t, testLimits)
 	e.Advance(testStart)
 	for i := range 300 {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: []byte(strings.Repeat("v", i)), Exptime: int64(i % 7), Flags: uint32(i)})
@@ -21,79 +23,147 @@ func sample(t testing.TB) *Engine {
 	return e
 }
 
-func imageOf(t testing.TB, e *Engine) []byte {
-	var b bytes.Buffer
-	if n, err := e.Image().WriteTo(&b); err != nil || n != int64(b.Len()) {
-		t.Fatalf("wrote %d of %d bytes: %v", n, b.Len(), err)
+func imageOf(t testing.TB, e *Engine) []byte { return finish(t, e.Image(), nil) }
+
+// finish returns b with the rest of an image behind it.
+func finish(t testing.TB, i *Image, b []byte) []byte {
+	t.Helper()
+	for more := true; more; {
+		var err error
+		if b, more, err = i.Next(b); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return b.Bytes()
+	return b
+}
+
+func digest(e *Engine) [2]uint64 {
+	contents, order := e.Digest()
+	return [2]uint64{contents, order}
 }
 
 func TestImageRestores(t *testing.T) {
 	e := sample(t)
 	image := imageOf(t, e)
-	twin := New(testLimits)
+	twin := newEngine(t, testLimits)
 	one(t, twin, Op{Kind: OpSet, Key: []byte("old")})
 	if err := twin.Restore(bytes.NewReader(image)); err != nil {
 		t.Fatal(err)
 	}
-	if twin.Digest() != e.Digest() || get(twin, "old") != "miss" || get(twin, "k297") != get(e, "k297") || twin.Stats() != e.Stats() {
+	if digest(twin) != digest(e) || get(twin, "old") != "miss" || get(twin, "k297") != get(e, "k297") || twin.Stats() != e.Stats() {
 		t.Fatalf("restored: %+v, want %+v", twin.Stats(), e.Stats())
 	}
 	for _, x := range []*Engine{e, twin} { // and it goes on alike
 		x.Advance(testStart + 200_000)
 		one(t, x, k(OpSet, "after"))
 	}
-	if twin.Digest() != e.Digest() {
+	if digest(twin) != digest(e) {
 		t.Fatal("digests differ after the restore")
 	}
-	empty := New(testLimits)
-	if err := twin.Restore(bytes.NewReader(imageOf(t, empty))); err != nil || twin.Digest() != empty.Digest() {
+	empty := newEngine(t, testLimits)
+	if err := twin.Restore(bytes.NewReader(imageOf(t, empty))); err != nil || digest(twin) != digest(empty) {
 		t.Fatalf("image of nothing: %v", err)
 	}
 	one(t, twin, k(OpSet, "again"))
 }
 
-// TestImageIsOfOneMoment writes an image while the engine changes.
+// TestImageIsOfOneMoment changes everything while an image is written, before it
+// has come by and after.
 func TestImageIsOfOneMoment(t *testing.T) {
-	e := sample(t)
-	want := e.Digest()
-	image := e.Image()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for i := range 300 {
-			one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: []byte("changed")})
-			e.Advance(testStart + int64(i)*1000)
+	e := newEngine(t, Limits{MemoryBytes: 4 << 20, ItemBytesMax: 64 << 10})
+	e.Advance(testStart)
+	key := func(i int) []byte { return fmt.Appendf(nil, "k%d", i) }
+	fill := func(value string) {
+		for i := range 6000 {
+			one(t, e, Op{Kind: OpSet, Key: key(i), Value: []byte(strings.Repeat(value, 50+i%700)), Exptime: int64(i % 5)})
 		}
-	})
-	var b bytes.Buffer
-	if _, err := image.WriteTo(&b); err != nil {
+	}
+	fill("a")
+	fill("b") // much of it evicted, some of it ghosts, dead records in between
+	want := digest(e)
+	i := e.Image()
+	b, more, err := i.Next(nil)
+	for n := 0; more && err == nil; n++ {
+		for j := n; j < 6000; j += 13 {
+			kind := []OpKind{OpSet, OpDelete, OpTouch, OpAppend}[j%4]
+			one(t, e, Op{Kind: kind, Key: key(j), Value: []byte("changed")})
+		}
+		e.Hint(binary.LittleEndian.AppendUint64(nil, hashKey(key(n))))
+		e.Advance(testStart + int64(n)*300)
+		check(t, e)
+		b, more, err = i.Next(b)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	wg.Wait()
-	twin := New(testLimits)
-	if err := twin.Restore(&b); err != nil || twin.Digest() != want {
-		t.Fatalf("digest %x, want %x: %v", twin.Digest(), want, err)
+	check(t, e)
+	twin := newEngine(t, testLimits)
+	if err := twin.Restore(bytes.NewReader(b)); err != nil || digest(twin) != want {
+		t.Fatalf("digests %x, want %x: %v", digest(twin), want, err)
 	}
+	if e.st.kept != 0 {
+		t.Fatalf("%d bytes are kept when the image is done", e.st.kept)
+	}
+	if digest(e) == want {
+		t.Fatal("nothing changed meanwhile")
+	}
+	again := newEngine(t, testLimits)
+	if err := again.Restore(bytes.NewReader(imageOf(t, e))); err != nil || digest(again) != digest(e) {
+		t.Fatalf("the next image: %v", err)
+	}
+}
+
+// TestImageFallsBehind overwrites what an image has still to write: the bytes
+// that are kept for it are bounded, for whoever asks Behind.
+func TestImageFallsBehind(t *testing.T) {
+	limits := Limits{MemoryBytes: 8 << 20, ItemBytesMax: 64 << 10}
+	e := newEngine(t, limits)
+	fill := func() {
+		for i := range 7000 {
+			one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, 1000)})
+			for e.image != nil && e.image.Behind() {
+				if _, _, err := e.image.Next(nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if e.st.kept > limits.MemoryBytes>>keptShift+2000 {
+				t.Fatalf("%d bytes are kept", e.st.kept)
+			}
+		}
+	}
+	fill()
+	e.Image()
+	fill()
+	if e.image != nil && e.st.kept == 0 {
+		t.Fatal("the image was never behind")
+	}
+}
+
+// TestFlushAbortsAnImage shows that a flush does not wait for an image.
+func TestFlushAbortsAnImage(t *testing.T) {
+	e := sample(t)
+	i := e.Image()
+	one(t, e, Op{Kind: OpFlushAll})
+	if _, _, err := i.Next(nil); !errors.Is(err, ErrAborted) {
+		t.Fatalf("after a flush: %v", err)
+	}
+	imageOf(t, e)
 }
 
 func TestDamagedImageChangesNothing(t *testing.T) {
 	image := imageOf(t, sample(t))
-	e := New(testLimits)
+	e := newEngine(t, testLimits)
 	one(t, e, k(OpSet, "mine"))
-	want := e.Digest()
+	want := digest(e)
 	for at := 0; at < len(image); at += 1 + at/50 {
 		for _, bad := range [][]byte{image[:at], flipped(image, at)} {
 			if err := e.Restore(bytes.NewReader(bad)); err == nil {
 				t.Fatalf("image damaged at byte %d was restored", at)
 			}
-			if e.Digest() != want || get(e, "k") != "mine/0" {
+			if digest(e) != want || get(e, "k") != "mine/0" {
 				t.Fatalf("image damaged at byte %d changed the state", at)
 			}
 		}
-	}
-	if err := New(Limits{MemoryBytes: 2 << 20, ItemBytesMax: 64 << 10}).Restore(bytes.NewReader(image)); err == nil {
-		t.Fatal("image of other limits was restored")
 	}
 }
 
@@ -105,12 +175,12 @@ func flipped(b []byte, at int) []byte {
 
 // FuzzRestore feeds any bytes to Restore: an error or the state, never a panic.
 func FuzzRestore(f *testing.F) {
-	f.Add(imageOf(f, New(testLimits)))
-	small := New(testLimits)
+	f.Add(imageOf(f, newEngine(f, testLimits)))
+	small := newEngine(f, testLimits)
 	one(f, small, k(OpSet, "v"))
 	f.Add(imageOf(f, small))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e := New(testLimits)
+		e := newEngine(t, testLimits)
 		if err := e.Restore(bytes.NewReader(b)); err == nil {
 			if got := imageOf(t, e); !bytes.HasPrefix(b, got[:imageHeadBytes]) {
 				t.Fatal("what was restored has another head")
@@ -137,10 +207,11 @@ func FuzzDecodeOp(f *testing.F) {
 
 // TestReadersSeeWholeItems reads while the applier changes what is read.
 func TestReadersSeeWholeItems(t *testing.T) {
-	e := New(testLimits)
+	e := newEngine(t, testLimits)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 4 {
+		r := e.NewReader()
 		wg.Go(func() {
 			for {
 				select {
@@ -148,7 +219,7 @@ func TestReadersSeeWholeItems(t *testing.T) {
 					return
 				default:
 				}
-				if got := get(e, "k"); got != "miss" && got != "aaaa/1" && got != "bbbbbbbb/2" {
+				if got := read(r, "k"); got != "miss" && got != "aaaa/1" && got != "bbbbbbbb/2" {
 					t.Errorf("read %q", got)
 					return
 				}
@@ -165,7 +236,9 @@ func TestReadersSeeWholeItems(t *testing.T) {
 		case 2:
 			one(t, e, flags(k(OpSet, "bbbbbbbb"), 2))
 		case 3:
-			one(t, e, Op{Kind: OpFlushAll})
+			if i%200 == 3 {
+				one(t, e, Op{Kind: OpFlushAll})
+			}
 		}
 	}
 	close(stop)
@@ -175,10 +248,11 @@ func TestReadersSeeWholeItems(t *testing.T) {
 // TestOverwrittenKeyIsNeverMissed reads a key that is overwritten all the time,
 // while others are evicted.
 func TestOverwrittenKeyIsNeverMissed(t *testing.T) {
-	e := New(Limits{MemoryBytes: 20 * (itemOverheadBytes + 10), ItemBytesMax: 1 << 10})
+	e := newEngine(t, Limits{MemoryBytes: 20 * chargeOf(24), ItemBytesMax: 1 << 10})
 	one(t, e, k(OpSet, "0"))
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	r := e.NewReader()
 	wg.Go(func() {
 		for {
 			select {
@@ -186,7 +260,7 @@ func TestOverwrittenKeyIsNeverMissed(t *testing.T) {
 				return
 			default:
 			}
-			if get(e, "k") == "miss" {
+			if read(r, "k") == "miss" {
 				t.Error("the key was missed")
 				return
 			}
@@ -221,45 +295,11 @@ func FuzzDecodeResult(f *testing.F) {
 	})
 }
 
-func appendItemValue(dst, _ []byte, it Item) []byte { return append(dst, it.Value...) }
-
 func TestReadsAllocateNothing(t *testing.T) {
-	e := New(testLimits)
+	e := newEngine(t, testLimits)
 	one(t, e, k(OpSet, "value"))
-	dst, key := make([]byte, 0, 64), []byte("k")
-	if n := testing.AllocsPerRun(100, func() { dst, _ = e.View(dst[:0], key, appendItemValue) }); n != 0 {
+	dst, key, r := make([]byte, 0, 64), []byte("k"), e.NewReader()
+	if n := testing.AllocsPerRun(100, func() { dst, _ = r.View(dst[:0], key, appendItemValue) }); n != 0 {
 		t.Fatalf("a hit allocates %v times", n)
-	}
-}
-
-func BenchmarkView(b *testing.B) {
-	e := New(Limits{MemoryBytes: 1 << 30, ItemBytesMax: 1 << 20})
-	keys := make([][]byte, 1<<17)
-	for i := range keys {
-		keys[i] = fmt.Appendf(nil, "key-%012d", i)
-		one(b, e, Op{Kind: OpSet, Key: keys[i], Value: make([]byte, 100)})
-	}
-	b.ReportAllocs()
-	var dst []byte
-	i := 0
-	for b.Loop() {
-		dst, _ = e.View(dst[:0], keys[i*7919&(len(keys)-1)], appendItemValue)
-		i++
-	}
-}
-
-func BenchmarkSet(b *testing.B) {
-	e := New(Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20})
-	ops := make([][]byte, 1<<16)
-	for i := range ops {
-		ops[i] = AppendOp(nil, &Op{Kind: OpSet, Key: fmt.Appendf(nil, "key-%012d", i), Value: make([]byte, 100)})
-	}
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		if _, err := e.Apply(1, ops[i&(len(ops)-1)], nil, false); err != nil {
-			b.Fatal(err)
-		}
-		i++
 	}
 }

@@ -12,6 +12,7 @@ type OpKind uint8
 
 // The operations, one for each command of memcached that writes. OpDiscard
 // stands for a set whose item was too large: as in memcached the old item goes.
+// OpInit is the cluster's own, see Engine.Formation.
 const (
 	OpSet OpKind = iota + 1
 	OpAdd
@@ -26,8 +27,8 @@ const (
 	OpDecr
 	OpFlushAll
 	OpDiscard
-	OpInit        // forms the state, once
-	OpMemoryLimit // sets the memory limit to Delta bytes
+	OpInit
+	OpMemoryLimit
 	opKindEnd
 )
 
@@ -45,7 +46,7 @@ type Op struct {
 	Flags   uint32
 	Exptime int64
 	CAS     uint64 // OpCAS
-	Delta   uint64 // OpIncr, OpDecr; OpMemoryLimit
+	Delta   uint64 // OpIncr, OpDecr; OpMemoryLimit: bytes
 	Key     []byte
 	Value   []byte
 }

@@ -21,7 +21,7 @@ const (
 	StatusHit         // OpGat
 	StatusMiss        // OpGat
 	StatusNonNumeric  // OpIncr, OpDecr
-	StatusTooLarge    // over the item limit, or half of the memory limit
+	StatusTooLarge    // over the item limit, or half of the memory limit; OpMemoryLimit: more than can be
 	StatusOutOfMemory // the limit is reached and nothing may be evicted
 	StatusTooSmall    // OpMemoryLimit
 )

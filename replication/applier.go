@@ -163,17 +163,20 @@ func (r *AppliedUpTo) own(loop int, seq uint64) {
 func (a *Applier) Digest() (index, digest uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var b [24]byte
-	binary.LittleEndian.PutUint64(b[:], a.machine.Digest())
-	binary.LittleEndian.PutUint64(b[8:], a.table.digest())
-	binary.LittleEndian.PutUint64(b[16:], uint64(a.stampMs))
+	contents, order := a.machine.Digest()
+	var b [32]byte
+	binary.LittleEndian.PutUint64(b[:], contents)
+	binary.LittleEndian.PutUint64(b[8:], order)
+	binary.LittleEndian.PutUint64(b[16:], a.table.digest())
+	binary.LittleEndian.PutUint64(b[24:], uint64(a.stampMs))
 	return a.index, xxhash.Sum64(b[:])
 }
 
-// Image is the replicated state at one index, ready to be written.
+// Image is the replicated state at one index, written bit by bit. The applier's
+// goroutine owns it.
 type Image struct {
 	Index, Term uint64
-	head        []byte
+	head        []byte // nil once written
 	view        View
 }
 
@@ -184,24 +187,21 @@ func (a *Applier) Image() *Image {
 	head = frame.AppendInt(head, a.stampMs)
 	head = a.table.append(head)
 	a.logBytes = 0
+	head = append(binary.LittleEndian.AppendUint32(nil, uint32(len(head))), head...)
 	return &Image{Index: a.index, Term: a.term, head: head, view: a.machine.View()}
 }
 
 // LogBytes is the size of the entries applied since the last image.
 func (a *Applier) LogBytes() int64 { return a.logBytes }
 
-// WriteTo writes the image; any one goroutine may call it, once.
-func (i *Image) WriteTo(w io.Writer) (int64, error) {
-	head := append(binary.LittleEndian.AppendUint32(nil, uint32(len(i.head))), i.head...)
-	n, err := w.Write(head)
-	if err != nil {
-		return int64(n), fmt.Errorf("write head of snapshot: %w", err)
+// Next appends the next part of the image to dst, see View.
+func (i *Image) Next(dst []byte) (out []byte, more bool, err error) {
+	if i.head != nil {
+		dst = append(dst, i.head...)
+		i.head = nil
+		return dst, true, nil
 	}
-	m, err := i.view.WriteTo(w)
-	if err != nil {
-		return int64(n) + m, fmt.Errorf("write state of snapshot: %w", err)
-	}
-	return int64(n) + m, nil
+	return i.view.Next(dst)
 }
 
 // Restore replaces the replicated state by the image that r reads, which was

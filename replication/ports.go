@@ -38,10 +38,11 @@ type StateMachine interface {
 	// another wording, has no effect.
 	Formation() []byte
 
-	// Digest is equal on two nodes whose state is equal.
-	Digest() uint64
+	// Digest is equal on two nodes whose state is equal, in two parts: the items
+	// and their order.
+	Digest() (contents, order uint64)
 
-	// View is the state as of now, for a snapshot.
+	// View is the state as of now, for a snapshot. There is one at a time.
 	View() View
 
 	// Restore replaces the state by one that View wrote, or leaves it as it is
@@ -52,10 +53,17 @@ type StateMachine interface {
 	SizeBytes() int64
 }
 
-// View is a state machine's state at one index. It is written from any one
-// goroutine while later entries are applied.
+// View is a state machine's state at one index, written bit by bit while later
+// entries are applied. It is used by the applier's goroutine only, one at a time.
 type View interface {
-	WriteTo(w io.Writer) (int64, error)
+	// Next appends the next part to dst, so little that nobody waits for it. more
+	// is false with the last one. An error says that the view is lost, because the
+	// state that it is of was replaced.
+	Next(dst []byte) (out []byte, more bool, err error)
+
+	// Behind reports whether Next should be called before anything else is
+	// applied: what is kept for the view has reached its bound.
+	Behind() bool
 }
 
 // Log is the durable raft log. Its reading side may be called by any goroutine,

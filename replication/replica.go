@@ -3,7 +3,6 @@ package replication
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -136,7 +135,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 func (r *Replica) Close() {
 	r.stop(ErrStopped)
 	r.wg.Wait()
-	r.snapshots.wait()
+	r.snapshots.stop()
 }
 
 // Done is closed when the replica has stopped; Err then tells why.
@@ -374,7 +373,7 @@ func (r *Replica) appendLoop() {
 }
 
 // applyWork is something for the applier: committed entries, or a snapshot to
-// continue from, whose outcome goes to installed.
+// continue from, whose outcome goes to installed, or neither, which wakes it.
 type applyWork struct {
 	entries   *pb.Message
 	snapshot  *pb.SnapshotMetadata
@@ -409,6 +408,9 @@ func (r *Replica) applyAll(work []applyWork) error {
 			w.installed <- err
 			continue
 		}
+		if w.entries == nil {
+			continue
+		}
 		if err := r.applier.Apply(w.entries, &batch); err != nil {
 			return err
 		}
@@ -422,10 +424,16 @@ func (r *Replica) applyAll(work []applyWork) error {
 		r.in.put(input{kind: inputApplied, applied: &batch.Report})
 	}
 	if r.applier.LogBytes() > max(r.cfg.LogRetainBytes, r.cfg.Machine.SizeBytes())/2 {
-		r.snapshots.take(r.applier, func(err error) { r.fail(fmt.Errorf("write snapshot: %w", err)) })
+		r.snapshots.take(r.applier, r.wakeApplier, r.fail)
+	}
+	if r.snapshots.produce(r.ctx) {
+		r.wakeApplier()
 	}
 	return nil
 }
+
+// wakeApplier has the applier look for more to do for a snapshot.
+func (r *Replica) wakeApplier() { r.toApply.put(applyWork{}) }
 
 // install makes the applier continue from a snapshot; the append worker waits
 // for it.

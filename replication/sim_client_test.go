@@ -132,7 +132,7 @@ func (c *simClient) again() {
 
 // list returns the tokens of a list as the node has them.
 func (n *simNode) list(key string) []string {
-	b, _ := n.engine.View(nil, []byte(key), func(dst, _ []byte, it engine.Item) []byte {
+	b, _ := n.engine.NewReader().View(nil, []byte(key), func(dst, _ []byte, it engine.Item) []byte {
 		return append(dst, it.Value...)
 	})
 	return strings.Fields(string(b))
@@ -225,7 +225,7 @@ func (m *simModel) checkFinal(n *simNode) {
 		}
 	}
 	for lock, holder := range m.holders {
-		b, _ := n.engine.View(nil, []byte(lock), func(dst, _ []byte, it engine.Item) []byte { return append(dst, it.Value...) })
+		b, _ := n.engine.NewReader().View(nil, []byte(lock), func(dst, _ []byte, it engine.Item) []byte { return append(dst, it.Value...) })
 		if string(b) != fmt.Sprint(holder) {
 			m.s.t.Fatalf("node %d: %s is held by %q, was given to %d", n.id, lock, b, holder)
 		}

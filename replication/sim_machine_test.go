@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 
 	"raftcached/engine"
 
@@ -30,7 +31,14 @@ type simExtra struct {
 }
 
 func newSimMachine() *simMachine {
-	return &simMachine{Engine: engine.New(engine.Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20})}
+	e, err := engine.New(engine.Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20})
+	if err != nil {
+		panic(err)
+	}
+	m := &simMachine{Engine: e}
+	// The engine's memory is not the Go heap's.
+	runtime.AddCleanup(m, func(e *engine.Engine) { e.Close() }, e)
+	return m
 }
 
 func (m *simMachine) Advance(stampMs int64) {
@@ -45,6 +53,7 @@ func (m *simMachine) Hint(hashes []byte) {
 	m.hints += uint64(len(hashes) / hintBytes)
 	b := binary.LittleEndian.AppendUint64(nil, m.hintsSum)
 	m.hintsSum = xxhash.Sum64(append(b, hashes...))
+	m.Engine.Hint(hashes)
 }
 
 func (m *simMachine) Apply(count int, ops, results []byte, want bool) ([]byte, error) {
@@ -68,8 +77,9 @@ func (m *simMachine) Formation() []byte {
 	return simFormation
 }
 
-func (m *simMachine) Digest() uint64 {
-	return xxhash.Sum64(binary.LittleEndian.AppendUint64(m.appendExtra(nil), m.Engine.Digest()))
+func (m *simMachine) Digest() (contents, order uint64) {
+	contents, order = m.Engine.Digest()
+	return xxhash.Sum64(binary.LittleEndian.AppendUint64(m.appendExtra(nil), contents)), order
 }
 
 func (e *simExtra) fields() []*uint64 {
@@ -85,19 +95,19 @@ func (e *simExtra) appendExtra(dst []byte) []byte {
 
 // simView is a simMachine at one index.
 type simView struct {
-	extra  []byte
-	engine *engine.Image
+	*engine.Image
+	extra []byte // nil once written
 }
 
-func (m *simMachine) View() View { return simView{m.appendExtra(nil), m.Image()} }
+func (m *simMachine) View() View { return &simView{m.Image(), m.appendExtra(nil)} }
 
-func (v simView) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(v.extra)
-	if err != nil {
-		return int64(n), err
+func (v *simView) Next(dst []byte) (out []byte, more bool, err error) {
+	if v.extra != nil {
+		dst = append(dst, v.extra...)
+		v.extra = nil
+		return dst, true, nil
 	}
-	k, err := v.engine.WriteTo(w)
-	return int64(n) + k, err
+	return v.Image.Next(dst)
 }
 
 func (m *simMachine) Restore(r io.Reader) error {

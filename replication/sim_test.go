@@ -2,6 +2,7 @@ package replication
 
 import (
 	"container/heap"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -405,8 +406,13 @@ func (n *simNode) drainApply() {
 		n.snapshotting = true
 		image := n.applier.Image()
 		n.s.after(n.s.delay(5*time.Millisecond), n.inLife(func() {
-			n.check(writeSnapshot(n.log, n.store, image, n.newest))
-			n.compactTo, n.newest, n.snapshotting = n.newest, image.Index, false
+			n.snapshotting = false
+			err := writeSnapshot(n.log, n.store, image, n.newest)
+			if errors.Is(err, errViewLost) {
+				return
+			}
+			n.check(err)
+			n.compactTo, n.newest = n.newest, image.Index
 		}))
 	}
 }

@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,14 +12,35 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+const (
+	// snapshotBuffers parts of an image may wait for the disk.
+	snapshotBuffers = 4
+
+	// snapshotBufferBytes is the size at which a part is handed on, about.
+	snapshotBufferBytes = 192 << 10
+)
+
+// errViewLost tells that a snapshot was given up because the state was replaced.
+var errViewLost = errors.New("state was replaced while a snapshot was written")
+
 // snapshotter writes snapshots in the background, one at a time, and then lets
 // go of the log up to the snapshot before, and of older snapshots. So whoever
 // receives the newest one finds the entries that follow it, and a node whose
 // newest file is damaged starts from the one before.
+//
+// The applier produces an image part by part, between entries, into a few
+// buffers that a goroutine writes out. When these are full it goes on applying,
+// unless the image is behind: then it waits for the disk.
 type snapshotter struct {
 	log   Log
 	store Snapshots
 	wg    sync.WaitGroup
+
+	// The applier's.
+	image *Image // being produced, or nil
+	full  chan []byte
+	empty chan []byte
+	lost  *bool // set before full is closed: the image is not complete
 
 	mu        sync.Mutex
 	writing   bool
@@ -31,34 +54,125 @@ func newSnapshotter(log Log, store Snapshots, newest uint64) *snapshotter {
 	return &snapshotter{log: log, store: store, newest: newest}
 }
 
-// take captures the applier's state, on its goroutine, and writes it in the
-// background, unless a snapshot is being written already.
-func (s *snapshotter) take(a *Applier, fail func(error)) {
+// take begins a snapshot of the applier's state, on its goroutine, unless one is
+// being written already. Each time that a buffer is empty again it calls wake.
+func (s *snapshotter) take(a *Applier, wake func(), fail func(error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writing {
+	if s.writing || s.image != nil {
 		return
 	}
 	s.writing = true
-	image := a.Image()
+	s.image = a.Image()
+	s.full, s.empty, s.lost = make(chan []byte, snapshotBuffers), make(chan []byte, snapshotBuffers), new(bool)
+	for range snapshotBuffers {
+		s.empty <- nil
+	}
+	job := snapshotJob{s, s.image.Index, s.image.Term, s.newest, s.full, s.empty, s.lost, wake}
 	s.wg.Go(func() {
-		if err := s.write(image); err != nil {
+		if err := job.run(); err != nil {
 			fail(err)
 		}
 	})
+	wake()
 }
 
-func (s *snapshotter) write(image *Image) error {
-	s.mu.Lock()
-	before := s.newest
-	s.mu.Unlock()
-	if err := writeSnapshot(s.log, s.store, image, before); err != nil {
+// produce does a part of the image, if one is being written and a buffer is
+// empty, and all that is needed for it not to be behind. It reports whether
+// there is more to do at once.
+func (s *snapshotter) produce(ctx context.Context) bool {
+	for s.image != nil {
+		behind := s.image.view.Behind()
+		var buf []byte
+		select {
+		case buf = <-s.empty:
+		default:
+			if !behind {
+				return false
+			}
+			select {
+			case buf = <-s.empty:
+			case <-ctx.Done():
+				return false
+			}
+		}
+		s.part(buf)
+		if !behind {
+			break
+		}
+	}
+	return s.image != nil && len(s.empty) > 0
+}
+
+// part fills a buffer and hands it on.
+func (s *snapshotter) part(buf []byte) {
+	buf, more, err := buf[:0], true, error(nil)
+	for more && err == nil && len(buf) < snapshotBufferBytes/2 {
+		buf, more, err = s.image.Next(buf)
+	}
+	if err != nil {
+		s.end(true)
+		return
+	}
+	s.full <- buf // there is room: the buffers are as many
+	if !more {
+		s.end(false)
+	}
+}
+
+// end ends the production of an image.
+func (s *snapshotter) end(lost bool) {
+	*s.lost = lost
+	close(s.full)
+	s.image = nil
+}
+
+// stop gives up the image that is being produced and waits until nothing is
+// being written. The applier must have stopped.
+func (s *snapshotter) stop() {
+	if s.image != nil {
+		s.end(true)
+	}
+	s.wg.Wait()
+}
+
+// snapshotJob writes one snapshot from the buffers that the applier fills.
+type snapshotJob struct {
+	*snapshotter
+	index, term, before uint64
+	full                <-chan []byte
+	empty               chan<- []byte
+	lost                *bool
+	wake                func()
+}
+
+func (j *snapshotJob) run() error {
+	w, err := createSnapshot(j.log, j.store, j.index, j.term)
+	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.compactTo, s.newest = s.newest, image.Index
-	s.writing = false
+	for buf := range j.full {
+		if _, err := w.Write(buf); err != nil {
+			return fmt.Errorf("write snapshot %d: %w", j.index, joinAbort(err, w))
+		}
+		j.empty <- buf
+		j.wake()
+	}
+	done := !*j.lost
+	if done {
+		err = finishSnapshot(j.store, w, j.index, j.before)
+	} else if err = w.Abort(); err != nil {
+		err = fmt.Errorf("abort snapshot %d: %w", j.index, err)
+	}
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if done {
+		j.compactTo, j.newest = j.snapshotter.newest, j.index
+	}
+	j.writing = false
 	return nil
 }
 
@@ -75,30 +189,47 @@ func (s *snapshotter) compact() error {
 	return compactLog(s.log, index)
 }
 
-func (s *snapshotter) wait() { s.wg.Wait() }
-
-// writeSnapshot writes the image durably and removes the snapshots of an index
-// below before. One that was received and not installed yet is newer, and counts
-// for nothing.
-func writeSnapshot(log Log, store Snapshots, image *Image, before uint64) error {
+func createSnapshot(log Log, store Snapshots, index, term uint64) (SnapshotWriter, error) {
 	_, conf, err := log.InitialState()
 	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	w, err := store.Create(&pb.SnapshotMetadata{ConfState: conf, Index: new(image.Index), Term: new(image.Term)})
+	w, err := store.Create(&pb.SnapshotMetadata{ConfState: conf, Index: new(index), Term: new(term)})
 	if err != nil {
-		return fmt.Errorf("create snapshot %d: %w", image.Index, err)
+		return nil, fmt.Errorf("create snapshot %d: %w", index, err)
 	}
-	if _, err := image.WriteTo(w); err != nil {
-		return fmt.Errorf("write snapshot %d: %w", image.Index, joinAbort(err, w))
-	}
+	return w, nil
+}
+
+// finishSnapshot makes the snapshot durable and removes those of an index below
+// before. One that was received and not installed yet is newer, and counts for
+// nothing.
+func finishSnapshot(store Snapshots, w SnapshotWriter, index, before uint64) error {
 	if err := w.Commit(); err != nil {
-		return fmt.Errorf("commit snapshot %d: %w", image.Index, err)
+		return fmt.Errorf("commit snapshot %d: %w", index, err)
 	}
 	if err := store.Prune(before); err != nil {
 		return fmt.Errorf("prune snapshots: %w", err)
 	}
 	return nil
+}
+
+// writeSnapshot writes the image in one go: for whoever may take that long.
+func writeSnapshot(log Log, store Snapshots, image *Image, before uint64) error {
+	w, err := createSnapshot(log, store, image.Index, image.Term)
+	if err != nil {
+		return err
+	}
+	var buf []byte
+	for more := true; more; {
+		if buf, more, err = image.Next(buf[:0]); err != nil {
+			return fmt.Errorf("%w: %w", errViewLost, joinAbort(err, w))
+		}
+		if _, err := w.Write(buf); err != nil {
+			return fmt.Errorf("write snapshot %d: %w", image.Index, joinAbort(err, w))
+		}
+	}
+	return finishSnapshot(store, w, image.Index, before)
 }
 
 func joinAbort(err error, w SnapshotWriter) error {

@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"fmt"
+	"math/bits"
+	"unsafe"
+
+	"raftcached/engine/memory"
+)
+
+const (
+	// granuleBytes is the unit in which segments take memory: 4 pages.
+	granuleBytes = 1 << granuleShift
+	granuleShift = 14
+
+	// unitBytes is the alignment of records, and what a handle counts in.
+	unitBytes = 1 << unitShift
+	unitShift = 3
+
+	// arenaBytesMax is what 32-bit handles reach, less what marks lists.
+	arenaBytesMax = int64(listMarker) << unitShift &^ (granuleBytes - 1)
+)
+
+// handle names a record by its place in the arena, in units of unitBytes. 0 is
+// no record.
+type handle uint32
+
+// run is a range of granules.
+type run struct{ first, n int }
+
+// arena hands out runs of granules of one reserved range of memory. The applier
+// owns it; readers only follow handles into its memory.
+type arena struct {
+	mem  []byte
+	base unsafe.Pointer // of mem
+
+	used      []uint64 // a bit for each granule
+	resident  []uint64 // set for free granules whose memory was not given back
+	high      int      // granules from here on were never used
+	low       int      // granules below are used
+	inUse     int      // granules
+	idle      int      // free granules with memory
+	idleMax   int
+	granules  int
+	segmentOf []uint32 // id of the segment that holds a granule
+}
+
+// addressSpaceBytes is what the arena of an engine with the given memory limit
+// reserves: four times as much as it should ever use, so that a run of free
+// granules is always found. Reserving costs nothing, but for the race detector.
+func addressSpaceBytes(limit int64) int64 {
+	if memory.OffHeap {
+		return max(4*limit, 1<<30)
+	}
+	return 3*limit + 4<<20
+}
+
+// words views b as 32-bit words.
+func words(b []byte) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}
+
+// newArena reserves memory for a cache of the given limit.
+func newArena(limit int64) (*arena, error) {
+	size := min(addressSpaceBytes(limit), arenaBytesMax) &^ (granuleBytes - 1)
+	mem, err := memory.Reserve(int(size))
+	if err != nil {
+		return nil, err
+	}
+	return &arena{
+		mem: mem, base: unsafe.Pointer(unsafe.SliceData(mem)),
+		high: 1, low: 1, // granule 0 stays unused: handle 0 is no record
+		granules: int(size >> granuleShift),
+		idleMax:  max(16, int(limit>>(granuleShift+6))),
+	}, nil
+}
+
+func (a *arena) close() { memory.Release(a.mem) }
+
+// alloc returns a run of n granules, which may hold anything.
+func (a *arena) alloc(n int) run {
+	first := a.search(n)
+	if first < 0 {
+		first = a.high
+		if first+n > a.granules {
+			panic(fmt.Sprintf("engine: no %d free granules in a row of %d, %d in use", n, a.granules, a.inUse))
+		}
+		a.high += n
+		a.extend()
+	}
+	for g := first; g < first+n; g++ {
+		a.used[g/64] |= 1 << (g % 64)
+		if a.resident[g/64]&(1<<(g%64)) != 0 {
+			a.resident[g/64] &^= 1 << (g % 64)
+			a.idle--
+		}
+	}
+	a.inUse += n
+	return run{first, n}
+}
+
+// extend makes the tables reach the highest granule.
+func (a *arena) extend() {
+	for len(a.used)*64 < a.high {
+		a.used = append(a.used, 0)
+		a.resident = append(a.resident, 0)
+	}
+	for len(a.segmentOf) < a.high {
+		a.segmentOf = append(a.segmentOf, 0)
+	}
+}
+
+// search returns the first of the lowest n free granules in a row below high, or
+// -1. Low addresses are used again and again, so that few pages have memory.
+func (a *arena) search(n int) int {
+	start, lowest := a.low, true
+	for g := a.low; g < a.high; {
+		if w := a.used[g/64] >> (g % 64); w != 0 {
+			free := bits.TrailingZeros64(w)
+			if free > 0 && lowest {
+				a.low, lowest = g, false
+			}
+			if g+free-start >= n {
+				return start
+			}
+			taken := bits.TrailingZeros64(^(w >> free))
+			g += free + max(taken, 1)
+			start = g
+			continue
+		}
+		if lowest {
+			a.low, lowest = g, false
+		}
+		g = (g/64 + 1) * 64
+		if min(g, a.high)-start >= n {
+			return start
+		}
+	}
+	return -1
+}
+
+// free takes back a run that nothing refers to. Its memory stays for the next
+// one to be allocated unless there is much of that already.
+func (a *arena) free(r run) {
+	for g := r.first; g < r.first+r.n; g++ {
+		a.used[g/64] &^= 1 << (g % 64)
+	}
+	a.inUse -= r.n
+	a.low = min(a.low, r.first)
+	if a.idle+r.n > a.idleMax {
+		memory.GiveBack(a.mem[r.first<<granuleShift : (r.first+r.n)<<granuleShift])
+		return
+	}
+	a.idle += r.n
+	for g := r.first; g < r.first+r.n; g++ {
+		a.resident[g/64] |= 1 << (g % 64)
+	}
+}
+
+// record returns the record at h.
+func (a *arena) record(h handle) record {
+	return record{unsafe.Add(a.base, uintptr(h)<<unitShift)}
+}
+
+// granuleOf returns the granule in which h lies.
+func granuleOf(h handle) int { return int(h >> (granuleShift - unitShift)) }

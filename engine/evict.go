@@ -1,0 +1,139 @@
+package engine
+
+const (
+	// smallShare is the part of the memory limit that the small queue is to
+	// take, one in so many.
+	smallShare = 10
+
+	// promoteFreq is the count of accesses with which an item goes from the small
+	// queue to the main one rather than away.
+	promoteFreq = 1
+
+	// secondChancesMax is how many items of the main queue get another round
+	// before one goes, however often it was accessed: eviction is bounded.
+	secondChancesMax = 32
+
+	// evictionsMax bounds the evictions for one item that is stored while the
+	// cache is over its limit because that was lowered, and those of one entry.
+	evictionsMax = 256
+)
+
+// Eviction is S3-FIFO (Yang et al., SOSP 2023) as a function of the log alone. A
+// new item goes to the small queue, or to the main one if it was evicted from
+// the small one a short while ago. What was accessed in the small queue moves on
+// to the main queue, the rest goes. The main queue gives what was accessed
+// another round. Accesses are what the log says: stores of the key, and the
+// reads that nodes report as hints.
+
+// smallBytes is the size at which the small queue is to give.
+func (e *Engine) smallBytes() int64 { return e.limits.MemoryBytes / smallShare }
+
+// makeRoom evicts until the items are within the limit. The item at keep stays.
+func (e *Engine) makeRoom(keep handle, charge int64) {
+	e.keep = keep
+	defer func() { e.keep = 0 }()
+	freed := int64(0)
+	for n := 0; e.st.total() > e.limits.MemoryBytes; n++ {
+		if n >= evictionsMax && freed >= 2*charge {
+			return
+		}
+		before := e.st.total()
+		e.evict()
+		freed += before - e.st.total()
+	}
+}
+
+// evict takes one item out that is not at e.keep, if there is one.
+func (e *Engine) evict() {
+	for {
+		small := e.st.peek(queueSmall)
+		if small != 0 && small != e.keep && e.st.bytes[queueSmall] > e.smallBytes() {
+			if e.evictSmall(small) {
+				return
+			}
+			continue
+		}
+		if main := e.st.peek(queueMain); main != 0 && main != e.keep {
+			e.evictMain()
+			return
+		}
+		if small == 0 || small == e.keep {
+			return
+		}
+		if e.evictSmall(small) {
+			return
+		}
+	}
+}
+
+// evictSmall lets the first item of the small queue go, or moves it on to the
+// main queue.
+func (e *Engine) evictSmall(h handle) (gone bool) {
+	r := e.st.arena.record(h)
+	head := r.load()
+	hash := hashKey(r.key(head))
+	if e.st.alive(r, head) && head&freqMask >= promoteFreq {
+		e.note(eventPromote, hash)
+		e.st.move(hash, h, queueMain, 0)
+		return false
+	}
+	if e.st.alive(r, head) {
+		e.ghosts.add(hash)
+	}
+	e.drop(hash, h, r, head)
+	return true
+}
+
+// evictMain lets the first item of the main queue go that was not accessed.
+func (e *Engine) evictMain() {
+	for n := 0; ; n++ {
+		h := e.st.peek(queueMain)
+		r := e.st.arena.record(h)
+		head := r.load()
+		hash := hashKey(r.key(head))
+		if freq := head & freqMask; e.st.alive(r, head) && (h == e.keep || freq > 0 && n < secondChancesMax) {
+			e.note(eventSecondChance, hash)
+			moved := e.st.move(hash, h, queueMain, max(freq, 1)-1)
+			if h == e.keep {
+				e.keep = moved
+			}
+			continue
+		}
+		e.drop(hash, h, r, head)
+		return
+	}
+}
+
+// drop removes an item that has to go, or has expired.
+func (e *Engine) drop(hash uint64, h handle, r record, head uint32) {
+	if e.st.alive(r, head) {
+		e.evictions++
+		e.note(eventEvict, hash)
+	} else {
+		e.expired++
+	}
+	e.st.remove(hash, h)
+}
+
+// queueFor returns the queue for an item that is stored in the place of f.
+func (e *Engine) queueFor(f *found) int {
+	if f.alive {
+		return queueMain // it was asked for again
+	}
+	if e.ghosts.take(f.hash, uint64(e.st.count)) {
+		return queueMain
+	}
+	return queueSmall
+}
+
+// The events that the digest of the queues covers.
+const (
+	eventStore = iota + 1
+	eventPromote
+	eventSecondChance
+	eventEvict
+	eventHint
+)
+
+// note takes an event into the digest of the queues.
+func (e *Engine) note(event, hash uint64) { e.events = mix(e.events ^ hash*8 ^ event) }

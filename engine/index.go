@@ -1,0 +1,309 @@
+package engine
+
+import (
+	"bytes"
+	"math/bits"
+	"sync/atomic"
+
+	"raftcached/engine/memory"
+)
+
+const (
+	// slotsPerBucket handles share a cache line with their tags.
+	slotsPerBucket = 12
+
+	bucketWords = 16
+	bucketBytes = 4 * bucketWords
+	tagWord     = 12
+	spillWord   = 15
+
+	// bucketsMin is the size of an empty index: 8 KiB.
+	bucketsMin = 128
+
+	// The index grows when there are more than growAt items to a bucket, to
+	// growTo items, and shrinks below shrinkAt.
+	growAt, growTo, shrinkAt = 9.0, 7.2, 2.5
+
+	// sweptBytes of a table that is left behind are given back at a time.
+	sweptBytes = 64 << 10
+)
+
+// index finds the handle of a key. Its buckets of 12 slots fill a cache line
+// each; an item that finds its home bucket full spills into one of the next.
+//
+//	bucket  handles 12 x 4 | tags 12 x 1, 0 if the slot is free |
+//	        items of this home that spilled 2 | how far they went at most 2
+//
+// A bucket's home is the high part of hash times buckets, so that a table of any
+// size keeps the order of hashes: it is resized by one sweep that moves the
+// homes in order, some with each change, whatever the new size.
+//
+// Only the applier changes it. Readers take no lock: slots change atomically,
+// and a reader that found nothing looks again if a home was moved meanwhile.
+type index struct {
+	arena *arena
+	state atomic.Pointer[tables]
+	moves atomic.Uint64 // odd while a home is being moved
+	count int
+	done  *table // left behind by a resize that has ended
+}
+
+// tables are the index's table and, during a resize, the one that it leaves.
+type tables struct {
+	now, old *table // old is nil if no resize is going on
+	swept    atomic.Uint64
+}
+
+type table struct {
+	mem     []byte
+	words   []uint32
+	buckets uint64
+}
+
+// slot is where a handle is kept.
+type slot struct {
+	table *table
+	home  uint64
+	at    uint64 // bucket
+	word  uint64 // of table.words
+}
+
+func newTable(buckets uint64) (*table, error) {
+	mem, err := memory.Reserve(int(buckets * bucketBytes))
+	if err != nil {
+		return nil, err
+	}
+	return &table{mem: mem, words: words(mem), buckets: buckets}, nil
+}
+
+// newIndex returns an index with room for count items of arena.
+func newIndex(a *arena, count int) (*index, error) {
+	t, err := newTable(max(bucketsMin, uint64(float64(count)/growTo)))
+	if err != nil {
+		return nil, err
+	}
+	x := &index{arena: a}
+	x.state.Store(&tables{now: t})
+	return x, nil
+}
+
+func (x *index) close() {
+	s := x.state.Load()
+	memory.Release(s.now.mem)
+	if s.old != nil {
+		memory.Release(s.old.mem)
+	}
+}
+
+func tagOf(hash uint64) uint32 { return max(1, uint32(hash&0xff)) }
+
+func (t *table) home(hash uint64) uint64 {
+	hi, _ := bits.Mul64(hash, t.buckets)
+	return hi
+}
+
+// tableOf returns the table in which an item of that hash is.
+func (s *tables) tableOf(hash uint64) *table {
+	if s.old != nil && s.old.home(hash) >= s.swept.Load() {
+		return s.old
+	}
+	return s.now
+}
+
+// get returns the handle of key for a reader, 0 if there is none.
+func (x *index) get(hash uint64, key []byte) handle {
+	for {
+		moves := x.moves.Load()
+		if h, _ := x.find(x.state.Load().tableOf(hash), hash, key, 0); h != 0 {
+			return h
+		}
+		if moves&1 == 0 && x.moves.Load() == moves {
+			return 0
+		}
+	}
+}
+
+// lookup returns the handle of key and its slot for the applier.
+func (x *index) lookup(hash uint64, key []byte) (handle, slot) {
+	return x.find(x.state.Load().tableOf(hash), hash, key, 0)
+}
+
+// slotOf returns the slot that holds h, which must be there.
+func (x *index) slotOf(hash uint64, h handle) slot {
+	found, s := x.find(x.state.Load().tableOf(hash), hash, nil, h)
+	if found == 0 {
+		panic("engine: item is not in the index")
+	}
+	return s
+}
+
+// find looks for the handle want or, if that is 0, for one whose record has the
+// key.
+func (x *index) find(t *table, hash uint64, key []byte, want handle) (handle, slot) {
+	home := t.home(hash)
+	tag := tagOf(hash) * 0x01010101
+	last := uint64(0)
+	for d := uint64(0); d <= last; d++ {
+		at := home + d
+		if at >= t.buckets {
+			at -= t.buckets
+		}
+		b := t.words[at*bucketWords:][:bucketWords]
+		for w := range uint64(3) {
+			v := atomic.LoadUint32(&b[tagWord+w]) ^ tag
+			for m := (v - 0x01010101) &^ v & 0x80808080; m != 0; m &= m - 1 {
+				i := 4*w + uint64(bits.TrailingZeros32(m))/8
+				h := handle(atomic.LoadUint32(&b[i]))
+				if h == 0 {
+					continue
+				}
+				if want == 0 && x.hasKey(h, key) || h == want {
+					return h, slot{t, home, at, at*bucketWords + i}
+				}
+			}
+		}
+		if d == 0 {
+			last = uint64(atomic.LoadUint32(&b[spillWord]) >> 16)
+		}
+	}
+	return 0, slot{}
+}
+
+// hasKey reports whether the record at h has the key.
+func (x *index) hasKey(h handle, key []byte) bool {
+	r := x.arena.record(h)
+	head := r.load()
+	return int(head>>keyShift&0xff) == len(key) && bytes.Equal(r.key(head), key)
+}
+
+// each calls f with every handle whose hash may be the given one.
+func (x *index) each(hash uint64, f func(handle)) {
+	t := x.state.Load().tableOf(hash)
+	home := t.home(hash)
+	last := uint64(t.words[home*bucketWords+spillWord] >> 16)
+	for d := uint64(0); d <= last; d++ {
+		at := (home + d) % t.buckets
+		for i := range uint64(slotsPerBucket) {
+			if t.tag(at, i) == tagOf(hash) {
+				f(handle(t.words[at*bucketWords+i]))
+			}
+		}
+	}
+}
+
+func (t *table) tag(at, i uint64) uint32 {
+	return t.words[at*bucketWords+tagWord+i/4] >> (8 * (i % 4)) & 0xff
+}
+
+func (t *table) setTag(at, i uint64, tag uint32) {
+	w := &t.words[at*bucketWords+tagWord+i/4]
+	shift := 8 * (i % 4)
+	atomic.StoreUint32(w, *w&^(0xff<<shift)|tag<<shift)
+}
+
+// insert adds h, whose key must not be there.
+func (x *index) insert(hash uint64, h handle) {
+	x.state.Load().tableOf(hash).insert(hash, h)
+	x.count++
+	x.step()
+}
+
+func (t *table) insert(hash uint64, h handle) {
+	home := t.home(hash)
+	for d := range t.buckets {
+		at := (home + d) % t.buckets
+		for i := range uint64(slotsPerBucket) {
+			if t.tag(at, i) != 0 {
+				continue
+			}
+			if d > 0 {
+				w := &t.words[home*bucketWords+spillWord]
+				atomic.StoreUint32(w, max(*w&0xffff0000, uint32(d)<<16)|(*w&0xffff+1))
+			}
+			atomic.StoreUint32(&t.words[at*bucketWords+i], uint32(h))
+			t.setTag(at, i, tagOf(hash))
+			return
+		}
+	}
+	panic("engine: index is full")
+}
+
+// replace puts h in the place of what is in the slot, which has the same key.
+func (x *index) replace(s slot, h handle) {
+	atomic.StoreUint32(&s.table.words[s.word], uint32(h))
+}
+
+// remove empties the slot.
+func (x *index) remove(s slot) {
+	s.table.setTag(s.at, s.word%bucketWords, 0)
+	if s.at != s.home {
+		w := &s.table.words[s.home*bucketWords+spillWord]
+		spilled := *w&0xffff - 1
+		if spilled == 0 {
+			atomic.StoreUint32(w, 0)
+		} else {
+			atomic.StoreUint32(w, *w&0xffff0000|spilled)
+		}
+	}
+	x.count--
+	x.step()
+}
+
+// step moves one home if a resize is going on, and else begins one if it is time.
+func (x *index) step() {
+	s := x.state.Load()
+	if s.old != nil {
+		x.moveHome(s)
+		return
+	}
+	perBucket := float64(x.count) / float64(s.now.buckets)
+	if perBucket <= growAt && (perBucket >= shrinkAt || s.now.buckets == bucketsMin) || x.done != nil {
+		return
+	}
+	t, err := newTable(max(bucketsMin, uint64(float64(x.count)/growTo)))
+	if err != nil {
+		panic("engine: " + err.Error()) // real exhaustion of memory ends the process
+	}
+	x.state.Store(&tables{now: t, old: s.now})
+}
+
+// moveHome moves the items of the next home into the new table.
+func (x *index) moveHome(s *tables) {
+	home := s.swept.Load()
+	t := s.old
+	x.moves.Add(1)
+	last := uint64(t.words[home*bucketWords+spillWord] >> 16)
+	for d := uint64(0); d <= last; d++ {
+		at := (home + d) % t.buckets
+		for i := range uint64(slotsPerBucket) {
+			if t.tag(at, i) == 0 {
+				continue
+			}
+			h := handle(t.words[at*bucketWords+i])
+			if hash := x.hashOf(h); t.home(hash) == home {
+				s.now.insert(hash, h)
+				t.setTag(at, i, 0)
+			}
+		}
+	}
+	s.swept.Store(home + 1)
+	x.moves.Add(1)
+	t.giveBackBehind(home)
+	if home+1 == t.buckets {
+		x.done = t
+		x.state.Store(&tables{now: s.now})
+	}
+}
+
+// giveBackBehind returns the memory before a home that was moved, but for the
+// first part: items of the last homes may have spilled there.
+func (t *table) giveBackBehind(home uint64) {
+	if end := (home + 1) * bucketBytes; end%sweptBytes == 0 && end > sweptBytes {
+		memory.GiveBack(t.mem[end-sweptBytes : end])
+	}
+}
+
+func (x *index) hashOf(h handle) uint64 {
+	r := x.arena.record(h)
+	return hashKey(r.key(r.load()))
+}

@@ -1,0 +1,70 @@
+package engine
+
+import "encoding/binary"
+
+// Formation returns the operation that puts the limits with which New was called
+// into the log, or nil if the log has them already. Any goroutine may call it.
+func (e *Engine) Formation() []byte {
+	if e.formed.Load() {
+		return nil
+	}
+	return AppendOp(nil, &Op{Kind: OpInit, Value: appendLimits(nil, e.initial)})
+}
+
+// limitsBytes is the size of encoded limits: memory 8 | item 8 | no-evict 1.
+const limitsBytes = 17
+
+func appendLimits(dst []byte, l Limits) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(l.MemoryBytes))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(l.ItemBytesMax))
+	return append(dst, byte(btoi(l.NoEvict)))
+}
+
+func readLimits(b []byte) (l Limits, ok bool) {
+	if len(b) != limitsBytes {
+		return l, false
+	}
+	l.MemoryBytes = int64(binary.LittleEndian.Uint64(b))
+	l.ItemBytesMax = int(binary.LittleEndian.Uint64(b[8:]))
+	l.NoEvict = b[16] == 1
+	return l, b[16] <= 1 && l.MemoryBytes > 0 && l.MemoryBytes <= memoryLimitMax && l.ItemBytesMax > 0
+}
+
+// memoryLimitMax is the highest memory limit: what handles reach, less what may
+// be waste.
+const memoryLimitMax = arenaBytesMax / 2
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// form does OpInit: the first one sets the limits, others have no effect.
+func (e *Engine) form(op *Op) Status {
+	l, ok := readLimits(op.Value)
+	if !ok || e.formed.Load() {
+		return StatusOK
+	}
+	e.formed.Store(true)
+	e.limits, e.formedBytes = l, l.MemoryBytes
+	e.ghosts.close()
+	e.ghosts = newGhosts(l.MemoryBytes)
+	return StatusOK
+}
+
+// setMemoryLimit does OpMemoryLimit. Items go bit by bit, with the entries that
+// follow, if the limit is lowered.
+func (e *Engine) setMemoryLimit(op *Op) Status {
+	limit := int64(op.Delta)
+	switch {
+	case op.Delta < memoryLimitMin:
+		return StatusTooSmall
+	case op.Delta > uint64(max(raiseFree, raiseMax*e.formedBytes)) || op.Delta > uint64(memoryLimitMax):
+		return StatusTooLarge
+	}
+	e.mutations++
+	e.limits.MemoryBytes = limit
+	return StatusOK
+}

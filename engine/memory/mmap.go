@@ -1,0 +1,43 @@
+//go:build !race
+
+package memory
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// Reserve returns size bytes of zeroes outside the Go heap. They take memory only
+// once they are written to.
+func Reserve(size int) ([]byte, error) {
+	b, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("reserve %d bytes: %w", size, os.NewSyscallError("mmap", err))
+	}
+	return b, nil
+}
+
+// Release gives up what Reserve returned, which nothing may use any more. It
+// takes long for much memory.
+func Release(b []byte) {
+	const step = 16 << 20 // the kernel blocks page faults of the process meanwhile
+	for at := 0; at+step < len(b); at += step {
+		GiveBack(b[at : at+step])
+	}
+	if err := syscall.Munmap(b); err != nil {
+		panic(os.NewSyscallError("munmap", err)) // the bounds are those of Reserve
+	}
+}
+
+// GiveBack returns the memory behind whole pages to the system; they read as
+// zeroes from then on.
+func GiveBack(b []byte) {
+	if err := syscall.Madvise(b, syscall.MADV_DONTNEED); err != nil {
+		panic(os.NewSyscallError("madvise", err)) // the bounds are within those of Reserve
+	}
+}
+
+// OffHeap tells that memory that is not written to costs nothing.
+const OffHeap = true

@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
+const (
+	hashBytes = 8
+
+	// readerHintsMax bounds the hints that a reader gathers until they are taken.
+	readerHintsMax = 1024
+)
+
+// Item is what a reader sees of an item, for the duration of a call.
+type Item struct {
+	Flags uint32
+	CAS   uint64
+	Value []byte
+}
+
+// Reader reads items while the applier changes them. It takes no lock, and never
+// waits: see epochs. One goroutine may use it at a time.
+type Reader struct {
+	engine *Engine
+	slot   *readerSlot
+	hints  []byte
+}
+
+// NewReader returns another reader. Any goroutine may call it. Readers last as
+// long as the engine.
+func (e *Engine) NewReader() *Reader {
+	return &Reader{engine: e, slot: e.epochs.add(), hints: make([]byte, 0, readerHintsMax*hashBytes)}
+}
+
+// View calls f with dst, the key and the item and returns what f returns, or
+// reports false for a miss. The item is valid until f returns, which must be
+// soon: what the applier frees meanwhile stays in memory.
+func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
+	hash := hashKey(key)
+	r.engine.epochs.enter(r.slot)
+	st := r.engine.store.Load()
+	h := st.index.get(hash, key)
+	if h == 0 {
+		r.slot.leave()
+		return dst, false
+	}
+	rec := st.arena.record(h)
+	head := rec.load()
+	if !st.alive(rec, head) {
+		r.slot.leave()
+		return dst, false
+	}
+	_, value, m := rec.read(head)
+	dst = f(dst, key, Item{Flags: m.flags, CAS: m.cas, Value: value})
+	if head&hintedBit == 0 && head&freqMask < freqMax && r.engine.hinting.Load() {
+		r.hint(rec, hash)
+	}
+	r.slot.leave()
+	return dst, true
+}
+
+// hint notes that an item was read, once until the log has told of it.
+func (r *Reader) hint(rec record, hash uint64) {
+	if len(r.hints) < cap(r.hints) {
+		atomic.OrUint32(rec.head(), hintedBit)
+		r.hints = binary.LittleEndian.AppendUint64(r.hints, hash)
+	}
+}
+
+// Hints is the number of hints that TakeHints would return.
+func (r *Reader) Hints() int { return len(r.hints) / hashBytes }
+
+// TakeHints appends the hashes of items that were read, hashBytes each, to dst
+// and forgets them. They are for Engine.Hint, on every node.
+func (r *Reader) TakeHints(dst []byte) []byte {
+	dst = append(dst, r.hints...)
+	r.hints = r.hints[:0]
+	return dst
+}
+
+// Hint counts a read of every item with one of the hashes, which readers of any
+// node have gathered. The applier calls it.
+func (e *Engine) Hint(hashes []byte) {
+	for ; len(hashes) >= hashBytes; hashes = hashes[hashBytes:] {
+		hash := binary.LittleEndian.Uint64(hashes)
+		e.note(eventHint, hash)
+		e.st.index.each(hash, func(h handle) {
+			r := e.st.arena.record(h)
+			head := r.load()
+			if hashKey(r.key(head)) == hash && e.st.alive(r, head) {
+				e.st.setFreq(h, min(freqMax, head&freqMask+1))
+			}
+		})
+	}
+}

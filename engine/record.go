@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// A record is one item in the arena. But for bits of its first word and the
+// links of its expiry list, nothing of it changes once readers can find it: an
+// item that changes is stored anew.
+//
+//	head 4    freq 2 bits | hinted 1 | dead 1 | expiry? 1 | flags? 1 | wide cas? 1 | big? 1 |
+//	          frozen 1 | freq when frozen 2 | key length 8 | value length 13, 0 if big
+//	big       value length 4 | digest 8, at offset 8
+//	flags     4
+//	cas       4, or 8 if wide
+//	expiry    ms of Unix time 7 | level 1 | next 4 | previous 4
+//	key, value, and up to 7 bytes that round it up
+//
+// Fields without a width of their own are there if the head says so. Integers
+// are little endian.
+type record struct{ p unsafe.Pointer }
+
+const (
+	freqMask   = 3
+	hintedBit  = 1 << 2
+	deadBit    = 1 << 3
+	expiryBit  = 1 << 4
+	flagsBit   = 1 << 5
+	wideBit    = 1 << 6
+	bigBit     = 1 << 7
+	frozenBit  = 1 << 8
+	frozenFreq = 9 // shift
+	keyShift   = 11
+	valueShift = 19
+
+	// fixedBits of a head never change.
+	fixedBits = ^uint32(freqMask | hintedBit | deadBit | frozenBit | freqMask<<frozenFreq)
+
+	// smallValueMax is the longest value whose length is in the head. A longer
+	// one keeps its digest in the record, for it takes long to compute.
+	smallValueMax = 1<<13 - 1
+
+	bigBytes    = 12
+	expiryBytes = 16
+
+	// freqMax is where the count of accesses ends.
+	freqMax = 3
+)
+
+// meta is what an item has besides its key and value.
+type meta struct {
+	flags    uint32
+	cas      uint64
+	expiryMs int64 // 0: never
+	level    uint8 // of its expiry slot, if it expires
+	freq     uint32
+}
+
+// shape is where the parts of a record lie.
+type shape struct {
+	flagsAt, casAt, expiryAt, keyAt, valueAt int
+	end                                      int
+}
+
+// shapeOf returns the shape of a record with the given head; valueLen is used if
+// the head says big.
+func shapeOf(head uint32, valueLen int) (s shape) {
+	at := 4
+	if head&bigBit != 0 {
+		at += bigBytes
+	} else {
+		valueLen = int(head >> valueShift)
+	}
+	s.flagsAt = at
+	if head&flagsBit != 0 {
+		at += 4
+	}
+	s.casAt = at
+	if at += 4; head&wideBit != 0 {
+		at += 4
+	}
+	s.expiryAt = at
+	if head&expiryBit != 0 {
+		at += expiryBytes
+	}
+	s.keyAt = at
+	s.valueAt = at + int(head>>keyShift&0xff)
+	s.end = s.valueAt + valueLen
+	return s
+}
+
+// headFor returns the head of a record for an item, not counting freq.
+func headFor(m *meta, keyLen, valueLen int) uint32 {
+	head := uint32(keyLen) << keyShift
+	if valueLen > smallValueMax {
+		head |= bigBit
+	} else {
+		head |= uint32(valueLen) << valueShift
+	}
+	if m.flags != 0 {
+		head |= flagsBit
+	}
+	if m.cas>>32 != 0 {
+		head |= wideBit
+	}
+	if m.expiryMs != 0 {
+		head |= expiryBit
+	}
+	return head
+}
+
+// roundUp returns n rounded up to whole units.
+func roundUp(n int) int { return (n + unitBytes - 1) &^ (unitBytes - 1) }
+
+// write fills in the record of an item whose value is head followed by tail. The
+// head goes last, atomically: from then on its bits may be changed.
+func (r record) write(head uint32, m *meta, key, value, tail []byte) {
+	valueLen := len(value) + len(tail)
+	s := shapeOf(head, valueLen)
+	b := r.bytes(s.end)
+	if head&bigBit != 0 {
+		binary.LittleEndian.PutUint32(b[4:], uint32(valueLen))
+	}
+	if head&flagsBit != 0 {
+		binary.LittleEndian.PutUint32(b[s.flagsAt:], m.flags)
+	}
+	if head&wideBit != 0 {
+		binary.LittleEndian.PutUint64(b[s.casAt:], m.cas)
+	} else {
+		binary.LittleEndian.PutUint32(b[s.casAt:], uint32(m.cas))
+	}
+	if head&expiryBit != 0 {
+		binary.LittleEndian.PutUint64(b[s.expiryAt:], uint64(m.expiryMs)|uint64(m.level)<<56)
+	}
+	copy(b[s.keyAt:], key)
+	copy(b[s.valueAt:], value)
+	copy(b[s.valueAt+len(value):], tail)
+	if head&bigBit != 0 {
+		binary.LittleEndian.PutUint64(b[8:], digestOf(b[s.keyAt:s.valueAt], b[s.valueAt:s.end], m))
+	}
+	atomic.StoreUint32(r.head(), head|m.freq)
+}
+
+func (r record) head() *uint32 { return (*uint32)(r.p) }
+
+// load returns the head.
+func (r record) load() uint32 { return atomic.LoadUint32(r.head()) }
+
+// bytes returns the first n bytes.
+func (r record) bytes(n int) []byte { return unsafe.Slice((*byte)(r.p), n) }
+
+// valueLen returns the length of the value of a record with the given head.
+func (r record) valueLen(head uint32) int {
+	if head&bigBit == 0 {
+		return int(head >> valueShift)
+	}
+	return int(binary.LittleEndian.Uint32(r.bytes(8)[4:]))
+}
+
+// shape returns where the parts lie.
+func (r record) shape(head uint32) shape {
+	if head&bigBit == 0 {
+		return shapeOf(head, 0)
+	}
+	return shapeOf(head, r.valueLen(head))
+}
+
+// sizeBytes is what the record takes in the arena.
+func (r record) sizeBytes(head uint32) int { return roundUp(r.shape(head).end) }
+
+// key returns the key, which aliases the arena.
+func (r record) key(head uint32) []byte {
+	s := shapeOf(head, 0)
+	return r.bytes(s.valueAt)[s.keyAt:]
+}
+
+// read returns everything about the item. The slices alias the arena.
+func (r record) read(head uint32) (key, value []byte, m meta) {
+	s := r.shape(head)
+	b := r.bytes(s.end)
+	m.freq = head & freqMask
+	if head&flagsBit != 0 {
+		m.flags = binary.LittleEndian.Uint32(b[s.flagsAt:])
+	}
+	if head&wideBit != 0 {
+		m.cas = binary.LittleEndian.Uint64(b[s.casAt:])
+	} else {
+		m.cas = uint64(binary.LittleEndian.Uint32(b[s.casAt:]))
+	}
+	if head&expiryBit != 0 {
+		m.expiryMs, m.level = splitExpiry(binary.LittleEndian.Uint64(b[s.expiryAt:]))
+	}
+	return b[s.keyAt:s.valueAt], b[s.valueAt:s.end:s.end], m
+}
+
+// expiry returns when the item expires, ms of Unix time, 0 for never, and the
+// level of its slot.
+func (r record) expiry(head uint32) (ms int64, level uint8) {
+	if head&expiryBit == 0 {
+		return 0, 0
+	}
+	at := shapeOf(head, 0).expiryAt
+	return splitExpiry(binary.LittleEndian.Uint64(r.bytes(at + 8)[at:]))
+}
+
+func splitExpiry(v uint64) (ms int64, level uint8) { return int64(v & (1<<56 - 1)), uint8(v >> 56) }
+
+// next and previous link the items of one expiry slot. Only the applier uses
+// them.
+func (r record) next(head uint32) *handle { return r.link(head, 8) }
+
+func (r record) previous(head uint32) *handle { return r.link(head, 12) }
+
+func (r record) link(head uint32, at int) *handle {
+	return (*handle)(unsafe.Add(r.p, shapeOf(head, 0).expiryAt+at))
+}
+
+// digest returns the item's part of the contents' digest.
+func (r record) digest(head uint32) uint64 {
+	if head&bigBit != 0 {
+		return binary.LittleEndian.Uint64(r.bytes(16)[8:])
+	}
+	key, value, m := r.read(head)
+	return digestOf(key, value, &m)
+}
+
+// digestOf covers all that a client can see of an item, and its level. How often
+// it was accessed is part of the queues' digest.
+func digestOf(key, value []byte, m *meta) uint64 {
+	var b [48]byte
+	binary.LittleEndian.PutUint64(b[0:], xxhash.Sum64(key))
+	binary.LittleEndian.PutUint64(b[8:], xxhash.Sum64(value))
+	binary.LittleEndian.PutUint64(b[16:], m.cas)
+	binary.LittleEndian.PutUint64(b[24:], uint64(m.expiryMs))
+	binary.LittleEndian.PutUint32(b[32:], m.flags)
+	binary.LittleEndian.PutUint32(b[36:], uint32(m.level))
+	binary.LittleEndian.PutUint64(b[40:], uint64(len(value)))
+	return xxhash.Sum64(b[:])
+}

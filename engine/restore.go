@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Restore replaces the state by that of an image, or leaves it as it is and
+// returns an error for bytes that are no whole image.
+func (e *Engine) Restore(r io.Reader) error {
+	in := &imageReader{r: r, digest: xxhash.New()}
+	fresh, want, err := readImageHead(in)
+	if err != nil {
+		return fmt.Errorf("read image: %w", err)
+	}
+	if err := fresh.readChunks(in); err != nil {
+		fresh.Close()
+		return fmt.Errorf("read image: %w", err)
+	}
+	if got := fresh.contents(); got != want {
+		fresh.Close()
+		return fmt.Errorf("image holds %+v, its head tells of %+v: %w", got, want, ErrMalformed)
+	}
+	e.takeOver(fresh)
+	return nil
+}
+
+// contents is what an image's head tells of its items.
+type contents struct {
+	count      int64
+	small, all int64 // bytes
+	sum        uint64
+	ghosts     uint64 // digest of the table of ghosts
+}
+
+func (e *Engine) contents() contents {
+	return contents{e.st.count, e.st.bytes[queueSmall], e.st.total(), e.st.sum, e.ghosts.sum}
+}
+
+// takeOver makes the state that of fresh, which is of no use any more.
+func (e *Engine) takeOver(fresh *Engine) {
+	e.limits, e.formedBytes = fresh.limits, fresh.formedBytes
+	e.formed.Store(fresh.formed.Load())
+	e.mutations, e.pendingFlush = fresh.mutations, fresh.pendingFlush
+	e.totalItems, e.evictions, e.expired, e.events = fresh.totalItems, fresh.evictions, fresh.expired, fresh.events
+	fresh.st.epochs, e.layout = &e.epochs, fresh.layout
+	e.become(fresh.st)
+	e.ghosts.close()
+	e.ghosts = fresh.ghosts
+	e.publish()
+}
+
+// readImageHead reads an image's head into an engine without items.
+func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
+	head := make([]byte, imageHeadBytes)
+	if err := in.checked(head); err != nil {
+		return nil, want, err
+	}
+	if string(head[:8]) != imageMagic {
+		return nil, want, fmt.Errorf("magic is %q: %w", head[:8], ErrMalformed)
+	}
+	if v := binary.LittleEndian.Uint32(head[8:]); v != imageVersion {
+		return nil, want, fmt.Errorf("version is %d, this program knows %d: %w", v, imageVersion, ErrMalformed)
+	}
+	limits, ok := readLimits(head[12 : 12+limitsBytes])
+	var v [14]uint64
+	for i := range v {
+		v[i] = binary.LittleEndian.Uint64(head[12+limitsBytes+1+8*i:])
+	}
+	formed := limits
+	formed.MemoryBytes = int64(v[0])
+	if _, formedOK := readLimits(appendLimits(nil, formed)); !ok || !formedOK {
+		return nil, want, fmt.Errorf("limits are %+v: %w", limits, ErrMalformed)
+	}
+	if fresh, err = New(formed); err != nil {
+		return nil, want, err
+	}
+	fresh.limits = limits
+	fresh.formed.Store(head[12+limitsBytes] == 1)
+	fresh.st.timeMs.Store(int64(v[1]))
+	fresh.mutations, fresh.pendingFlush = v[2], int64(v[3])
+	fresh.totalItems, fresh.evictions, fresh.expired, fresh.events = int64(v[4]), int64(v[5]), int64(v[6]), v[7]
+	fresh.ghosts.made, fresh.ghosts.sum = v[12], v[13]
+	return fresh, contents{int64(v[8]), int64(v[9]), int64(v[9] + v[10]), v[11], v[13]}, nil
+}
+
+func (e *Engine) readChunks(in *imageReader) error {
+	for {
+		chunk, err := in.chunk()
+		if err != nil {
+			return err
+		}
+		if chunk == nil {
+			return in.end()
+		}
+		switch kind, body := chunk[0], chunk[1:]; kind {
+		case chunkSmall, chunkMain:
+			err = e.addItems(int(kind-chunkSmall), body)
+		case chunkGhost:
+			err = e.ghosts.addPage(body)
+		default:
+			err = fmt.Errorf("chunk of kind %d: %w", kind, ErrMalformed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// addItems stores the items of a chunk, which keeps belonging to the caller.
+func (e *Engine) addItems(q int, chunk []byte) error {
+	r := reader{b: chunk}
+	for len(r.b) > 0 {
+		keyLen, bits := int(r.byte()), r.byte()
+		valueLen := r.uvarint()
+		m := meta{freq: uint32(bits >> 6), level: bits & 0x3f}
+		m.flags = r.uint32()
+		m.expiryMs = r.varint()
+		m.cas = r.uvarint()
+		key, value := r.take(uint64(keyLen)), r.take(valueLen)
+		if r.failed || keyLen == 0 || keyLen > keyBytesMax {
+			return fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
+		}
+		now := e.st.timeMs.Load()
+		if m.expiryMs == 0 && m.level != 0 || m.expiryMs < 0 || m.level >= levelCount ||
+			m.expiryMs != 0 && slotEnd(m.level, m.expiryMs) <= now {
+			return fmt.Errorf("item that expires at %d, level %d: %w", m.expiryMs, m.level, ErrMalformed)
+		}
+		f := e.find(key)
+		if f.handle != 0 {
+			return fmt.Errorf("key %q twice: %w", key, ErrMalformed)
+		}
+		e.st.add(q, f.hash, 0, slot{}, &m, key, value, nil)
+		e.st.reclaim()
+		if e.st.total() > memoryLimitMax || e.st.total() > max(e.limits.MemoryBytes, raiseMax*e.formedBytes, raiseFree) {
+			return fmt.Errorf("items of %d bytes: %w", e.st.total(), ErrMalformed)
+		}
+	}
+	return nil
+}
+
+// addPage takes a part of the table of ghosts.
+func (g *ghosts) addPage(b []byte) error {
+	if len(b) < 4 {
+		return fmt.Errorf("part of the ghosts of %d bytes: %w", len(b), ErrMalformed)
+	}
+	g.allocate()
+	n := int64(binary.LittleEndian.Uint32(b))
+	if n*ghostPageBytes >= int64(g.size) || len(g.page(int(n))) != len(b)-4 {
+		return fmt.Errorf("part %d of the ghosts has %d bytes: %w", n, len(b)-4, ErrMalformed)
+	}
+	copy(g.page(int(n)), b[4:])
+	return nil
+}
+
+// imageReader reads the parts of an image and checks them.
+type imageReader struct {
+	r      io.Reader
+	digest *xxhash.Digest
+	buf    []byte
+}
+
+// full fills b and takes it into the digest.
+func (in *imageReader) full(b []byte) error {
+	if _, err := io.ReadFull(in.r, b); err != nil {
+		if errors.Is(err, io.EOF) {
+			return io.ErrUnexpectedEOF // an image has an end of its own
+		}
+		return err
+	}
+	_, _ = in.digest.Write(b) // never fails
+	return nil
+}
+
+// checked fills b and compares its checksum, which follows.
+func (in *imageReader) checked(b []byte) error {
+	var sum [4]byte
+	if err := in.full(b); err != nil {
+		return err
+	}
+	if err := in.full(sum[:]); err != nil {
+		return err
+	}
+	if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(sum[:]) {
+		return fmt.Errorf("checksum differs: %w", ErrMalformed)
+	}
+	return nil
+}
+
+// chunk returns the next chunk, valid until the next call, or nil at the end.
+func (in *imageReader) chunk() ([]byte, error) {
+	var head [4]byte
+	if err := in.full(head[:]); err != nil {
+		return nil, err
+	}
+	n := int(binary.LittleEndian.Uint32(head[:]))
+	if n == 0 {
+		return nil, nil
+	}
+	if n > chunkBytesMax {
+		return nil, fmt.Errorf("chunk of %d bytes, at most %d expected: %w", n, chunkBytesMax, ErrMalformed)
+	}
+	if err := in.full(head[:]); err != nil {
+		return nil, err
+	}
+	// Grow with what really comes, not with what the length claims.
+	const piece = 1 << 20
+	in.buf = in.buf[:0]
+	for len(in.buf) < n {
+		at := len(in.buf)
+		step := min(piece, n-at)
+		if cap(in.buf) < at+step {
+			in.buf = append(make([]byte, 0, 2*cap(in.buf)+step), in.buf...)
+		}
+		in.buf = in.buf[:at+step]
+		if err := in.full(in.buf[at:]); err != nil {
+			return nil, err
+		}
+	}
+	if crc32.Checksum(in.buf, castagnoli) != binary.LittleEndian.Uint32(head[:]) {
+		return nil, fmt.Errorf("chunk of %d bytes has another checksum: %w", n, ErrMalformed)
+	}
+	return in.buf, nil
+}
+
+// end reads what follows the last chunk.
+func (in *imageReader) end() error {
+	want := in.digest.Sum64()
+	var b [8]byte
+	if err := in.full(b[:]); err != nil {
+		return err
+	}
+	if got := binary.LittleEndian.Uint64(b[:]); got != want {
+		return fmt.Errorf("digest of the whole is %016x, want %016x: %w", got, want, ErrMalformed)
+	}
+	return nil
+}
