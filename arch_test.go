@@ -53,7 +53,8 @@ var layers = map[string]layer{
 	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
 	"cmd/internal/spawn":  {may: []string{".", "cmd/internal/parent"}},
 
-	"bench":                {},
+	"bench":                {may: []string{"bench/zipf"}},
+	"bench/zipf":           {},
 	"bench/cmd/load":       {may: []string{"bench"}},
 	"bench/cmd/compare":    {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/failover":   {may: []string{"bench", "internal/cluster"}},

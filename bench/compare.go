@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"raftcached/bench/zipf"
 )
 
 // fillDepth is the burst size while the cache is filled.
@@ -48,7 +50,7 @@ func Measure(ctx context.Context, t Target, w Workload, d time.Duration) (*Resul
 	if err := w.Check(); err != nil {
 		return nil, err
 	}
-	keys := newZipf(w.Keys, w.Theta)
+	keys := zipf.New(w.Keys, w.Theta)
 	result, err := drive(ctx, t, w, d, func(thread int) source {
 		return &mixed{
 			requests: newRequests(w),

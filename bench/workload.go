@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
+
+	"raftcached/bench/zipf"
 )
 
 // Workload says what the connections send.
@@ -91,12 +93,12 @@ func (r *requests) appendKey(dst []byte, key int) []byte {
 type mixed struct {
 	requests
 	random   *rand.Rand
-	keys     *zipf
+	keys     *zipf.Distribution
 	getRatio float64
 }
 
 func (m *mixed) next(dst []byte) (_ []byte, isGet, ok bool) {
-	key := m.keys.next(m.random)
+	key := m.keys.Next(m.random)
 	if m.random.Float64() < m.getRatio {
 		return m.appendGet(dst, key), true, true
 	}
