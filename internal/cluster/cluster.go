@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,11 +59,10 @@ type Server struct {
 // several clusters can run at the same time, and no outgoing connection can hold
 // one of its ports while a server restarts.
 func New(o Options) (*Cluster, error) {
-	var random [3]byte
-	if _, err := rand.Read(random[:]); err != nil {
+	host, err := randomLoopback()
+	if err != nil {
 		return nil, err
 	}
-	host := fmt.Sprintf("127.%d.%d.%d", 1+random[0]%254, random[1], 1+random[2]%254)
 	c := &Cluster{}
 	config := filepath.Join(o.Dir, "server.json")
 	if err := o.writeConfig(config, host); err != nil {

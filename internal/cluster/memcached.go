@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Memcached is a real memcached, to compare with.
+type Memcached struct {
+	Addr    string // host:port
+	Version string // like "memcached 1.6.18"
+
+	process *Process
+}
+
+// FindMemcached returns the path of the program: that which RAFTCACHED_MEMCACHED
+// names, else the one in PATH.
+func FindMemcached() (string, error) {
+	name := os.Getenv("RAFTCACHED_MEMCACHED")
+	if name == "" {
+		name = "memcached"
+	}
+	program, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("find memcached: %w (apt-get install memcached)", err)
+	}
+	return program, nil
+}
+
+// StartMemcached starts a memcached at a random loopback address, as New chooses
+// one, and waits until it serves. Its output goes to a file in dir; args are flags
+// of its own, like -m.
+func StartMemcached(ctx context.Context, dir string, args ...string) (*Memcached, error) {
+	program, err := FindMemcached()
+	if err != nil {
+		return nil, err
+	}
+	version, err := exec.CommandContext(ctx, program, "-V").Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask memcached's version: %w", err)
+	}
+	host, err := randomLoopback()
+	if err != nil {
+		return nil, err
+	}
+	args = append([]string{"-l", host, "-p", fmt.Sprint(clientPort), "-U", "0"}, args...)
+	if os.Getuid() == 0 {
+		args = append(args, "-u", "root") // it refuses to run as root unasked
+	}
+	process, err := StartProcess(filepath.Join(dir, "memcached.log"), nil, program, args...)
+	if err != nil {
+		return nil, err
+	}
+	m := &Memcached{Addr: joinAddr(host, clientPort), Version: strings.TrimSpace(string(version)), process: process}
+	err = Await(ctx, func() error {
+		_, err := Ask(ctx, m.Addr, "version")
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start memcached: %w", errors.Join(err, m.Close()))
+	}
+	return m, nil
+}
+
+// Close kills the process and waits until it is gone.
+func (m *Memcached) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
+	defer cancel()
+	return m.process.End(ctx, syscall.SIGKILL)
+}
+
+// randomLoopback returns an address of 127/8 that is hardly anybody else's.
+func randomLoopback() (string, error) {
+	var random [3]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("127.%d.%d.%d", 1+random[0]%254, random[1], 1+random[2]%254), nil
+}
