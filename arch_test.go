@@ -55,6 +55,7 @@ var layers = map[string]layer{
 
 	"bench":                {may: []string{"bench/zipf"}},
 	"bench/zipf":           {},
+	"bench/hitratio":       {may: []string{"bench/zipf", "engine"}, tests: []string{"internal/cluster"}},
 	"bench/cmd/load":       {may: []string{"bench"}},
 	"bench/cmd/compare":    {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/failover":   {may: []string{"bench", "internal/cluster"}},

@@ -1,0 +1,41 @@
+package hitratio
+
+import "raftcached/engine"
+
+// itemBytesMax is the servers' default for the largest item; half of the memory
+// is the most that the engine allows.
+const itemBytesMax = 1 << 20
+
+// replica is one node's engine with one reader. All that this package uses of
+// the engine is in this file.
+type replica struct {
+	engine *engine.Engine
+}
+
+func newReplica(memoryBytes int64) *replica {
+	return &replica{engine: engine.New(engine.Limits{
+		MemoryBytes:  memoryBytes,
+		ItemBytesMax: int(min(itemBytesMax, memoryBytes/2)),
+	})}
+}
+
+// has reports whether a get of the key hits, and is that get.
+func (r *replica) has(key []byte) bool {
+	_, hit := r.engine.View(nil, key, func(dst, _ []byte, _ engine.Item) []byte { return dst })
+	return hit
+}
+
+// apply applies an entry: count operations, at a time in ms.
+func (r *replica) apply(stampMs int64, count int, ops []byte) error {
+	r.engine.Advance(stampMs)
+	_, err := r.engine.Apply(count, ops, nil, false)
+	return err
+}
+
+// appendSet appends the operation that sets key to value.
+func appendSet(ops, key, value []byte) []byte {
+	return engine.AppendOp(ops, &engine.Op{Kind: engine.OpSet, Key: key, Value: value})
+}
+
+// digest is equal for replicas of equal state.
+func (r *replica) digest() uint64 { return r.engine.Digest() }
