@@ -7,7 +7,10 @@ FUZZTIME  ?= 30s
 
 CHAOSRUNS ?= 5
 
-.PHONY: check test race fuzz bench cluster chaos conformance rewrite lint fmt
+# RATIOFLAGS are for `make ratio`, like RATIOFLAGS=-quick.
+RATIOFLAGS ?=
+
+.PHONY: check test race fuzz bench ratio cluster chaos conformance rewrite lint fmt
 
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
@@ -32,6 +35,10 @@ fuzz:
 ## bench: memcached, one node and three nodes in alternating rounds
 bench:
 	$(GO) run ./bench/cmd/compare
+
+## ratio: who misses how often: memcached, three nodes, ideal caches; 40 minutes, -quick 3
+ratio:
+	$(GO) run ./bench/cmd/hitratio $(RATIOFLAGS)
 
 ## cluster: the three servers of server.json, until Ctrl-C
 cluster:

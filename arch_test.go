@@ -58,6 +58,7 @@ var layers = map[string]layer{
 	"bench/hitratio":       {may: []string{"bench/zipf", "engine"}, tests: []string{"internal/cluster"}},
 	"bench/cmd/load":       {may: []string{"bench"}},
 	"bench/cmd/compare":    {may: []string{"bench", "internal/cluster"}},
+	"bench/cmd/hitratio":   {may: []string{"bench/hitratio", "internal/cluster"}},
 	"bench/cmd/failover":   {may: []string{"bench", "internal/cluster"}},
 	"internal/cluster":     {},
 	"internal/integration": {tests: []string{"internal/cluster"}},

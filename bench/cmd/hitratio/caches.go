@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"raftcached/bench/hitratio"
+	"raftcached/internal/cluster"
+)
+
+// The names of what is measured: columns of the table.
+const (
+	memcachedName  = "memcached"
+	raftcachedName = "raftcached"
+	engineName     = "engine"
+	lruName        = "lru"
+	optimumName    = "optimum"
+)
+
+func cacheNames() []string {
+	return []string{memcachedName, raftcachedName, engineName, lruName, optimumName}
+}
+
+// startTimeout bounds the start of the servers of a row.
+const startTimeout = time.Minute
+
+// bench measures rows.
+type bench struct {
+	config
+	dir        string
+	executable string   // of raftcached, if it is measured
+	versions   []string // of the servers
+	errors     []string // sentences about servers that answered errors
+}
+
+func newBench(ctx context.Context, c config, dir string) (*bench, error) {
+	b := &bench{config: c, dir: dir}
+	var programs []string
+	if slices.Contains(c.caches, memcachedName) {
+		program, err := cluster.FindMemcached()
+		if err != nil {
+			return nil, err
+		}
+		programs = append(programs, program)
+	}
+	if slices.Contains(c.caches, raftcachedName) {
+		var err error
+		if b.executable, err = cluster.Build(ctx, dir, "./cmd/raftcached"); err != nil {
+			return nil, err
+		}
+		programs = append(programs, b.executable)
+	}
+	for _, program := range programs {
+		version, err := versionOf(ctx, program)
+		if err != nil {
+			return nil, err
+		}
+		b.versions = append(b.versions, version)
+	}
+	return b, nil
+}
+
+// measure fills in what each cache misses.
+func (b *bench) measure(ctx context.Context, run hitratio.Run, row hitratio.Row) (hitratio.Row, error) {
+	row.Requests, row.Misses = run.Measured(), map[string]int{}
+	for _, name := range b.caches {
+		start := time.Now()
+		misses, err := b.measureCache(ctx, name, run, row)
+		if err != nil {
+			return row, fmt.Errorf("measure %s, %s, %d MiB: %w", name, row.Trace, row.MemoryMiB, err)
+		}
+		row.Misses[name] = misses
+		fmt.Fprintf(os.Stderr, "%s, %d MiB, %s: %d misses in %v\n",
+			row.Trace, row.MemoryMiB, name, misses, time.Since(start).Round(time.Millisecond))
+	}
+	return row, nil
+}
+
+func (b *bench) measureCache(ctx context.Context, name string, run hitratio.Run, row hitratio.Row) (misses int, err error) {
+	memoryBytes := int64(row.MemoryMiB) << 20
+	switch name {
+	case memcachedName:
+		return b.measureMemcached(ctx, run, row)
+	case raftcachedName:
+		return b.measureCluster(ctx, run, row)
+	case engineName:
+		replicas := hitratio.NewReplicas(b.items, memoryBytes)
+		misses, err = hitratio.Measure(ctx, replicas, run)
+		return misses, errors.Join(err, replicas.Check())
+	case lruName:
+		return hitratio.Measure(ctx, hitratio.NewLRU(b.items, memoryBytes, run.KeyCount()), run)
+	default: // optimumName; config.check lets nothing else pass
+		return hitratio.Optimum(b.items, memoryBytes, run), nil
+	}
+}
+
+// memcachedThreads are as many as memcached can use beside the client.
+const memcachedThreads = 2
+
+// measureMemcached measures a memcached with default settings besides its memory.
+func (b *bench) measureMemcached(ctx context.Context, run hitratio.Run, row hitratio.Row) (misses int, err error) {
+	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	m, err := cluster.StartMemcached(startCtx, b.dir, "-m", strconv.Itoa(row.MemoryMiB), "-t", strconv.Itoa(memcachedThreads))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	return b.measureServers(ctx, memcachedName, []string{m.Addr}, run, row)
+}
+
+// measureCluster measures a new cluster with empty data folders.
+func (b *bench) measureCluster(ctx context.Context, run hitratio.Run, row hitratio.Row) (misses int, err error) {
+	dir, err := os.MkdirTemp(b.dir, "cluster")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	c, err := cluster.Start(startCtx, cluster.Options{
+		Executable: b.executable, Dir: dir, Servers: hitratio.Nodes,
+		Settings: map[string]any{"memoryLimitMiB": row.MemoryMiB},
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return b.measureServers(ctx, raftcachedName, c.ClientAddrs(), run, row)
+}
+
+func (b *bench) measureServers(ctx context.Context, name string, addrs []string, run hitratio.Run, row hitratio.Row) (misses int, err error) {
+	servers, err := hitratio.Dial(ctx, b.items, addrs)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, servers.Close()) }()
+	misses, err = hitratio.Measure(ctx, servers, run)
+	if count, first := servers.Errors(); count > 0 {
+		b.errors = append(b.errors, fmt.Sprintf("%s, %d MiB, %s: %d requests were answered with an error, the first with %q.",
+			row.Trace, row.MemoryMiB, name, count, first))
+	}
+	return misses, err
+}
+
+// writeErrors writes which servers answered errors: their rows say less.
+func (b *bench) writeErrors(w io.Writer) error {
+	for _, line := range b.errors {
+		if _, err := fmt.Fprintf(w, "\n%s\n", line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
