@@ -112,7 +112,25 @@ func (b *bench) measureMemcached(ctx context.Context, run hitratio.Run, row hitr
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	return b.measureServers(ctx, memcachedName, []string{m.Addr}, run, row)
+	misses, err = b.measureServers(ctx, memcachedName, []string{m.Addr}, run, row)
+	return misses, errors.Join(err, checkMemory(ctx, m.Addr, row.MemoryMiB))
+}
+
+// checkMemory returns an error if memcached took more for items than it was given:
+// it takes a page for each slab class, even beyond its limit.
+func checkMemory(ctx context.Context, addr string, limitMiB int) error {
+	stats, err := cluster.Stats(ctx, addr, "slabs")
+	if err != nil {
+		return err
+	}
+	taken, err := strconv.ParseInt(stats["total_malloced"], 10, 64)
+	if err != nil {
+		return fmt.Errorf("read total_malloced: %w", err)
+	}
+	if limit := int64(limitMiB) << 20; taken > limit {
+		return fmt.Errorf("it took %d bytes for items, with a limit of %d: give more -keys", taken, limit)
+	}
+	return nil
 }
 
 // measureCluster measures a new cluster with empty data folders.

@@ -113,6 +113,8 @@ func (c config) check() error {
 		return fmt.Errorf("-batch is %d, want 1 to %d", c.batch, batchMax)
 	case c.keys < 1 || c.warmUp < 0 || c.requests < hitratio.Nodes*c.batch:
 		return errors.New("-keys, -warmup or -requests is too small")
+	case c.memoryMiB(shares[0]) < memoryMiBMin:
+		return fmt.Errorf("%.0f %% of what %d keys need is less than %d MiB: give more -keys", 100*shares[0], c.keys, memoryMiBMin)
 	}
 	return c.items.Check()
 }
@@ -121,7 +123,7 @@ func (c config) check() error {
 // need in memcached.
 func (c config) memoryMiB(share float64) int {
 	all := float64(c.keys) * float64(c.items.MeanBytes())
-	return max(memoryMiBMin, int(share*all/(1<<20)+0.5))
+	return int(share*all/(1<<20) + 0.5)
 }
 
 func run(ctx context.Context) error {
