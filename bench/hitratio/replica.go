@@ -10,18 +10,25 @@ const itemBytesMax = 1 << 20
 // the engine is in this file.
 type replica struct {
 	engine *engine.Engine
+	reader *engine.Reader
 }
 
-func newReplica(memoryBytes int64) *replica {
-	return &replica{engine: engine.New(engine.Limits{
+func newReplica(memoryBytes int64) (*replica, error) {
+	e, err := engine.New(engine.Limits{
 		MemoryBytes:  memoryBytes,
 		ItemBytesMax: int(min(itemBytesMax, memoryBytes/2)),
-	})}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &replica{e, e.NewReader()}, nil
 }
+
+func (r *replica) close() { r.engine.Close() }
 
 // has reports whether a get of the key hits, and is that get.
 func (r *replica) has(key []byte) bool {
-	_, hit := r.engine.View(nil, key, func(dst, _ []byte, _ engine.Item) []byte { return dst })
+	_, hit := r.reader.View(nil, key, func(dst, _ []byte, _ engine.Item) []byte { return dst })
 	return hit
 }
 
@@ -37,5 +44,14 @@ func appendSet(ops, key, value []byte) []byte {
 	return engine.AppendOp(ops, &engine.Op{Kind: engine.OpSet, Key: key, Value: value})
 }
 
+// takeHints appends what the reader has to tell of its reads to dst.
+func (r *replica) takeHints(dst []byte) []byte { return r.reader.TakeHints(dst) }
+
+// hint applies the hints of all replicas.
+func (r *replica) hint(hashes []byte) { r.engine.Hint(hashes) }
+
 // digest is equal for replicas of equal state.
-func (r *replica) digest() uint64 { return r.engine.Digest() }
+func (r *replica) digest() [2]uint64 {
+	contents, order := r.engine.Digest()
+	return [2]uint64{contents, order}
+}

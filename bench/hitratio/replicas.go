@@ -8,21 +8,35 @@ const roundMs = 2
 
 // Replicas is a cluster without its network: the engines of Nodes nodes that apply
 // the same log. Each node answers its own batch of a round; the sets of the round
-// are one entry.
+// are one entry. The hints of their reads reach them all every hintRounds rounds.
 type Replicas struct {
-	items    Items
-	replicas [Nodes]*replica
-	key, ops []byte // reused
-	nowMs    int64
+	items      Items
+	replicas   [Nodes]*replica
+	hintRounds int
+	rounds     int
+	key, ops   []byte // reused
+	hints      []byte // reused
+	nowMs      int64
 }
 
-// NewReplicas returns empty replicas of memoryBytes each.
-func NewReplicas(items Items, memoryBytes int64) *Replicas {
-	c := &Replicas{items: items, nowMs: 1}
+// NewReplicas returns empty replicas of memoryBytes each. Close gives their memory
+// back.
+func NewReplicas(items Items, memoryBytes int64, hintRounds int) (*Replicas, error) {
+	c := &Replicas{items: items, hintRounds: hintRounds, nowMs: 1}
 	for i := range c.replicas {
-		c.replicas[i] = newReplica(memoryBytes)
+		var err error
+		if c.replicas[i], err = newReplica(memoryBytes); err != nil {
+			return nil, fmt.Errorf("make replica: %w", err)
+		}
 	}
-	return c
+	return c, nil
+}
+
+// Close gives the replicas' memory back.
+func (c *Replicas) Close() {
+	for _, r := range c.replicas {
+		r.close()
+	}
 }
 
 // Round implements Cache.
@@ -43,7 +57,20 @@ func (c *Replicas) Round(batches [Nodes][]uint32) (misses int, err error) {
 			return 0, fmt.Errorf("apply at replica %d: %w", i, err)
 		}
 	}
+	if c.rounds++; c.rounds%c.hintRounds == 0 {
+		c.passHintsOn()
+	}
 	return misses, nil
+}
+
+func (c *Replicas) passHintsOn() {
+	c.hints = c.hints[:0]
+	for _, r := range c.replicas {
+		c.hints = r.takeHints(c.hints)
+	}
+	for _, r := range c.replicas {
+		r.hint(c.hints)
+	}
 }
 
 // Check returns an error if the replicas' states differ.
@@ -51,7 +78,7 @@ func (c *Replicas) Check() error {
 	want := c.replicas[0].digest()
 	for i, r := range c.replicas {
 		if got := r.digest(); got != want {
-			return fmt.Errorf("digest of replica %d is %016x, that of replica 0 %016x", i, got, want)
+			return fmt.Errorf("digest of replica %d is %x, that of replica 0 %x", i, got, want)
 		}
 	}
 	return nil

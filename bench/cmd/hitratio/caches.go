@@ -90,7 +90,11 @@ func (b *bench) measureCache(ctx context.Context, name string, run hitratio.Run,
 	case raftcachedName:
 		return b.measureCluster(ctx, run, row)
 	case engineName:
-		replicas := hitratio.NewReplicas(b.items, memoryBytes)
+		replicas, err := hitratio.NewReplicas(b.items, memoryBytes, b.hintRounds)
+		if err != nil {
+			return 0, err
+		}
+		defer replicas.Close()
 		misses, err = hitratio.Measure(ctx, replicas, run)
 		return misses, errors.Join(err, replicas.Check())
 	case lruName:

@@ -45,6 +45,7 @@ const memoryMiBMin = 2
 type config struct {
 	keys, warmUp, requests int
 	batch                  int
+	hintRounds             int
 	items                  hitratio.Items
 	seed                   uint64
 	caches                 []string
@@ -65,6 +66,7 @@ func readFlags() (config, error) {
 	flag.IntVar(&c.warmUp, "warmup", 4_000_000, "requests at the beginning that do not count")
 	flag.IntVar(&c.requests, "requests", 6_000_000, "requests that count")
 	flag.IntVar(&c.batch, "batch", 64, "gets that are sent to a node at a time")
+	flag.IntVar(&c.hintRounds, "hint-rounds", 25, "rounds after which the engines learn of each other's reads: 25 are about 75 ms")
 	flag.Uint64Var(&c.seed, "seed", 1, "of the traces")
 	flag.StringVar(&c.match, "trace", "", "only the traces with this in their name")
 	flag.StringVar(&c.dir, "dir", "", "folder for the servers' data (default: a temporary one)")
@@ -111,6 +113,8 @@ func (c config) check() error {
 	switch {
 	case c.batch < 1 || c.batch > batchMax:
 		return fmt.Errorf("-batch is %d, want 1 to %d", c.batch, batchMax)
+	case c.hintRounds < 1:
+		return fmt.Errorf("-hint-rounds is %d, want at least 1", c.hintRounds)
 	case c.keys < 1 || c.warmUp < 0 || c.requests < hitratio.Nodes*c.batch:
 		return errors.New("-keys, -warmup or -requests is too small")
 	case c.memoryMiB(shares[0]) < memoryMiBMin:
