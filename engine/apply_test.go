@@ -238,6 +238,28 @@ func TestDeadRecordsGoBitByBit(t *testing.T) {
 	}
 }
 
+// TestTidyClearsWithoutEntries shows that what has expired goes from memory even
+// if nothing is written any more.
+func TestTidyClearsWithoutEntries(t *testing.T) {
+	e := newEngine(t, testLimits)
+	e.Advance(testStart)
+	for i := range 3000 {
+		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, 100), Exptime: 1})
+	}
+	before := digest(e)
+	e.Advance(testStart + 1000)
+	after := digest(e)
+	for e.Tidy() {
+		check(t, e)
+	}
+	if e.st.index.count != 0 || e.st.arena.inUse > 1+e.st.segmentBytes>>granuleShift {
+		t.Fatalf("%d records and %d granules are left", e.st.index.count, e.st.arena.inUse)
+	}
+	if digest(e) != after || after == before {
+		t.Fatal("tidying changed the state")
+	}
+}
+
 // TestExpirySlots checks that an item leaves the accounts at most a second, or a
 // 32nd of its time to live, after it has expired, and never before.
 func TestExpirySlots(t *testing.T) {

@@ -15,6 +15,10 @@ const (
 	clearPerEntry = 1024
 	clearPerOp    = 8
 
+	// tidyRecords and tidyBytes bound one call of Tidy.
+	tidyRecords = 512
+	tidyBytes   = 128 << 10
+
 	// hintShare: hints are wanted once the cache is nine tenths full.
 	hintNumerator, hintDenominator = 9, 10
 
@@ -162,14 +166,24 @@ func (e *Engine) endSlot(s *expirySlot) {
 	e.st.sum -= s.sum
 }
 
-// tidy does a part of the local housekeeping, more of it the more was stored.
+// Tidy does a part of the local housekeeping, for a fraction of a millisecond,
+// and reports whether there is more: what has expired is cleared away, segments
+// with many holes are merged. It changes nothing that anyone can see, so the
+// applier calls it when it has nothing to apply.
+func (e *Engine) Tidy() (more bool) {
+	e.st.clearDead(tidyRecords)
+	e.st.compactSome(tidyBytes)
+	e.st.reclaim()
+	e.closeOld()
+	return e.st.expiry.nextDead() != 0 || e.st.compact.from != nil
+}
+
+// tidy does a part of the same, more of it the more was stored.
 func (e *Engine) tidy(storedBytes int64) {
 	e.st.clearDead(clearPerOp + int(storedBytes>>8))
 	e.st.compactSome(1024 + 4*int(storedBytes))
 	e.st.reclaim()
-	if len(e.old) > 0 {
-		e.closeOld()
-	}
+	e.closeOld()
 }
 
 // clear removes all items, in the time that it takes to make an empty store.

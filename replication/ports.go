@@ -21,6 +21,10 @@ type StateMachine interface {
 	// and before Apply, for the entries that have hints. The slice is borrowed.
 	Hint(hashes []byte)
 
+	// Tidy does a bounded part of what can be done at any time because nobody can
+	// see it, and reports whether there is more.
+	Tidy() (more bool)
+
 	// Apply applies the count operations of ops and, if want, appends one
 	// encoded result for each to results.
 	Apply(count int, ops, results []byte, want bool) ([]byte, error)

@@ -380,20 +380,40 @@ type applyWork struct {
 	installed chan<- error
 }
 
+// applyLoop is the applier. When it has nothing to apply it tidies up.
 func (r *Replica) applyLoop() {
 	defer r.wg.Done()
 	var taken []applyWork
 	for {
-		select {
-		case <-r.ctx.Done():
+		if !r.awaitWork() {
 			return
-		case <-r.toApply.wake:
 		}
 		taken = r.toApply.take(taken)
 		if err := r.applyAll(taken); err != nil {
 			r.fail(err)
 			return
 		}
+	}
+}
+
+// awaitWork waits until there is something for the applier; false means that the
+// replica has stopped.
+func (r *Replica) awaitWork() bool {
+	for more := true; more; {
+		select {
+		case <-r.ctx.Done():
+			return false
+		case <-r.toApply.wake:
+			return true
+		default:
+			more = r.cfg.Machine.Tidy()
+		}
+	}
+	select {
+	case <-r.ctx.Done():
+		return false
+	case <-r.toApply.wake:
+		return true
 	}
 }
 
