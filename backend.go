@@ -212,7 +212,7 @@ var statuses = [...]protocol.Status{
 	engine.StatusOK: protocol.StatusOK, engine.StatusNumber: protocol.StatusNumber,
 	engine.StatusHit: protocol.StatusHit, engine.StatusMiss: protocol.StatusMiss,
 	engine.StatusNonNumeric: protocol.StatusNonNumeric, engine.StatusTooLarge: protocol.StatusTooLarge,
-	engine.StatusOutOfMemory: protocol.StatusOutOfMemory, engine.StatusTooSmall: protocol.StatusTooSmall,
+	engine.StatusOutOfMemory: protocol.StatusOutOfMemory, engine.StatusTooSmall: protocol.StatusTooSmall, engine.StatusOutOfBounds: protocol.StatusOutOfBounds,
 }
 
 // fail answers every operation of the oldest waiting sub-batch with s.

@@ -62,7 +62,7 @@ func (e *Engine) setMemoryLimit(op *Op) Status {
 	case op.Delta < memoryLimitMin:
 		return StatusTooSmall
 	case op.Delta > uint64(max(raiseFree, raiseMax*e.formedBytes)) || op.Delta > uint64(memoryLimitMax):
-		return StatusTooLarge
+		return StatusOutOfBounds
 	}
 	e.mutations++
 	e.limits.MemoryBytes = limit

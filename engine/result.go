@@ -21,9 +21,10 @@ const (
 	StatusHit         // OpGat
 	StatusMiss        // OpGat
 	StatusNonNumeric  // OpIncr, OpDecr
-	StatusTooLarge    // over the item limit, or half of the memory limit; OpMemoryLimit: more than can be
+	StatusTooLarge    // over the item limit, or half of the memory limit
 	StatusOutOfMemory // the limit is reached and nothing may be evicted
-	StatusTooSmall    // OpMemoryLimit
+	StatusTooSmall    // OpMemoryLimit: below the least
+	StatusOutOfBounds // OpMemoryLimit: above what the cluster can grow to
 )
 
 // Result is the outcome of one operation. Key is set for OpGat; Flags, CAS and
@@ -55,7 +56,7 @@ func DecodeResult(b []byte) (res Result, rest []byte, err error) {
 	res.CAS = r.uvarint()
 	res.Number = r.uvarint()
 	res.Key, res.Value = r.keyValue()
-	if r.failed || res.Status == 0 || res.Status > StatusTooSmall {
+	if r.failed || res.Status == 0 || res.Status > StatusOutOfBounds {
 		return Result{}, nil, fmt.Errorf("decode result of status %d: %w", res.Status, ErrMalformed)
 	}
 	return res, r.b, nil

@@ -202,6 +202,9 @@ func (m *model) write(r *protocol.Request) protocol.Result {
 		if r.Delta < 8<<20 {
 			return protocol.Result{Status: protocol.StatusTooSmall}
 		}
+		if r.Delta > 512<<20 {
+			return protocol.Result{Status: protocol.StatusOutOfBounds}
+		}
 		return protocol.Result{Status: protocol.StatusOK}
 	case protocol.Delete, protocol.Touch:
 		if !found {

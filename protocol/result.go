@@ -20,6 +20,7 @@ const (
 	StatusTooLarge              // SERVER_ERROR object too large for cache
 	StatusOutOfMemory           // SERVER_ERROR out of memory storing object
 	StatusTooSmall              // MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m
+	StatusOutOfBounds           // MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust
 	StatusNoLeader              // SERVER_ERROR no leader: certainly not executed
 	StatusOutcomeUnknown        // SERVER_ERROR outcome unknown: may or may not have been executed
 	StatusTimeout               // SERVER_ERROR a read could not be confirmed in time

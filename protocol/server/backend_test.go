@@ -270,6 +270,9 @@ func (b *memory) execute(op *operation) protocol.Result {
 		if op.Delta < 8<<20 {
 			return protocol.Result{Status: protocol.StatusTooSmall}
 		}
+		if op.Delta > 512<<20 {
+			return protocol.Result{Status: protocol.StatusOutOfBounds}
+		}
 		return protocol.Result{Status: protocol.StatusOK}
 	case protocol.Delete:
 		if !found {
