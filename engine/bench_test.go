@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -127,4 +128,35 @@ func BenchmarkHotKey(b *testing.B) {
 			dst, _ = r.View(dst[:0], key, appendItemValue)
 		}
 	})
+}
+
+// BenchmarkImage writes an image of a million items.
+func BenchmarkImage(b *testing.B) {
+	e := benchEngine(b, 1_000_000)
+	var buf []byte
+	for b.Loop() {
+		size := int64(0)
+		i := e.Image()
+		for more := true; more; {
+			var err error
+			if buf, more, err = i.Next(buf[:0]); err != nil {
+				b.Fatal(err)
+			}
+			size += int64(len(buf))
+		}
+		b.SetBytes(size)
+	}
+}
+
+// BenchmarkRestore restores an image of a million items.
+func BenchmarkRestore(b *testing.B) {
+	e := benchEngine(b, 1_000_000)
+	image := imageOf(b, e)
+	b.SetBytes(int64(len(image)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := e.Restore(bytes.NewReader(image)); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

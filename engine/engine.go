@@ -92,10 +92,13 @@ const (
 )
 
 // New returns an empty engine. Close gives its memory back.
-func New(l Limits) (*Engine, error) {
+func New(l Limits) (*Engine, error) { return newWithRoom(l, 0) }
+
+// newWithRoom returns an engine whose index has room for count items.
+func newWithRoom(l Limits, count int) (*Engine, error) {
 	e := &Engine{initial: l, limits: l, formedBytes: l.MemoryBytes, layout: layoutFor(l.MemoryBytes), ghosts: newGhosts(l.MemoryBytes)}
 	e.epochs.init()
-	st, err := newStore(l.MemoryBytes, 0, e.layout, &e.epochs)
+	st, err := newStore(l.MemoryBytes, count, e.layout, &e.epochs)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,8 @@ const (
 	bucketsMin = 128
 
 	// The index grows when there are more than growAt items to a bucket, to
-	// growTo items, and shrinks below shrinkAt.
+	// growTo items, and shrinks to half its size below shrinkAt. A resize takes an
+	// operation for each old bucket; what these may add has room in the new table.
 	growAt, growTo, shrinkAt = 9.0, 7.2, 2.5
 
 	// sweptBytes of a table that is left behind are given back at a time.
@@ -45,6 +46,7 @@ type index struct {
 	state atomic.Pointer[tables]
 	moves atomic.Uint64 // odd while a home is being moved
 	count int
+	least uint64 // buckets below which it does not shrink
 	done  *table // left behind by a resize that has ended
 }
 
@@ -82,7 +84,7 @@ func newIndex(a *arena, count int) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &index{arena: a}
+	x := &index{arena: a, least: t.buckets}
 	x.state.Store(&tables{now: t})
 	return x, nil
 }
@@ -150,8 +152,7 @@ func (x *index) find(t *table, hash uint64, key []byte, want handle) (handle, sl
 		}
 		b := t.words[at*bucketWords:][:bucketWords]
 		for w := range uint64(3) {
-			v := atomic.LoadUint32(&b[tagWord+w]) ^ tag
-			for m := (v - 0x01010101) &^ v & 0x80808080; m != 0; m &= m - 1 {
+			for m := zeroBytes(atomic.LoadUint32(&b[tagWord+w]) ^ tag); m != 0; m &= m - 1 {
 				i := 4*w + uint64(bits.TrailingZeros32(m))/8
 				h := handle(atomic.LoadUint32(&b[i]))
 				if h == 0 {
@@ -167,6 +168,14 @@ func (x *index) find(t *table, hash uint64, key []byte, want handle) (handle, sl
 		}
 	}
 	return 0, slot{}
+}
+
+// zeroBytes returns the highest bit of each byte of v that is 0. The well-known
+// shorter form also returns some that are not, and behind those stale handles
+// may lie.
+func zeroBytes(v uint32) uint32 {
+	const low = 0x7f7f7f7f
+	return ^((v&low + low) | v | low)
 }
 
 // hasKey reports whether the record at h has the key.
@@ -256,15 +265,27 @@ func (x *index) step() {
 		x.moveHome(s)
 		return
 	}
-	perBucket := float64(x.count) / float64(s.now.buckets)
-	if perBucket <= growAt && (perBucket >= shrinkAt || s.now.buckets == bucketsMin) || x.done != nil {
+	buckets := x.fitting(s.now.buckets)
+	if buckets == s.now.buckets || x.done != nil {
 		return
 	}
-	t, err := newTable(max(bucketsMin, uint64(float64(x.count)/growTo)))
+	t, err := newTable(buckets)
 	if err != nil {
 		panic("engine: " + err.Error()) // real exhaustion of memory ends the process
 	}
 	x.state.Store(&tables{now: t, old: s.now})
+}
+
+// fitting returns how many buckets there should be where there are so many.
+func (x *index) fitting(buckets uint64) uint64 {
+	switch perBucket := float64(x.count) / float64(buckets); {
+	case perBucket > growAt:
+		return uint64(float64(x.count) / growTo)
+	case perBucket < shrinkAt:
+		return min(buckets, max(x.least, buckets/2))
+	default:
+		return buckets
+	}
 }
 
 // moveHome moves the items of the next home into the new table.

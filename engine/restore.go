@@ -49,6 +49,7 @@ func (e *Engine) takeOver(fresh *Engine) {
 	e.mutations, e.pendingFlush = fresh.mutations, fresh.pendingFlush
 	e.totalItems, e.evictions, e.expired, e.events = fresh.totalItems, fresh.evictions, fresh.expired, fresh.events
 	fresh.st.epochs, e.layout = &e.epochs, fresh.layout
+	fresh.st.index.least = bucketsMin
 	e.become(fresh.st)
 	e.ghosts.close()
 	e.ghosts = fresh.ghosts
@@ -77,7 +78,8 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 	if _, formedOK := readLimits(appendLimits(nil, formed)); !ok || !formedOK {
 		return nil, want, fmt.Errorf("limits are %+v: %w", limits, ErrMalformed)
 	}
-	if fresh, err = New(formed); err != nil {
+	room := min(v[8], uint64(limits.MemoryBytes/chargeMin)) // the count may be anything
+	if fresh, err = newWithRoom(formed, int(room)); err != nil {
 		return nil, want, err
 	}
 	fresh.limits = limits

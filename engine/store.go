@@ -100,6 +100,9 @@ func (s *store) close() {
 	s.arena.close()
 }
 
+// chargeMin is the least that an item is charged.
+const chargeMin = 2*unitBytes + indexBytes
+
 // chargeOf is what an item counts for, from the size of its record.
 func chargeOf(size int) int64 { return int64(size) + indexBytes }
 
