@@ -37,7 +37,7 @@ func TestIndexFollowsTheCount(t *testing.T) {
 		one(t, e, Op{Kind: OpDelete, Key: key(i % 10)})
 	}
 	check(t, e)
-	if perItem := float64(full*bucketBytes) / n; perItem > 64/growTo+0.1 || buckets() > full/100 {
+	if perItem := float64(full*bucketBytes) / n; perItem > 64/growTo+0.1 || buckets() > 2*bucketsMin {
 		t.Fatalf("%.1f bytes an item when full, %d buckets of %d when empty", perItem, buckets(), full)
 	}
 }
