@@ -77,6 +77,9 @@ func (l *loopBackend) passHintsOn() {
 	}
 }
 
+// Prepare implements server.Loop.
+func (l *loopBackend) Prepare(keys [][]byte) { l.reader.Prepare(keys) }
+
 // Get implements server.Loop.
 func (l *loopBackend) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
 	if withCAS {

@@ -61,6 +61,28 @@ func BenchmarkGetHit(b *testing.B) {
 	})
 }
 
+// BenchmarkGetHitPrepared reads 32 keys at a time; the figures are for one.
+func BenchmarkGetHitPrepared(b *testing.B) {
+	const batch = prepareMax
+	benchEach(b, func(b *testing.B, e *Engine, n int) {
+		r, rng := e.NewReader(), rand.New(rand.NewPCG(1, 2))
+		var dst []byte
+		keys := make([][]byte, batch)
+		for i := 0; b.Loop(); i++ {
+			if i%batch == 0 {
+				for k := range keys {
+					keys[k] = benchKey(keys[k], rng.Uint64N(uint64(n)))
+				}
+				r.Prepare(keys)
+			}
+			var ok bool
+			if dst, ok = r.View(dst[:0], keys[i%batch], appendItemValue); !ok {
+				b.Fatal("miss")
+			}
+		}
+	})
+}
+
 func BenchmarkGetMiss(b *testing.B) {
 	benchEach(b, func(b *testing.B, e *Engine, n int) {
 		r, rng := e.NewReader(), rand.New(rand.NewPCG(1, 2))

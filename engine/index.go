@@ -170,6 +170,26 @@ func (x *index) find(t *table, hash uint64, key []byte, want handle) (handle, sl
 	return 0, slot{}
 }
 
+// touch loads a word of the home bucket of a hash.
+func (x *index) touch(hash uint64) uint32 {
+	t := x.state.Load().tableOf(hash)
+	return atomic.LoadUint32(&t.words[t.home(hash)*bucketWords+tagWord])
+}
+
+// likely returns the first handle in the home bucket whose tag is that of the
+// hash, 0 if there is none.
+func (x *index) likely(hash uint64) handle {
+	t := x.state.Load().tableOf(hash)
+	b := t.words[t.home(hash)*bucketWords:][:bucketWords]
+	tag := tagOf(hash) * 0x01010101
+	for w := range uint64(3) {
+		if m := zeroBytes(atomic.LoadUint32(&b[tagWord+w]) ^ tag); m != 0 {
+			return handle(atomic.LoadUint32(&b[4*w+uint64(bits.TrailingZeros32(m))/8]))
+		}
+	}
+	return 0
+}
+
 // zeroBytes returns the highest bit of each byte of v that is 0. The well-known
 // shorter form also returns some that are not, and behind those stale handles
 // may lie.

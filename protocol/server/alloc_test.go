@@ -41,6 +41,8 @@ func (silent) AppendStats(dst []byte, _ string) ([]byte, bool) { return dst, tru
 func (silent) Barrier() bool                                   { return true }
 func (silent) Write(*protocol.Request) bool                    { return false }
 func (silent) Flush()                                          {}
+func (silent) Prepare([][]byte)                                {}
+
 func (silent) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
 	if string(key) != "a" {
 		return dst, false

@@ -24,6 +24,10 @@ type Loop interface {
 	// order in which they were asked.
 	Barrier() bool
 
+	// Prepare tells which keys Get will soon be called for, so that it can fetch
+	// what it needs for all of them at once. It may do nothing.
+	Prepare(keys [][]byte)
+
 	// Get appends the "VALUE ..." block of key to dst, with the cas unique if
 	// withCAS, and reports whether the key was found; a miss appends nothing.
 	Get(dst, key []byte, withCAS bool) ([]byte, bool)

@@ -161,6 +161,14 @@ func (l *memoryLoop) Barrier() bool {
 }
 
 // Get implements Loop.
+func (l *memoryLoop) Prepare(keys [][]byte) {
+	for _, key := range keys {
+		if len(key) == 0 {
+			panic("told of an empty key")
+		}
+	}
+}
+
 func (l *memoryLoop) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
 	l.b.mu.Lock()
 	defer l.b.mu.Unlock()

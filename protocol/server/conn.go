@@ -49,6 +49,7 @@ type conn struct {
 	barrier     bool // a barrier is asked and not answered
 	barrierSpan int  // bytes of input that the asked barrier covers
 	granted     int  // bytes of input whose reads may be answered
+	prepared    int  // bytes of input whose reads the backend was told of
 	keysDone    int  // keys of the first request of the input that are answered
 
 	// refused is the error with which reads of the next refusedSpan bytes are
@@ -177,7 +178,7 @@ func (c *conn) handle(input []byte) (done int) {
 			return done
 		}
 		c.partialSweep = 0
-		if !c.execute(req, n, len(input)-done) {
+		if !c.execute(req, n, input[done:]) {
 			c.stopped = true
 			return done
 		}
@@ -208,17 +209,17 @@ func (c *conn) endInput() {
 // consume moves what is known of the input's ranges past n bytes.
 func (c *conn) consume(n int) {
 	c.granted = max(0, c.granted-n)
+	c.prepared = max(0, c.prepared-n)
 	c.refusedSpan = max(0, c.refusedSpan-n)
 	c.inputLeft -= n
 }
 
-// execute carries out the request that the first size of the buffered bytes of
-// input hold, and reports whether it is done with; false means that it has to
-// wait, unparsed.
-func (c *conn) execute(req *protocol.Request, size, buffered int) bool {
+// execute carries out the request that the first size bytes of input hold, and
+// reports whether it is done with; false means that it has to wait, unparsed.
+func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	switch {
 	case req.Command.IsRead():
-		return c.read(req, size, buffered)
+		return c.read(req, size, input)
 	case req.Command == protocol.FlushAll && c.loop.options.FlushDisabled:
 		if c.unanswered > 0 {
 			return false
@@ -269,7 +270,7 @@ func (c *conn) write(req *protocol.Request) bool {
 }
 
 // read answers a get or gets, if its bytes are covered by a barrier.
-func (c *conn) read(req *protocol.Request, size, buffered int) bool {
+func (c *conn) read(req *protocol.Request, size int, input []byte) bool {
 	if c.unanswered > 0 {
 		return false
 	}
@@ -282,10 +283,14 @@ func (c *conn) read(req *protocol.Request, size, buffered int) bool {
 		if !l.backend.Barrier() {
 			l.barriers.push(c)
 			l.wantFlush()
-			c.barrier, c.barrierSpan = true, buffered
+			c.barrier, c.barrierSpan = true, len(input)
 			return false
 		}
-		c.granted = buffered
+		c.granted = len(input)
+	}
+	if size > c.prepared && size < c.granted {
+		l.ahead, c.prepared = protocol.AheadKeys(input[:min(c.granted, len(input))], l.ahead[:0])
+		l.backend.Prepare(l.ahead)
 	}
 	return c.get(req)
 }
@@ -302,6 +307,9 @@ func (c *conn) get(req *protocol.Request) bool {
 		out     = c.buffer()
 	)
 	for i := first; i < len(req.Keys); i++ {
+		if n := i - first; n%aheadMax == 0 && len(req.Keys)-i > 1 {
+			l.backend.Prepare(req.Keys[i:min(i+aheadMax, len(req.Keys))])
+		}
 		if out, found = l.backend.Get(out, req.Keys[i], withCAS); found {
 			hits++
 		}

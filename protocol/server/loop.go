@@ -25,6 +25,9 @@ const (
 	// buffers that are not in use.
 	spareBuffersMax     = 16
 	spareBufferBytesMax = 2 * outChunkBytes
+
+	// aheadMax is how many keys the backend is told of before they are read.
+	aheadMax = 32
 )
 
 // loop is what the connections of one event loop share. It is the Completer of
@@ -39,6 +42,7 @@ type loop struct {
 	epollFD int
 
 	request protocol.Request // the one being executed
+	ahead   [][]byte         // keys that the backend is told of
 	spare   [][]byte         // reply buffers that are not in use
 
 	writes   fifo[writeWaiter]
@@ -85,6 +89,7 @@ func newLoop(s *Server, events gnet.EventLoop, epollFD int) *loop {
 		epollFD: epollFD,
 		conns:   make(map[*conn]struct{}),
 		sweeps:  1,
+		ahead:   make([][]byte, 0, aheadMax),
 	}
 	l.turnEnd = gnet.RunnableFunc(func(context.Context) error {
 		l.turnEndAsked = false

@@ -1,0 +1,29 @@
+package protocol
+
+import (
+	"bytes"
+	"testing"
+)
+
+func TestAheadKeys(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		keys string
+		span int
+	}{
+		{"", "", 0},
+		{"get a\r\n", "a", 7},
+		{"get a\r\ngets b c\r\nget d\n", "a b c d", 23},
+		{"get a\r\nget b", "a", 7},
+		{"get a\r\nset b 0 0 1\r\nx\r\nget c\r\n", "a", 7},
+		{"get a b c d e\r\n", "", 0}, // more than there is room for
+		{"get a b\r\nget c d e\r\n", "a b", 9},
+		{"get \r\nget  a \r\n", "a", 15},
+		{"version\r\n", "", 0},
+	} {
+		keys, span := AheadKeys([]byte(c.in), make([][]byte, 0, 4))
+		if got := string(bytes.Join(keys, []byte(" "))); got != c.keys || span != c.span {
+			t.Errorf("%q: keys %q in %d bytes, want %q in %d", c.in, got, span, c.keys, c.span)
+		}
+	}
+}
