@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/bits"
+	"sync/atomic"
 	"unsafe"
 
 	"raftcached/engine/memory"
@@ -160,6 +161,18 @@ func (a *arena) free(r run) {
 // record returns the record at h.
 func (a *arena) record(h handle) record {
 	return record{unsafe.Add(a.base, uintptr(h)<<unitShift)}
+}
+
+// touch loads a word of each of the first cache lines of what lies at h. What
+// follows them the processor expects by itself.
+func (a *arena) touch(h handle) (sum uint32) {
+	const lines, lineBytes = 3, 64
+	at := uintptr(h) << unitShift
+	for n := uintptr(0); n < lines && at < uintptr(len(a.mem)); n++ {
+		sum += atomic.LoadUint32((*uint32)(unsafe.Add(a.base, at)))
+		at += lineBytes
+	}
+	return sum
 }
 
 // granuleOf returns the granule in which h lies.

@@ -98,7 +98,7 @@ func (e *Engine) Hint(hashes []byte) {
 }
 
 // prepareMax is how many keys Prepare takes at a time: their lines must fit the
-// nearest caches.
+// nearest cache.
 const prepareMax = 32
 
 // prepareBuckets is the size of the index, 4 MiB, up to which Prepare does
@@ -136,7 +136,7 @@ func (r *Reader) prepare(st *store, keys [][]byte) {
 	}
 	for _, h := range handles[:len(keys)] {
 		if h != 0 {
-			sum += st.arena.record(h).load()
+			sum += st.arena.touch(h)
 		}
 	}
 	r.touched += sum
