@@ -27,12 +27,13 @@ const pollInterval = 10 * time.Millisecond
 
 // Options say how a cluster is run.
 type Options struct {
-	Executable string         // the raftcached program, as Build returned it
-	Dir        string         // folder for data, logs and configs
-	Servers    int            // how many
-	Settings   map[string]any // more fields of server.json
-	Args       []string       // more flags for each server
-	Network    bool           // put a network between the servers that Isolate can cut
+	Executable  string         // the raftcached program, as Build returned it
+	Dir         string         // folder for data, logs and configs
+	Servers     int            // how many
+	Settings    map[string]any // more fields of server.json
+	Args        []string       // more flags for each server
+	Environment []string       // more variables for each server, NAME=VALUE
+	Network     bool           // put a network between the servers that Isolate can cut
 }
 
 // Cluster is a set of real servers.
@@ -48,9 +49,10 @@ type Server struct {
 	DataDir    string
 	LogFile    string
 
-	executable string
-	args       []string
-	process    atomic.Pointer[Process] // nil before the first start
+	executable  string
+	args        []string
+	environment []string
+	process     atomic.Pointer[Process] // nil before the first start
 }
 
 // New prepares a cluster without starting any server.
@@ -70,12 +72,13 @@ func New(o Options) (*Cluster, error) {
 	}
 	for id := range o.Servers {
 		s := &Server{
-			ID:         id,
-			ClientAddr: joinAddr(host, clientPort+id),
-			DataDir:    filepath.Join(o.Dir, "data", strconv.Itoa(id)),
-			LogFile:    filepath.Join(o.Dir, fmt.Sprintf("server%d.log", id)),
-			executable: o.Executable,
-			args:       append([]string{"-config", config, "-id", strconv.Itoa(id)}, o.Args...),
+			ID:          id,
+			ClientAddr:  joinAddr(host, clientPort+id),
+			DataDir:     filepath.Join(o.Dir, "data", strconv.Itoa(id)),
+			LogFile:     filepath.Join(o.Dir, fmt.Sprintf("server%d.log", id)),
+			executable:  o.Executable,
+			args:        append([]string{"-config", config, "-id", strconv.Itoa(id)}, o.Args...),
+			environment: o.Environment,
 		}
 		if o.Network {
 			s.args = append(s.args, "-peer-listen", joinAddr(host, hiddenPort+id))
@@ -284,7 +287,7 @@ func (s *Server) Start() error {
 	if s.Running() {
 		return fmt.Errorf("start server %d: it runs", s.ID)
 	}
-	process, err := StartProcess(s.LogFile, nil, s.executable, s.args...)
+	process, err := StartProcess(s.LogFile, s.environment, s.executable, s.args...)
 	if err != nil {
 		return err
 	}

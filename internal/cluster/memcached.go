@@ -69,6 +69,9 @@ func StartMemcached(ctx context.Context, dir string, args ...string) (*Memcached
 	return m, nil
 }
 
+// Pid returns the process id.
+func (m *Memcached) Pid() int { return m.process.Pid() }
+
 // Close kills the process and waits until it is gone.
 func (m *Memcached) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)

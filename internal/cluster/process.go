@@ -54,7 +54,8 @@ type Process struct {
 	err  error
 }
 
-// StartProcess starts a program whose output is appended to logFile.
+// StartProcess starts a program whose output is appended to logFile. Its
+// environment is this program's and the given variables, NAME=VALUE.
 func StartProcess(logFile string, environment []string, name string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
