@@ -10,7 +10,10 @@ CHAOSRUNS ?= 5
 # RATIOFLAGS are for `make ratio`, like RATIOFLAGS=-quick.
 RATIOFLAGS ?=
 
-.PHONY: check test race fuzz bench ratio cluster chaos conformance rewrite lint fmt
+# MEMORYFLAGS are for `make memory`, like MEMORYFLAGS='-items 1000000 -limits 64'.
+MEMORYFLAGS ?=
+
+.PHONY: check test race fuzz bench ratio memory cluster chaos conformance rewrite lint fmt
 
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
@@ -39,6 +42,10 @@ bench:
 ## ratio: who misses how often: memcached, three nodes, ideal caches; 40 minutes, -quick 3
 ratio:
 	$(GO) run ./bench/cmd/hitratio $(RATIOFLAGS)
+
+## memory: bytes for each item, RSS under load, the garbage collector; more than an hour, 18 GiB
+memory:
+	$(GO) run ./bench/cmd/memory $(MEMORYFLAGS)
 
 ## cluster: the three servers of server.json, until Ctrl-C
 cluster:

@@ -56,10 +56,12 @@ var layers = map[string]layer{
 	"bench":                {may: []string{"bench/zipf"}},
 	"bench/zipf":           {},
 	"bench/hitratio":       {may: []string{"bench/zipf", "engine"}, tests: []string{"internal/cluster"}},
+	"bench/footprint":      {},
 	"bench/cmd/load":       {may: []string{"bench"}},
 	"bench/cmd/compare":    {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/hitratio":   {may: []string{"bench/hitratio", "internal/cluster"}},
 	"bench/cmd/failover":   {may: []string{"bench", "internal/cluster"}},
+	"bench/cmd/memory":     {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"internal/cluster":     {},
 	"internal/integration": {tests: []string{"internal/cluster"}},
 }
