@@ -237,8 +237,8 @@ func (l *loopBackend) pop() int {
 }
 
 // Expired implements replication.Client.
-func (l *loopBackend) Expired(tag uint64, sent bool) {
-	status := protocol.StatusNoLeader
+func (l *loopBackend) Expired(tag uint64, sent bool, v replication.Verdict) {
+	status := unsent[v]
 	if sent {
 		status = protocol.StatusOutcomeUnknown
 	}
@@ -250,12 +250,21 @@ func (l *loopBackend) Expired(tag uint64, sent bool) {
 	})
 }
 
+// unsent is the outcome of a write that was certainly not executed, by the
+// verdict on this node's state.
+var unsent = [...]protocol.Status{
+	replication.VerdictOK: protocol.StatusNoLeader, replication.VerdictRepairing: protocol.StatusRepairing,
+	replication.VerdictNoMajority: protocol.StatusNoMajority,
+}
+
 // ReadsDone implements replication.Client.
 func (l *loopBackend) ReadsDone(n int, ok bool) {
-	status := protocol.StatusOK
+	status, now := protocol.StatusOK, l.node.replica.Status()
 	switch {
 	case ok:
-	case l.node.replica.Status().Leader == 0:
+	case now.Verdict == replication.VerdictRepairing:
+		status = protocol.StatusRepairing
+	case now.Leader == 0:
 		status = protocol.StatusNoLeader
 	default:
 		status = protocol.StatusTimeout

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"raftcached/replication"
 )
 
 // The defaults of a node. Those that memcached has too are memcached's.
@@ -116,6 +118,8 @@ type Config struct {
 	LogRetainBytes int64
 
 	Logger *slog.Logger // nil: nothing is logged
+
+	wrap func(machine) replication.StateMachine // if set, what is applied goes through it; for tests
 }
 
 // ConfigError says in one sentence what is wrong with a configuration and what

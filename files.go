@@ -20,6 +20,7 @@ import (
 type files struct {
 	log       log
 	snapshots snapshots
+	diverged  snapshots
 }
 
 // openFiles opens the log and the snapshots of a member of the cluster.
@@ -36,7 +37,11 @@ func openFiles(fs disk.FS, dir string, members []identity.Member) (*files, error
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	return &files{log{w}, snapshots{store}}, nil
+	diverged, err := snapshot.Open(fs, filepath.Join(dir, "diverged"))
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return &files{log{w}, snapshots{store}, snapshots{diverged}}, nil
 }
 
 func (f *files) close() error { return f.log.Close() }

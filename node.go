@@ -89,10 +89,13 @@ func (n *Node) start(ctx context.Context) error {
 func (n *Node) startReplica() error {
 	cfg := replication.ReplicaConfig{
 		ID: n.raftID(n.cfg.ServerID), Boot: n.identity.Boot(), Loops: n.cfg.Threads,
-		Log: n.files.log, Snapshots: n.files.snapshots, Machine: machine{n.engine},
+		Log: n.files.log, Snapshots: n.files.snapshots, Diverged: n.files.diverged, Machine: machine{n.engine},
 		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
 		RequestTimeout: n.cfg.RequestTimeout, LogRetainBytes: n.cfg.LogRetainBytes,
 		Logger: n.cfg.Logger,
+	}
+	if n.cfg.wrap != nil {
+		cfg.Machine = n.cfg.wrap(machine{n.engine})
 	}
 	for _, m := range n.members {
 		cfg.Voters = append(cfg.Voters, m.RaftID)
@@ -127,9 +130,11 @@ func (n *Node) NewLoop(id int, c server.Completer) server.Loop {
 }
 
 // readsInline reports whether reads need no confirmation: by configuration, or
-// because there is no other node.
+// because there is no other node. A state that differs from that of a majority
+// is not shown even so.
 func (n *Node) readsInline() bool {
-	return n.cfg.Reads == ReadsLocal || n.replica.ReadsInline()
+	s := n.replica.Status()
+	return s.Alone || n.cfg.Reads == ReadsLocal && s.Verdict != replication.VerdictRepairing
 }
 
 // ClientAddrs returns the addresses at which clients are served.

@@ -44,6 +44,12 @@ func loneConfig(t *testing.T) Config {
 // openCluster opens three nodes in this process.
 func openCluster(t *testing.T) []*Node {
 	t.Helper()
+	return openClusterWith(t, func(*Config) {})
+}
+
+// openClusterWith opens three nodes whose configurations change has gone over.
+func openClusterWith(t *testing.T, change func(*Config)) []*Node {
+	t.Helper()
 	dir := t.TempDir()
 	var servers []Server
 	for i := range 3 {
@@ -61,10 +67,12 @@ func openCluster(t *testing.T) []*Node {
 	var wg sync.WaitGroup
 	for i := range nodes {
 		wg.Go(func() {
-			nodes[i] = openNode(t, Config{
+			cfg := Config{
 				ServerID: i, Servers: servers, DataDir: filepath.Join(dir, fmt.Sprint(i)), Threads: 2,
 				ClientAddrs: []string{"127.0.0.1:0"}, PeerAddr: servers[i].PeerAddr(),
-			})
+			}
+			change(&cfg)
+			nodes[i] = openNode(t, cfg)
 		})
 	}
 	wg.Wait()

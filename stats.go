@@ -53,7 +53,8 @@ func (n *Node) appendRaftStats(dst []byte) []byte {
 	dst = appendStat(dst, "raft_applied_index", int64(applied))
 	dst = appendStat(dst, "raft_last_log_index", int64(max(s.LastIndex, applied)))
 	dst = appendStatText(dst, "raft_peers", strings.Join(peers, ","))
-	return appendStatText(dst, "state_digest", fmt.Sprintf("%016x", digest))
+	dst = appendStatText(dst, "state_digest", fmt.Sprintf("%016x", digest))
+	return appendStatText(dst, "state_verdict", s.Verdict.String())
 }
 
 // serverID returns the operator's id of the member with the given raft id.

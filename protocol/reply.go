@@ -31,6 +31,8 @@ var replyLines = [...]string{
 	StatusNoLeader:       "SERVER_ERROR no leader\r\n",
 	StatusOutcomeUnknown: "SERVER_ERROR outcome unknown\r\n",
 	StatusTimeout:        "SERVER_ERROR read not confirmed in time\r\n",
+	StatusRepairing:      "SERVER_ERROR state differs from the other servers, repairing\r\n",
+	StatusNoMajority:     "SERVER_ERROR states of the servers differ without a majority, writes are refused\r\n",
 }
 
 // AppendReply appends what answers a command with the given result: a line, or

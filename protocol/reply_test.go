@@ -30,6 +30,16 @@ func TestAppendReply(t *testing.T) {
 		{protocol.Set, protocol.Result{Status: protocol.StatusNoLeader}, "SERVER_ERROR no leader\r\n"},
 		{protocol.Set, protocol.Result{Status: protocol.StatusOutcomeUnknown}, "SERVER_ERROR outcome unknown\r\n"},
 		{protocol.Get, protocol.Result{Status: protocol.StatusTimeout}, "SERVER_ERROR read not confirmed in time\r\n"},
+		{
+			protocol.Set,
+			protocol.Result{Status: protocol.StatusRepairing},
+			"SERVER_ERROR state differs from the other servers, repairing\r\n",
+		},
+		{
+			protocol.Set,
+			protocol.Result{Status: protocol.StatusNoMajority},
+			"SERVER_ERROR states of the servers differ without a majority, writes are refused\r\n",
+		},
 		{protocol.Gat, protocol.Result{Status: protocol.StatusMiss, Key: []byte("k")}, ""},
 		{
 			protocol.Gat,

@@ -24,6 +24,8 @@ const (
 	StatusNoLeader              // SERVER_ERROR no leader: certainly not executed
 	StatusOutcomeUnknown        // SERVER_ERROR outcome unknown: may or may not have been executed
 	StatusTimeout               // SERVER_ERROR a read could not be confirmed in time
+	StatusRepairing             // SERVER_ERROR this server's state is being replaced: certainly not executed
+	StatusNoMajority            // SERVER_ERROR nobody knows whose state is right: certainly not executed
 )
 
 // Result is the outcome of one operation. Its slices are borrowed: they are

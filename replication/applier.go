@@ -35,6 +35,9 @@ type Applier struct {
 	stampMs int64
 
 	logBytes int64 // applied since the last snapshot was taken or installed
+
+	digestEvery uint64  // how many entries lie between two digests
+	frozen      *frozen // set while the state must not change
 }
 
 // Batch is what came of applying a run of entries.
@@ -46,23 +49,36 @@ type Batch struct {
 // NewApplier returns the applier of the node with the given raft id and boot
 // number, over a state machine at index 0.
 func NewApplier(id, boot uint64, loops int, machine StateMachine) *Applier {
-	return &Applier{id: id, boot: boot, loops: loops, machine: machine, table: newTable()}
+	return &Applier{id: id, boot: boot, loops: loops, machine: machine, table: newTable(), digestEvery: digestEvery}
 }
 
 // Apply applies the entries of a MsgStorageApply. An error means that this
 // program cannot apply what the cluster has agreed on: the node must stop.
 func (a *Applier) Apply(m *pb.Message, out *Batch) error {
+	if a.frozen != nil {
+		a.hold(m, out)
+		return nil
+	}
+	return a.applyAll(m.GetEntries(), m.GetResponses(), out)
+}
+
+func (a *Applier) applyAll(ents []*pb.Entry, responses []*pb.Message, out *Batch) error {
 	if out.Answers == nil {
 		out.Answers = make([][]Answer, a.loops)
 	}
-	for _, e := range m.GetEntries() {
+	for _, e := range ents {
 		if err := a.applyEntry(e, out); err != nil {
 			return fmt.Errorf("apply entry %d: %w", e.GetIndex(), err)
 		}
 	}
-	out.Report.Index, out.Report.Term, out.Report.StampMs = a.index, a.term, a.stampMs
-	out.Report.Done = append(out.Report.Done, m.GetResponses()...)
+	a.note(out)
+	out.Report.Done = append(out.Report.Done, responses...)
 	return nil
+}
+
+// note reports how far the state has come.
+func (a *Applier) note(out *Batch) {
+	out.Report.Index, out.Report.Term, out.Report.StampMs = a.index, a.term, a.stampMs
 }
 
 func (a *Applier) applyEntry(e *pb.Entry, out *Batch) error {
@@ -74,6 +90,7 @@ func (a *Applier) applyEntry(e *pb.Entry, out *Batch) error {
 	if e.GetType() != pb.EntryNormal {
 		return fmt.Errorf("entry has type %v, which this program does not know: run a newer raftcached", e.GetType())
 	}
+	before := a.stampMs
 	if data := e.GetData(); len(data) > 0 { // a new leader's first entry is empty
 		if err := a.applyData(data, out); err != nil {
 			return err
@@ -81,6 +98,10 @@ func (a *Applier) applyEntry(e *pb.Entry, out *Batch) error {
 		a.logBytes += int64(len(data))
 	}
 	a.index, a.term = e.GetIndex(), e.GetTerm()
+	// Both conditions follow from the log: all nodes compare at the same indexes.
+	if a.index%a.digestEvery == 0 || a.stampMs/digestGapMs != before/digestGapMs {
+		out.Report.Digests = append(out.Report.Digests, a.stateDigest())
+	}
 	return nil
 }
 
@@ -139,7 +160,7 @@ func (a *Applier) applySubBatch(s *SubBatch, out *Batch) error {
 
 // NoteInstalled reports that the state was replaced by a snapshot.
 func (a *Applier) NoteInstalled(out *Batch) {
-	out.Report.Index, out.Report.Term, out.Report.StampMs = a.index, a.term, a.stampMs
+	a.note(out)
 	out.Report.Installed = true
 	for loop := range a.loops {
 		if r := a.table.rows[rowKey{a.id, loop}]; r.boot == a.boot && r.seq > 0 {
@@ -163,13 +184,22 @@ func (r *AppliedUpTo) own(loop int, seq uint64) {
 func (a *Applier) Digest() (index, digest uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	s := a.stateDigest()
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], s.Contents)
+	binary.LittleEndian.PutUint64(b[8:], s.Order)
+	return s.Index, xxhash.Sum64(b[:])
+}
+
+// stateDigest returns the digest by its parts; the contents include what
+// replication itself replicates.
+func (a *Applier) stateDigest() StateDigest {
 	contents, order := a.machine.Digest()
-	var b [32]byte
+	var b [24]byte
 	binary.LittleEndian.PutUint64(b[:], contents)
-	binary.LittleEndian.PutUint64(b[8:], order)
-	binary.LittleEndian.PutUint64(b[16:], a.table.digest())
-	binary.LittleEndian.PutUint64(b[24:], uint64(a.stampMs))
-	return a.index, xxhash.Sum64(b[:])
+	binary.LittleEndian.PutUint64(b[8:], a.table.digest())
+	binary.LittleEndian.PutUint64(b[16:], uint64(a.stampMs))
+	return StateDigest{Index: a.index, Contents: xxhash.Sum64(b[:]), Order: order}
 }
 
 // Image is the replicated state at one index, written bit by bit. The applier's
@@ -202,6 +232,26 @@ func (i *Image) Next(dst []byte) (out []byte, more bool, err error) {
 		return dst, true, nil
 	}
 	return i.view.Next(dst)
+}
+
+// write writes all of the image.
+func (i *Image) write(w io.Writer) error {
+	var buf []byte
+	for more := true; more; {
+		var err error
+		if buf, more, err = i.Next(buf[:0]); err != nil {
+			return fmt.Errorf("%w: %w", errViewLost, err)
+		}
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain ends the image without a use for it.
+func (i *Image) drain() {
+	_ = i.write(io.Discard) // it fails if the image is lost already
 }
 
 // Restore replaces the replicated state by the image that r reads, which was

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,6 +83,8 @@ type Core struct {
 	alone        bool // the only voter, with an entry of its own term applied
 	formDue      bool // leads, and has not made sure yet that the state is formed
 
+	guard quarantine
+
 	resendDue   bool // resend all numbered sub-batches at the next tick
 	nextDueTick time.Duration
 	nextSignal  time.Duration
@@ -101,6 +104,9 @@ type Effects struct {
 	Signals   []Forward     // small messages to peers
 	Expired   []Expiry
 	Reads     []ReadsDone
+	Judged    []Judgement // to be logged
+	Repairs   []Repair
+	Freeze    bool // the applier is to be frozen, and an image of its state kept
 }
 
 // Forward is a payload for a peer.
@@ -114,6 +120,9 @@ type Expiry struct {
 	Loop int
 	Tag  uint64
 	Sent bool // it may still be applied, or may have been
+
+	// Verdict, unless it is VerdictOK, is why it was not waited for.
+	Verdict Verdict
 }
 
 // ReadsDone answers the N oldest reads of an event loop.
@@ -134,6 +143,9 @@ type AppliedUpTo struct {
 	Installed bool
 	Gap       bool          // one of this node's sub-batches came before its predecessor
 	Done      []*pb.Message // responses to raft
+
+	Digests []StateDigest // at the indexes at which nodes compare their states
+	Repair  RepairStage   // the latest, if anything changed
 }
 
 // OwnSeq is the last sequence number of an event loop that took effect.
@@ -176,6 +188,7 @@ func NewCore(cfg Config) (*Core, error) {
 		reads:     reads{boot: cfg.Boot},
 		lastIndex: last,
 		applied:   cfg.Applied,
+		guard:     quarantine{states: newDivergence(cfg.ID, cfg.Voters)},
 	}
 	c.clock.raise(cfg.StampMs, 0)
 	if len(cfg.Voters) == 1 {
@@ -195,9 +208,7 @@ func (c *Core) Observe(mono time.Duration, wall time.Time) { c.mono, c.wall = mo
 func (c *Core) Tick() {
 	c.raw.Tick()
 	c.reads.ticks++
-	c.origin.expire(c.mono, func(loop int, tag uint64, sent bool) {
-		c.eff.Expired = append(c.eff.Expired, Expiry{loop, tag, sent})
-	})
+	c.origin.expire(c.mono, c.expired)
 	c.reads.expire(c.mono, c.readsDone)
 	if c.leader != raft.None {
 		if c.resendDue {
@@ -208,10 +219,19 @@ func (c *Core) Tick() {
 	}
 	c.signalClock()
 	c.signalHints()
+	c.tickQuarantine()
+}
+
+// expired answers a sub-batch that is not waited for any longer.
+func (c *Core) expired(loop int, tag uint64, sent bool) {
+	c.eff.Expired = append(c.eff.Expired, Expiry{loop, tag, sent, c.guard.verdict})
 }
 
 // Step takes a raft message from a peer.
 func (c *Core) Step(m *pb.Message) {
+	if c.barred(m) {
+		return
+	}
 	// An error says that the message is of no use here and now, which raft
 	// tolerates as it does a lost one.
 	_ = c.raw.Step(m)
@@ -221,11 +241,21 @@ func (c *Core) Step(m *pb.Message) {
 // one answer follows, by the applier or by Effects.Expired, or both: whoever
 // waits takes the first.
 func (c *Core) Submit(loop int, tag uint64, count int, ops []byte) {
+	if c.guard.verdict != VerdictOK {
+		c.expired(loop, tag, false)
+		return
+	}
 	c.origin.submit(loop, tag, count, ops, c.mono+c.cfg.RequestTimeout)
 }
 
 // Read asks for n reads of an event loop; Effects.Reads answers.
-func (c *Core) Read(loop, n int) { c.reads.join(loop, n, c.mono+c.cfg.RequestTimeout) }
+func (c *Core) Read(loop, n int) {
+	if c.guard.verdict == VerdictRepairing {
+		c.readsDone(loop, n, false)
+		return
+	}
+	c.reads.join(loop, n, c.mono+c.cfg.RequestTimeout)
+}
 
 // Forwarded takes a peer's sub-batches. Without leadership they are dropped:
 // their origin sends them again when it learns who leads.
@@ -243,8 +273,8 @@ func (c *Core) Forwarded(from uint64, payload []byte) error {
 // Signalled takes a peer's small message.
 func (c *Core) Signalled(from uint64, payload []byte) error {
 	r := frame.NewReader(payload)
-	if n, err := r.ArrayLen(2); err != nil || n != 2 {
-		return fmt.Errorf("read signal: array of %d, want 2: %w", n, errMalformed)
+	if n, err := r.ArrayLen(signalFieldsMax); err != nil || n < 1 {
+		return fmt.Errorf("read signal: array of %d: %w", n, errors.Join(err, errMalformed))
 	}
 	kind, err := r.Uint64()
 	if err != nil {
@@ -252,17 +282,26 @@ func (c *Core) Signalled(from uint64, payload []byte) error {
 	}
 	switch kind {
 	case signalClock:
-		wallMs, err := r.Int64()
-		if err != nil {
-			return fmt.Errorf("read clock signal: %w", err)
-		}
-		c.clock.report(from, wallMs-c.wall.UnixMilli(), c.mono)
-		return nil
+		return c.clockSignalled(from, &r)
 	case signalHints:
 		return c.hinted(&r)
+	case signalDigest:
+		return c.digestSignalled(from, &r)
+	case signalRepair:
+		return c.repairSignalled(from, &r)
 	default:
 		return nil // of a later version
 	}
+}
+
+// clockSignalled takes a peer's wall clock.
+func (c *Core) clockSignalled(from uint64, r *frame.Reader) error {
+	wallMs, err := r.Int64()
+	if err != nil {
+		return fmt.Errorf("read clock signal: %w", err)
+	}
+	c.clock.report(from, wallMs-c.wall.UnixMilli(), c.mono)
+	return nil
 }
 
 // Interrupted tells that forwarded sub-batches to a peer may have been lost.
@@ -300,13 +339,14 @@ func (c *Core) Applied(a *AppliedUpTo) {
 	for _, o := range a.Own {
 		c.origin.applied(c.mono, o.Loop, o.Seq, func(tag uint64) {
 			if a.Installed {
-				c.eff.Expired = append(c.eff.Expired, Expiry{o.Loop, tag, true})
+				c.eff.Expired = append(c.eff.Expired, Expiry{Loop: o.Loop, Tag: tag, Sent: true})
 			}
 		})
 	}
 	if a.Gap {
 		c.resendDue = true
 	}
+	c.noteStates(a)
 	for _, m := range a.Done {
 		c.Step(m)
 	}
@@ -333,6 +373,7 @@ func (e *Effects) reset() Effects {
 	return Effects{
 		e.Messages[:0], e.Snapshots[:0], e.Append[:0], e.Apply[:0],
 		e.Forwards[:0], e.Signals[:0], e.Expired[:0], e.Reads[:0],
+		e.Judged[:0], e.Repairs[:0], false,
 	}
 }
 
@@ -353,6 +394,7 @@ func (c *Core) takeReady() {
 
 func (c *Core) dispatch(m *pb.Message) {
 	switch {
+	case c.barred(m):
 	case m.GetTo() == raft.LocalAppendThread:
 		if n := len(m.GetEntries()); n > 0 {
 			c.lastIndex = m.GetEntries()[n-1].GetIndex()
@@ -424,7 +466,9 @@ func (c *Core) propose() {
 	for c.batcher.ready(c.lastIndex - c.commit) {
 		c.proposeEntry(c.batcher.entry(c.stamp()))
 	}
-	if c.mono >= c.nextDueTick && c.cfg.NextDueMs() <= c.stamp() {
+	// Without a majority the indexes still have to move on, or none could appear.
+	due := c.cfg.NextDueMs() <= c.stamp() || c.guard.verdict == VerdictNoMajority
+	if c.mono >= c.nextDueTick && due {
 		c.proposeEntry(appendEntry(nil, c.stamp(), nil, 0, nil))
 		c.nextDueTick = c.mono + dueTickGap
 	}
@@ -474,6 +518,8 @@ type Status struct {
 	// Alone tells that this node is the only voter and has applied all that was
 	// ever acknowledged: its reads need no confirmation.
 	Alone bool
+
+	Verdict Verdict // on this node's state
 }
 
 // Status returns the status as of the last Ready.
@@ -481,5 +527,6 @@ func (c *Core) Status() Status {
 	return Status{
 		ID: c.cfg.ID, Leader: c.leader, Term: c.term, State: c.state,
 		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, Alone: c.alone,
+		Verdict: c.guard.verdict,
 	}
 }

@@ -31,6 +31,14 @@
 // the bytes of their sub-batches. A lost one has no consequence but a worse
 // choice of what to evict; one in the log reaches all state machines alike.
 //
+// # Equal states
+//
+// What makes nodes equal is that they apply the same log the same way. Whether
+// they are is checked: each digests its state at the same indexes, which follow
+// from the log, and compares. A node that a majority contradicts distrusts its
+// state, never its log; see quarantine (the core), frozen (the applier),
+// divergence (who is right).
+//
 // # Formats
 //
 // Everything is MessagePack (package frame). A sub-batch:
@@ -42,10 +50,20 @@
 //	array 4: version uint (1) | stamp int, ms of Unix time | hints | array n of sub-batch
 //	hints: nil, or bin of n times 8 bytes, 64 KiB at most
 //
-// A forwarded payload is an array n of sub-batch. A clock signal, which every
-// node sends to the others once a second:
+// A forwarded payload is an array n of sub-batch. A signal is an array that begins
+// with its kind; one of an unknown kind is of a later version, and ignored. Every
+// node tells the others its wall clock once a second, its digest when it has
+// compared and its newest one again once a second; one in quarantine asks a peer
+// for a state at the index of its own, or later:
 //
 //	array 2: kind uint (1) | wall clock int, ms of Unix time
+//	array 4: kind uint (3) | index uint | contents uint | order uint
+//	array 2: kind uint (4) | index uint
+//
+// A snapshot's file travels with a header: raft's MsgSnap, or for the answer to a
+// signal of kind 4 an array, which no protobuf message of raft begins like:
+//
+//	array 3: version uint (1) | index uint | term uint
 //
 // A signal of read hints, to the leader every 50 ms while there are any:
 //

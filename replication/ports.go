@@ -132,8 +132,8 @@ type Client interface {
 	// Answers hands over the answers of applied sub-batches.
 	Answers(a []Answer)
 	// Expired tells that a sub-batch was not applied in time. Unless sent is
-	// set it never will be.
-	Expired(tag uint64, sent bool)
+	// set it never will be. A verdict other than VerdictOK is the reason.
+	Expired(tag uint64, sent bool, v Verdict)
 	// ReadsDone answers the n oldest reads: ok if the state machine now shows
 	// everything that was acknowledged before they were asked for.
 	ReadsDone(n int, ok bool)

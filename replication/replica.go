@@ -22,6 +22,7 @@ type ReplicaConfig struct {
 
 	Log       Log
 	Snapshots Snapshots
+	Diverged  Snapshots // images of states that were replaced, for inspection
 	Transport Transport // nil for a sole voter
 	Machine   StateMachine
 	Clients   []Client // one for each event loop
@@ -47,6 +48,7 @@ type Replica struct {
 	applier   *Applier
 	appender  *Appender
 	snapshots *snapshotter
+	repairs   repairs
 
 	in      *inbox[input]
 	toLog   *inbox[*pb.Message]
@@ -121,7 +123,11 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.status.Store(&Status{ID: cfg.ID})
+	r.repairs.to = make(map[uint64]bool)
+	if err := r.startInQuarantine(); err != nil {
+		return nil, err
+	}
+	r.status.Store(&Status{ID: cfg.ID, Verdict: r.core.Status().Verdict})
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	r.wg.Add(3)
 	go r.raftLoop()
@@ -165,10 +171,6 @@ func (r *Replica) Read(loop, n int) { r.in.put(input{kind: inputRead, loop: loop
 // drops what is more.
 func (r *Replica) Hint(hashes []byte) { r.in.put(input{kind: inputHint, bytes: hashes}) }
 
-// ReadsInline reports whether reads of the local state are linearizable as they
-// are, because this node is the only one.
-func (r *Replica) ReadsInline() bool { return r.status.Load().Alone }
-
 // HandleRaft takes a raft message of a peer.
 func (r *Replica) HandleRaft(_ uint64, m *pb.Message) {
 	r.in.put(input{kind: inputStep, message: m})
@@ -195,9 +197,13 @@ func (r *Replica) HandleUnreachable(peer uint64) {
 	r.in.put(input{kind: inputUnreachable, peer: peer})
 }
 
-// HandleSnapshot receives a snapshot's file; header is the MsgSnap. It returns
-// when the file is durable and raft has the message.
+// HandleSnapshot receives a snapshot's file; header is the MsgSnap, or says that
+// it is a repair. It returns when the file is durable and raft, or the applier,
+// knows of it.
 func (r *Replica) HandleSnapshot(_ uint64, header []byte, sizeBytes int64, rd io.Reader) error {
+	if isRepair(header) {
+		return r.receiveRepair(header, sizeBytes, rd)
+	}
 	m, err := receiveSnapshot(r.cfg.Snapshots, header, sizeBytes, rd)
 	if err != nil {
 		return err
@@ -243,8 +249,8 @@ func (r *Replica) raftLoop() {
 			r.core.Tick()
 		}
 		r.core.Ready(&eff)
+		r.publish() // first: whoever is told of an effect may ask for the reason
 		r.carryOut(&eff)
-		r.publish()
 	}
 }
 
@@ -294,6 +300,7 @@ func (r *Replica) carryOut(eff *Effects) {
 	for _, m := range eff.Apply {
 		r.toApply.put(applyWork{entries: m})
 	}
+	r.carryOutRepairs(eff)
 	for _, f := range eff.Forwards {
 		if !r.cfg.Transport.Forward(f.To, f.Payload) {
 			r.core.Interrupted(f.To)
@@ -303,7 +310,7 @@ func (r *Replica) carryOut(eff *Effects) {
 		r.cfg.Transport.Signal(s.To, s.Payload) // lost ones are made up for by the next
 	}
 	for _, e := range eff.Expired {
-		r.cfg.Clients[e.Loop].Expired(e.Tag, e.Sent)
+		r.cfg.Clients[e.Loop].Expired(e.Tag, e.Sent, e.Verdict)
 	}
 	for _, d := range eff.Reads {
 		r.cfg.Clients[d.Loop].ReadsDone(d.N, d.OK)
@@ -323,6 +330,10 @@ func (r *Replica) sendSnapshot(m *pb.Message) {
 			r.log.Warn("snapshot did not reach a peer", "peer", to, "err", err)
 		}
 		r.in.put(input{kind: inputSnapshotSent, peer: to, ok: err == nil})
+	}
+	if r.repairs.frozen.Load() {
+		done(errQuarantine)
+		return
 	}
 	if err := shipSnapshot(r.cfg.Snapshots, r.cfg.Transport, m, done); err != nil {
 		done(err)
@@ -372,12 +383,17 @@ func (r *Replica) appendLoop() {
 	}
 }
 
-// applyWork is something for the applier: committed entries, or a snapshot to
-// continue from, whose outcome goes to installed, or neither, which wakes it.
+// applyWork is something for the applier, one of: committed entries; a snapshot
+// to continue from, whose outcome goes to installed; what repairs need; or
+// nothing, which wakes it.
 type applyWork struct {
 	entries   *pb.Message
 	snapshot  *pb.SnapshotMetadata
 	installed chan<- error
+
+	freeze bool
+	repair *pb.SnapshotMetadata // on disk, to replace a frozen state
+	serve  *Repair
 }
 
 // applyLoop is the applier. When it has nothing to apply it tidies up.
@@ -420,18 +436,7 @@ func (r *Replica) awaitWork() bool {
 func (r *Replica) applyAll(work []applyWork) error {
 	var batch Batch
 	for _, w := range work {
-		if w.snapshot != nil {
-			err := restoreSnapshot(r.cfg.Snapshots, w.snapshot, r.applier)
-			if err == nil {
-				r.applier.NoteInstalled(&batch)
-			}
-			w.installed <- err
-			continue
-		}
-		if w.entries == nil {
-			continue
-		}
-		if err := r.applier.Apply(w.entries, &batch); err != nil {
+		if err := r.applyOne(w, &batch); err != nil {
 			return err
 		}
 	}
@@ -444,7 +449,7 @@ func (r *Replica) applyAll(work []applyWork) error {
 		r.in.put(input{kind: inputApplied, applied: &batch.Report})
 	}
 	if r.applier.LogBytes() > max(r.cfg.LogRetainBytes, r.cfg.Machine.SizeBytes())/2 {
-		r.snapshots.take(r.applier, r.wakeApplier, r.fail)
+		r.snapshots.take(r.applier, r.wakeApplier, r.fail, func(uint64, bool) {})
 	}
 	if r.snapshots.produce(r.ctx) {
 		r.wakeApplier()

@@ -29,7 +29,7 @@ func (m hintTap) Hint(hashes []byte) {
 type waitingClient struct{ answers chan []Answer }
 
 func (c waitingClient) Answers(a []Answer)   { c.answers <- a }
-func (c waitingClient) Expired(uint64, bool) {}
+func (c waitingClient) Expired(uint64, bool, Verdict) {}
 func (c waitingClient) ReadsDone(int, bool)  {}
 
 // TestReplicaFormsAndHints runs a lone node with all its goroutines: its log begins with

@@ -135,10 +135,11 @@ func (s *simulation) settle() {
 	s.dropPermille = 0
 	s.model.stopped = true
 	s.runUntil(s.now + 10*time.Second)
-	index, _ := s.nodes[0].applier.Digest()
+	index, digest := s.nodes[0].applier.Digest()
 	for _, n := range s.nodes {
-		if i, _ := n.applier.Digest(); !n.up || i != index {
-			s.t.Fatalf("node %d is at index %d (up: %v), node 0 at %d, ten seconds after the last fault", n.id, i, n.up, index)
+		if i, d := n.applier.Digest(); !n.up || i != index || d != digest {
+			s.t.Fatalf("node %d (up: %v, %v) is at index %d with digest %x, node 0 at %d with %x, ten seconds after the last fault",
+				n.id, n.up, n.core.Status().Verdict, i, d, index, digest)
 		}
 		s.model.checkFinal(n)
 	}

@@ -33,6 +33,7 @@ const (
 	simHeartbeatTicks = 3
 	simRequestTimeout = 2 * time.Second
 	simLogRetainBytes = 4 << 10 // snapshots are frequent
+	simDigestEvery    = 8       // so are comparisons of states
 )
 
 var simEpoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -80,6 +81,7 @@ type simulation struct {
 // simStats says what a run covered, so that a test can insist on it.
 type simStats struct {
 	crashes, partitions, snapshotsInstalled, acked, unknown, noLeader, reads int
+	corrupted, quarantines, noMajorities, repairs, refused                   int
 
 	hinted uint64 // hints in the log, at the end
 }
@@ -102,12 +104,14 @@ type simNode struct {
 	engine   *engine.Engine // of machine
 	log      simLog
 	store    simStore
+	diverged simStore
 	eff      Effects
 
 	toLog, toLogNow     []*pb.Message
 	toApply             []applyWork
 	applying, appending bool
 	snapshotting        bool
+	image               *Image // to be written, nil if it was given up
 	newest, compactTo   uint64
 	lastTag             uint64
 	waiting             []simWaiter
@@ -206,17 +210,21 @@ func (n *simNode) start() {
 	if err != nil {
 		t.Fatalf("%v node %d: open snapshots: %v", n.s.now, n.id, err)
 	}
-	n.log, n.store = simLog{w}, simStore{store}
+	diverged, err := snapshot.Open(n.fs, "diverged")
+	if err != nil {
+		t.Fatalf("%v node %d: open diverged states: %v", n.s.now, n.id, err)
+	}
+	n.log, n.store, n.diverged = simLog{w}, simStore{store}, simStore{diverged}
 	n.machine = newSimMachine()
 	n.engine = n.machine.Engine
 	n.applier = NewApplier(uint64(n.id+1), n.boot, 1, n.machine)
+	n.applier.digestEvery = simDigestEvery
 	n.check(restoreNewest(n.log, n.store, n.applier, slog.New(slog.DiscardHandler)))
 	n.appender, err = NewAppender(n.log, func(meta *pb.SnapshotMetadata) error {
 		n.drainApply()
 		n.s.stats.snapshotsInstalled++
-		err := restoreSnapshot(n.store, meta, n.applier)
 		var batch Batch
-		n.applier.NoteInstalled(&batch)
+		err := n.applier.Install(n.store, meta, &batch)
 		n.core.Applied(&batch.Report)
 		return err
 	})
@@ -231,6 +239,11 @@ func (n *simNode) start() {
 		Logger: raftLogger{slog.New(slog.DiscardHandler)},
 	})
 	n.check(err)
+	since, err := divergedSince(n.diverged, n.applier.index)
+	n.check(err)
+	if since {
+		n.core.StartInQuarantine()
+	}
 	n.toLog, n.toLogNow, n.toApply = nil, nil, nil
 	n.applying, n.appending, n.snapshotting, n.paused = false, false, false, false
 	n.backlog, n.waiting, n.readers = nil, nil, nil
@@ -290,6 +303,7 @@ func (n *simNode) ready() {
 	for _, m := range n.eff.Apply {
 		n.toApply = append(n.toApply, applyWork{entries: m})
 	}
+	n.readyRepairs()
 	for _, f := range n.eff.Forwards {
 		n.s.network(n, f.To, func(to *simNode) { n.check(to.core.Forwarded(uint64(n.id+1), slices.Clone(f.Payload))) })
 	}
@@ -298,8 +312,11 @@ func (n *simNode) ready() {
 	}
 	for _, e := range n.eff.Expired {
 		outcome := simNoLeader
-		if e.Sent {
+		switch {
+		case e.Sent:
 			outcome = simUnknown
+		case e.Verdict != VerdictOK:
+			outcome = simRefused
 		}
 		n.answer(e.Tag, outcome, nil)
 	}
@@ -384,7 +401,7 @@ func (n *simNode) startApply() {
 func (n *simNode) drainApply() {
 	var batch Batch
 	for _, w := range n.toApply {
-		n.check(n.applier.Apply(w.entries, &batch))
+		n.applyOne(w, &batch)
 	}
 	n.toApply = nil
 	for _, answers := range batch.Answers {
@@ -396,25 +413,37 @@ func (n *simNode) drainApply() {
 			n.answer(a.Tag, outcome, a.Results)
 		}
 	}
-	if batch.Report.Index > 0 {
+	if batch.Report.Index > 0 || batch.Report.Repair != RepairNone {
 		n.s.note("applied %d to %d", n.id, batch.Report.Index)
 		n.s.model.applied(n)
 		n.observe()
 		n.core.Applied(&batch.Report)
 	}
 	if n.applier.LogBytes() > simLogRetainBytes && !n.snapshotting {
-		n.snapshotting = true
-		image := n.applier.Image()
-		n.s.after(n.s.delay(5*time.Millisecond), n.inLife(func() {
-			n.snapshotting = false
-			err := writeSnapshot(n.log, n.store, image, n.newest)
-			if errors.Is(err, errViewLost) {
-				return
-			}
-			n.check(err)
-			n.compactTo, n.newest = n.newest, image.Index
-		}))
+		n.snapshot(func(uint64) {})
 	}
+}
+
+// snapshot takes a snapshot and writes it after a while, unless the image was
+// given up by then; then calls done.
+func (n *simNode) snapshot(done func(index uint64)) {
+	n.snapshotting = true
+	image := n.applier.Image()
+	n.image = image
+	n.s.after(n.s.delay(5*time.Millisecond), n.inLife(func() {
+		n.snapshotting = false
+		if n.image != image {
+			return
+		}
+		n.image = nil
+		err := writeSnapshot(n.log, n.store, image, n.newest)
+		if errors.Is(err, errViewLost) {
+			return
+		}
+		n.check(err)
+		n.compactTo, n.newest = n.newest, image.Index
+		done(image.Index)
+	}))
 }
 
 // ship transfers a snapshot file.
@@ -424,7 +453,7 @@ func (n *simNode) ship(m *pb.Message) {
 	header, err := proto.Marshal(m)
 	n.check(err)
 	n.s.after(n.s.delay(20*time.Millisecond), n.inLife(func() {
-		ok := to.up && !to.paused && !n.s.cut[[2]int{n.id, to.id}]
+		ok := to.up && !to.paused && n.applier.frozen == nil && !n.s.cut[[2]int{n.id, to.id}]
 		if ok {
 			rc, size, err := n.store.Raw(meta.GetIndex(), meta.GetTerm())
 			if err == nil {

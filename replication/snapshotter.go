@@ -55,12 +55,13 @@ func newSnapshotter(log Log, store Snapshots, newest uint64) *snapshotter {
 }
 
 // take begins a snapshot of the applier's state, on its goroutine, unless one is
-// being written already. Each time that a buffer is empty again it calls wake.
-func (s *snapshotter) take(a *Applier, wake func(), fail func(error)) {
+// being written already, which it reports. Each time that a buffer is empty again
+// it calls wake, and in the end done, with whether the snapshot is durable.
+func (s *snapshotter) take(a *Applier, wake func(), fail func(error), done func(index uint64, ok bool)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writing || s.image != nil {
-		return
+		return false
 	}
 	s.writing = true
 	s.image = a.Image()
@@ -72,9 +73,12 @@ func (s *snapshotter) take(a *Applier, wake func(), fail func(error)) {
 	s.wg.Go(func() {
 		if err := job.run(); err != nil {
 			fail(err)
+			return
 		}
+		done(job.index, !*job.lost)
 	})
 	wake()
+	return true
 }
 
 // produce does a part of the image, if one is being written and a buffer is
@@ -125,6 +129,15 @@ func (s *snapshotter) end(lost bool) {
 	*s.lost = lost
 	close(s.full)
 	s.image = nil
+}
+
+// abandon gives up the image that is being produced, if any, so that the applier
+// can begin another one.
+func (s *snapshotter) abandon() {
+	if s.image != nil {
+		s.image.drain()
+		s.end(true)
+	}
 }
 
 // stop gives up the image that is being produced and waits until nothing is
@@ -220,14 +233,8 @@ func writeSnapshot(log Log, store Snapshots, image *Image, before uint64) error 
 	if err != nil {
 		return err
 	}
-	var buf []byte
-	for more := true; more; {
-		if buf, more, err = image.Next(buf[:0]); err != nil {
-			return fmt.Errorf("%w: %w", errViewLost, joinAbort(err, w))
-		}
-		if _, err := w.Write(buf); err != nil {
-			return fmt.Errorf("write snapshot %d: %w", image.Index, joinAbort(err, w))
-		}
+	if err := image.write(w); err != nil {
+		return fmt.Errorf("write snapshot %d: %w", image.Index, joinAbort(err, w))
 	}
 	return finishSnapshot(store, w, image.Index, before)
 }
@@ -254,8 +261,10 @@ func compactLog(log Log, index uint64) error {
 	return nil
 }
 
-// restoreNewest restores the newest snapshot that the log continues: one beyond
-// the committed index is of no use, because the log may lack what led to it.
+// restoreNewest restores the newest snapshot that the log continues. One beyond
+// the committed index is of use only if the log has the entry that it was taken
+// at, and so all that led to it (Raft §5.3, Log Matching): the committed index,
+// which is not synced whenever it moves, is behind then, and is made good.
 func restoreNewest(log Log, store Snapshots, a *Applier, logger *slog.Logger) error {
 	hs, _, err := log.InitialState()
 	if err != nil {
@@ -270,11 +279,16 @@ func restoreNewest(log Log, store Snapshots, a *Applier, logger *slog.Logger) er
 		return fmt.Errorf("list snapshots: %w", err)
 	}
 	for _, meta := range list {
-		if meta.GetIndex() > max(hs.GetCommit(), first-1) || meta.GetIndex()+1 < first {
+		beyond := meta.GetIndex() > max(hs.GetCommit(), first-1)
+		if beyond && !inLog(log, meta) || meta.GetIndex()+1 < first {
 			continue
 		}
 		if err = restoreSnapshot(store, meta, a); err == nil {
-			return nil
+			if beyond {
+				raised := &pb.HardState{Term: new(hs.GetTerm()), Vote: new(hs.GetVote()), Commit: new(meta.GetIndex())}
+				err = log.Save(raised, nil, nil, true)
+			}
+			return err
 		}
 		logger.Error("cannot use a snapshot", "index", meta.GetIndex(), "err", err)
 	}
@@ -282,6 +296,16 @@ func restoreNewest(log Log, store Snapshots, a *Applier, logger *slog.Logger) er
 		return fmt.Errorf("no usable snapshot at index %d or later, where the log begins: %w", first-1, err)
 	}
 	return nil
+}
+
+// inLog reports whether the log has the entry that a snapshot was taken at.
+func inLog(log Log, meta *pb.SnapshotMetadata) bool {
+	last, err := log.LastIndex()
+	if err != nil || last < meta.GetIndex() {
+		return false
+	}
+	term, err := log.Term(meta.GetIndex())
+	return err == nil && term == meta.GetTerm()
 }
 
 func restoreSnapshot(store Snapshots, meta *pb.SnapshotMetadata, a *Applier) error {

@@ -29,6 +29,7 @@ import (
 //	cut 1 2                   lose all messages between two nodes
 //	heal
 //	flood 1 300               set that many other keys at a node, to fill the log
+//	corrupt 1 x               change an item of one node's state, behind raft's back
 //	state                     each node's part, and whether equal index means equal digest
 //
 // The leader's id differs from run to run of another seed, not of this one.
@@ -103,6 +104,8 @@ func (st *story) verb(t *testing.T, words []string) {
 		s.cut = map[[2]int]bool{}
 	case "flood":
 		st.flood(t, args)
+	case "corrupt":
+		st.node(t, args[0]).corrupt(args[1])
 	case "state":
 		st.state()
 	default:
@@ -143,7 +146,7 @@ func (st *story) append(t *testing.T, args []string, wait bool) {
 	for _, token := range args[2:] {
 		outcome := "no answer yet"
 		c := &simClient{s: st.s, node: n, told: func(o simOutcome, r *engine.Result) {
-			outcome = []string{"", "outcome unknown", "no leader"}[o]
+			outcome = []string{"", "outcome unknown", "no leader", "refused"}[o]
 			if o == simAnswered {
 				outcome = map[engine.Status]string{
 					engine.StatusStored: "stored", engine.StatusNotStored: "not stored",
@@ -232,6 +235,9 @@ func (st *story) state() {
 			agree = fmt.Sprintf("digest agrees: %v", d == digest)
 		}
 		digests[index] = digest
+		if v := n.core.Status().Verdict; v != VerdictOK {
+			agree += ", " + v.String()
+		}
 		st.printf("%d: %v, %s", n.id, n.core.state, agree)
 	}
 }

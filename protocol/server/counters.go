@@ -80,6 +80,7 @@ func (s *counters) publish() {
 func (s *counters) addWrite(cmd protocol.Command, status protocol.Status) {
 	switch status {
 	case protocol.StatusNoLeader, protocol.StatusOutcomeUnknown, protocol.StatusTimeout,
+		protocol.StatusRepairing, protocol.StatusNoMajority,
 		protocol.StatusTooLarge, protocol.StatusOutOfMemory, protocol.StatusNonNumeric:
 		return
 	}

@@ -1,0 +1,193 @@
+package raftcached
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"raftcached/engine"
+	"raftcached/replication"
+)
+
+// corruptible is a node's state that changes behind raft's back when told so: on
+// the applier's goroutine, before the next operations. It is repaired only when
+// mayRestore is closed.
+type corruptible struct {
+	machine
+	due        atomic.Bool
+	mayRestore chan struct{}
+}
+
+// Apply implements replication.StateMachine.
+func (m *corruptible) Apply(count int, ops, results []byte, want bool) ([]byte, error) {
+	if m.due.CompareAndSwap(true, false) {
+		op := engine.Op{Kind: engine.OpSet, Key: []byte("corrupt"), Value: []byte("x")}
+		if _, err := m.machine.Apply(1, engine.AppendOp(nil, &op), nil, false); err != nil {
+			return nil, err
+		}
+	}
+	return m.machine.Apply(count, ops, results, want)
+}
+
+// Restore implements replication.StateMachine.
+func (m *corruptible) Restore(r io.Reader) error {
+	<-m.mayRestore
+	return m.machine.Restore(r)
+}
+
+// lineClient asks one line at a time.
+type lineClient struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+	keys int // written so far
+}
+
+func dial(t *testing.T, n *Node) *lineClient {
+	t.Helper()
+	conn, err := net.Dial("tcp", n.ClientAddrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() }) // the test is over
+	return &lineClient{t: t, conn: conn, in: bufio.NewReader(conn)}
+}
+
+func (c *lineClient) ask(format string, args ...any) string {
+	c.t.Helper()
+	if _, err := fmt.Fprintf(c.conn, format, args...); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.line()
+}
+
+func (c *lineClient) line() string {
+	c.t.Helper()
+	if err := c.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		c.t.Fatal(err)
+	}
+	line, err := c.in.ReadString('\n')
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// stat returns a line of stats raft.
+func (c *lineClient) stat(name string) (value string) {
+	c.t.Helper()
+	for line := c.ask("stats raft\r\n"); line != "END"; line = c.line() {
+		if rest, ok := strings.CutPrefix(line, "STAT "+name+" "); ok {
+			value = rest
+		}
+	}
+	return value
+}
+
+// TestDivergedNodeIsRepaired changes the state of one node of a running cluster.
+// It finds that out, refuses reads and writes, local reads too, takes over the
+// state of the others, and serves again. An image of its old state is kept.
+func TestDivergedNodeIsRepaired(t *testing.T) {
+	for _, role := range []string{"leader", "follower"} {
+		t.Run(role, func(t *testing.T) {
+			machines := make([]*corruptible, 3)
+			nodes := openClusterWith(t, func(cfg *Config) {
+				cfg.Reads = ReadsLocal
+				cfg.wrap = func(m machine) replication.StateMachine {
+					machines[cfg.ServerID] = &corruptible{machine: m, mayRestore: make(chan struct{})}
+					return machines[cfg.ServerID]
+				}
+			})
+			leader, victim := awaitLeader(t, nodes)
+			if role == "leader" {
+				victim = leader
+			}
+			checkRepair(t, nodes, victim, machines[victim.cfg.ServerID])
+		})
+	}
+}
+
+func checkRepair(t *testing.T, nodes []*Node, victim *Node, m *corruptible) {
+	t.Helper()
+	const refusal = "SERVER_ERROR state differs from the other servers, repairing"
+	release := sync.OnceFunc(func() { close(m.mayRestore) })
+	t.Cleanup(release) // before the nodes close
+	c := dial(t, victim)
+	m.due.Store(true)
+	stored := writeUntil(t, c, refusal) // more than lie between two comparisons
+	if got := c.ask("get k1\r\n"); got != refusal {
+		t.Fatalf("a read of what differs: %q", got)
+	}
+	other := nodes[(victim.cfg.ServerID+1)%len(nodes)]
+	if got := dial(t, other).ask("set other 0 0 1\r\nb\r\n"); got != "STORED" {
+		t.Fatalf("server %d: %q", other.cfg.ServerID, got)
+	}
+	release()
+	stored = append(stored, writeUntil(t, c, "STORED")...)
+	for _, n := range nodes {
+		awaitEqual(t, nodes, n)
+		c := dial(t, n)
+		if got := c.ask("get corrupt\r\n"); got != "END" {
+			t.Fatalf("server %d: %q", n.cfg.ServerID, got)
+		}
+		for _, key := range append(stored, "other") {
+			if got := c.ask("get %s\r\n", key); got != "VALUE "+key+" 0 1" || c.line() != "b" || c.line() != "END" {
+				t.Fatalf("server %d has lost %s: %q", n.cfg.ServerID, key, got)
+			}
+		}
+		if got := c.stat("state_verdict"); got != "ok" {
+			t.Fatalf("server %d: state_verdict is %q", n.cfg.ServerID, got)
+		}
+	}
+	files, err := os.ReadDir(filepath.Join(victim.cfg.DataDir, "diverged"))
+	if err != nil || len(files) != 1 || !strings.HasSuffix(files[0].Name(), ".snap") {
+		t.Fatalf("diverged holds %v, %v", files, err)
+	}
+}
+
+// writeUntil sets one key after the other until an answer is want, and returns
+// those that were stored.
+func writeUntil(t *testing.T, c *lineClient, want string) (stored []string) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		c.keys++
+		key := "k" + strconv.Itoa(c.keys)
+		got := c.ask("set %s 0 0 1\r\nb\r\n", key)
+		if got == "STORED" {
+			stored = append(stored, key)
+		}
+		if got == want {
+			return stored
+		}
+	}
+	t.Fatalf("no %q within thirty seconds and %d writes", want, c.keys)
+	return nil
+}
+
+// awaitEqual waits until a node has the index and the digest of the first one.
+func awaitEqual(t *testing.T, nodes []*Node, n *Node) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(20 * time.Second); ; {
+		i, d := nodes[0].replica.Digest()
+		j, e := n.replica.Digest()
+		if i == j && d == e {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("server 0 is at index %d with %x, server %d at %d with %x", i, d, n.cfg.ServerID, j, e)
+		}
+	}
+}
