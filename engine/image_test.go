@@ -67,6 +67,8 @@ func TestImageRestores(t *testing.T) {
 	one(t, twin, k(OpSet, "again"))
 }
 
+func hashOf(key []byte) []byte { return binary.LittleEndian.AppendUint64(nil, hashKey(key)) }
+
 // TestImageIsOfOneMoment changes everything while an image is written, before it
 // has come by and after.
 func TestImageIsOfOneMoment(t *testing.T) {
@@ -88,7 +90,7 @@ func TestImageIsOfOneMoment(t *testing.T) {
 			kind := []OpKind{OpSet, OpDelete, OpTouch, OpAppend}[j%4]
 			one(t, e, Op{Kind: kind, Key: key(j), Value: []byte("changed")})
 		}
-		e.Hint(binary.LittleEndian.AppendUint64(nil, hashKey(key(n))))
+		e.Hint(hashOf(key(n)))
 		e.Advance(testStart + int64(n)*300)
 		check(t, e)
 		b, more, err = i.Next(b)

@@ -46,8 +46,8 @@ type index struct {
 	state atomic.Pointer[tables]
 	moves atomic.Uint64 // odd while a home is being moved
 	count int
-	least uint64 // buckets below which it does not shrink
-	done  *table // left behind by a resize that has ended
+	least uint64   // buckets below which it does not shrink
+	done  []*table // left behind by resizes that have ended, for the store to retire
 }
 
 // tables are the index's table and, during a resize, the one that it leaves.
@@ -286,7 +286,7 @@ func (x *index) step() {
 		return
 	}
 	buckets := x.fitting(s.now.buckets)
-	if buckets == s.now.buckets || x.done != nil {
+	if buckets == s.now.buckets {
 		return
 	}
 	t, err := newTable(buckets)
@@ -331,7 +331,7 @@ func (x *index) moveHome(s *tables) {
 	x.moves.Add(1)
 	t.giveBackBehind(home)
 	if home+1 == t.buckets {
-		x.done = t
+		x.done = append(x.done, t)
 		x.state.Store(&tables{now: s.now})
 	}
 }

@@ -36,13 +36,13 @@ type store struct {
 	compact compaction
 
 	layout
-	count        int64             // of items that are charged
-	bytes        [queueCount]int64 // their charges
-	sum          uint64            // of their digests
-	live         int64             // bytes of records that are not dead
-	kept         int64             // bytes of dead records kept for an image
-	retired      []retiredSegment
-	retiredTable retiredTable
+	count         int64             // of items that are charged
+	bytes         [queueCount]int64 // their charges
+	sum           uint64            // of their digests
+	live          int64             // bytes of records that are not dead
+	kept          int64             // bytes of dead records kept for an image
+	retired       []retiredSegment
+	retiredTables []retiredTable
 }
 
 type retiredSegment struct {
@@ -94,8 +94,11 @@ func newStore(limit int64, count int, l layout, e *epochs) (*store, error) {
 // close gives the memory back; nothing may read any more.
 func (s *store) close() {
 	s.index.close()
-	if t := s.retiredTable.table; t != nil {
+	for _, t := range s.index.done {
 		memory.Release(t.mem)
+	}
+	for _, t := range s.retiredTables {
+		memory.Release(t.table.mem)
 	}
 	s.arena.close()
 }
@@ -183,13 +186,13 @@ func (s *store) reclaim() {
 	if n > 0 {
 		s.retired = append(s.retired[:0], s.retired[n:]...)
 	}
-	if t := s.index.done; t != nil {
-		if s.retiredTable.table == nil {
-			s.retiredTable = retiredTable{t, s.epochs.retire()}
-		} else if s.epochs.passed(s.retiredTable.epoch) {
-			memory.Release(t.mem)
-			s.index.done, s.retiredTable = nil, retiredTable{}
-		}
+	for _, t := range s.index.done {
+		s.retiredTables = append(s.retiredTables, retiredTable{t, s.epochs.retire()})
+	}
+	s.index.done = s.index.done[:0]
+	for len(s.retiredTables) > 0 && s.epochs.passed(s.retiredTables[0].epoch) {
+		memory.Release(s.retiredTables[0].table.mem)
+		s.retiredTables = s.retiredTables[1:]
 	}
 }
 
