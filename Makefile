@@ -13,7 +13,7 @@ RATIOFLAGS ?=
 # MEMORYFLAGS are for `make memory`, like MEMORYFLAGS='-items 1000000 -limits 64'.
 MEMORYFLAGS ?=
 
-.PHONY: check test race fuzz bench ratio memory cluster chaos conformance rewrite lint fmt
+.PHONY: check test race fuzz bench ratio memory snapshot cluster chaos conformance rewrite lint fmt
 
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
@@ -46,6 +46,10 @@ ratio:
 ## memory: bytes for each item, RSS under load, the garbage collector; more than an hour, 18 GiB
 memory:
 	$(GO) run ./bench/cmd/memory $(MEMORYFLAGS)
+
+## snapshot: what clients feel of a snapshot, and how fast a server comes back
+snapshot:
+	$(GO) run ./bench/cmd/snapshot $(SNAPSHOTFLAGS)
 
 ## cluster: the three servers of server.json, until Ctrl-C
 cluster:

@@ -57,6 +57,7 @@ var layers = map[string]layer{
 	"bench/zipf":           {},
 	"bench/hitratio":       {may: []string{"bench/zipf", "engine"}, tests: []string{"internal/cluster"}},
 	"bench/footprint":      {},
+	"bench/cmd/snapshot":   {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"bench/cmd/load":       {may: []string{"bench"}},
 	"bench/cmd/compare":    {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/hitratio":   {may: []string{"bench/hitratio", "internal/cluster"}},

@@ -28,9 +28,9 @@ func (m hintTap) Hint(hashes []byte) {
 // waitingClient is an event loop that waits for each answer.
 type waitingClient struct{ answers chan []Answer }
 
-func (c waitingClient) Answers(a []Answer)   { c.answers <- a }
+func (c waitingClient) Answers(a []Answer)            { c.answers <- a }
 func (c waitingClient) Expired(uint64, bool, Verdict) {}
-func (c waitingClient) ReadsDone(int, bool)  {}
+func (c waitingClient) ReadsDone(int, bool)           {}
 
 // TestReplicaFormsAndHints runs a lone node with all its goroutines: its log begins with
 // the formation, which simMachine insists on, and hints come with later entries.

@@ -37,6 +37,10 @@ type File interface {
 	// written since the last Sync can be relied on, and Sync must not be tried
 	// again.
 	Sync() error
+	// WriteBack has the disk begin with the bytes in the range, and waits for it
+	// to be done with them. Unlike Sync it makes nothing durable: it keeps much
+	// from piling up that the next Sync, of any file, would have to wait for.
+	WriteBack(from, bytes int64) error
 	// Preallocate reserves room, which reads as zeros until it is written.
 	Preallocate(bytes int64) error
 	Size() (int64, error)

@@ -41,6 +41,7 @@ func TestOperatingSystem(t *testing.T) {
 	}
 	_, err = f.Write([]byte("hello"))
 	must(t, err)
+	must(t, f.WriteBack(0, 5))
 	must(t, f.Sync())
 	must(t, f.Close())
 	got, err := disk.ReadFile(fs, name)

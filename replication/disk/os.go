@@ -79,6 +79,15 @@ type osFile struct{ *os.File }
 
 func (f osFile) Sync() error { return control(f.File, unix.Fdatasync) }
 
+func (f osFile) WriteBack(from, bytes int64) error {
+	const flags = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
+	err := control(f.File, func(fd int) error { return unix.SyncFileRange(fd, from, bytes, flags) })
+	if errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ESPIPE) {
+		return nil // only speed is lost
+	}
+	return err
+}
+
 func (f osFile) Preallocate(bytes int64) error {
 	err := control(f.File, func(fd int) error { return unix.Fallocate(fd, 0, 0, bytes) })
 	if errors.Is(err, syscall.EOPNOTSUPP) {

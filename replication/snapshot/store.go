@@ -141,9 +141,11 @@ func (s *Store) Create(meta *pb.SnapshotMetadata) (*Writer, error) {
 		return nil, fmt.Errorf("create snapshot: %w", err)
 	}
 	w := &Writer{store: s, meta: meta, tmp: s.tmpName()}
-	if w.file, err = s.fs.Create(w.tmp); err != nil {
+	f, err := s.fs.Create(w.tmp)
+	if err != nil {
 		return nil, fmt.Errorf("create snapshot: %w", err)
 	}
+	w.file = &paced{File: f}
 	head := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(encoded)))
 	head = append(head, encoded...)
 	w.write(binary.LittleEndian.AppendUint32(head, crc32.Checksum(head, castagnoli)))
@@ -358,7 +360,7 @@ func (s *Store) receive(tmp string, in io.Reader, sizeBytes int64) (*pb.Snapshot
 	if err != nil {
 		return nil, err
 	}
-	n, err := io.Copy(f, io.LimitReader(in, sizeBytes))
+	n, err := io.Copy(struct{ io.Writer }{&paced{File: f}}, io.LimitReader(in, sizeBytes))
 	if err == nil && n != sizeBytes {
 		err = fmt.Errorf("%d of %d bytes came: %w", n, sizeBytes, ErrCorrupt)
 	}

@@ -131,6 +131,9 @@ func (f *file) Sync() error {
 	return f.File.Sync()
 }
 
+// WriteBack does nothing: it promises nothing.
+func (f *file) WriteBack(int64, int64) error { return nil }
+
 // Preallocate does nothing: a file in memory has room.
 func (f *file) Preallocate(int64) error { return nil }
 
