@@ -151,7 +151,7 @@ func (e *Engine) Advance(stampMs int64) {
 		e.pendingFlush = 0
 		e.clear()
 	}
-	for n := 0; n < evictionsMax && e.st.total() > e.limits.MemoryBytes; n++ {
+	for n := 0; n < shrinkPerEntry && e.st.total() > e.limits.MemoryBytes; n++ {
 		e.evict()
 	}
 	e.st.clearDead(clearPerEntry)

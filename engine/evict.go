@@ -13,9 +13,14 @@ const (
 	// before one goes, however often it was accessed: eviction is bounded.
 	secondChancesMax = 32
 
-	// evictionsMax bounds the evictions for one item that is stored while the
-	// cache is over its limit because that was lowered, and those of one entry.
-	evictionsMax = 256
+	// promotionsMax is how many items move on from the small queue for one
+	// eviction, before the main queue gives one instead.
+	promotionsMax = 32
+
+	// While the cache is over its limit because that was lowered, each item that
+	// is stored evicts shrinkPerItem at least, and each entry shrinkPerEntry.
+	shrinkPerItem  = 256
+	shrinkPerEntry = 4096
 )
 
 // Eviction is S3-FIFO (Yang et al., SOSP 2023) as a function of the log alone. A
@@ -34,7 +39,7 @@ func (e *Engine) makeRoom(keep handle, charge int64) {
 	defer func() { e.keep = 0 }()
 	freed := int64(0)
 	for n := 0; e.st.total() > e.limits.MemoryBytes; n++ {
-		if n >= evictionsMax && freed >= 2*charge {
+		if n >= shrinkPerItem && freed >= 2*charge {
 			return
 		}
 		before := e.st.total()
@@ -45,22 +50,23 @@ func (e *Engine) makeRoom(keep handle, charge int64) {
 
 // evict takes one item out that is not at e.keep, if there is one.
 func (e *Engine) evict() {
-	for {
-		small := e.st.peek(queueSmall)
-		if small != 0 && small != e.keep && e.st.bytes[queueSmall] > e.smallBytes() {
+	for promoted := 0; ; promoted++ {
+		small, main := e.st.peek(queueSmall), e.st.peek(queueMain)
+		if small == e.keep {
+			small = 0
+		}
+		if main == e.keep {
+			main = 0
+		}
+		switch {
+		case small == 0 && main == 0:
+			return
+		case main == 0, small != 0 && promoted < promotionsMax && e.st.bytes[queueSmall] > e.smallBytes():
 			if e.evictSmall(small) {
 				return
 			}
-			continue
-		}
-		if main := e.st.peek(queueMain); main != 0 && main != e.keep {
+		default:
 			e.evictMain()
-			return
-		}
-		if small == 0 || small == e.keep {
-			return
-		}
-		if e.evictSmall(small) {
 			return
 		}
 	}

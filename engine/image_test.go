@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,8 @@ func sample(t testing.TB) *Engine {
 }
 
 func imageOf(t testing.TB, e *Engine) []byte { return finish(t, e.Image(), nil) }
+
+func imageReaderOf(t testing.TB, e *Engine) io.Reader { return bytes.NewReader(imageOf(t, e)) }
 
 // finish returns b with the rest of an image behind it.
 func finish(t testing.TB, i *Image, b []byte) []byte {

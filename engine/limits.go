@@ -47,11 +47,26 @@ func (e *Engine) form(op *Op) Status {
 	if !ok || e.formed.Load() {
 		return StatusOK
 	}
+	if l.MemoryBytes > e.formedBytes {
+		e.enlarge(l.MemoryBytes)
+	}
 	e.formed.Store(true)
 	e.limits, e.formedBytes = l, l.MemoryBytes
 	e.ghosts.close()
 	e.ghosts = newGhosts(l.MemoryBytes)
 	return StatusOK
+}
+
+// enlarge replaces the store, in which there is nothing yet, by one with more
+// addresses: this node was started with a lower limit than the cluster's.
+func (e *Engine) enlarge(limit int64) {
+	e.layout = layoutFor(limit)
+	st, err := newStore(limit, 0, e.layout, &e.epochs)
+	if err != nil {
+		panic("engine: " + err.Error()) // real exhaustion of memory ends the process
+	}
+	st.timeMs.Store(e.st.timeMs.Load())
+	e.become(st)
 }
 
 // setMemoryLimit does OpMemoryLimit. Items go bit by bit, with the entries that

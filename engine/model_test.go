@@ -116,10 +116,15 @@ func (m *model) put(it *modelItem) {
 
 // evict is S3-FIFO as the paper has it, but that keep stays.
 func (m *model) evict(keep *modelItem) {
-	for {
-		if s := m.queues[queueSmall]; len(s) > 0 && s[0] != keep && (m.size(queueSmall) > m.limit/smallShare || len(m.queues[queueMain]) == 0 || m.queues[queueMain][0] == keep) {
-			it := s[0]
-			m.queues[queueSmall] = s[1:]
+	for promoted := 0; ; promoted++ {
+		first := [queueCount]*modelItem{}
+		for q := range m.queues {
+			if len(m.queues[q]) > 0 && m.queues[q][0] != keep {
+				first[q] = m.queues[q][0]
+			}
+		}
+		if it := first[queueSmall]; it != nil && (first[queueMain] == nil || m.size(queueSmall) > m.limit/smallShare && promoted < promotionsMax) {
+			m.queues[queueSmall] = m.queues[queueSmall][1:]
 			if m.alive(it) && it.freq >= promoteFreq {
 				it.freq = 0
 				m.queues[queueMain] = append(m.queues[queueMain], it)

@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestMemoryLimitChanges lowers and raises the limit on engines of different
+// layout: items go with the entries that follow, a bounded number with each, the
+// same on all; an image takes the limit along.
+func TestMemoryLimitChanges(t *testing.T) {
+	limits := Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20}
+	e, twin := newEngine(t, limits), newEngine(t, limits)
+	twin.layout = layout{16 << 10, 0}
+	twin.st.layout = twin.layout
+	both := func(op Op, want Status) {
+		t.Helper()
+		for _, x := range []*Engine{e, twin} {
+			if r := one(t, x, op); r.Status != want {
+				t.Fatalf("status %d, want %d", r.Status, want)
+			}
+		}
+	}
+	for i := range 60_000 {
+		both(Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, 900)}, StatusStored)
+	}
+	both(Op{Kind: OpMemoryLimit, Delta: memoryLimitMin - 1}, StatusTooSmall)
+	both(Op{Kind: OpMemoryLimit, Delta: raiseFree + 1}, StatusOutOfBounds)
+	both(Op{Kind: OpMemoryLimit, Delta: 8 << 20}, StatusOK)
+	for n := 0; e.NextDueMs() <= e.TimeMs(); n++ {
+		before := e.Stats().CurrItems
+		e.Advance(testStart + int64(n))
+		twin.Advance(testStart + int64(n))
+		if gone := before - e.Stats().CurrItems; gone > shrinkPerEntry || n > 30 {
+			t.Fatalf("entry %d evicts %d items", n, gone)
+		}
+		both(Op{Kind: OpSet, Key: []byte("new"), Value: make([]byte, 900)}, StatusStored)
+	}
+	if s := e.Stats(); s.Bytes > 8<<20 || s.Bytes < 7<<20 || s.LimitMaxBytes != 8<<20 {
+		t.Fatalf("with the lower limit: %+v", s)
+	}
+	if use := memoryUse(e); use > 20<<20 {
+		t.Errorf("%d bytes in use", use)
+	}
+	both(Op{Kind: OpMemoryLimit, Delta: raiseFree}, StatusOK)
+	again := newEngine(t, testLimits)
+	if err := again.Restore(imageReaderOf(t, e)); err != nil || digest(again) != digest(twin) || digest(e) != digest(twin) {
+		t.Fatalf("restored: %v, digests %x, %x, %x", err, digest(again), digest(e), digest(twin))
+	}
+	check(t, e)
+	check(t, twin)
+}
+
+// TestFormation puts the limits into the log: the first one counts, on nodes that
+// were started with others too.
+func TestFormation(t *testing.T) {
+	e, other := newEngine(t, Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20}), newEngine(t, testLimits)
+	first, second := e.Formation(), other.Formation()
+	for _, x := range []*Engine{e, other} {
+		for _, op := range [][]byte{first, second} {
+			if _, err := x.Apply(1, op, nil, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		one(t, x, Op{Kind: OpSet, Key: []byte("k"), Value: make([]byte, 900<<10)})
+		if x.Formation() != nil || x.Stats().LimitMaxBytes != 64<<20 || x.Stats().CurrItems != 1 {
+			t.Fatalf("after the formation: %+v", x.Stats())
+		}
+	}
+	if digest(e) != digest(other) {
+		t.Fatal("digests differ")
+	}
+}
