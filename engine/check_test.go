@@ -2,6 +2,8 @@ package engine
 
 import (
 	"testing"
+
+	"raftcached/engine/memory"
 )
 
 // newEngine returns an engine that the end of the test closes.
@@ -13,6 +15,15 @@ func newEngine(t testing.TB, l Limits) *Engine {
 	}
 	t.Cleanup(e.Close)
 	return e
+}
+
+// skipUnderRace skips a test that takes long and has only one goroutine: the race
+// detector would find nothing in it.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if !memory.OffHeap {
+		t.Skip("one goroutine: nothing to race with")
+	}
 }
 
 // fataler is testing.TB or rapid.T.

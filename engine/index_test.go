@@ -9,6 +9,7 @@ import (
 // shrinks by sweeps that operations interrupt at any point, and holds exactly
 // what is there.
 func TestIndexFollowsTheCount(t *testing.T) {
+	skipUnderRace(t)
 	e := newEngine(t, Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 10})
 	key := func(i int) []byte { return fmt.Appendf(nil, "key-%d", i) }
 	const n = 60_000
@@ -45,6 +46,7 @@ func TestIndexFollowsTheCount(t *testing.T) {
 // TestShrinkingIndexTakesAnything fills an index that is being shrunk because
 // everything was deleted.
 func TestShrinkingIndexTakesAnything(t *testing.T) {
+	skipUnderRace(t)
 	for _, refill := range []int{1000, 30_000} {
 		e := newEngine(t, Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 10})
 		for round := range 2 {

@@ -9,6 +9,7 @@ import (
 // layout: items go with the entries that follow, a bounded number with each, the
 // same on all; an image takes the limit along.
 func TestMemoryLimitChanges(t *testing.T) {
+	skipUnderRace(t)
 	limits := Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20}
 	e, twin := newEngine(t, limits), newEngine(t, limits)
 	twin.layout = layout{16 << 10, 0}

@@ -63,6 +63,7 @@ func (a *aside) run(t *testing.T, prefix string, value []byte, storeBytes int) f
 // calcification"): here the hit ratio comes close to that of a new cache within
 // one turnover, as the old items leave.
 func TestOtherSizesFindRoom(t *testing.T) {
+	skipUnderRace(t)
 	const memory = 4 << 20
 	limits := Limits{MemoryBytes: memory, ItemBytesMax: 1 << 20}
 	for _, size := range [][2]int{{100, 4 << 10}, {4 << 10, 100}} {
@@ -83,6 +84,7 @@ func TestOtherSizesFindRoom(t *testing.T) {
 // TestMemoryStaysInBounds overwrites, deletes and lets expire items of all sizes
 // at random: what dies in between what lives does not pile up.
 func TestMemoryStaysInBounds(t *testing.T) {
+	skipUnderRace(t)
 	for _, limit := range []int64{8 << 20, 64 << 20} {
 		e := newEngine(t, Limits{MemoryBytes: limit, ItemBytesMax: 1 << 20})
 		rng := rand.New(rand.NewPCG(5, 6))

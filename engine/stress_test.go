@@ -13,7 +13,7 @@ import (
 // merges segments, evicts, expires and writes images: no read misses, and none
 // sees bytes of two values.
 func TestReadersDuringEverything(t *testing.T) {
-	const kept, rounds = 200, 6
+	const kept, rounds = 200, 2
 	e := newEngine(t, Limits{MemoryBytes: 8 << 20, ItemBytesMax: 1 << 20})
 	e.layout = layout{32 << 10, 64 << 10}
 	e.st.layout = e.layout
