@@ -79,7 +79,7 @@ func check(t fataler, e *Engine) {
 	}
 	for id, s := range st.expiry.slots {
 		want := got.slots[id]
-		if s.count != want.count || s.bytes != want.bytes || s.sum != want.sum {
+		if s.count != want.count || s.bytes != want.bytes || s.sum != want.sum || s.unfetched != want.unfetched {
 			t.Fatalf("expiry slot %d holds %+v, its items add up to %+v", id, s, want)
 		}
 		n := int64(0)
@@ -126,6 +126,9 @@ func (g *totals) walk(t fataler, st *store, seg *segment) {
 			s.count[seg.queue]++
 			s.bytes[seg.queue] += charge
 			s.sum += digest
+			if st.untouched(h, head) {
+				s.unfetched++
+			}
 			g.slots[id] = s
 		}
 	}

@@ -94,6 +94,7 @@ func (s *store) beginCompaction() bool {
 	c := &s.compact
 	c.from, c.at, c.more = from, from.head, more
 	c.to = s.newSegment(from.queue, max(live, 1))
+	c.to.bornMs = from.bornMs
 	s.queues[from.queue].insertBefore(c.to, from)
 	return true
 }

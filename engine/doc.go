@@ -44,7 +44,8 @@
 //	head    magic 8 "rcengine" | version 4 | limits 17 | formed 1 | memory limit at formation 8 |
 //	        time 8 | mutations 8 | pending flush 8 | total 8 | evictions 8 | expired 8 |
 //	        digest of the queues' events 8 | items 8 | bytes small 8 | bytes main 8 |
-//	        digest of the items 8 | ghosts made 8 | digest of the ghosts 8 | checksum 4
+//	        digest of the items 8 | ghosts made 8 | digest of the ghosts 8 |
+//	        evicted unfetched 8 | expired unfetched 8 | checksum 4
 //	limits  memory 8 | item 8 | no-evict 1
 //	chunk   length 4 (not 0) | checksum 4 | kind 1 | body
 //	        kind 1, 2: items of the small, the main queue, in its order, none split

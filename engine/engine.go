@@ -38,11 +38,6 @@ type Limits struct {
 	NoEvict      bool  // answer StatusOutOfMemory rather than evict
 }
 
-// Stats are counts of the replicated state.
-type Stats struct {
-	CurrItems, TotalItems, Bytes, Evictions, Expired, LimitMaxBytes int64
-}
-
 // Engine is the state. See the package comment for who may call what.
 type Engine struct {
 	initial Limits // those with which New was called, for Formation
@@ -70,6 +65,8 @@ type Engine struct {
 	totalItems   int64
 	evictions    int64
 	expired      int64
+	unfetched    unfetched
+	evictedAfter int64  // how long what was evicted last had been in its queue, ms
 	events       uint64 // digest of what happened in the queues
 	stored       int64  // charged since the last tidy
 	blanks       []byte // for padding numbers
@@ -80,16 +77,6 @@ type oldStore struct {
 	store *store
 	epoch uint64
 }
-
-const (
-	statItems = iota
-	statTotal
-	statBytes
-	statEvictions
-	statExpired
-	statLimit
-	statCount
-)
 
 // New returns an empty engine. Close gives its memory back.
 func New(l Limits) (*Engine, error) { return newWithRoom(l, 0) }
@@ -161,6 +148,9 @@ func (e *Engine) Advance(stampMs int64) {
 
 // endSlot takes the items of an expiry slot out of the accounts.
 func (e *Engine) endSlot(s *expirySlot) {
+	if e.hinting.Load() { // as of the last entry, while reads are told of
+		e.unfetched.expired += s.unfetched
+	}
 	for q := range queueCount {
 		e.st.count -= s.count[q]
 		e.st.bytes[q] -= s.bytes[q]
@@ -214,9 +204,7 @@ func (e *Engine) publish() {
 	}
 	e.nextDue.Store(due)
 	e.hinting.Store(e.st.total() >= e.limits.MemoryBytes/hintDenominator*hintNumerator && !e.limits.NoEvict)
-	for i, v := range [statCount]int64{e.st.count, e.totalItems, e.st.total(), e.evictions, e.expired, e.limits.MemoryBytes} {
-		e.stats[i].Store(v)
-	}
+	e.publishStats()
 }
 
 // TimeMs is the engine's time: the latest stamp, ms of Unix time. The applier
@@ -231,14 +219,6 @@ func (e *Engine) NextDueMs() int64 { return e.nextDue.Load() }
 // SizeBytes estimates the size of an image.
 func (e *Engine) SizeBytes() int64 { return e.stats[statBytes].Load() }
 
-// Stats returns counts as of the last Advance or Apply.
-func (e *Engine) Stats() Stats {
-	return Stats{
-		CurrItems: e.stats[statItems].Load(), TotalItems: e.stats[statTotal].Load(), Bytes: e.stats[statBytes].Load(),
-		Evictions: e.stats[statEvictions].Load(), Expired: e.stats[statExpired].Load(), LimitMaxBytes: e.stats[statLimit].Load(),
-	}
-}
-
 // Digest is equal on engines of equal state, in two parts. The first covers the
 // items, as a sum in which their order does not matter, the time and what is
 // pending; an image's is computed anew from its items. The second covers the
@@ -247,12 +227,13 @@ func (e *Engine) Digest() (contents, order uint64) {
 	return digestWords(
 			e.st.sum, uint64(e.st.timeMs.Load()), e.mutations, uint64(e.pendingFlush), uint64(e.st.count),
 			uint64(e.st.bytes[queueSmall]), uint64(e.st.bytes[queueMain]), uint64(e.limits.MemoryBytes),
-			uint64(e.totalItems), uint64(e.evictions), uint64(e.expired)),
+			uint64(e.totalItems), uint64(e.evictions), uint64(e.expired),
+			uint64(e.unfetched.evicted), uint64(e.unfetched.expired)),
 		digestWords(e.events, e.ghosts.sum, e.ghosts.made)
 }
 
 func digestWords(words ...uint64) uint64 {
-	b := make([]byte, 0, 96)
+	b := make([]byte, 0, 104)
 	for _, w := range words {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}

@@ -114,6 +114,10 @@ func (e *Engine) evictMain() {
 func (e *Engine) drop(hash uint64, h handle, r record, head uint32) {
 	if e.st.alive(r, head) {
 		e.evictions++
+		if e.st.untouched(h, head) {
+			e.unfetched.evicted++
+		}
+		e.evictedAfter = e.st.timeMs.Load() - e.st.segmentOf(h).bornMs
 		e.note(eventEvict, hash)
 	} else {
 		e.expired++

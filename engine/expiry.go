@@ -35,6 +35,8 @@ type expirySlot struct {
 	count [queueCount]int64
 	bytes [queueCount]int64
 	sum   uint64 // of the items' digests
+
+	unfetched int64 // items that are store.untouched
 }
 
 // expiry holds the slots. An expired item is a miss from its very millisecond

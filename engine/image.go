@@ -10,7 +10,7 @@ import (
 
 const (
 	imageMagic   = "rcengine"
-	imageVersion = 2
+	imageVersion = 3
 
 	// chunkBytesTarget is the size at which a chunk ends. One item may make it
 	// longer.
@@ -94,7 +94,7 @@ func (e *Engine) appendImageHead(b []byte) []byte {
 		uint64(e.formedBytes), uint64(e.st.timeMs.Load()), e.mutations, uint64(e.pendingFlush),
 		uint64(e.totalItems), uint64(e.evictions), uint64(e.expired), e.events,
 		uint64(e.st.count), uint64(e.st.bytes[queueSmall]), uint64(e.st.bytes[queueMain]), e.st.sum,
-		e.ghosts.made, e.ghosts.sum,
+		e.ghosts.made, e.ghosts.sum, uint64(e.unfetched.evicted), uint64(e.unfetched.expired),
 	} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
@@ -102,7 +102,10 @@ func (e *Engine) appendImageHead(b []byte) []byte {
 }
 
 // imageHeadBytes is the size of the head without its checksum.
-const imageHeadBytes = 8 + 4 + limitsBytes + 1 + 14*8
+const imageHeadBytes = 8 + 4 + limitsBytes + 1 + imageHeadWords*8
+
+// imageHeadWords is the number of counts in the head.
+const imageHeadWords = 16
 
 // Next appends the next part of the image to dst: about chunkBytesTarget, or one
 // item. more is false when it was the last. The error is ErrAborted.

@@ -53,8 +53,8 @@ func TestImageRestores(t *testing.T) {
 	if err := twin.Restore(bytes.NewReader(image)); err != nil {
 		t.Fatal(err)
 	}
-	if digest(twin) != digest(e) || get(twin, "old") != "miss" || get(twin, "k297") != get(e, "k297") || twin.Stats() != e.Stats() {
-		t.Fatalf("restored: %+v, want %+v", twin.Stats(), e.Stats())
+	if digest(twin) != digest(e) || get(twin, "old") != "miss" || get(twin, "k297") != get(e, "k297") || twin.Stats().Counts != e.Stats().Counts {
+		t.Fatalf("restored: %+v, want %+v", twin.Stats().Counts, e.Stats().Counts)
 	}
 	for _, x := range []*Engine{e, twin} { // and it goes on alike
 		x.Advance(testStart + 200_000)

@@ -23,6 +23,7 @@ type model struct {
 	queues    [queueCount][]*modelItem
 	ghosts    ghosts
 	evictions int64
+	unfetched unfetched
 }
 
 type modelItem struct {
@@ -37,13 +38,20 @@ func newModel(l Limits) *model {
 
 func (m *model) advance(now int64) {
 	m.now = max(m.now, now)
-	if m.flush != 0 && m.flush <= m.now {
-		m.flush, m.queues = 0, [queueCount][]*modelItem{}
-	}
+	hinting := m.total() >= m.limit/hintDenominator*hintNumerator && !m.noEvict
 	for q := range m.queues {
 		m.queues[q] = slices.DeleteFunc(m.queues[q], func(i *modelItem) bool {
-			return i.expiryMs != 0 && slotEnd(i.level, i.expiryMs) <= m.now
+			if i.expiryMs == 0 || slotEnd(i.level, i.expiryMs) > m.now {
+				return false
+			}
+			if hinting && q == queueSmall && i.freq == 0 {
+				m.unfetched.expired++
+			}
+			return true
 		})
+	}
+	if m.flush != 0 && m.flush <= m.now {
+		m.flush, m.queues = 0, [queueCount][]*modelItem{}
 	}
 	for m.total() > m.limit {
 		m.evict(nil)
@@ -133,6 +141,7 @@ func (m *model) evict(keep *modelItem) {
 			if m.alive(it) {
 				m.ghosts.add(hashKey([]byte(it.key)))
 				m.evictions++
+				m.unfetched.evicted++ // it would have been promoted
 			}
 			return
 		}
@@ -453,6 +462,9 @@ func (tw *twins) compare(t *rapid.T, m *model) {
 		}
 		if e.evictions != m.evictions {
 			t.Fatalf("engine %d has evicted %d items, the model %d", i, e.evictions, m.evictions)
+		}
+		if e.unfetched != m.unfetched {
+			t.Fatalf("engine %d let go without a read %+v, the model %+v", i, e.unfetched, m.unfetched)
 		}
 		for q := range queueCount {
 			if got, want := listing(e, q), m.listing(q); got != want {

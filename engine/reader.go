@@ -26,6 +26,8 @@ type Reader struct {
 	slot   *readerSlot
 	hints  []byte
 
+	expired atomic.Int64 // misses that met an item that had expired
+
 	touched uint32 // keeps the loads of Prepare from being optimised away
 }
 
@@ -50,6 +52,7 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 	rec := st.arena.record(h)
 	head := rec.load()
 	if !st.alive(rec, head) {
+		r.expired.Add(1)
 		r.slot.leave()
 		return dst, false
 	}
@@ -69,6 +72,11 @@ func (r *Reader) hint(rec record, hash uint64) {
 		r.hints = binary.LittleEndian.AppendUint64(r.hints, hash)
 	}
 }
+
+// Expired returns how many calls of View missed because the item that they found
+// had expired. What is cleared away is not found any more. Any goroutine may call
+// it.
+func (r *Reader) Expired() int64 { return r.expired.Load() }
 
 // Hints is the number of hints that TakeHints would return.
 func (r *Reader) Hints() int { return len(r.hints) / hashBytes }

@@ -48,6 +48,7 @@ func (e *Engine) takeOver(fresh *Engine) {
 	e.formed.Store(fresh.formed.Load())
 	e.mutations, e.pendingFlush = fresh.mutations, fresh.pendingFlush
 	e.totalItems, e.evictions, e.expired, e.events = fresh.totalItems, fresh.evictions, fresh.expired, fresh.events
+	e.unfetched, e.evictedAfter = fresh.unfetched, fresh.evictedAfter
 	fresh.st.epochs, e.layout = &e.epochs, fresh.layout
 	fresh.st.index.least = bucketsMin
 	e.become(fresh.st)
@@ -69,7 +70,7 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 		return nil, want, fmt.Errorf("version is %d, this program knows %d: %w", v, imageVersion, ErrMalformed)
 	}
 	limits, ok := readLimits(head[12 : 12+limitsBytes])
-	var v [14]uint64
+	var v [imageHeadWords]uint64
 	for i := range v {
 		v[i] = binary.LittleEndian.Uint64(head[12+limitsBytes+1+8*i:])
 	}
@@ -88,6 +89,7 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 	fresh.mutations, fresh.pendingFlush = v[2], int64(v[3])
 	fresh.totalItems, fresh.evictions, fresh.expired, fresh.events = int64(v[4]), int64(v[5]), int64(v[6]), v[7]
 	fresh.ghosts.made, fresh.ghosts.sum = v[12], v[13]
+	fresh.unfetched = unfetched{evicted: int64(v[14]), expired: int64(v[15])}
 	return fresh, contents{int64(v[8]), int64(v[9]), int64(v[9] + v[10]), v[11], v[13]}, nil
 }
 

@@ -18,6 +18,8 @@ type segment struct {
 	live int // bytes of live records
 	head int // offset of the first record that the queue has not let go
 
+	bornMs int64 // log time at which the first record was placed; local
+
 	queued         bool // in its queue
 	previous, next *segment
 

@@ -136,7 +136,7 @@ func (s *store) place(q, size int) handle {
 // newSegment returns a segment of a queue, which it is not in yet, for at least
 // size bytes.
 func (s *store) newSegment(q, size int) *segment {
-	seg := &segment{run: s.arena.alloc((size + granuleBytes - 1) >> granuleShift), queue: q}
+	seg := &segment{run: s.arena.alloc((size + granuleBytes - 1) >> granuleShift), queue: q, bornMs: s.timeMs.Load()}
 	s.numbers.add(seg)
 	for g := seg.run.first; g < seg.run.first+seg.run.n; g++ {
 		s.arena.segmentOf[g] = seg.id
@@ -206,6 +206,19 @@ func (s *store) gone(r record, head uint32) bool {
 	return slotEnd(level, ms) <= s.timeMs.Load()
 }
 
+// untouched reports whether nobody has asked for the item of a record, nor
+// stored it again, as far as the log tells: it is on trial still, and no read of
+// it was hinted.
+func (s *store) untouched(h handle, head uint32) bool {
+	return head&freqMask == 0 && s.segmentOf(h).queue == queueSmall
+}
+
+// slotOf returns the expiry slot of a record that expires.
+func (s *store) slotOf(r record, head uint32) *expirySlot {
+	ms, level := r.expiry(head)
+	return &s.expiry.slots[slotID(level, ms)]
+}
+
 // alive reports whether clients can see the item of a record.
 func (s *store) alive(r record, head uint32) bool {
 	if head&expiryBit == 0 {
@@ -242,6 +255,9 @@ func (s *store) account(h handle, q int, head uint32) {
 	s.sum += digest
 	if head&expiryBit != 0 {
 		s.expiry.add(h, q, charge, digest)
+		if s.untouched(h, head) {
+			s.slotOf(r, head).unfetched++
+		}
 	}
 }
 
@@ -264,6 +280,9 @@ func (s *store) bury(h handle) {
 		s.sum -= digest
 		if head&expiryBit != 0 {
 			s.expiry.drop(h, seg.queue, charge, digest)
+			if s.untouched(h, head) {
+				s.slotOf(r, head).unfetched--
+			}
 		}
 	}
 	if head&expiryBit != 0 {
@@ -312,7 +331,11 @@ func (s *store) setBits(r record, mask, value uint32) {
 // setFreq changes how often an item was accessed, and lets it be hinted anew.
 func (s *store) setFreq(h handle, freq uint32) {
 	r := s.arena.record(h)
-	frozen := s.frozen(s.segmentOf(h), h, r.load())
+	head := r.load()
+	if head&expiryBit != 0 && s.untouched(h, head) {
+		s.slotOf(r, head).unfetched--
+	}
+	frozen := s.frozen(s.segmentOf(h), h, head)
 	s.setBits(r, freqMask|hintedBit|frozenBit|freqMask<<frozenFreq, freq|frozen)
 }
 
@@ -328,8 +351,7 @@ func (s *store) move(hash uint64, h handle, q int, freq uint32) handle {
 		s.bytes[from.queue] -= charge
 		s.bytes[q] += charge
 		if head&expiryBit != 0 {
-			ms, level := r.expiry(head)
-			slot := &s.expiry.slots[slotID(level, ms)]
+			slot := s.slotOf(r, head)
 			slot.count[from.queue]--
 			slot.bytes[from.queue] -= charge
 			slot.count[q]++
