@@ -4,31 +4,41 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
+
+	"raftcached/protocol/server"
 
 	"go.etcd.io/raft/v3"
 )
 
-// AppendStats implements server.Backend: the lines of plain stats that tell of
-// the replicated state, and those of stats raft.
+// State implements server.Backend.
+func (n *Node) State() server.State {
+	s := n.engine.Stats()
+	expired := int64(0)
+	for _, l := range n.loops {
+		expired += l.reader.Expired()
+	}
+	state := server.State{
+		Items: s.CurrItems, TotalItems: s.TotalItems, Bytes: s.Bytes, LimitBytes: s.LimitMaxBytes, Evicts: !n.cfg.NoEvict,
+		Evictions: s.Evictions, EvictedUnfetched: s.EvictedUnfetched,
+		Reclaimed: s.Expired, ExpiredUnfetched: s.ExpiredUnfetched, GetExpired: expired,
+		EvictedAge:     time.Duration(s.EvictedAfterMs) * time.Millisecond,
+		AllocatedBytes: s.AllocatedBytes, IndexBuckets: s.IndexBuckets, IndexBytes: s.IndexBytes, IndexResizing: s.IndexResizing,
+	}
+	if s.OldestMs != 0 {
+		state.Age = max(0, time.Since(time.UnixMilli(s.OldestMs)))
+	}
+	return state
+}
+
+// AppendStats implements server.Backend: what only a server of a cluster has.
 func (n *Node) AppendStats(dst []byte, arg string) ([]byte, bool) {
 	switch arg {
-	case "":
-		return n.appendStateStats(dst), true
 	case "raft":
 		return n.appendRaftStats(dst), true
 	default:
 		return dst, false
 	}
-}
-
-func (n *Node) appendStateStats(dst []byte) []byte {
-	s := n.engine.Stats()
-	dst = appendStat(dst, "limit_maxbytes", s.LimitMaxBytes)
-	dst = appendStat(dst, "curr_items", s.CurrItems)
-	dst = appendStat(dst, "total_items", s.TotalItems)
-	dst = appendStat(dst, "bytes", s.Bytes)
-	dst = appendStat(dst, "evictions", s.Evictions)
-	return appendStat(dst, "reclaimed", s.Expired)
 }
 
 // appendRaftStats answers stats raft. Ids are those of server.json.

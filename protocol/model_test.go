@@ -161,6 +161,8 @@ func adminReply(r *protocol.Request) string {
 			return "OK\r\n"
 		case "nonsense":
 			return "ERROR\r\n"
+		case "sizes":
+			return "STAT sizes_status disabled\r\n" + protocol.ReplyEnd
 		}
 		return protocol.ReplyEnd
 	}

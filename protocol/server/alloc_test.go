@@ -37,6 +37,7 @@ func fakeConn(b Backend, input string) (*conn, *fakeStream) {
 type silent struct{}
 
 func (silent) NewLoop(int, Completer) Loop                     { return silent{} }
+func (silent) State() State                                    { return State{} }
 func (silent) AppendStats(dst []byte, _ string) ([]byte, bool) { return dst, true }
 func (silent) Barrier() bool                                   { return true }
 func (silent) Write(*protocol.Request) bool                    { return false }

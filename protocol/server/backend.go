@@ -8,10 +8,13 @@ type Backend interface {
 	// is called once for each loop, before the loop serves.
 	NewLoop(id int, c Completer) Loop
 
-	// AppendStats appends the "STAT name value\r\n" lines, without END, that the
-	// backend contributes to "stats ARG" (ARG empty for plain stats). It reports
-	// false when it knows no such ARG. Any goroutine may call it; it must not
-	// block for longer than one entry takes to apply.
+	// State returns what stats tells of the cache. Any goroutine may call it.
+	State() State
+
+	// AppendStats appends the "STAT name value\r\n" lines, without END, of a
+	// "stats ARG" that is not memcached's. It reports false when it knows no such
+	// ARG. Any goroutine may call it; it must not block for longer than one entry
+	// takes to apply.
 	AppendStats(dst []byte, arg string) ([]byte, bool)
 }
 

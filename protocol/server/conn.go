@@ -232,6 +232,7 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 		if c.unanswered > 0 {
 			return false
 		}
+		c.loop.counters.add(storeTooLarge, 1)
 		if !req.NoReply {
 			c.out = protocol.AppendReply(c.buffer(), req.Command, &protocol.Result{Status: protocol.StatusTooLarge})
 		}

@@ -16,6 +16,7 @@ const (
 	cmdSet
 	cmdFlush
 	cmdTouch
+	cmdMeta
 	getHits
 	getMisses
 	deleteMisses
@@ -29,6 +30,8 @@ const (
 	casBadval
 	touchHits
 	touchMisses
+	storeTooLarge
+	storeNoMemory
 	bytesRead
 	bytesWritten
 	counterCount
@@ -37,13 +40,14 @@ const (
 // name returns the counter's name in the output of stats.
 func (k counter) name() string {
 	return [counterCount]string{
-		cmdGet: "cmd_get", cmdSet: "cmd_set", cmdFlush: "cmd_flush", cmdTouch: "cmd_touch",
+		cmdGet: "cmd_get", cmdSet: "cmd_set", cmdFlush: "cmd_flush", cmdTouch: "cmd_touch", cmdMeta: "cmd_meta",
 		getHits: "get_hits", getMisses: "get_misses",
 		deleteMisses: "delete_misses", deleteHits: "delete_hits",
 		incrMisses: "incr_misses", incrHits: "incr_hits",
 		decrMisses: "decr_misses", decrHits: "decr_hits",
 		casMisses: "cas_misses", casHits: "cas_hits", casBadval: "cas_badval",
 		touchHits: "touch_hits", touchMisses: "touch_misses",
+		storeTooLarge: "store_too_large", storeNoMemory: "store_no_memory",
 		bytesRead: "bytes_read", bytesWritten: "bytes_written",
 	}[k]
 }
@@ -79,9 +83,14 @@ func (s *counters) publish() {
 // functions do. Outcomes that mean "not executed" count nowhere.
 func (s *counters) addWrite(cmd protocol.Command, status protocol.Status) {
 	switch status {
+	case protocol.StatusTooLarge:
+		s.add(storeTooLarge, 1)
+		return
+	case protocol.StatusOutOfMemory:
+		s.add(storeNoMemory, 1)
+		return
 	case protocol.StatusNoLeader, protocol.StatusOutcomeUnknown, protocol.StatusTimeout,
-		protocol.StatusRepairing, protocol.StatusNoMajority,
-		protocol.StatusTooLarge, protocol.StatusOutOfMemory, protocol.StatusNonNumeric:
+		protocol.StatusRepairing, protocol.StatusNoMajority, protocol.StatusNonNumeric:
 		return
 	}
 	found := status != protocol.StatusNotFound && status != protocol.StatusMiss
@@ -91,11 +100,7 @@ func (s *counters) addWrite(cmd protocol.Command, status protocol.Status) {
 	case protocol.CAS:
 		s.add(cmdSet, 1)
 		s.addCAS(status)
-	case protocol.Gat, protocol.Gats:
-		s.add(cmdGet, 1)
-		s.add(cmdTouch, 1)
-		s.addFound(found, touchHits, touchMisses)
-	case protocol.Touch:
+	case protocol.Gat, protocol.Gats, protocol.Touch:
 		s.add(cmdTouch, 1)
 		s.addFound(found, touchHits, touchMisses)
 	case protocol.Delete:

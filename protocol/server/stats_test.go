@@ -3,9 +3,13 @@ package server
 import (
 	"fmt"
 	"os"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"raftcached/protocol"
 )
 
 func TestStats(t *testing.T) {
@@ -28,7 +32,7 @@ func TestStats(t *testing.T) {
 		"pid": fmt.Sprint(os.Getpid()), "uptime": "90", "time": fmt.Sprint(now.Load()),
 		"version": "1.6.45", "raftcached_version": "0.1.0", "pointer_size": "64",
 		"curr_connections": "1", "total_connections": "1", "rejected_connections": "0", "threads": "1",
-		"cmd_get": "6", "cmd_set": "5", "cmd_flush": "1", "cmd_touch": "4",
+		"cmd_get": "4", "cmd_set": "5", "cmd_flush": "1", "cmd_touch": "4",
 		"get_hits": "3", "get_misses": "1", "touch_hits": "2", "touch_misses": "2",
 		"delete_hits": "1", "delete_misses": "1", "incr_hits": "1", "incr_misses": "1",
 		"decr_hits": "1", "decr_misses": "1", "cas_hits": "0", "cas_misses": "2", "cas_badval": "1",
@@ -52,20 +56,113 @@ func TestStats(t *testing.T) {
 	}
 }
 
+// TestStatsTellTheState: what the backend knows of the cache stands in plain
+// stats, in those of items and of slabs, and a reset is this server's own.
+func TestStatsTellTheState(t *testing.T) {
+	b := newMemory()
+	s := start(t, b)
+	c := dial(t, s)
+	c.send("stats items", "stats slabs", "set a 0 0 1", "1", "set b 0 0 1", "1", "get a", "get x")
+	c.expect("END", "STAT active_slabs 0", "STAT total_malloced 0", "END", "STORED", "STORED", "VALUE a 0 1", "1", "END", "END")
+	b.set(func(b *memory) {
+		b.state = State{
+			TotalItems: 7, Bytes: 301, LimitBytes: 64 << 20, Evicts: true,
+			Evictions: 3, EvictedUnfetched: 2, Reclaimed: 5, ExpiredUnfetched: 4, GetExpired: 1,
+			Age: 100 * time.Second, EvictedAge: 90 * time.Second,
+			AllocatedBytes: 2<<20 + 1, IndexBuckets: 130, IndexBytes: 8320, IndexResizing: true,
+		}
+	})
+	for _, answer := range []struct {
+		arg  string
+		want map[string]string
+	}{
+		{"", map[string]string{
+			"curr_items": "2", "total_items": "7", "bytes": "301", "limit_maxbytes": "67108864",
+			"evictions": "3", "evicted_unfetched": "2", "reclaimed": "5", "expired_unfetched": "4", "get_expired": "1",
+			"hash_power_level": "7", "hash_bytes": "8320", "hash_is_expanding": "1",
+		}},
+		{"items", map[string]string{
+			"items:1:number": "2", "items:1:age": "100", "items:1:mem_requested": "301", "items:1:evicted": "3",
+			"items:1:evicted_time": "90", "items:1:outofmemory": "0", "items:1:tailrepairs": "0", "items:1:reclaimed": "5",
+			"items:1:expired_unfetched": "4", "items:1:evicted_unfetched": "2",
+		}},
+		{"slabs", map[string]string{
+			"1:chunk_size": "151", "1:chunks_per_page": "6944", "1:total_pages": "3", "1:total_chunks": "20832",
+			"1:used_chunks": "2", "1:free_chunks": "20830", "1:free_chunks_end": "0", "1:get_hits": "1", "1:cmd_set": "2",
+			"active_slabs": "1", "total_malloced": "2097153",
+		}},
+		{"settings", map[string]string{"maxbytes": "67108864", "evictions": "on"}},
+	} {
+		wantStats(t, c, answer.arg, answer.want)
+	}
+	c.send("stats reset")
+	c.expect("RESET")
+	wantStats(t, c, "", map[string]string{
+		"curr_items": "2", "bytes": "301", "total_items": "0", "evictions": "0", "reclaimed": "0", "get_expired": "0",
+	})
+}
+
+// wantStats asks for stats and compares those that are named.
+func wantStats(t *testing.T, c *client, arg string, want map[string]string) {
+	t.Helper()
+	stats := c.stats(arg)
+	for name, value := range want {
+		if stats[name] != value {
+			t.Errorf("stats %s: STAT %s %q, want %q", arg, name, stats[name], value)
+		}
+	}
+}
+
+// TestStatsSuitParsers: programs take a name with a colon for one of a slab's,
+// divide by the uptime, and fail if a slab tells what an item has told.
+func TestStatsSuitParsers(t *testing.T) {
+	c := dial(t, start(t, newMemory()))
+	c.send("set a 0 0 1", "1")
+	c.expect("STORED")
+	plain := c.stats("")
+	if plain["uptime"] != "1" {
+		t.Errorf("uptime of a server that has just started is %s, want 1", plain["uptime"])
+	}
+	for name := range plain {
+		if strings.Contains(name, ":") {
+			t.Errorf("plain stats have %s", name)
+		}
+	}
+	for _, name := range []string{"rusage_user", "rusage_system"} {
+		if !regexp.MustCompile(`^\d+\.\d{6}$`).MatchString(plain[name]) {
+			t.Errorf("STAT %s %s, want seconds with six digits behind the point", name, plain[name])
+		}
+	}
+	if _, twice := c.stats("slabs")["1:mem_requested"]; twice {
+		t.Error("mem_requested stands in items and in slabs")
+	}
+}
+
+func TestStatsCountRefusedStores(t *testing.T) {
+	b := newMemory()
+	c := dial(t, start(t, b, func(o *Options) { o.ItemBytesMax = 1000 }))
+	large := strings.Repeat("x", 2000)
+	c.send("set a 0 0 2000", large, "add a 0 0 2000", large)
+	c.expect("SERVER_ERROR object too large for cache", "SERVER_ERROR object too large for cache")
+	b.set(func(b *memory) { b.writeStatus = protocol.StatusOutOfMemory })
+	c.send("set a 0 0 1", "x")
+	c.expect("SERVER_ERROR out of memory storing object")
+	wantStats(t, c, "", map[string]string{"store_too_large": "2", "store_no_memory": "1", "cmd_set": "0"})
+}
+
 func TestStatsArguments(t *testing.T) {
 	c := dial(t, start(t, newMemory(), func(o *Options) { o.Verbosity = 2 }))
-	for _, arg := range []string{"items", "slabs", "sizes", "conns", "cachedump 1 1", "detail dump"} {
+	for _, arg := range []string{"items", "cachedump 1 1", "detail dump"} {
 		c.send("stats " + arg)
 		c.expect("END")
 	}
-	c.send("stats detail on", "stats detail off", "stats detail", "stats raft", "stats nonsense")
-	c.expect("OK", "OK", "CLIENT_ERROR usage: stats detail on|off|dump", "STAT raft_state leader", "END", "ERROR")
-	settings := c.stats("settings")
-	for name, want := range map[string]string{"maxconns": "1024", "verbosity": "2", "item_size_max": "1048576", "flush_enabled": "yes", "shutdown_command": "no", "client_flags_size": "4"} {
-		if settings[name] != want {
-			t.Errorf("STAT %s %q, want %q", name, settings[name], want)
-		}
-	}
+	c.send("stats sizes", "stats detail on", "stats detail off", "stats detail", "stats raft", "stats nonsense")
+	c.expect("STAT sizes_status disabled", "END", "OK", "OK", "CLIENT_ERROR usage: stats detail on|off|dump",
+		"STAT raft_state leader", "END", "ERROR")
+	wantStats(t, c, "settings", map[string]string{
+		"maxconns": "1024", "verbosity": "2", "item_size_max": "1048576", "flush_enabled": "yes", "evictions": "off",
+		"shutdown_command": "no", "client_flags_size": "4",
+	})
 }
 
 func TestFlushAllMayBeForbidden(t *testing.T) {
