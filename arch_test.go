@@ -64,7 +64,7 @@ var layers = map[string]layer{
 	"bench/cmd/failover":   {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/memory":     {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"internal/cluster":     {},
-	"internal/integration": {tests: []string{"internal/cluster"}},
+	"internal/integration": {tests: []string{"internal/cluster", "protocol/transcript"}},
 }
 
 // owners lists the modules that one package alone may import.

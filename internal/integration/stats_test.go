@@ -1,0 +1,198 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"raftcached/internal/cluster"
+	"raftcached/protocol/transcript"
+)
+
+// absentStats are memcached's stats that this server does not tell, by the answer
+// that they stand in and the names, with the reason. A star stands for the rest
+// of a name.
+var absentStats = []struct{ arg, names, reason string }{
+	{"", "response_obj_* read_buf_*", "replies and input have no pools of their own"},
+	{"", "reserved_fds", "no descriptors are set aside"},
+	{"", "auth_cmds auth_errors", "there is no authentication"},
+	{"", "slab_* slabs_moved", "there are no slabs"},
+	{"", "lru_* lrutail_reflocked moves_* evicted_active direct_reclaims", "there is no LRU"},
+	{"", "crawler_*", "there is no crawler: what expires leaves by itself"},
+	{"", "log_*", "there are no watchers"},
+	{"", "malloc_fails", "exhaustion of real memory ends the process"},
+	{"", "unexpected_napi_ids round_robin_fallback", "threads are not chosen by network queue"},
+
+	{"settings", "oldest", "a flush frees the items at once"},
+	{"settings", "umask", "there is no unix socket"},
+	{"settings", "growth_factor chunk_size slab_chunk_max slab_automove_*", "there are no slabs"},
+	{"settings", "num_threads_per_udp", "there is no UDP"},
+	{"settings", "stat_key_prefix", "stats detail keeps no prefixes"},
+	{"settings", "reqs_per_event", "a connection goes on until its answers have no room"},
+	{"settings", "tcp_backlog", "it is the system's"},
+	{"settings", "hashpower_init", "the index grows by itself"},
+	{"settings", "lru_crawler_* tail_repair_time hot_* warm_* temp_lru temporary_ttl", "there is no LRU"},
+	{"settings", "watcher_logbuf_size worker_logbuf_size", "there are no watchers"},
+	{"settings", "read_buf_mem_limit", "input has no pool of its own"},
+	{"settings", "inline_ascii_response", "it is a way to build replies"},
+	{"settings", "ext_*", "nothing is moved to disk"},
+	{"settings", "ssl_*", "there is no TLS"},
+	{"settings", "num_napi_ids", "threads are not chosen by network queue"},
+	{"settings", "memory_file", "the log brings the items back"},
+
+	{"items", "number_* age_* moves_* hits_to_* evicted_active lrutail_reflocked direct_reclaims", "there is no LRU"},
+	{"items", "crawler_*", "there is no crawler"},
+	{"items", "evicted_nonzero", "eviction does not look at expiry"},
+}
+
+// statsArgs are the answers that are compared.
+var statsArgs = []string{"", "settings", "items", "slabs"}
+
+// TestStatsNamesOfMemcached compares the names, answer by answer, with those of a
+// real memcached, which RAFTCACHED_MEMCACHED may name.
+func TestStatsNamesOfMemcached(t *testing.T) {
+	ctx, server, real := startBoth(t)
+	newest := !transcript.OlderThan(strings.TrimPrefix(real.Version, "memcached "), "1.6.45")
+	for _, arg := range statsArgs {
+		ours, theirs := statsOf(ctx, t, server.ClientAddr, arg), statsOf(ctx, t, real.Addr, arg)
+		for _, name := range slices.Sorted(maps.Keys(theirs)) {
+			_, have := ours[name]
+			switch reason := absent(arg, name); {
+			case !have && reason == "":
+				t.Errorf("stats %s: %s tells %s %s, this server does not and absentStats has no reason", arg, real.Version, name, theirs[name])
+			case have && reason != "":
+				t.Errorf("stats %s: %s is absent because %s, but this server tells it", arg, name, reason)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(ours)) {
+			if _, known := theirs[name]; !known && newest && name != "raftcached_version" {
+				t.Errorf("stats %s: this server tells %s, %s does not", arg, name, real.Version)
+			}
+		}
+	}
+}
+
+// absent returns why this server does not tell a stat of memcached, or nothing.
+func absent(arg, name string) string {
+	name = name[strings.LastIndexByte(name, ':')+1:]
+	for _, a := range absentStats {
+		for pattern := range strings.FieldsSeq(a.names) {
+			prefix, isPrefix := strings.CutSuffix(pattern, "*")
+			if a.arg == arg && (name == pattern || isPrefix && strings.HasPrefix(name, prefix)) {
+				return a.reason
+			}
+		}
+	}
+	return ""
+}
+
+// TestStatsCountAsMemcachedDoes sends both the same commands: what they counted
+// is equal.
+func TestStatsCountAsMemcachedDoes(t *testing.T) {
+	ctx, server, real := startBoth(t)
+	large := strings.Repeat("x", 2<<20)
+	session := strings.Join([]string{
+		"set a 0 0 1", "1", "add a 0 0 1", "1", "add b 0 0 1", "2", "replace a 0 0 1", "3", "replace z 0 0 1", "3",
+		"append a 0 0 1", "4", "prepend z 0 0 1", "4", "get a b z", "gets a z", "gat 0 a b z", "gats 0 a z",
+		"touch a 0", "touch z 0", "incr a 1", "incr z 1", "decr a 1", "decr z 1", "delete b", "delete z",
+		"cas a 0 0 1 18446744073709551615", "5", "cas z 0 0 1 1", "5", "set n 0 0 1", "x", "incr n 1", "get",
+		"set big 0 0 2097152", large, "set e 0 -1 1", "x", "get e", "touch e 0", "flush_all", "get a", "version", "set k 0 0 1", "x", "verbosity 0", "quit",
+	}, "\r\n") + "\r\n"
+	for _, arg := range []string{"", "slabs"} {
+		before := map[string]map[string]string{}
+		for _, addr := range []string{server.ClientAddr, real.Addr} {
+			if arg == "" {
+				before[addr] = statsOf(ctx, t, addr, "")
+				converse(ctx, t, addr, session)
+			}
+		}
+		ours, theirs := statsOf(ctx, t, server.ClientAddr, arg), statsOf(ctx, t, real.Addr, arg)
+		for name, value := range theirs {
+			if !countsCommands(name) {
+				continue
+			}
+			if grown(ours[name], before[server.ClientAddr][name]) != grown(value, before[real.Addr][name]) {
+				t.Errorf("stats %s: %s grew by %d, memcached's by %d", arg, name,
+					grown(ours[name], before[server.ClientAddr][name]), grown(value, before[real.Addr][name]))
+			}
+		}
+	}
+	for _, addr := range []string{server.ClientAddr, real.Addr} {
+		converse(ctx, t, addr, "stats reset\r\nquit\r\n")
+	}
+	ours, theirs := statsOf(ctx, t, server.ClientAddr, ""), statsOf(ctx, t, real.Addr, "")
+	for name, value := range theirs {
+		if countsCommands(name) && ours[name] != value {
+			t.Errorf("after a reset %s is %s, memcached's %s", name, ours[name], value)
+		}
+	}
+}
+
+// countsCommands reports whether a stat counts what clients asked for, which has
+// to be alike, slabs or not.
+func countsCommands(name string) bool {
+	name = name[strings.LastIndexByte(name, ':')+1:]
+	for _, suffix := range []string{"_hits", "_misses", "_badval"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return strings.HasPrefix(name, "cmd_") || strings.HasPrefix(name, "store_")
+}
+
+// grown returns by how much a count grew. An absent one is 0.
+func grown(after, before string) int {
+	var a, b int
+	_, _ = fmt.Sscan(after, &a)
+	_, _ = fmt.Sscan(before, &b)
+	return a - b
+}
+
+// startBoth starts one server and one memcached, each with an item that was read.
+func startBoth(t *testing.T) (context.Context, *cluster.Server, *cluster.Memcached) {
+	t.Helper()
+	if _, err := cluster.FindMemcached(); err != nil {
+		skip(t, "%v", err)
+	}
+	ctx, c := startCluster(t, cluster.Options{Servers: 1})
+	real, err := cluster.StartMemcached(ctx, t.TempDir())
+	must(t, err)
+	t.Cleanup(func() { must(t, real.Close()) })
+	for _, addr := range []string{c.Servers[0].ClientAddr, real.Addr} {
+		converse(ctx, t, addr, "set first 0 0 1\r\nx\r\nget first\r\nquit\r\n")
+	}
+	return ctx, c.Servers[0], real
+}
+
+func statsOf(ctx context.Context, t *testing.T, addr, arg string) map[string]string {
+	t.Helper()
+	stats, err := cluster.Stats(ctx, addr, arg)
+	must(t, err)
+	return stats
+}
+
+// converse sends a session that ends with quit, and reads all answers.
+func converse(ctx context.Context, t *testing.T, addr, session string) string {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	must(t, err)
+	defer func() { _ = conn.Close() }() // the other side has closed it
+	must(t, conn.SetDeadline(time.Now().Add(clientTimeout)))
+	_, err = conn.Write([]byte(session))
+	must(t, err)
+	var answers strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		n, err := conn.Read(buf)
+		answers.Write(buf[:n])
+		if err != nil {
+			return answers.String()
+		}
+	}
+}
