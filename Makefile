@@ -13,7 +13,10 @@ RATIOFLAGS ?=
 # MEMORYFLAGS are for `make memory`, like MEMORYFLAGS='-items 1000000 -limits 64'.
 MEMORYFLAGS ?=
 
-.PHONY: check test race fuzz bench ratio memory snapshot cluster chaos conformance rewrite lint fmt
+# SNAPSHOTFLAGS are for `make snapshot`, like SNAPSHOTFLAGS='-size 4096'.
+SNAPSHOTFLAGS ?=
+
+.PHONY: check test race fuzz bench ratio memory snapshot exporter cluster chaos conformance rewrite lint fmt
 
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
@@ -51,6 +54,10 @@ memory:
 snapshot:
 	$(GO) run ./bench/cmd/snapshot $(SNAPSHOTFLAGS)
 
+## exporter: what Prometheus reads of this server and of memcached
+exporter:
+	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run PrometheusExporter ./internal/integration
+
 ## cluster: the three servers of server.json, until Ctrl-C
 cluster:
 	$(GO) run ./cmd/server-spawner
@@ -62,7 +69,7 @@ chaos:
 
 ## conformance: other people's clients and the transcripts, against real servers
 conformance:
-	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Netcat|Pymemcache|LoneServer' \
+	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|Netcat|Pymemcache|LoneServer' \
 		. ./protocol ./internal/integration
 
 ## rewrite: write the replication stories anew from what happens; read the diff
