@@ -36,6 +36,8 @@ func (n *Node) AppendStats(dst []byte, arg string) ([]byte, bool) {
 	switch arg {
 	case "raft":
 		return n.appendRaftStats(dst), true
+	case "cluster":
+		return n.appendClusterStats(dst), true
 	default:
 		return dst, false
 	}
@@ -67,6 +69,46 @@ func (n *Node) appendRaftStats(dst []byte) []byte {
 	return appendStatText(dst, "state_verdict", s.Verdict.String())
 }
 
+// appendClusterStats answers stats cluster: the members as this node sees them.
+func (n *Node) appendClusterStats(dst []byte) []byte {
+	leader := n.replica.Status().Leader
+	reachable := 0
+	var lines []byte
+	for _, m := range n.members {
+		self := m.ServerID == n.cfg.ServerID
+		reached := self || n.transport != nil && n.transport.Connected(m.RaftID)
+		if reached {
+			reachable++
+		}
+		name := "server:" + strconv.Itoa(m.ServerID) + ":"
+		lines = appendStatText(lines, name+"address", n.clientAddr(m.ServerID))
+		if n.transport != nil {
+			lines = appendStatText(lines, name+"log_address", joinHostPort(m.Host, m.LogPort))
+		}
+		lines = appendStatText(lines, name+"self", yesNo(self))
+		lines = appendStatText(lines, name+"leader", yesNo(m.RaftID == leader))
+		lines = appendStatText(lines, name+"reachable", yesNo(reached))
+	}
+	dst = appendStat(dst, "servers", int64(len(n.members)))
+	dst = appendStat(dst, "servers_majority", int64(len(n.members)/2+1))
+	dst = appendStat(dst, "servers_reachable", int64(reachable))
+	return append(dst, lines...)
+}
+
+// clientAddr returns where clients reach a member as the configuration says: of a
+// lone node, where it listens.
+func (n *Node) clientAddr(serverID int) string {
+	if len(n.cfg.Servers) == 1 {
+		return n.cfg.ClientAddrs[0]
+	}
+	for _, s := range n.cfg.Servers {
+		if s.ID == serverID {
+			return s.ClientAddr()
+		}
+	}
+	panic(fmt.Sprintf("server %d is not listed", serverID)) // checkCluster has seen to it
+}
+
 // serverID returns the operator's id of the member with the given raft id.
 func (n *Node) serverID(raftID uint64) int {
 	for _, m := range n.members {
@@ -75,6 +117,13 @@ func (n *Node) serverID(raftID uint64) int {
 		}
 	}
 	return -1
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 func stateName(s raft.StateType) string {

@@ -24,7 +24,7 @@ const exporterPackage = "github.com/prometheus/memcached_exporter/cmd/memcached_
 var absentMetrics = []struct{ names, reason string }{
 	{"memcached_lru_crawler_*", "there is no crawler, and no LRU"},
 	{"memcached_direct_reclaims_total memcached_slab_lru_hits_total memcached_slab_items_moves_*", "there is no LRU"},
-	{"memcached_slab_hot_* memcached_slab_warm_* memcached_slab_cold_* memcached_slab_temporary_*", "there is no LRU"},
+	{"memcached_slab_hot_* memcached_slab_warm_* memcached_slab_cold_*", "there is no LRU"},
 	{"memcached_slab_items_evicted_nonzero_total", "eviction does not look at expiry"},
 	{"memcached_slab_items_crawler_reclaimed_total", "there is no crawler"},
 }

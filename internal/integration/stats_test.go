@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -194,5 +196,73 @@ func converse(ctx context.Context, t *testing.T, addr, session string) string {
 		if err != nil {
 			return answers.String()
 		}
+	}
+}
+
+// TestStatsCluster: every server tells of every member, where it is, who leads,
+// and, when one is killed, that it cannot be reached.
+func TestStatsCluster(t *testing.T) {
+	ctx, c := startCluster(t, cluster.Options{})
+	leader, err := c.AwaitLeader(ctx)
+	must(t, err)
+	for _, s := range c.Servers {
+		want := map[string]string{"servers": "3", "servers_majority": "2", "servers_reachable": "3"}
+		for _, member := range c.Servers {
+			name := fmt.Sprintf("server:%d:", member.ID)
+			want[name+"address"] = member.ClientAddr
+			want[name+"self"] = yesNo(member == s)
+			want[name+"leader"] = yesNo(member == leader)
+			want[name+"reachable"] = "yes"
+		}
+		must(t, awaitStats(ctx, s.ClientAddr, "cluster", want))
+	}
+	gone := followersOf(c, leader)[0]
+	must(t, gone.Kill())
+	must(t, awaitStats(ctx, leader.ClientAddr, "cluster", map[string]string{
+		"servers_reachable": "2", fmt.Sprintf("server:%d:reachable", gone.ID): "no",
+	}))
+	must(t, gone.Start())
+	must(t, awaitStats(ctx, leader.ClientAddr, "cluster", map[string]string{"servers_reachable": "3"}))
+}
+
+// awaitStats waits until a server tells the stats that are named.
+func awaitStats(ctx context.Context, addr, arg string, want map[string]string) error {
+	return cluster.Await(ctx, func() error {
+		stats, err := cluster.Stats(ctx, addr, arg)
+		if err != nil {
+			return err
+		}
+		for name, value := range want {
+			if stats[name] != value {
+				return fmt.Errorf("stats %s of %s: %s is %q, want %q", arg, addr, name, stats[name], value)
+			}
+		}
+		return nil
+	})
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// TestMemcachedTool has the script that comes with memcached draw its table.
+func TestMemcachedTool(t *testing.T) {
+	const script = "/usr/share/memcached/scripts/memcached-tool" // where Debian puts it
+	if _, err := os.Stat(script); err != nil {
+		skip(t, "needs %s: apt-get install memcached", script)
+	}
+	ctx, c := startCluster(t, cluster.Options{Servers: 1})
+	addr := c.Servers[0].ClientAddr
+	for i := range 100 {
+		converse(ctx, t, addr, fmt.Sprintf("set key%d 0 0 10\r\n0123456789\r\nquit\r\n", i))
+	}
+	output, err := exec.CommandContext(ctx, needProgram(t, "perl", "perl"), script, addr, "display").CombinedOutput()
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	// #  Item_Size  Max_age  Pages  Count  Full?  Evicted  Evict_Time  OOM
+	if err != nil || len(lines) != 2 || !slices.Equal(slices.Delete(strings.Fields(lines[1]), 1, 3), []string{"1", "1", "100", "no", "0", "0", "0"}) {
+		t.Errorf("memcached-tool: %v\n%s", err, output)
 	}
 }

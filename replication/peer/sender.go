@@ -103,6 +103,12 @@ func (s *sender) setConnected(on bool) {
 	s.queue, s.bytes = nil, 0
 }
 
+func (s *sender) isConnected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connected
+}
+
 // run keeps the stream connected until the transport is closed.
 func (s *sender) run() {
 	backoff := redialMin

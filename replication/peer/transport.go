@@ -151,6 +151,15 @@ func (t *Transport) to(raftID uint64) *senders {
 	return t.senders[raftID]
 }
 
+// Connected reports whether this node has a connection to a peer. Of a peer that
+// vanished without a word it is told after unackedTimeout if there was something
+// to send, as there is between a leader and its followers, and else by TCP's
+// keep-alive, after some 15 seconds.
+func (t *Transport) Connected(raftID uint64) bool {
+	s := t.to(raftID)
+	return s != nil && s.control.isConnected()
+}
+
 // Send sends a raft message, which nobody may change any more.
 func (t *Transport) Send(m *pb.Message) bool {
 	s := t.to(m.GetTo())

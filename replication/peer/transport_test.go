@@ -211,6 +211,21 @@ func TestFullStreamHoldsUpNoOther(t *testing.T) {
 	}
 }
 
+func TestConnectedTellsWhoIsThere(t *testing.T) {
+	nodes := threeNodes(t)
+	for _, peer := range []uint64{2, 3} {
+		eventually(t, func() bool { return nodes[0].Connected(peer) })
+	}
+	if nodes[0].Connected(1) || nodes[0].Connected(9) {
+		t.Error("connected to itself, or to a stranger")
+	}
+	must(t, nodes[2].Close())
+	eventually(t, func() bool { return !nodes[0].Connected(3) })
+	if !nodes[0].Connected(2) {
+		t.Error("the connection to the other peer went as well")
+	}
+}
+
 func TestReconnects(t *testing.T) {
 	list := ports(t, 2)
 	a, b := listen(t, list, 0, nil), listen(t, list, 1, nil)
