@@ -77,7 +77,7 @@ func (s *Server) admit(nc net.Conn) {
 		return
 	}
 	s.total.Add(1)
-	c := &conn{remote: nc.RemoteAddr().String()}
+	c := &conn{remote: nc.RemoteAddr().String(), local: nc.LocalAddr().String()}
 	dropZone(nc.LocalAddr())
 	dropZone(nc.RemoteAddr())
 	_, err := s.engine.EnrollContext(nc, c)

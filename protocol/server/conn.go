@@ -25,16 +25,17 @@ type stream interface {
 // belongs to its loop's goroutine.
 //
 // Invariant: input behind a request that waits is not parsed, so at most one of
-// these holds: writes are unanswered, or a barrier is asked.
+// these holds: writes are unanswered, a barrier is asked, or a listing is gathered.
 //
 // Invariant: whenever stopped is set, something calls serve again: an answer
-// (unanswered, barrier), the loop's list blocked, or its list lagging.
+// (unanswered, barrier, listing), the loop's list blocked, or its list lagging.
 type conn struct {
 	loop   *loop
 	gc     gnet.Conn // only for closing; stream does the rest
 	stream stream
 	fd     int // in the loop's epoll set; -1 if it is not there
 	remote string
+	local  string // address that the client connected to
 	parser *protocol.Parser
 
 	need      int  // input to have before parsing is worth it, bytes
@@ -51,6 +52,8 @@ type conn struct {
 	granted     int  // bytes of input whose reads may be answered
 	prepared    int  // bytes of input whose reads the backend was told of
 	keysDone    int  // keys of the first request of the input that are answered
+
+	listing *listing // being gathered for stats conns; nil if none
 
 	// refused is the error with which reads of the next refusedSpan bytes are
 	// answered, up to the first request that is no read.
@@ -103,11 +106,11 @@ func (c *conn) finishTurn() {
 // done reports whether a connection that is to be closed has nothing left to
 // answer.
 func (c *conn) done() bool {
-	return c.unanswered == 0 && !c.barrier && c.outbound == 0 && (c.closing || !c.stopped)
+	return c.unanswered == 0 && !c.barrier && c.listing == nil && c.outbound == 0 && (c.closing || !c.stopped)
 }
 
 // awaiting reports whether an answer of the backend is due.
-func (c *conn) awaiting() bool { return c.unanswered > 0 || c.barrier || c.blocked }
+func (c *conn) awaiting() bool { return c.unanswered > 0 || c.barrier || c.blocked || c.listing != nil }
 
 // handleInput parses and executes the buffered requests up to one that has to
 // wait.
@@ -238,6 +241,10 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 		}
 	case req.Command.IsWrite():
 		if !c.write(req) {
+			return false
+		}
+	case req.Command == protocol.Stats && string(req.Arg) == "conns":
+		if !c.listConns() {
 			return false
 		}
 	default:

@@ -111,6 +111,16 @@ func (c *client) expectClosed() {
 	}
 }
 
+// readAll reads until the end of the connection.
+func (c *client) readAll() string {
+	c.t.Helper()
+	all, err := io.ReadAll(c)
+	if err != nil {
+		c.t.Fatalf("got %.300q (error %v), want the end of the connection", all, err)
+	}
+	return string(all)
+}
+
 // readLine reads up to the next line end, slowly.
 func (c *client) readLine() string {
 	c.t.Helper()

@@ -1,0 +1,148 @@
+package server
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"raftcached/protocol"
+)
+
+// listing is an answer to "stats conns" that is being gathered. Each loop
+// describes its own connections on its own goroutine and posts that to the loop
+// of the connection that asked, so no loop waits for another and nothing is
+// locked. The connection that asked waits like one with a barrier.
+//
+// It is bounded by the number of connections: some 150 bytes of answer for each.
+type listing struct {
+	conns []connInfo
+	left  int // loops that have not answered
+}
+
+// connInfo is what "stats conns" tells of a connection or a listener.
+type connInfo struct {
+	fd       int
+	addr     string // as net has it
+	listener string // that it came to; empty for a listener
+	state    string // memcached's word
+	idle     time.Duration
+}
+
+// listConns answers "stats conns", if all loops have told of their connections.
+// It asks them when called first.
+func (c *conn) listConns() bool {
+	if c.unanswered > 0 {
+		return false
+	}
+	if c.listing == nil {
+		loops := c.loop.server.loops
+		c.listing = &listing{left: len(loops), conns: c.loop.server.listenerInfos()}
+		for _, l := range loops {
+			l.Post(func() {
+				infos := l.connInfos(c)
+				c.loop.Post(func() { c.listed(infos) })
+			})
+		}
+		return false
+	}
+	if c.listing.left > 0 {
+		return false
+	}
+	slices.SortFunc(c.listing.conns, func(a, b connInfo) int { return a.fd - b.fd })
+	out := c.buffer()
+	for i := range c.listing.conns {
+		out = c.listing.conns[i].append(out)
+	}
+	c.out = append(out, protocol.ReplyEnd...)
+	c.listing = nil
+	return true
+}
+
+// listed takes what one loop told, and lets the connection go on if it was the
+// last.
+func (c *conn) listed(infos []connInfo) {
+	c.listing.conns = append(c.listing.conns, infos...)
+	c.listing.left--
+	if c.listing.left == 0 {
+		c.serve()
+	}
+}
+
+// connInfos describes the connections of the loop. The one that asked is not
+// waiting: it is being answered.
+func (l *loop) connInfos(asker *conn) []connInfo {
+	infos := make([]connInfo, 0, len(l.conns))
+	period := l.options.sweepPeriod()
+	for c := range l.conns {
+		info := connInfo{fd: c.fd, addr: c.remote, listener: c.local, state: c.stateName()}
+		if h, ok := c.stream.(*halfClosed); ok {
+			info.fd = h.fd
+		}
+		if c == asker {
+			info.state = "conn_parse_cmd"
+		} else {
+			info.idle = time.Duration(l.sweeps-c.activeSweep) * period // to a sweep
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+// stateName tells what the connection is at in the words of memcached.
+func (c *conn) stateName() string {
+	switch {
+	case c.outbound > 0:
+		return "conn_mwrite"
+	case c.closing || c.eof:
+		return "conn_closing"
+	case c.awaiting():
+		return "conn_io_pending"
+	case c.parser.Swallowing():
+		return "conn_swallow"
+	case c.partialSweep > 0:
+		return "conn_nread"
+	default:
+		return "conn_read"
+	}
+}
+
+// listenerInfos describes the listeners.
+func (s *Server) listenerInfos() []connInfo {
+	infos := make([]connInfo, 0, len(s.listeners))
+	for _, ln := range s.listeners {
+		info := connInfo{addr: ln.Addr().String(), state: "conn_listening", idle: s.options.Now().Sub(s.started)}
+		tcp, isTCP := ln.(*net.TCPListener)
+		if !isTCP {
+			continue
+		}
+		raw, err := tcp.SyscallConn()
+		if err != nil {
+			continue
+		}
+		if raw.Control(func(fd uintptr) { info.fd = int(fd) }) == nil { // closed otherwise
+			infos = append(infos, info)
+		}
+	}
+	return infos
+}
+
+// append appends the lines of memcached's form.
+func (i *connInfo) append(dst []byte) []byte {
+	name := strconv.Itoa(i.fd) + ":"
+	dst = appendStat(dst, name+"addr", transportOf(i.addr)+i.addr)
+	if i.listener != "" {
+		dst = appendStat(dst, name+"listen_addr", transportOf(i.listener)+i.listener)
+	}
+	dst = appendStat(dst, name+"state", i.state)
+	return appendStatInt(dst, name+"secs_since_last_cmd", int64(i.idle.Seconds()))
+}
+
+// transportOf returns what memcached writes before an address.
+func transportOf(addr string) string {
+	if strings.HasPrefix(addr, "[") {
+		return "tcp6:"
+	}
+	return "tcp:"
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// connsOf asks for stats conns and returns, for each connection, its state and
+// how long it was idle, by its address.
+func connsOf(t *testing.T, c *client) map[string]string {
+	t.Helper()
+	stats := c.stats("conns")
+	conns := make(map[string]string)
+	for name, addr := range stats {
+		if fd, isAddr := strings.CutSuffix(name, ":addr"); isAddr {
+			conns[addr] = stats[fd+":state"] + " " + stats[fd+":secs_since_last_cmd"]
+		}
+	}
+	return conns
+}
+
+// TestStatsConns lists the connections of all loops, as memcached does.
+func TestStatsConns(t *testing.T) {
+	started := time.Now()
+	s := start(t, newMemory(), func(o *Options) { o.Loops, o.Now = 3, func() time.Time { return started } })
+	want := map[string]string{"tcp:" + s.Addr().String(): "conn_listening 0"}
+	var clients []*client
+	for range 7 {
+		c := dial(t, s)
+		c.send("version")
+		c.expect("VERSION 1.6.45") // so it was admitted
+		clients = append(clients, c)
+		want["tcp:"+c.LocalAddr().String()] = "conn_read 0"
+	}
+	asker := clients[4]
+	clients[1].sendBytes("set a 0 0 10\r\n12345")
+	await(t, "the half of a set arrived", func() bool {
+		return connsOf(t, asker)["tcp:"+clients[1].LocalAddr().String()] == "conn_nread 0"
+	})
+	want["tcp:"+clients[1].LocalAddr().String()] = "conn_nread 0"
+	want["tcp:"+asker.LocalAddr().String()] = "conn_parse_cmd 0"
+	if got := connsOf(t, asker); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+	for name, value := range asker.stats("conns") {
+		if strings.HasSuffix(name, ":listen_addr") && value != "tcp:"+s.Addr().String() {
+			t.Errorf("%s is %s, want tcp:%s", name, value, s.Addr())
+		}
+	}
+}
+
+// TestStatsConnsInAPipeline comes after what was asked before, and before what
+// was asked after.
+func TestStatsConnsInAPipeline(t *testing.T) {
+	b := newMemory()
+	s := start(t, b, func(o *Options) { o.Loops = 2 })
+	c := dial(t, s)
+	b.set(func(b *memory) { b.delayBarriers = true })
+	c.send("set a 0 0 1", "1", "stats conns", "get a", "stats conns", "version", "quit")
+	lines := strings.Split(c.readAll(), "\r\n")
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		return regexp.MustCompile(`^STAT \d+:(addr|listen_addr|state|secs_since_last_cmd) `).MatchString(line)
+	})
+	want := []string{"STORED", "END", "VALUE a 0 1", "1", "END", "END", "VERSION 1.6.45", ""}
+	if !slices.Equal(lines, want) {
+		t.Errorf("got %q, want %q", lines, want)
+	}
+}
+
+// TestStatsConnsOfWhoLeaves: a client may end its input behind the question, or
+// be gone when the answer comes.
+func TestStatsConnsOfWhoLeaves(t *testing.T) {
+	s := start(t, newMemory(), func(o *Options) { o.Loops = 2 })
+	c := dial(t, s)
+	c.send("stats conns")
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if answer := c.readAll(); !strings.HasSuffix(answer, "END\r\n") {
+		t.Errorf("got %q", answer)
+	}
+	for range 50 {
+		c := dial(t, s)
+		c.send("stats conns")
+		_ = c.Close()
+	}
+	await(t, "all are gone", func() bool { return s.open.Load() == 0 })
+}
+
+// TestStatsConnsTellsIdleTime counts it in sweeps.
+func TestStatsConnsTellsIdleTime(t *testing.T) {
+	s := start(t, newMemory(), func(o *Options) { o.PartialTimeout = time.Hour })
+	idle, asker := dial(t, s), dial(t, s)
+	idle.send("version")
+	idle.expect("VERSION 1.6.45")
+	onLoop(s, func(l *loop) {
+		for range 3 {
+			l.sweep()
+		}
+	})
+	got := connsOf(t, asker)["tcp:"+idle.LocalAddr().String()]
+	if !regexp.MustCompile(`^conn_read ([3-9]|\d\d)$`).MatchString(got) { // the sweeper's own may come on top
+		t.Errorf("after three sweeps of a second it is %q", got)
+	}
+}
+
+func TestStatsConnsOverIPv6(t *testing.T) {
+	if ln, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skipf("needs IPv6: %v", err)
+	} else if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, newMemory(), func(o *Options) { o.Listen = []string{"[::1]:0"} })
+	c := dial(t, s)
+	if got := connsOf(t, c)["tcp6:"+c.LocalAddr().String()]; got != "conn_parse_cmd 0" {
+		t.Errorf("got %q", got)
+	}
+}
