@@ -69,7 +69,7 @@ chaos:
 
 ## conformance: other people's clients and the transcripts, against real servers
 conformance:
-	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|Netcat|Pymemcache|LoneServer' \
+	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|Netcat|Pymemcache|LoneServer' \
 		. ./protocol ./internal/integration
 
 ## rewrite: write the replication stories anew from what happens; read the diff

@@ -32,9 +32,9 @@ var absentMetrics = []struct{ names, reason string }{
 // TestPrometheusExporter has the program that Prometheus users have scrape this
 // server and memcached: it finds both up, and the same metrics.
 func TestPrometheusExporter(t *testing.T) {
-	ctx, server, real := startBoth(t)
+	ctx, server, memcached := startBoth(t)
 	exporter := startExporter(ctx, t)
-	ours, theirs := scrape(ctx, t, exporter, server.ClientAddr), scrape(ctx, t, exporter, real.Addr)
+	ours, theirs := scrape(ctx, t, exporter, server.ClientAddr), scrape(ctx, t, exporter, memcached.Addr)
 	for _, metrics := range []map[string]string{ours, theirs} {
 		if metrics["memcached_up"] != "1" {
 			t.Errorf("memcached_up is %q", metrics["memcached_up"])
@@ -44,7 +44,7 @@ func TestPrometheusExporter(t *testing.T) {
 		_, have := ours[name]
 		switch reason := absentMetric(name); {
 		case !have && reason == "":
-			t.Errorf("%s has %s, this server has not and absentMetrics has no reason", real.Version, name)
+			t.Errorf("%s has %s, this server has not and absentMetrics has no reason", memcached.Version, name)
 		case have && reason != "":
 			t.Errorf("%s is absent because %s, but this server has it", name, reason)
 		}

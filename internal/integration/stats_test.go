@@ -58,22 +58,22 @@ var statsArgs = []string{"", "settings", "items", "slabs"}
 // TestStatsNamesOfMemcached compares the names, answer by answer, with those of a
 // real memcached, which RAFTCACHED_MEMCACHED may name.
 func TestStatsNamesOfMemcached(t *testing.T) {
-	ctx, server, real := startBoth(t)
-	newest := !transcript.OlderThan(strings.TrimPrefix(real.Version, "memcached "), "1.6.45")
+	ctx, server, memcached := startBoth(t)
+	newest := !transcript.OlderThan(strings.TrimPrefix(memcached.Version, "memcached "), "1.6.45")
 	for _, arg := range statsArgs {
-		ours, theirs := statsOf(ctx, t, server.ClientAddr, arg), statsOf(ctx, t, real.Addr, arg)
+		ours, theirs := statsOf(ctx, t, server.ClientAddr, arg), statsOf(ctx, t, memcached.Addr, arg)
 		for _, name := range slices.Sorted(maps.Keys(theirs)) {
 			_, have := ours[name]
 			switch reason := absent(arg, name); {
 			case !have && reason == "":
-				t.Errorf("stats %s: %s tells %s %s, this server does not and absentStats has no reason", arg, real.Version, name, theirs[name])
+				t.Errorf("stats %s: %s tells %s %s, this server does not and absentStats has no reason", arg, memcached.Version, name, theirs[name])
 			case have && reason != "":
 				t.Errorf("stats %s: %s is absent because %s, but this server tells it", arg, name, reason)
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(ours)) {
 			if _, known := theirs[name]; !known && newest && name != "raftcached_version" {
-				t.Errorf("stats %s: this server tells %s, %s does not", arg, name, real.Version)
+				t.Errorf("stats %s: this server tells %s, %s does not", arg, name, memcached.Version)
 			}
 		}
 	}
@@ -96,7 +96,7 @@ func absent(arg, name string) string {
 // TestStatsCountAsMemcachedDoes sends both the same commands: what they counted
 // is equal.
 func TestStatsCountAsMemcachedDoes(t *testing.T) {
-	ctx, server, real := startBoth(t)
+	ctx, server, memcached := startBoth(t)
 	large := strings.Repeat("x", 2<<20)
 	session := strings.Join([]string{
 		"set a 0 0 1", "1", "add a 0 0 1", "1", "add b 0 0 1", "2", "replace a 0 0 1", "3", "replace z 0 0 1", "3",
@@ -107,27 +107,27 @@ func TestStatsCountAsMemcachedDoes(t *testing.T) {
 	}, "\r\n") + "\r\n"
 	for _, arg := range []string{"", "slabs"} {
 		before := map[string]map[string]string{}
-		for _, addr := range []string{server.ClientAddr, real.Addr} {
+		for _, addr := range []string{server.ClientAddr, memcached.Addr} {
 			if arg == "" {
 				before[addr] = statsOf(ctx, t, addr, "")
 				converse(ctx, t, addr, session)
 			}
 		}
-		ours, theirs := statsOf(ctx, t, server.ClientAddr, arg), statsOf(ctx, t, real.Addr, arg)
+		ours, theirs := statsOf(ctx, t, server.ClientAddr, arg), statsOf(ctx, t, memcached.Addr, arg)
 		for name, value := range theirs {
 			if !countsCommands(name) {
 				continue
 			}
-			if grown(ours[name], before[server.ClientAddr][name]) != grown(value, before[real.Addr][name]) {
+			if grown(ours[name], before[server.ClientAddr][name]) != grown(value, before[memcached.Addr][name]) {
 				t.Errorf("stats %s: %s grew by %d, memcached's by %d", arg, name,
-					grown(ours[name], before[server.ClientAddr][name]), grown(value, before[real.Addr][name]))
+					grown(ours[name], before[server.ClientAddr][name]), grown(value, before[memcached.Addr][name]))
 			}
 		}
 	}
-	for _, addr := range []string{server.ClientAddr, real.Addr} {
+	for _, addr := range []string{server.ClientAddr, memcached.Addr} {
 		converse(ctx, t, addr, "stats reset\r\nquit\r\n")
 	}
-	ours, theirs := statsOf(ctx, t, server.ClientAddr, ""), statsOf(ctx, t, real.Addr, "")
+	ours, theirs := statsOf(ctx, t, server.ClientAddr, ""), statsOf(ctx, t, memcached.Addr, "")
 	for name, value := range theirs {
 		if countsCommands(name) && ours[name] != value {
 			t.Errorf("after a reset %s is %s, memcached's %s", name, ours[name], value)
@@ -162,13 +162,13 @@ func startBoth(t *testing.T) (context.Context, *cluster.Server, *cluster.Memcach
 		skip(t, "%v", err)
 	}
 	ctx, c := startCluster(t, cluster.Options{Servers: 1})
-	real, err := cluster.StartMemcached(ctx, t.TempDir())
+	memcached, err := cluster.StartMemcached(ctx, t.TempDir())
 	must(t, err)
-	t.Cleanup(func() { must(t, real.Close()) })
-	for _, addr := range []string{c.Servers[0].ClientAddr, real.Addr} {
+	t.Cleanup(func() { must(t, memcached.Close()) })
+	for _, addr := range []string{c.Servers[0].ClientAddr, memcached.Addr} {
 		converse(ctx, t, addr, "set first 0 0 1\r\nx\r\nget first\r\nquit\r\n")
 	}
-	return ctx, c.Servers[0], real
+	return ctx, c.Servers[0], memcached
 }
 
 func statsOf(ctx context.Context, t *testing.T, addr, arg string) map[string]string {

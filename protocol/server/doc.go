@@ -19,6 +19,8 @@
 //	write (IsWrite)    earlier reads are answered        handed to Loop.Write, answered by WriteDone
 //	get, gets          earlier writes are answered, and  answered at once from Loop.Get
 //	                   a barrier covers its bytes
+//	stats conns        earlier writes are answered, and  answered at once
+//	                   each loop has told of its own
 //	everything else    earlier writes are answered       answered at once
 //
 // A request that has to wait stays unparsed in the connection's input, and so
@@ -37,7 +39,8 @@
 //	          line of a multiget, which package protocol bounds
 //	writes    unansweredWritesMax, without the bytes that the backend copied
 //	output    outboundBytesMax, outChunkBytes and one item; for answers of gat,
-//	          which cannot wait, outboundHardBytesMax
+//	          which cannot wait, outboundHardBytesMax; for stats conns, 150 bytes
+//	          for each connection of the server
 //
 // At a bound the connection is not read from, until it has fallen below again.
 //
