@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"raftcached/engine"
+
 	"raftcached/replication"
 )
 
@@ -33,7 +35,7 @@ const (
 	serverIDMax         = 1<<31 - 2 // a raft id is a server id plus one
 	portMax             = 65535
 	memoryLimitMinBytes = 1 << 20
-	memoryLimitMaxBytes = 1 << 40
+	memoryLimitMaxBytes = engine.MemoryBytesMax
 	itemBytesMinOfMax   = 1 << 10 // memcached -I's
 	itemBytesMaxOfMax   = 8 << 20 // an item travels whole in a frame between nodes
 	connsMax            = 1 << 20

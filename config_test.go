@@ -49,7 +49,7 @@ func TestCompleteRefusesWithASentence(t *testing.T) {
 		{"id", Config{ServerID: 7, Servers: []Server{{ID: 1, Host: "h", ClientPort: 1}}}, "server id 7 is not listed: choose one of 1"},
 		{"address", Config{ClientAddrs: []string{"11211"}}, `address "11211" is not host:port: write it like 127.0.0.1:11211`},
 		{"port", Config{ClientAddrs: []string{"h:70000"}}, `address "h:70000" is not host:port: write it like 127.0.0.1:11211`},
-		{"memory", Config{MemoryLimitBytes: 5}, "memory limit in bytes is 5: choose one from 1048576 to 1099511627776"},
+		{"memory", Config{MemoryLimitBytes: 5}, "memory limit in bytes is 5: choose one from 1048576 to 17178820608"},
 		{"half", Config{MemoryLimitBytes: 4 << 20, ItemBytesMax: 3 << 20}, "item limit of 3145728 bytes is more than half of the memory limit of 4194304: lower it to 2097152 or raise the memory limit"},
 		{"reads", Config{Reads: "dirty"}, `reads "dirty" are unknown: use "linearizable" or "local"`},
 		{"heartbeat", Config{ElectionTicks: 12, HeartbeatTicks: 6}, "heartbeat ticks is 6: choose one from 1 to 4"},

@@ -142,7 +142,9 @@ func TestTranscriptsOnALoneNode(t *testing.T) {
 }
 
 func TestTranscriptsThroughAFollower(t *testing.T) {
-	leader, follower := awaitLeader(t, openCluster(t))
+	leader, follower := awaitLeader(t, openClusterWith(t, func(cfg *Config) {
+		cfg.MemoryLimitBytes = 8 << 20 // under the race detector each flush_all allocates it anew
+	}))
 	replayAll(t, follower, nil, true)
 	replayAll(t, leader, nil, false)
 	replayAll(t, follower, transcript.EveryByte, false)

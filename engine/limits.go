@@ -27,12 +27,12 @@ func readLimits(b []byte) (l Limits, ok bool) {
 	l.MemoryBytes = int64(binary.LittleEndian.Uint64(b))
 	l.ItemBytesMax = int(binary.LittleEndian.Uint64(b[8:]))
 	l.NoEvict = b[16] == 1
-	return l, b[16] <= 1 && l.MemoryBytes > 0 && l.MemoryBytes <= memoryLimitMax && l.ItemBytesMax > 0
+	return l, b[16] <= 1 && l.MemoryBytes > 0 && l.MemoryBytes <= MemoryBytesMax && l.ItemBytesMax > 0
 }
 
-// memoryLimitMax is the highest memory limit: what handles reach, less what may
-// be waste.
-const memoryLimitMax = arenaBytesMax / 2
+// MemoryBytesMax is the highest memory limit, just below 16 GiB: half of what
+// handles of 32 bits reach.
+const MemoryBytesMax = arenaBytesMax / 2 &^ (1<<20 - 1)
 
 func btoi(b bool) int {
 	if b {
@@ -76,7 +76,7 @@ func (e *Engine) setMemoryLimit(op *Op) Status {
 	switch {
 	case op.Delta < memoryLimitMin:
 		return StatusTooSmall
-	case op.Delta > uint64(max(raiseFree, raiseMax*e.formedBytes)) || op.Delta > uint64(memoryLimitMax):
+	case op.Delta > uint64(max(raiseFree, raiseMax*e.formedBytes)) || op.Delta > uint64(MemoryBytesMax):
 		return StatusOutOfBounds
 	}
 	e.mutations++

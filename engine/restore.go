@@ -141,7 +141,7 @@ func (e *Engine) addItems(q int, chunk []byte) error {
 		}
 		e.st.add(q, f.hash, 0, slot{}, &m, key, value, nil)
 		e.st.reclaim()
-		if e.st.total() > memoryLimitMax || e.st.total() > max(e.limits.MemoryBytes, raiseMax*e.formedBytes, raiseFree) {
+		if e.st.total() > MemoryBytesMax || e.st.total() > max(e.limits.MemoryBytes, raiseMax*e.formedBytes, raiseFree) {
 			return fmt.Errorf("items of %d bytes: %w", e.st.total(), ErrMalformed)
 		}
 	}
