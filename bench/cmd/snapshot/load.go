@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -113,7 +114,7 @@ func (c *client) request(conn net.Conn, in *bufio.Reader) error {
 
 // writeLatencies prints the latencies of requests that met a snapshot, and of
 // those that met none.
-func writeLatencies(out io.Writer, samples []sample, windows []window) error {
+func writeLatencies(out *strings.Builder, samples []sample, windows []window) {
 	var l [2][2][]time.Duration // by isGet and by whether a snapshot was written
 	for _, s := range samples {
 		l[index(s.isGet)][index(meets(s, windows))] = append(l[index(s.isGet)][index(meets(s, windows))], s.latency)
@@ -131,7 +132,6 @@ func writeLatencies(out io.Writer, samples []sample, windows []window) error {
 			fmt.Fprintf(out, "| %s | %s | %d | %s | %s | %s | %s |\n", name, during, len(d), at(d, 500), at(d, 990), at(d, 999), at(d, 1000))
 		}
 	}
-	return nil
 }
 
 func index(b bool) int {
