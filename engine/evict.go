@@ -43,33 +43,46 @@ func (e *Engine) makeRoom(keep handle, charge int64) {
 			return
 		}
 		before := e.st.total()
-		e.evict()
+		if !e.evict() {
+			return
+		}
 		freed += before - e.st.total()
 	}
 }
 
-// evict takes one item out that is not at e.keep, if there is one.
-func (e *Engine) evict() {
+// evict takes one item out that is not at e.keep, and reports whether there was
+// one.
+func (e *Engine) evict() bool {
 	for promoted := 0; ; promoted++ {
-		small, main := e.st.peek(queueSmall), e.st.peek(queueMain)
+		small := e.st.peek(queueSmall)
 		if small == e.keep {
-			small = 0
+			small = 0 // it was the last to come, so it is alone
 		}
-		if main == e.keep {
-			main = 0
-		}
+		main := e.mainHasOther()
 		switch {
-		case small == 0 && main == 0:
-			return
-		case main == 0, small != 0 && promoted < promotionsMax && e.st.bytes[queueSmall] > e.smallBytes():
+		case small == 0 && !main:
+			return false
+		case !main, small != 0 && promoted < promotionsMax && e.st.bytes[queueSmall] > e.smallBytes():
 			if e.evictSmall(small) {
-				return
+				return true
 			}
 		default:
 			e.evictMain()
-			return
+			return true
 		}
 	}
+}
+
+// mainHasOther reports whether the main queue holds an item that is not at
+// e.keep. That one may be the first of several: what the small queue gave came
+// behind it.
+func (e *Engine) mainHasOther() bool {
+	h := e.st.peek(queueMain)
+	if h == 0 || h != e.keep {
+		return h != 0
+	}
+	r := e.st.arena.record(h)
+	return e.st.bytes[queueMain] > chargeOf(r.sizeBytes(r.load()))
 }
 
 // evictSmall lets the first item of the small queue go, or moves it on to the
@@ -90,7 +103,8 @@ func (e *Engine) evictSmall(h handle) (gone bool) {
 	return true
 }
 
-// evictMain lets the first item of the main queue go that was not accessed.
+// evictMain lets the first item of the main queue go that was not accessed and is
+// not at e.keep. There is another than that one.
 func (e *Engine) evictMain() {
 	for n := 0; ; n++ {
 		h := e.st.peek(queueMain)

@@ -124,14 +124,12 @@ func (m *model) put(it *modelItem) {
 
 // evict is S3-FIFO as the paper has it, but that keep stays.
 func (m *model) evict(keep *modelItem) {
+	other := func(it *modelItem) bool { return it != keep }
 	for promoted := 0; ; promoted++ {
-		first := [queueCount]*modelItem{}
-		for q := range m.queues {
-			if len(m.queues[q]) > 0 && m.queues[q][0] != keep {
-				first[q] = m.queues[q][0]
-			}
-		}
-		if it := first[queueSmall]; it != nil && (first[queueMain] == nil || m.size(queueSmall) > m.limit/smallShare && promoted < promotionsMax) {
+		small := slices.IndexFunc(m.queues[queueSmall], other) // 0 or -1: keep is the last
+		main := slices.ContainsFunc(m.queues[queueMain], other)
+		if small >= 0 && (!main || m.size(queueSmall) > m.limit/smallShare && promoted < promotionsMax) {
+			it := m.queues[queueSmall][0]
 			m.queues[queueSmall] = m.queues[queueSmall][1:]
 			if m.alive(it) && it.freq >= promoteFreq {
 				it.freq = 0
@@ -282,7 +280,7 @@ var modelKinds = []OpKind{
 	OpSet, OpSet, OpSet, OpSet, OpAdd, OpAdd, OpReplace, OpAppend, OpPrepend, OpCAS, OpIncr, OpTouch, OpGat, OpDelete, OpFlushAll,
 }
 
-func drawOp(t *rapid.T, keys int) Op {
+func drawOp(t *rapid.T, keys int, limit int64) Op {
 	op := Op{
 		Kind:    rapid.SampledFrom(modelKinds).Draw(t, "kind"),
 		Key:     fmt.Appendf(nil, "key%d", rapid.IntRange(0, keys-1).Draw(t, "key")),
@@ -294,6 +292,9 @@ func drawOp(t *rapid.T, keys int) Op {
 	}
 	if n := rapid.IntRange(0, 400).Draw(t, "pad"); n > 200 && op.Kind != OpIncr {
 		op.Value = bytes.Repeat([]byte("x"), n*40) // some beyond smallValueMax
+		if n > 370 {
+			op.Value = bytes.Repeat([]byte("y"), max(0, int(limit/2)-(n-370)*20-300)) // almost half of the memory
+		}
 	}
 	if op.Kind == OpFlushAll {
 		op.Key = nil
@@ -401,7 +402,7 @@ func TestModel(t *testing.T) {
 			m.advance(now)
 			hints := tw.advance(t, now, keys)
 			m.hint(hints)
-			op := drawOp(t, keys)
+			op := drawOp(t, keys, limits.MemoryBytes)
 			if m.tooLarge(&op) {
 				continue
 			}
@@ -429,7 +430,7 @@ func TestModel(t *testing.T) {
 // the model does not know.
 func (m *model) tooLarge(op *Op) bool {
 	n := len(op.Value) + 300
-	if old, _ := m.visible(string(op.Key)); old != nil {
+	if old, _ := m.visible(string(op.Key)); old != nil && (op.Kind == OpAppend || op.Kind == OpPrepend) {
 		n += len(old.value)
 	}
 	return int64(n) > m.limit/2
