@@ -24,8 +24,8 @@ const (
 	DefaultThreadsMax       = 4 // fewer on a machine with fewer cores
 	DefaultRequestTimeout   = 2 * time.Second
 	DefaultTick             = 10 * time.Millisecond
-	DefaultElectionTicks    = 30
-	DefaultHeartbeatTicks   = 3
+	DefaultElectionTicks    = 20
+	DefaultHeartbeatTicks   = 3 // fewer if that is over a tenth of ElectionTicks
 	DefaultLogRetainBytes   = 1 << 30
 )
 
