@@ -54,6 +54,7 @@ type Engine struct {
 	st           *store
 	ghosts       ghosts
 	keep         handle // item that eviction must not take
+	mayMove      int64  // bytes of items that may move on before one must go
 	image        *Image // being written, or nil
 	old          []oldStore
 	closing      sync.WaitGroup
@@ -138,9 +139,7 @@ func (e *Engine) Advance(stampMs int64) {
 		e.pendingFlush = 0
 		e.clear()
 	}
-	for n := 0; n < shrinkPerEntry && e.st.total() > e.limits.MemoryBytes; n++ {
-		e.evict()
-	}
+	e.shrink()
 	e.st.clearDead(clearPerEntry)
 	e.tidy(0)
 	e.publish()

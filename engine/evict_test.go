@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"testing"
@@ -36,4 +37,58 @@ func TestStoredItemLeadsItsQueue(t *testing.T) {
 		t.Fatalf("%d bytes of %d", s.Bytes, limits.MemoryBytes)
 	}
 	check(t, e)
+}
+
+// fillMain fills the cache up to the given size with items of the main queue that
+// were accessed as often as counts: large ones, and before each of them some small ones.
+func fillMain(t *testing.T, e *Engine, total int64, large, small int) {
+	t.Helper()
+	for n := 0; e.st.total() < total; n++ {
+		size := large
+		if n%(secondChancesMax+1) < small {
+			size = 10
+		}
+		key := fmt.Appendf(nil, "main-%d", n)
+		for range 2 {
+			one(t, e, Op{Kind: OpSet, Key: key, Value: bytes.Repeat([]byte{byte(n)}, size)})
+		}
+		for range freqMax {
+			e.Hint(hashOf(key))
+		}
+	}
+}
+
+// TestEvictionMovesInProportion stores an item where small ones lie between large
+// ones that were accessed. To give all of these another round, for the few bytes
+// that a small one leaves, would copy the whole cache, three times.
+func TestEvictionMovesInProportion(t *testing.T) {
+	const memory = 16 << 20
+	e := newEngine(t, Limits{MemoryBytes: memory, ItemBytesMax: 1 << 20})
+	fillMain(t, e, memory*99/100, 60<<10, 1)
+	value := make([]byte, 20<<10)
+	for n := range 20 {
+		chances := chancesLeft(e)
+		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "new-%d", n), Value: value})
+		charge := chargeOf(len(value) + 100)
+		if given, most := chances-chancesLeft(e), movedBytesMin+movedPerByte*charge+2*freqMax*(60<<10+100); given > most {
+			t.Fatalf("item %d of %d bytes: another round for %d, want at most %d", n, len(value), given, most)
+		}
+	}
+	check(t, e)
+}
+
+// chancesLeft is the sum of the items' charges, each as often as the item may be
+// moved on.
+func chancesLeft(e *Engine) (n int64) {
+	for seg := e.st.queues[queueMain].first; seg != nil; seg = seg.next {
+		for at := 0; at < seg.size; {
+			r := e.st.arena.record(seg.at(at))
+			head := r.load()
+			at += r.sizeBytes(head)
+			if head&deadBit == 0 {
+				n += int64(head&freqMask) * chargeOf(r.sizeBytes(head))
+			}
+		}
+	}
+	return n
 }
