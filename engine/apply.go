@@ -59,7 +59,9 @@ func (e *Engine) do(op *Op) Result {
 			return Result{Status: StatusMiss, Key: op.Key}
 		}
 		_, value, m := f.record.read(f.head) // valid until the next tidy
+		e.lent = true
 		e.touch(op, &f)
+		e.lent = false
 		return Result{Status: StatusHit, Key: op.Key, Flags: m.flags, CAS: m.cas, Value: value}
 	case OpDelete:
 		f := e.find(op.Key)

@@ -55,6 +55,7 @@ type Engine struct {
 	ghosts       ghosts
 	keep         handle // item that eviction must not take
 	mayMove      int64  // bytes of items that may move on before one must go
+	lent         bool   // the operation's result aliases a record that it replaced
 	image        *Image // being written, or nil
 	old          []oldStore
 	closing      sync.WaitGroup

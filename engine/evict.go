@@ -58,6 +58,7 @@ func (e *Engine) makeRoom(keep handle, charge int64) {
 			return
 		}
 		freed += before - e.st.total()
+		e.reuse()
 	}
 }
 
@@ -66,6 +67,15 @@ func (e *Engine) shrink() {
 	e.mayMove = shrinkMovedBytes
 	for n := 0; n < shrinkPerEntry && e.st.total() > e.limits.MemoryBytes; n++ {
 		e.evict()
+		e.reuse()
+	}
+}
+
+// reuse takes back what eviction left empty, so that what moves finds its room
+// there. It waits for the end of an operation whose result aliases a record.
+func (e *Engine) reuse() {
+	if !e.lent && len(e.st.retired) > 0 {
+		e.st.reclaim()
 	}
 }
 

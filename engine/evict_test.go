@@ -92,3 +92,41 @@ func chancesLeft(e *Engine) (n int64) {
 	}
 	return n
 }
+
+// TestEvictionUsesWhatItLeaves lowers the limit of a cache full of items that
+// were accessed, and stores into another one like it: what moves takes the memory
+// that what moved before it has left.
+func TestEvictionUsesWhatItLeaves(t *testing.T) {
+	const memory = 32 << 20
+	for _, op := range []Op{
+		{Kind: OpMemoryLimit, Delta: memoryLimitMin},
+		{Kind: OpSet, Key: []byte("large"), Value: make([]byte, 2<<20)},
+		{Kind: OpAppend, Key: []byte("main-1"), Value: make([]byte, 2<<20)},
+	} {
+		e := newEngine(t, Limits{MemoryBytes: memory, ItemBytesMax: 8 << 20})
+		fillMain(t, e, memory*99/100, 16<<10, 0)
+		one(t, e, op)
+		e.Advance(testStart)
+		if most := e.st.arena.high << granuleShift; most > memory*13/10+useConstant {
+			t.Errorf("operation %d: %d bytes in use at a time, want at most %d", op.Kind, most, memory*13/10+useConstant)
+		}
+		check(t, e)
+	}
+}
+
+// TestResultOutlivesEviction touches an item that has a segment of its own while
+// the limit has just been lowered, so that many others move and go: what was read
+// is not overwritten before it is returned.
+func TestResultOutlivesEviction(t *testing.T) {
+	const memory, size = 32 << 20, 200 << 10
+	e := newEngine(t, Limits{MemoryBytes: memory, ItemBytesMax: 1 << 20})
+	for range 2 {
+		one(t, e, Op{Kind: OpSet, Key: []byte("goes first")})
+	}
+	fillMain(t, e, memory*95/100, size, 0)
+	one(t, e, Op{Kind: OpMemoryLimit, Delta: memoryLimitMin})
+	r := one(t, e, Op{Kind: OpGat, Key: []byte("main-7")})
+	if r.Status != StatusHit || !bytes.Equal(r.Value, bytes.Repeat([]byte{7}, size)) {
+		t.Fatalf("status %d, %d bytes", r.Status, len(r.Value))
+	}
+}
