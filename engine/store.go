@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"sync/atomic"
 
@@ -34,6 +35,7 @@ type store struct {
 	queues  [queueCount]queue
 	numbers segments
 	compact compaction
+	squeeze func() // called when the arena is full
 
 	layout
 	count         int64             // of items that are charged
@@ -136,7 +138,15 @@ func (s *store) place(q, size int) handle {
 // newSegment returns a segment of a queue, which it is not in yet, for at least
 // size bytes.
 func (s *store) newSegment(q, size int) *segment {
-	seg := &segment{run: s.arena.alloc((size + granuleBytes - 1) >> granuleShift), queue: q, bornMs: s.timeMs.Load()}
+	n := (size + granuleBytes - 1) >> granuleShift
+	granules, ok := s.arena.alloc(n)
+	if !ok {
+		s.squeeze()
+		if granules, ok = s.arena.alloc(n); !ok {
+			panic(fmt.Sprintf("engine: no %d free granules in a row of %d, %d in use", n, s.arena.granules, s.arena.inUse))
+		}
+	}
+	seg := &segment{run: granules, queue: q, bornMs: s.timeMs.Load()}
 	s.numbers.add(seg)
 	for g := seg.run.first; g < seg.run.first+seg.run.n; g++ {
 		s.arena.segmentOf[g] = seg.id
