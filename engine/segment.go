@@ -5,6 +5,10 @@ const (
 	segmentBytesMin = 64 << 10
 	segmentBytesMax = 2 << 20
 	segmentShift    = 8
+
+	// packedBytes is the size of a segment of which what rounds it up to granules
+	// is not more than a part of 1<<wasteShift.
+	packedBytes = granuleBytes << wasteShift
 )
 
 // segment is a run of the arena that holds records of one queue in the order of

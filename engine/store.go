@@ -125,7 +125,7 @@ func (s *store) place(q, size int) handle {
 		if seg != nil {
 			s.seal(seg)
 		}
-		seg = s.newSegment(q, max(s.segmentBytes, size))
+		seg = s.newSegment(q, s.segmentFor(size))
 		s.queues[q].insertBefore(seg, nil)
 	}
 	h := seg.at(seg.size)
@@ -133,6 +133,16 @@ func (s *store) place(q, size int) handle {
 	seg.live += size
 	s.live += int64(size)
 	return h
+}
+
+// segmentFor returns the size of a segment that begins with a record of the given
+// size: as if more of them followed, for it is rounded up to granules.
+func (s *store) segmentFor(size int) int {
+	n := max(1, s.segmentBytes/size)
+	for n*size < packedBytes && -(n*size)&(granuleBytes-1) > n*size>>wasteShift {
+		n++
+	}
+	return max(s.segmentBytes, n*size)
 }
 
 // newSegment returns a segment of a queue, which it is not in yet, for at least
