@@ -16,6 +16,13 @@ const (
 	clearPerEntry = 1024
 	clearPerOp    = 8
 
+	// clearedMax is the number of items up to which a flush_all removes them one by
+	// one, and clearedBytesMax their size. To replace the store takes milliseconds,
+	// for its addresses and those of the one before: not more than it took to store
+	// so much.
+	clearedMax      = 4096
+	clearedBytesMax = 8 << 20
+
 	// tidyRecords and tidyBytes bound one call of Tidy.
 	tidyRecords = 512
 	tidyBytes   = 128 << 10
@@ -198,9 +205,11 @@ func (e *Engine) tidy(storedBytes int64) {
 	e.closeOld()
 }
 
-// clear removes all items, in the time that it takes to make an empty store.
+// clear removes all items: few of them one by one, and else in the time that it
+// takes to make an empty store.
 func (e *Engine) clear() {
-	if e.st.live == 0 {
+	if e.st.index.count <= clearedMax && e.st.live <= clearedBytesMax {
+		e.st.removeAll()
 		return
 	}
 	st, err := newStore(e.formedBytes, 0, e.layout, &e.epochs)

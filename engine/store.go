@@ -428,6 +428,26 @@ func (s *store) peekIn(seg *segment) handle {
 	return 0
 }
 
+// removeAll takes all items out, and clears away those that have expired.
+func (s *store) removeAll() {
+	for q := range queueCount {
+		for seg := s.queues[q].first; seg != nil; {
+			next := seg.next // remove may let seg go
+			for at := seg.head; at < seg.size && seg.live > 0; {
+				h := seg.at(at)
+				r := s.arena.record(h)
+				head := r.load()
+				at += r.sizeBytes(head)
+				if head&deadBit == 0 {
+					s.remove(hashKey(r.key(head)), h)
+				}
+			}
+			seg.head = seg.size
+			seg = next
+		}
+	}
+}
+
 // clearDead clears away the records of up to n items that have expired.
 func (s *store) clearDead(n int) bool {
 	for range n {
