@@ -35,3 +35,26 @@ func TestFlushesOfLittleReplaceNothing(t *testing.T) {
 		t.Fatal("a flush of much, or what followed one of little, went wrong")
 	}
 }
+
+// TestExpiredAreClearedBeforeRoomIsNeeded lets many small items expire at once and
+// stores large ones in their place: no operation meets more of them than it
+// pays for.
+func TestExpiredAreClearedBeforeRoomIsNeeded(t *testing.T) {
+	skipUnderRace(t)
+	const memory = 8 << 20
+	e := newEngine(t, Limits{MemoryBytes: memory, ItemBytesMax: 1 << 20})
+	e.Advance(testStart)
+	for n := 0; e.st.total() < memory*99/100; n++ {
+		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "%d", n), Exptime: 10})
+	}
+	e.Advance(testStart + 20_000)
+	value := make([]byte, 500<<10)
+	for n := range 30 {
+		before := e.st.index.count
+		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "large-%d", n), Value: value})
+		if cleared, most := before-e.st.index.count, len(value)/clearPerBytes+100; cleared > most {
+			t.Fatalf("item %d clears %d records away, want at most %d", n, cleared, most)
+		}
+	}
+	check(t, e)
+}

@@ -16,6 +16,12 @@ const (
 	clearPerEntry = 1024
 	clearPerOp    = 8
 
+	// clearPerBytes is the least that an item is charged that expires: one record
+	// is cleared away for so much that is stored. So all that have expired are
+	// gone when what they were charged has been stored again, and eviction, which
+	// would have to clear them away, begins.
+	clearPerBytes = chargeMin + expiryBytes
+
 	// clearedMax is the number of items up to which a flush_all removes them one by
 	// one, and clearedBytesMax their size. To replace the store takes milliseconds,
 	// for its addresses and those of the one before: not more than it took to store
@@ -199,7 +205,7 @@ func (e *Engine) Tidy() (more bool) {
 
 // tidy does a part of the same, more of it the more was stored.
 func (e *Engine) tidy(storedBytes int64) {
-	e.st.clearDead(clearPerOp + int(storedBytes>>8))
+	e.st.clearDead(clearPerOp + int(storedBytes/clearPerBytes))
 	e.st.compactSome(1024 + 4*int(storedBytes))
 	e.st.reclaim()
 	e.closeOld()
