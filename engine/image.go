@@ -16,6 +16,10 @@ const (
 	// longer.
 	chunkBytesTarget = 128 << 10
 
+	// walkedBytesMax bounds the records that one part of an image goes past: most
+	// may be dead, or have expired.
+	walkedBytesMax = 1 << 20
+
 	// chunkBytesMax bounds a chunk that is read.
 	chunkBytesMax = 32 << 20
 
@@ -51,6 +55,7 @@ type Image struct {
 	pages    int // of the ghosts
 	page     int // next one to be written
 	saved    map[int][]byte
+	walked   int            // bytes of records, for this part
 	digest   *xxhash.Digest // of everything written
 	ended    bool
 	aborted  bool
@@ -109,7 +114,8 @@ const imageHeadBytes = 8 + 4 + limitsBytes + 1 + imageHeadWords*8
 const imageHeadWords = 16
 
 // Next appends the next part of the image to dst: about chunkBytesTarget, or one
-// item. more is false when it was the last. The error is ErrAborted.
+// item, or nothing if that would take long to find. more is false when it was the
+// last. The error is ErrAborted.
 func (i *Image) Next(dst []byte) (out []byte, more bool, err error) {
 	if i.aborted {
 		return dst, false, ErrAborted
@@ -122,9 +128,10 @@ func (i *Image) Next(dst []byte) (out []byte, more bool, err error) {
 	case i.page < i.pages:
 		dst = i.appendPage(dst)
 	default:
+		i.walked = 0
 		dst = i.appendItems(dst)
 	}
-	if len(dst) == at { // nothing is left
+	if len(dst) == at && len(i.segments) == 0 {
 		dst = append(dst, 0, 0, 0, 0)
 		_, _ = i.digest.Write(dst[at:]) // never fails
 		i.end()
@@ -133,6 +140,9 @@ func (i *Image) Next(dst []byte) (out []byte, more bool, err error) {
 	_, _ = i.digest.Write(dst[at:])
 	return dst, true, nil
 }
+
+// chunkHeadBytes are before the items of a chunk.
+const chunkHeadBytes = 9
 
 // beginChunk leaves room for the head of a chunk that endChunk fills in.
 func beginChunk(dst []byte, kind byte) []byte {
@@ -179,8 +189,8 @@ func (i *Image) appendItems(dst []byte) []byte {
 			dst = beginChunk(dst, byte(1+seg.queue))
 		}
 		for seg.imageFrom < seg.imageTo {
-			if len(dst)-at >= chunkBytesTarget {
-				return endChunk(dst, at)
+			if len(dst)-at >= chunkBytesTarget || i.walked >= walkedBytesMax {
+				return endItems(dst, at)
 			}
 			dst = i.visit(dst, seg)
 		}
@@ -189,14 +199,18 @@ func (i *Image) appendItems(dst []byte) []byte {
 			break
 		}
 	}
-	switch {
-	case len(dst) > at+9:
-		return endChunk(dst, at)
-	case len(i.segments) > 0: // the first queue has no items
-		return i.appendItems(dst[:at])
-	default:
+	if dst = endItems(dst, at); len(dst) == at && len(i.segments) > 0 { // the first queue has no items
+		return i.appendItems(dst)
+	}
+	return dst
+}
+
+// endItems ends a chunk of items, or takes it back if it has none.
+func endItems(dst []byte, at int) []byte {
+	if len(dst) <= at+chunkHeadBytes {
 		return dst[:at]
 	}
+	return endChunk(dst, at)
 }
 
 // visit appends the next record of a segment if it was alive when the image
@@ -206,6 +220,7 @@ func (i *Image) visit(dst []byte, seg *segment) []byte {
 	head := r.load()
 	size := r.sizeBytes(head)
 	seg.imageFrom += size
+	i.walked += size
 	freq := head & freqMask
 	if head&frozenBit != 0 {
 		freq = head >> frozenFreq & freqMask

@@ -367,3 +367,32 @@ func TestImageIsGivenUpForRoom(t *testing.T) {
 		t.Fatalf("%d bytes are kept without an image", e.st.kept)
 	}
 }
+
+// TestImageOfWhatExpired writes an image when nearly all items have expired and
+// lie there still: no part of it goes past more than a bounded number of them.
+func TestImageOfWhatExpired(t *testing.T) {
+	e := newEngine(t, Limits{MemoryBytes: 8 << 20, ItemBytesMax: 64 << 10})
+	e.Advance(testStart)
+	for n := range 50_000 {
+		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", n), Value: make([]byte, 40), Exptime: 1})
+	}
+	one(t, e, k(OpSet, "v"))
+	e.Advance(testStart + 5000)
+	i := e.Image()
+	var b []byte
+	parts := 0
+	for more := true; more; parts++ {
+		before := i.walked
+		var err error
+		if b, more, err = i.Next(b); err != nil {
+			t.Fatal(err)
+		}
+		if i.walked > walkedBytesMax+200 && i.walked != before {
+			t.Fatalf("part %d goes past %d bytes", parts, i.walked)
+		}
+	}
+	again := newEngine(t, testLimits)
+	if err := again.Restore(bytes.NewReader(b)); err != nil || digest(again) != digest(e) || parts < 4 {
+		t.Fatalf("image in %d parts: %v", parts, err)
+	}
+}

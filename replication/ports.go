@@ -60,8 +60,8 @@ type StateMachine interface {
 // View is a state machine's state at one index, written bit by bit while later
 // entries are applied. It is used by the applier's goroutine only, one at a time.
 type View interface {
-	// Next appends the next part to dst, so little that nobody waits for it. more
-	// is false with the last one. An error says that the view is lost, because the
+	// Next appends the next part to dst, so little that nobody waits for it, and
+	// nothing if that would take long to find. more is false with the last one. An error says that the view is lost, because the
 	// state that it is of was replaced.
 	Next(dst []byte) (out []byte, more bool, err error)
 

@@ -108,10 +108,12 @@ func (s *snapshotter) produce(ctx context.Context) bool {
 	return s.image != nil && len(s.empty) > 0
 }
 
-// part fills a buffer and hands it on.
+// part fills a buffer, or begins to if the rest takes long to find, and hands it
+// on.
 func (s *snapshotter) part(buf []byte) {
 	buf, more, err := buf[:0], true, error(nil)
-	for more && err == nil && len(buf) < snapshotBufferBytes/2 {
+	for before := -1; more && err == nil && len(buf) > before && len(buf) < snapshotBufferBytes/2; {
+		before = len(buf)
 		buf, more, err = s.image.Next(buf)
 	}
 	if err != nil {
