@@ -96,6 +96,11 @@ func appendValueCAS(dst, key []byte, it engine.Item) []byte {
 	return protocol.AppendValue(dst, key, it.Flags, it.CAS, true, it.Value)
 }
 
+// Look implements server.Loop.
+func (l *loopBackend) Look(dst []byte, req *protocol.Request) ([]byte, server.Found) {
+	return dst, server.Miss
+}
+
 // Write implements server.Loop.
 func (l *loopBackend) Write(req *protocol.Request) bool {
 	size := opBytes(req)

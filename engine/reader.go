@@ -14,9 +14,15 @@ const (
 
 // Item is what a reader sees of an item, for the duration of a call.
 type Item struct {
-	Flags uint32
-	CAS   uint64
-	Value []byte
+	Flags    uint32
+	CAS      uint64
+	Value    []byte
+	ExpiryMs int64 // ms of Unix time on the log's clock; 0: never
+
+	// What this node knows besides, see Reader.Look.
+	Marks       Marks // Stale, AlreadyWon, HitBefore
+	NowMs       int64 // the engine's time
+	IdleSeconds int64
 }
 
 // Reader reads items while the applier changes them. It takes no lock, and never

@@ -36,11 +36,43 @@ type Result struct {
 	Number uint64
 	Key    []byte
 	Value  []byte
+
+	// Details are told of operations with Fields, and of OpMetaGet.
+	Details
 }
+
+// Details are what the item is after the operation.
+type Details struct {
+	Told        bool  // the rest holds something
+	SizeBytes   int   // of the value
+	TTLSeconds  int64 // until it expires; -1: never
+	Marks       Marks
+	IdleSeconds int64 // since the last access, as this node knows it
+}
+
+// Marks are what clients of the meta commands tell each other by an item.
+type Marks uint8
+
+// The marks. Won is of a result, Stale and AlreadyWon are state, HitBefore is
+// what this node knows.
+const (
+	Won        Marks = 1 << iota // whoever asked is to fetch the item anew
+	Stale                        // it was invalidated
+	AlreadyWon                   // somebody was told to fetch it anew
+	HitBefore                    // it was read before
+	marksEnd
+)
 
 // AppendResult appends the encoding of r to dst.
 func AppendResult(dst []byte, r *Result) []byte {
-	dst = append(dst, byte(r.Status))
+	if r.Told {
+		dst = append(dst, byte(r.Status)|detailedBit, byte(r.Marks))
+		dst = binary.AppendUvarint(dst, uint64(r.SizeBytes))
+		dst = binary.AppendVarint(dst, r.TTLSeconds)
+		dst = binary.AppendVarint(dst, r.IdleSeconds)
+	} else {
+		dst = append(dst, byte(r.Status))
+	}
 	dst = binary.AppendUvarint(dst, uint64(r.Flags))
 	dst = binary.AppendUvarint(dst, r.CAS)
 	dst = binary.AppendUvarint(dst, r.Number)
@@ -52,6 +84,16 @@ func AppendResult(dst []byte, r *Result) []byte {
 func DecodeResult(b []byte) (res Result, rest []byte, err error) {
 	r := reader{b: b}
 	res.Status = Status(r.byte())
+	if res.Status&detailedBit != 0 {
+		res.Status &^= detailedBit
+		res.Told = true
+		res.Marks = Marks(r.byte())
+		res.SizeBytes = int(r.uint32())
+		res.TTLSeconds, res.IdleSeconds = r.varint(), r.varint()
+		if res.Marks >= marksEnd {
+			r.fail()
+		}
+	}
 	res.Flags = r.uint32()
 	res.CAS = r.uvarint()
 	res.Number = r.uvarint()

@@ -8,7 +8,8 @@ var commandNames = [...]string{
 	Set: "set", Add: "add", Replace: "replace", Append: "append", Prepend: "prepend", CAS: "cas",
 	Touch: "touch", Delete: "delete", Incr: "incr", Decr: "decr", FlushAll: "flush_all",
 	CacheMemlimit: "cache_memlimit",
-	Version:       "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
+	MetaGat:       "mg", MetaGet: "mg", MetaDebug: "me", Noop: "mn", ConfigGet: "config", SASLList: "sasl list", SASLAuth: "sasl auth",
+	Version: "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
 }
 
 // String returns the command's name in the protocol.

@@ -128,3 +128,5 @@ func TestUnknownLayoutOfGnetIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func (silent) Look(dst []byte, _ *protocol.Request) ([]byte, Found) { return dst, Miss }

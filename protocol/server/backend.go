@@ -18,6 +18,16 @@ type Backend interface {
 	AppendStats(dst []byte, arg string) ([]byte, bool)
 }
 
+// Found is what Loop.Look met.
+type Found uint8
+
+// What Loop.Look meets.
+const (
+	Miss Found = iota
+	Hit
+	NeedsWrite
+)
+
 // Loop is the part of the backend that serves one event loop. All its methods
 // are called on that loop's goroutine and never block.
 type Loop interface {
@@ -34,6 +44,11 @@ type Loop interface {
 	// Get appends the "VALUE ..." block of key to dst, with the cas unique if
 	// withCAS, and reports whether the key was found; a miss appends nothing.
 	Get(dst, key []byte, withCAS bool) ([]byte, bool)
+
+	// Look answers a MetaGet or MetaDebug: it appends its reply to dst, in the
+	// request's form, and tells what it met. With NeedsWrite it has appended
+	// nothing: the item would change, and the request is to be given to Write.
+	Look(dst []byte, req *protocol.Request) ([]byte, Found)
 
 	// Write adds a request for which Command.IsWrite holds to the loop's forming
 	// sub-batch, copying what it needs of it. It reports false, and takes

@@ -390,3 +390,6 @@ func (b *memory) store(op *operation, it item, found bool) protocol.Status {
 	b.items[op.key] = it
 	return protocol.StatusStored
 }
+
+// Look implements Loop.
+func (l *memoryLoop) Look(dst []byte, _ *protocol.Request) ([]byte, Found) { return dst, Miss }
