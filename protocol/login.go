@@ -30,7 +30,7 @@ const (
 // and whose Value is the password, or Invalid: nothing else is looked at. Binary
 // has commands of its own, and all of them are parsed.
 func (p *Parser) ParseLogin(b []byte, req *Request) (consumed int, v Verdict) {
-	if p.Swallowing() || len(b) > 0 && b[0] == binaryMagic {
+	if p.Swallowing() || p.language(b) == Binary {
 		return p.Parse(b, req)
 	}
 	at := bytes.IndexByte(b[min(p.scanned, len(b)):], '\n')

@@ -243,7 +243,7 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 		if c.unanswered > 0 {
 			return false
 		}
-		c.refuse(req, "CLIENT_ERROR flush_all not allowed\r\n", protocol.StatusAuthFailed)
+		c.refuse(req, "CLIENT_ERROR flush_all not allowed\r\n", protocol.StatusAuthFailure)
 	case req.TooLarge && !removesOld(req):
 		if c.unanswered > 0 {
 			return false

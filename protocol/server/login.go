@@ -36,7 +36,7 @@ func isPublic(req *protocol.Request) bool {
 // bar refuses a request that is not public. Like memcached it hangs up on a
 // client of Binary.
 func (c *conn) bar(req *protocol.Request) {
-	c.refuse(req, "CLIENT_ERROR unauthenticated\r\n", protocol.StatusAuthFailed)
+	c.refuse(req, "CLIENT_ERROR unauthenticated\r\n", protocol.StatusAuthFailure)
 	c.closing = req.Form.Codec == protocol.Binary
 }
 
@@ -52,7 +52,7 @@ func (c *conn) logIn(req *protocol.Request) {
 	switch {
 	case !ok || !auth.Authenticate(user, password):
 		c.loop.counters.add(authErrors, 1)
-		c.refuse(req, "CLIENT_ERROR authentication failure\r\n", protocol.StatusAuthFailed)
+		c.refuse(req, "CLIENT_ERROR authentication failure\r\n", protocol.StatusAuthFailure)
 		return
 	case req.Form.Codec == protocol.Binary:
 		c.out = protocol.AppendText(c.buffer(), &req.Form, "Authenticated")
