@@ -16,11 +16,6 @@ var opKinds = [...]engine.OpKind{
 	protocol.MetaGet:       engine.OpMetaGet, protocol.MetaGat: engine.OpMetaGet,
 }
 
-// fieldsShared are the fields that mean the same to protocol and engine, under the
-// same bits.
-const fieldsShared = protocol.HasCAS | protocol.HasNewCAS | protocol.HasExptime | protocol.HasInitial |
-	protocol.HasVivify | protocol.HasRecache | protocol.Invalidate | protocol.RemoveValue
-
 // operation returns what a request that writes asks of the engine, with the first
 // of its keys.
 func operation(req *protocol.Request) engine.Op {
@@ -32,7 +27,7 @@ func operation(req *protocol.Request) engine.Op {
 		CAS: req.CAS, Delta: req.Delta, Key: req.Key, Value: req.Value,
 	}
 	if req.Form.Codec != protocol.Text {
-		op.Fields = engine.Fields(req.Fields&fieldsShared) | engine.Detailed
+		op.Fields = engine.Fields(req.Fields) | engine.Detailed // the same bits; a test sees to it
 		op.NewCAS, op.Initial, op.Vivify, op.Recache = req.NewCAS, req.Initial, req.Vivify, req.Recache
 	}
 	return op
