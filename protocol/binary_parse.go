@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 )
@@ -92,12 +93,15 @@ func binaryExptime(b []byte) int64 { return min(int64(binary.BigEndian.Uint32(b)
 
 // binaryStats reports whether statistics of this name can be told in packets.
 func binaryStats(arg []byte) bool {
-	switch string(arg) {
-	case "conns", "detail": // memcached has them in text only
+	name, _, _ := bytes.Cut(arg, []byte(" "))
+	switch string(name) {
+	case "conns", "cachedump": // memcached has them in text only
 		return false
+	case "detail":
+		mode := string(arg[len(name):])
+		return mode == " on" || mode == " off" || mode == " dump"
 	}
-	const cachedump = "cachedump"
-	return len(arg) < len(cachedump) || string(arg[:len(cachedump)]) != cachedump
+	return true
 }
 
 // binaryValue completes a request whose value begins at offset at of b.
