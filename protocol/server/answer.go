@@ -25,6 +25,7 @@ func (c *conn) answer(req *protocol.Request) {
 		c.logIn(req)
 	default:
 		c.out = protocol.AppendInvalid(c.buffer(), req)
+		c.closing = req.HangUp
 	}
 }
 
