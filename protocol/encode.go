@@ -19,6 +19,9 @@ func (c Command) String() string { return commandNames[c] }
 // TooLarge. Parsing them gives the same request, but for what a Request does not
 // hold, such as the level of verbosity.
 func AppendRequest(dst []byte, r *Request) []byte {
+	if r.Form.Codec == Binary {
+		return appendBinaryRequest(dst, r)
+	}
 	if r.Form.Codec == Meta {
 		return appendMetaRequest(dst, r)
 	}

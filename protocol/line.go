@@ -13,7 +13,9 @@ const tokensMax = 8
 var (
 	prefixGet  = []byte("get ")
 	prefixGets = []byte("gets ")
-	prefixHTTP = []byte("HTTP/")
+
+	prefixMetaGet = []byte("mg ")
+	prefixHTTP    = []byte("HTTP/")
 )
 
 // tokens are the words of a line, between blanks.

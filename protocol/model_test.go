@@ -71,7 +71,7 @@ func (c *modelConn) Write(b []byte) (int, error) {
 		if v == protocol.NeedMore && n == 0 {
 			break
 		}
-		c.closed = v == protocol.Close || v == protocol.Ready && req.Command == protocol.Quit
+		c.closed = v == protocol.Close || req.HangUp || v == protocol.Ready && req.Command == protocol.Quit
 		if v == protocol.Ready {
 			c.out.Write(c.model.answer(&req))
 			c.parser.Consumed(&req)
@@ -121,6 +121,9 @@ func (m *model) answer(r *protocol.Request) []byte {
 	if m.flushAt > 0 && m.passed >= m.flushAt {
 		clear(m.items)
 		m.flushAt = 0
+	}
+	if r.Form.Codec == protocol.Binary {
+		return m.answerBinary(r)
 	}
 	var reply []byte
 	switch r.Command {

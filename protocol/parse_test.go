@@ -318,7 +318,7 @@ func TestClose(t *testing.T) {
 		name, input string
 		want        protocol.Verdict
 	}{
-		{"binary protocol", "\x80\x00\x00\x00", protocol.Close},
+		{"beginning of a packet", "\x80\x00\x00\x00", protocol.NeedMore},
 		{"browser", "GET / HTTP/1.1\r\n", protocol.Close},
 		{"line of 2048 bytes without an end", "set " + strings.Repeat("k", 2044), protocol.NeedMore},
 		{"line of 2049 bytes without an end", "set " + strings.Repeat("k", 2045), protocol.Close},

@@ -89,6 +89,10 @@ type Request struct {
 	// Status is instead of Reply why a Binary request is Invalid.
 	Status Status
 
+	// HangUp marks an Invalid Binary request behind which there is no going on:
+	// the connection is closed when it is answered.
+	HangUp bool
+
 	// What Parser.Consumed has to drop behind the request: a data block that was
 	// not wanted, or the rest of a line.
 	swallowBytes int
