@@ -22,6 +22,11 @@
 //	flush_all [DELAY] [noreply]
 //	cache_memlimit MB [noreply]
 //	version | verbosity LEVEL [noreply] | stats [ARG...] | shutdown [graceful] | quit
+//	config get WHAT
+//	mg|md|ma KEY FLAG...                              meta commands
+//	ms KEY BYTES FLAG...
+//	me KEY [b]
+//	mn
 //
 //	word     size     what it is
 //	KEY      1..250   bytes, any but a blank and a line feed
@@ -31,6 +36,23 @@
 //	CAS      64 bits  decimal
 //	DELTA    64 bits  decimal
 //	MB       32 bits  decimal: mebibytes, up to 1000000000
+//
+// A flag of a meta command is a letter, and for capital ones but I, P and L a
+// token behind it without a blank. A line has up to 20 words, no flag twice:
+//
+//	b             KEY is base64            C 64 bits   mg: no value if the cas unique is that
+//	k O           return KEY, and the             else: only if it is that
+//	              token, up to 31 bytes    E 64 bits   the new cas unique
+//	q             no answer to success;    T 32 bits   exptime
+//	              of mg, to a miss         N 32 bits   exptime of what is created on a miss
+//	P L           for proxies: none here   R 32 bits   mg: win if less time is left
+//	v             return the value         F 32 bits   ms: client flags
+//	c f h l s t   return cas unique,       J D 64 bits ma: initial value, delta
+//	              client flags, hit        M letter    ms: E add, A append, P prepend,
+//	              before, seconds since            R replace, S set;
+//	              access, size, ttl                ma: I or +, D or -
+//	u             mg: is no access         I           ms, md: invalidate
+//	                                       x           md: remove the value only
 //
 // Words are separated by one or more blanks. Lines end in "\r\n" or "\n", data
 // blocks in "\r\n". Words beyond those needed are passed over, but the last one

@@ -54,7 +54,7 @@ func (m *model) ttl(expiry time.Duration) int64 {
 	if expiry == math.MaxInt64 {
 		return -1
 	}
-	return int64((expiry - m.passed + time.Second - 1) / time.Second)
+	return max(0, int64((expiry-m.passed+time.Second-1)/time.Second))
 }
 
 // putMeta stores an item under the cas unique that was asked for, or the next.

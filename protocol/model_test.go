@@ -161,7 +161,7 @@ func adminReply(r *protocol.Request) string {
 	case protocol.Shutdown:
 		return "SERVER_ERROR: shutdown not enabled\r\n"
 	case protocol.ConfigGet:
-		return "ERROR\r\n"
+		return protocol.ReplyEnd
 	case protocol.Stats:
 		switch string(r.Arg) {
 		case "reset":
