@@ -33,7 +33,10 @@ func describe(r *protocol.Request) string {
 	field("arg", fmt.Sprintf("%q", r.Arg), len(r.Arg) > 0)
 	field("too large", "", r.TooLarge)
 	field("noreply", "", r.NoReply)
-	field("reply", fmt.Sprintf("%q", r.Reply), r.Command == protocol.Invalid)
+	field("reply", fmt.Sprintf("%q", r.Reply), r.Command == protocol.Invalid && r.Form.Codec != protocol.Binary)
+	if r.Form.Codec == protocol.Binary {
+		s.WriteString(describeBinary(r))
+	}
 	return s.String()
 }
 
