@@ -100,6 +100,8 @@ type Parser struct {
 	needed int      // what BufferBytesNeeded returns
 	keys   [][]byte // Request.Keys
 	tokens tokens   // of the line at hand
+
+	metaKey [keyBytesMax / 4 * 3]byte // Request.Key if it was base64
 }
 
 // NewParser returns a parser that takes items of up to itemBytesMax bytes, key

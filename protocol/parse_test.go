@@ -33,10 +33,11 @@ func describe(r *protocol.Request) string {
 	field("arg", fmt.Sprintf("%q", r.Arg), len(r.Arg) > 0)
 	field("too large", "", r.TooLarge)
 	field("noreply", "", r.NoReply)
-	field("reply", fmt.Sprintf("%q", r.Reply), r.Command == protocol.Invalid && r.Form.Codec != protocol.Binary)
 	if r.Form.Codec == protocol.Binary {
-		s.WriteString(describeBinary(r))
+		return s.String() + describeBinary(r)
 	}
+	describeMeta(field, r)
+	field("reply", fmt.Sprintf("%q", r.Reply), r.Command == protocol.Invalid)
 	return s.String()
 }
 
@@ -115,6 +116,7 @@ func TestWhatARequestHolds(t *testing.T) {
 		{"stats cachedump 1 0\r\n", []string{`stats arg="cachedump 1 0"`}},
 		{"shutdown\r\nshutdown graceful\r\n", []string{"shutdown", "shutdown"}},
 		{" flush_all\r\n", []string{"flush_all"}},
+		{"config get cluster\r\n", []string{`config arg="cluster"`}},
 	} {
 		if got := parseAll(c.input); !slices.Equal(got, c.want) {
 			t.Errorf("%q is parsed as\n%s\nwant\n%s", c.input, strings.Join(got, "\n"), strings.Join(c.want, "\n"))
@@ -145,7 +147,9 @@ func TestMalformed(t *testing.T) {
 		{"GET a\r\n", generic},
 		{"get\ta\r\n", generic},
 		{"bogus noreply\r\n", silent},
-		{"mg a v\r\n", generic},
+		{"config\r\n", generic},
+		{"config set cluster\r\n", generic},
+		{"config get\r\n", generic},
 		{"slabs reassign 1 2\r\n", generic},
 		{"lru_crawler metadump all\r\n", generic},
 		{"cache_memlimit 64m\r\n", generic},

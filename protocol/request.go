@@ -49,8 +49,9 @@ func (c Command) IsWrite() bool {
 	return c == Gat || c == Gats || c >= Set && c <= CacheMemlimit
 }
 
-// Request is one parsed command. Its slices alias the parser's input and are
-// valid only until that input is discarded: whatever is kept must be copied.
+// Request is one parsed command. Its slices alias the parser's input, or the
+// parser if the key was base64, and are valid only until that input is discarded
+// or the parser called again: whatever is kept must be copied.
 type Request struct {
 	Command Command
 	NoReply bool // "noreply" was given: send no answer, not even an error of execution
@@ -113,4 +114,5 @@ const (
 	Invalidate                     // a lower CAS is taken and marks the item stale; md marks it (I)
 	RemoveValue                    // md keeps the item without its value and client flags (x)
 	KeepAccess                     // reading is not to count as an access (u)
+	TTLBefore                      // what is left to live is to be told as it was before the request (t before T or N)
 )

@@ -39,6 +39,7 @@ type silent struct{}
 func (silent) NewLoop(int, Completer) Loop                     { return silent{} }
 func (silent) State() State                                    { return State{} }
 func (silent) AppendStats(dst []byte, _ string) ([]byte, bool) { return dst, true }
+func (silent) Members(string) (uint64, []Member)               { return 1, nil }
 func (silent) Barrier() bool                                   { return true }
 func (silent) Write(*protocol.Request) bool                    { return false }
 func (silent) Flush()                                          {}

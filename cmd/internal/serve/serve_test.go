@@ -84,6 +84,9 @@ func TestFlags(t *testing.T) {
 		{"-vv", func(c raftcached.Config) bool { return c.Verbose == 2 }},
 		{"-vvv", func(c raftcached.Config) bool { return c.Verbose == 3 }},
 		{"-U 0 -B ascii", addrs(":11211")},
+		{"-B binary", addrs(":11211")},
+		{"-Y users", func(c raftcached.Config) bool { return c.AuthFile == "users" }},
+		{"--auth-file=users", func(c raftcached.Config) bool { return c.AuthFile == "users" }},
 		{"-reads local", func(c raftcached.Config) bool { return c.Reads == raftcached.ReadsLocal }},
 		{"-request-timeout 500ms", func(c raftcached.Config) bool { return c.RequestTimeout == 500*time.Millisecond }},
 		{"-data /x", func(c raftcached.Config) bool { return c.DataDir == "/x" }},
@@ -153,7 +156,7 @@ func TestWrongFlags(t *testing.T) {
 		{"-peer-listen h:5", nil, `-peer-listen is "h:5": a server alone has no peers: leave it out, or add -config`},
 		{"-o modern", nil, `-o is "modern": the one option is idle_timeout=SECONDS`},
 		{"-U 11211", nil, `-U is "11211": write 0: there is no UDP`},
-		{"-B binary", nil, `-B is "binary": write ascii: the text protocol is the only one`},
+		{"-B proxy", nil, `-B is "proxy": write auto: each connection speaks text or binary as it likes`},
 		{"-d", nil, "-d is refused, the server stays in the foreground: let a service manager start it, or the shell with &"},
 		{"-reads dirty", nil, `-reads is "dirty": write linearizable or local`},
 		{"-request-timeout 5", nil, `-request-timeout is "5": write a time with its unit, like 500ms or 2s`},
@@ -222,11 +225,13 @@ type fakeNode struct {
 	done   chan struct{}
 	err    error
 	closed bool
+	reload func() error
 }
 
 func (n *fakeNode) Close() error          { n.closed = true; return nil }
 func (n *fakeNode) Done() <-chan struct{} { return n.done }
 func (n *fakeNode) Err() error            { return n.err }
+func (n *fakeNode) Reload() error         { return n.reload() }
 
 func runFake(open func(context.Context, raftcached.Config) (Node, error), stop chan struct{}) (code int, stderr string) {
 	var out bytes.Buffer
