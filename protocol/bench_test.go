@@ -14,6 +14,8 @@ var hotRequests = []struct{ name, input string }{
 	{"set of 100 bytes", "set some-key-of-20-bytes 0 300 100\r\n" + strings.Repeat("x", 100) + "\r\n"},
 	{"cas of 100 bytes", "cas some-key-of-20-bytes 0 300 100 123456 noreply\r\n" + strings.Repeat("x", 100) + "\r\n"},
 	{"incr", "incr some-key-of-20-bytes 1\r\n"},
+	{"packet of get", packet(opGet, 20, 0, "some-key-of-20-bytes")},
+	{"packet of set of 100 bytes", packet(opSet, 20, 8, "flagexptsome-key-of-20-bytes"+strings.Repeat("x", 100))},
 }
 
 func BenchmarkParse(b *testing.B) {
