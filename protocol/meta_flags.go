@@ -141,33 +141,34 @@ func (f *metaFlags) parseFlag(flag byte, token []byte) bool {
 func (f *metaFlags) refuse(reply string) { f.failed, f.refusal = true, reply }
 
 // parseTime reads a flag with an exptime. memcached carries out flags one after
-// the other, so it matters where they stand: to what flag t tells, and to how
-// long an item lives that is both created and touched.
+// the other, so it matters where T stands.
 func (f *metaFlags) parseTime(flag byte, token []byte) {
 	n, ok := parseMetaInt(token)
 	if !ok {
 		f.refuse(replyBadToken)
 		return
 	}
-	switch flag {
+	switch touched := f.has('T'); flag {
 	case 'T':
-		f.fields |= HasExptime
 		f.exptime = n
+		f.fields |= HasExptime
 		if f.has('t') {
 			f.fields |= TTLBefore
 		}
-		if f.has('N') {
-			f.vivify = n
-		}
 	case 'N':
-		f.fields |= HasVivify
 		f.vivify = n
-		if f.has('t') && !f.has('T') {
+		f.fields |= HasVivify
+		if touched {
+			f.fields |= ExptimeFirst
+		} else if f.has('t') {
 			f.fields |= TTLBefore
 		}
 	case 'R':
-		f.fields |= HasRecache
 		f.recache = n
+		f.fields |= HasRecache
+		if touched {
+			f.fields |= ExptimeFirst
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // describeMeta describes what only meta commands and the binary protocol have.
 func describeMeta(field func(name string, value any, set bool), r *protocol.Request) {
 	fields := ""
-	for i, name := range []string{"C", "E", "T", "J", "N", "R", "I", "x", "u", "t before"} {
+	for i, name := range []string{"C", "E", "T", "J", "N", "R", "I", "x", "u", "(tT)", "(TN)"} {
 		if r.Fields>>i&1 != 0 {
 			fields += name
 		}
@@ -42,10 +42,13 @@ func TestWhatAMetaRequestHolds(t *testing.T) {
 		{"mg a2V5 b k\r\n", `mg key="key" base64= back="key" as=" b k"`},
 		{"mg k C5 v\r\n", `mg key="k" withvalue= match=5 as=" C5 v"`},
 		{"mg k T30\r\n", `mg key="k" exptime=30 fields=T as=" T30"`},
-		{"mg k t T-1 u\r\n", `mg key="k" exptime=-1 fields=Tut before as=" t T-1 u"`},
+		{"mg k t T-1 u\r\n", `mg key="k" exptime=-1 fields=Tu(tT) as=" t T-1 u"`},
 		{"mg k N30 R10 E7\r\n", `mg key="k" fields=ENR newcas=7 vivify=30 recache=10 as=" N30 R10 E7"`},
-		{"mg k N30 T60\r\n", `mg key="k" exptime=60 fields=TN vivify=60 as=" N30 T60"`},
-		{"mg k T60 N30\r\n", `mg key="k" exptime=60 fields=TN vivify=30 as=" T60 N30"`},
+		{"mg k t N30\r\n", `mg key="k" fields=N(tT) vivify=30 as=" t N30"`},
+		{"mg k T90 R30\r\n", `mg key="k" exptime=90 fields=TR(TN) recache=30 as=" T90 R30"`},
+		{"mg k R30 T90\r\n", `mg key="k" exptime=90 fields=TR recache=30 as=" R30 T90"`},
+		{"mg k N30 T60\r\n", `mg key="k" exptime=60 fields=TN vivify=30 as=" N30 T60"`},
+		{"mg k T60 N30\r\n", `mg key="k" exptime=60 fields=TN(TN) vivify=30 as=" T60 N30"`},
 		{"mg k F5 D2 J3 Mx x I P L\r\n", `mg key="k" as=" F5 D2 J3 Mx x I P L"`}, // of other commands
 		{"me k\r\n", `me key="k" back="k"`},
 		{"me a2V5 b\r\n", `me key="key" base64= back="key" as=" b"`},
@@ -65,7 +68,7 @@ func TestWhatAMetaRequestHolds(t *testing.T) {
 		{"md k x F3 E2\r\n", `delete key="k" flags=3 fields=Ex newcas=2 as=" x F3 E2"`},
 		{"ma k\r\n", `incr key="k" delta=1`},
 		{"ma k MD D18446744073709551615 v\r\n", `decr key="k" delta=18446744073709551615 withvalue= as=" MD D18446744073709551615 v"`},
-		{"ma k M- N60 J5 t T30\r\n", `decr key="k" exptime=30 delta=1 fields=TJNt before initial=5 vivify=30 as=" M- N60 J5 t T30"`},
+		{"ma k M- T30 J5 t N60\r\n", `decr key="k" exptime=30 delta=1 fields=TJN(TN) initial=5 vivify=60 as=" M- T30 J5 t N60"`},
 		{"ma k C0 E0 J7\r\n", `incr key="k" delta=1 fields=E as=" C0 E0 J7"`},
 	} {
 		if got := parseAll(c.input); !slices.Equal(got, []string{c.want}) {

@@ -106,6 +106,9 @@ type modelItem struct {
 	flags  uint32
 	cas    uint64
 	expiry time.Duration // as model.passed
+
+	stale, won, fetched bool          // of the meta commands
+	accessed            time.Duration // as model.passed
 }
 
 // modelStart is when a model begins, in Unix time.
@@ -129,18 +132,19 @@ func (m *model) answer(r *protocol.Request) []byte {
 			if it, found := m.find(key); found {
 				if r.Command.IsWrite() {
 					it.expiry = m.expiry(r.Exptime)
-					m.items[string(key)] = it
 				}
+				it.fetched, it.accessed = true, m.passed
+				m.items[string(key)] = it
 				withCAS := r.Command == protocol.Gets || r.Command == protocol.Gats
 				reply = protocol.AppendValue(reply, key, it.flags, it.cas, withCAS, it.value)
 			}
 		}
 		return append(reply, protocol.ReplyEnd...)
-	case protocol.Invalid, protocol.Version, protocol.Verbosity, protocol.Stats, protocol.Shutdown, protocol.Quit:
+	case protocol.Invalid, protocol.Version, protocol.Verbosity, protocol.Stats, protocol.Shutdown, protocol.Quit, protocol.ConfigGet:
 		reply = []byte(adminReply(r))
 	default:
-		result := m.write(r)
-		reply = protocol.AppendReply(nil, r.Command, &result)
+		result := m.carryOut(r)
+		reply = protocol.AppendAnswer(nil, r.Command, &r.Form, &result)
 	}
 	if r.NoReply {
 		return nil
@@ -156,6 +160,8 @@ func adminReply(r *protocol.Request) string {
 		return "OK\r\n"
 	case protocol.Shutdown:
 		return "SERVER_ERROR: shutdown not enabled\r\n"
+	case protocol.ConfigGet:
+		return "ERROR\r\n"
 	case protocol.Stats:
 		switch string(r.Arg) {
 		case "reset":
@@ -236,6 +242,7 @@ func (m *model) write(r *protocol.Request) protocol.Result {
 func (m *model) put(key []byte, it modelItem) protocol.Status {
 	m.cas++
 	it.cas = m.cas
+	it.accessed = m.passed
 	m.items[string(key)] = it
 	return protocol.StatusStored
 }
