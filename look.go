@@ -39,7 +39,7 @@ func (l *loopBackend) Look(dst []byte, req *protocol.Request) ([]byte, server.Fo
 // answer appends the reply to a request that met an item, unless the item would
 // change: then nobody has read it yet.
 func (k *look) answer(dst, key []byte, it engine.Item) []byte {
-	if k.req.Command == protocol.MetaGet && it.Wins(k.recache()) {
+	if k.req.Command == protocol.MetaGet && k.req.Form.Codec == protocol.Meta && it.Wins(k.recache()) {
 		k.writes = true
 		return dst
 	}

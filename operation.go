@@ -30,6 +30,10 @@ func operation(req *protocol.Request) engine.Op {
 		op.Fields = engine.Fields(req.Fields) | engine.Detailed // the same bits; a test sees to it
 		op.NewCAS, op.Initial, op.Vivify, op.Recache = req.NewCAS, req.Initial, req.Vivify, req.Recache
 	}
+	if req.Form.Codec == protocol.Binary && req.Command == protocol.MetaGat {
+		// Binary cannot tell that an item is stale: its clients win nothing.
+		op.Kind = engine.OpGat
+	}
 	return op
 }
 

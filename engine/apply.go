@@ -58,8 +58,9 @@ func (e *Engine) perform(op *Op) Result {
 			return Result{Status: StatusMiss, Key: op.Key}
 		}
 		_, value, m := f.record.read(f.head) // valid until the next tidy
-		e.touch(op, &f)
-		return Result{Status: StatusHit, Key: op.Key, Flags: m.flags, CAS: m.cas, Value: value}
+		r := e.touch(op, &f)
+		r.Status, r.Key, r.Flags, r.CAS, r.Value = StatusHit, op.Key, m.flags, m.cas, value
+		return r
 	case OpMetaGet:
 		return e.metaGet(op)
 	case OpDelete:

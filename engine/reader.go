@@ -78,8 +78,9 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 	st := r.engine.store.Load()
 	rec, head, ok := r.find(st, hash, key)
 	if ok {
-		_, value, m := rec.read(head)
-		dst = f(dst, key, Item{Flags: m.flags, CAS: m.cas, Value: value})
+		var it Item
+		it.Flags, it.CAS, it.Value = rec.content(head)
+		dst = f(dst, key, it)
 		r.note(st, rec, head, hash)
 	}
 	r.slot.leave()

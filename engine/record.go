@@ -257,6 +257,21 @@ func (r record) read(head uint32) (key, value []byte, m meta) {
 	return b[s.keyAt:s.valueAt], b[s.valueAt:s.end:s.end], m
 }
 
+// content returns the part of read that every answer has.
+func (r record) content(head uint32) (flags uint32, cas uint64, value []byte) {
+	s := r.shape(head)
+	b := r.bytes(s.end)
+	if head&flagsBit != 0 {
+		flags = binary.LittleEndian.Uint32(b[s.flagsAt:])
+	}
+	if head&wideBit != 0 {
+		cas = binary.LittleEndian.Uint64(b[s.casAt:])
+	} else {
+		cas = uint64(binary.LittleEndian.Uint32(b[s.casAt:]))
+	}
+	return flags, cas, b[s.valueAt:s.end:s.end]
+}
+
 // expiry returns when the item expires, ms of Unix time, 0 for never, and the
 // level of its slot.
 func (r record) expiry(head uint32) (ms int64, level uint8) {

@@ -122,7 +122,6 @@ func (e *Engine) addItems(q int, chunk []byte) error {
 	r := reader{b: chunk}
 	for len(r.b) > 0 {
 		keyLen, bits := int(r.byte()), r.byte()
-		valueLen := r.uvarint()
 		m := meta{freq: uint32(bits >> itemFreq), level: bits & itemLevelMask}
 		if bits&itemMarksBit != 0 {
 			m.marks = Marks(r.byte())
@@ -130,6 +129,7 @@ func (e *Engine) addItems(q int, chunk []byte) error {
 				r.fail()
 			}
 		}
+		valueLen := r.uvarint()
 		m.flags = r.uint32()
 		m.expiryMs = r.varint()
 		m.cas = r.uvarint()

@@ -28,7 +28,9 @@ func (p *Parser) parseBinary(b []byte, req *Request) (consumed int, v Verdict) {
 		return 0, NeedMore
 	}
 	req.Command = op.command
-	req.Key = b[at-h.key : at : at]
+	if h.key > 0 {
+		req.Key = b[at-h.key : at : at]
+	}
 	if op.keyBack {
 		req.Form.Key = req.Key
 	}

@@ -33,6 +33,9 @@ func describe(r *protocol.Request) string {
 	field("arg", fmt.Sprintf("%q", r.Arg), len(r.Arg) > 0)
 	field("too large", "", r.TooLarge)
 	field("noreply", "", r.NoReply)
+	if r.Form.Codec == protocol.Binary {
+		return s.String() + describeBinary(r)
+	}
 	describeMeta(field, r)
 	field("reply", fmt.Sprintf("%q", r.Reply), r.Command == protocol.Invalid)
 	return s.String()

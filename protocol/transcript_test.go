@@ -41,6 +41,9 @@ func requests(pieces []string) (described []string) {
 			if v == protocol.Ready {
 				described = append(described, fmt.Sprintf("%d %v %v %d %d %d %d %q %q %d %q %q", req.Command, req.NoReply, req.TooLarge,
 					req.Flags, req.Exptime, req.CAS, req.Delta, req.Key, req.Keys, len(req.Value), req.Arg, req.Reply))
+				if req.Form.Codec == protocol.Binary {
+					described = append(described, describe(&req))
+				}
 				p.Consumed(&req)
 			}
 			buffered = buffered[n:]

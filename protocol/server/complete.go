@@ -14,12 +14,12 @@ func (l *loop) WriteDone(r *protocol.Result) {
 	c := w.c
 	w.keys--
 	last := w.keys == 0
-	l.counters.addWrite(w.command, w.fields, r.Status)
 	form := &textForm
 	if w.formed {
 		l.form = l.forms.pop() // a formed write has one answer
 		form = &l.form
 	}
+	l.counters.addWrite(w.command, form.Codec, w.fields, r.Status)
 	c.unanswered--
 	if !c.closed {
 		c.answerWrite(w, form, r, last)

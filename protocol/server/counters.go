@@ -84,7 +84,7 @@ func (s *counters) publish() {
 
 // addWrite counts the outcome of one write as memcached's process_*_command and
 // process_bin_* functions do. Outcomes that mean "not executed" count nowhere.
-func (s *counters) addWrite(cmd protocol.Command, fields protocol.Fields, status protocol.Status) {
+func (s *counters) addWrite(cmd protocol.Command, codec protocol.Codec, fields protocol.Fields, status protocol.Status) {
 	switch status {
 	case protocol.StatusTooLarge:
 		s.add(storeTooLarge, 1)
@@ -105,22 +105,48 @@ func (s *counters) addWrite(cmd protocol.Command, fields protocol.Fields, status
 		}
 	case protocol.Add, protocol.Append, protocol.Prepend:
 		s.add(cmdSet, 1)
-	case protocol.MetaGet:
-		s.add(cmdGet, 1)
-		s.addFound(found, getHits, getMisses)
-	case protocol.Gat, protocol.Gats, protocol.Touch, protocol.MetaGat:
+	case protocol.MetaGet, protocol.MetaGat:
+		s.addMetaGet(cmd, codec, found)
+	case protocol.Gat, protocol.Gats, protocol.Touch:
 		s.add(cmdTouch, 1)
 		s.addFound(found, touchHits, touchMisses)
 	case protocol.Delete:
-		if found = found && status != protocol.StatusExists; !found || fields&protocol.Invalidate == 0 {
-			s.addFound(found, deleteHits, deleteMisses)
-		}
+		s.addDelete(codec, fields, status)
 	case protocol.Incr:
 		s.addDelta(status, incrHits, incrMisses)
 	case protocol.Decr:
 		s.addDelta(status, decrHits, decrMisses)
 	case protocol.FlushAll:
 		s.add(cmdFlush, 1)
+	}
+}
+
+// addMetaGet counts a read that went through the log. One of Meta that touches is
+// counted as touching only if it found something.
+func (s *counters) addMetaGet(cmd protocol.Command, codec protocol.Codec, found bool) {
+	if cmd == protocol.MetaGat && (found || codec == protocol.Binary) {
+		s.add(cmdTouch, 1)
+		s.addFound(found, touchHits, touchMisses)
+		return
+	}
+	s.add(cmdGet, 1)
+	s.addFound(found, getHits, getMisses)
+}
+
+// addDelete counts the outcome of a delete. To find another cas unique is a miss
+// for Meta and nothing for Binary, and to mark an item is not to delete it.
+func (s *counters) addDelete(codec protocol.Codec, fields protocol.Fields, status protocol.Status) {
+	switch status {
+	case protocol.StatusNotFound:
+		s.add(deleteMisses, 1)
+	case protocol.StatusExists:
+		if codec == protocol.Meta {
+			s.add(deleteMisses, 1)
+		}
+	default:
+		if fields&protocol.Invalidate == 0 {
+			s.add(deleteHits, 1)
+		}
 	}
 }
 

@@ -201,7 +201,7 @@ func parseSize(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 0 || n > highest>>shift || n<<shift < 1<<10 {
-		return 0, fmt.Errorf("write a size from 1k to 8m")
+		return 0, fmt.Errorf("write a size from 1k to 8m, an item goes whole from server to server")
 	}
 	return n << shift, nil
 }
