@@ -122,7 +122,7 @@ func (g *generator) malformedBinary() command {
 	key := g.key()
 	switch g.rng.IntN(9) {
 	case 0: // no such operation
-		return g.binaryRequest(pick[uint8](g, 0x25, 0x30, 0x3d, 0x7f, 0xff, 0x1f), "", key, "")
+		return g.binaryRequest(pick[uint8](g, 0x25, 0x30, 0x3d, 0x7f, 0xff, 0x1f), "", "", "")
 	case 1:
 		return g.binaryRequest(pick[uint8](g, opGet, opSet, opDelete, opTouch, opAppend), "", strings.Repeat("k", keyBytesMax+1), "")
 	case 2: // a key where none belongs
@@ -141,7 +141,7 @@ func (g *generator) malformedBinary() command {
 		c.head[5] = 1
 		return c
 	default:
-		return g.binaryRequest(opVerbose, pick(g, "", "\x00\x00\x00\x00"), pick(g, "", "x"), "")
+		return g.binaryRequest(opVerbose, "", "", "")
 	}
 }
 

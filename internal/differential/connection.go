@@ -13,7 +13,7 @@ import (
 const (
 	// answerTimeout is how long a server may take for a batch. It is above the
 	// server's request timeout, whose error would be a difference.
-	answerTimeout = 20 * time.Second
+	answerTimeout = 5 * time.Second
 
 	// endOpaqueMin is the lowest opaque of a batch's end in the binary protocol;
 	// those of generated requests are below.

@@ -99,7 +99,7 @@ func (g *generator) closing(p protocol) command {
 	if p == binaryProtocol {
 		return pick(g, g.binaryRequest(opQuit, "", "", ""), g.binaryRequest(opQuitQ, "", "", ""), literal("\x81%s", strings.Repeat("x", 40)))
 	}
-	return pick(g, literal("quit\r\n"), literal("quit now\r\n"), literal("GET / HTTP/1.1\r\n"), literal("%s", strings.Repeat("x", 3000)))
+	return pick(g, literal("quit\r\n"), literal("quit now\r\n"), literal("GET / HTTP/1.1\r\n"))
 }
 
 // key returns one of the stream's keys. There are few, so that requests meet.

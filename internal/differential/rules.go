@@ -103,7 +103,10 @@ var notGenerated = []struct{ what, reason string }{
 	{"cache_memlimit, verbosity above 0, shutdown", "they change how the server goes on"},
 	{"counting in one batch with a read of the key", "see generator.batches"},
 	{"counting what is all blanks", "memcached reads on behind the value, in what lies there"},
-	{"requests in front of one that has HTTP or a key that is too long", "memcached forgets to answer those"},
+	{"requests in front of HTTP, or of a get of a key that is too long, in one batch", "memcached forgets to answer those"},
+	{"get of a key and then of one that is too long", "memcached never again releases the item of the first key"},
+	{"unknown operations of the binary protocol with a body", "memcached drops as many bytes more behind it"},
+	{"lines without an end", "the next request would end them"},
 	{"shutdown with a wrong mode", "memcached is first asked whether shutdown is enabled"},
 	{"bad data blocks with noreply", "what memcached takes for a command then has an answer, the error before it has not"},
 }

@@ -37,14 +37,14 @@ func (r *runner) replay(ctx context.Context, stream uint64, keys []string, batch
 		for side := range conns {
 			if conns[side][p] == nil {
 				var err error
-				if conns[side][p], err = dial(ctx, r.addrs[side], p, fmt.Sprintf("%x:end", stream)); err != nil {
+				if conns[side][p], err = dial(ctx, r.addrs[side], p, endKey(stream)); err != nil {
 					return err
 				}
 			}
 		}
 		return nil
 	}
-	if err := r.forget(ctx, keys); err != nil {
+	if err := r.forget(ctx, stream, keys); err != nil {
 		return nil, err
 	}
 	cmp := newComparer()
@@ -67,18 +67,21 @@ func (r *runner) replay(ctx context.Context, stream uint64, keys []string, batch
 			break // both closed the connection, or both answer nothing
 		}
 	}
-	return nil, r.forget(ctx, keys)
+	return nil, r.forget(ctx, stream, keys)
 }
+
+// endKey is that of the item that marks the ends of a stream's batches.
+func endKey(stream uint64) string { return fmt.Sprintf("%x:end", stream) }
 
 // forget removes the keys of a stream from both servers, so that a replay begins
 // as the stream did, and a million requests do not fill the memory.
-func (r *runner) forget(ctx context.Context, keys []string) error {
+func (r *runner) forget(ctx context.Context, stream uint64, keys []string) error {
 	var deletes []command
 	for _, key := range keys {
 		deletes = append(deletes, literal("delete %s noreply\r\n", key))
 	}
 	for _, addr := range r.addrs {
-		c, err := dial(ctx, addr, textProtocol, keys[0])
+		c, err := dial(ctx, addr, textProtocol, endKey(stream))
 		if err != nil {
 			return err
 		}

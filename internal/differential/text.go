@@ -85,7 +85,7 @@ func (g *generator) malformed() command {
 		return literal("set %s 0 0 1\r\nx\r\n", tooLong)
 	case 1:
 		g.apart = true
-		return literal("%s %s\r\n", pick(g, "get", "gets", "delete", "touch", "gat 0", "incr", "get "+key), tooLong)
+		return literal("%s %s\r\n", pick(g, "get", "gets", "delete", "touch", "gat 0", "incr"), tooLong)
 	case 2: // longer than declared
 		return literal("%s %s 0 0 %d\r\nzzzzz%s\r\n", pick(g, "set", "add", "append"), key, g.rng.IntN(4), strings.Repeat("z", g.rng.IntN(100)))
 	case 3:
@@ -110,9 +110,9 @@ func (g *generator) malformed() command {
 		return literal("set  %s   0  0  1  \r\nx\r\n", key)
 	case 13:
 		return literal("%s noreply\r\n", pick(g, "nonsense", "touch "+key+" x", "incr "+key+" x", "verbosity x", "delete "+tooLong))
-	case 14: // many keys of which one is too long
+	case 14:
 		g.apart = true
-		return literal("get %s %s %s\r\n", key, tooLong, g.key())
+		return literal("get %s %s\r\n", tooLong, key)
 	default:
 		return literal("get %s\r\n", strings.Repeat(key+" ", 1+g.rng.IntN(60)))
 	}
