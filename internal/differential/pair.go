@@ -81,9 +81,11 @@ func startPair(ctx context.Context, o *options) (p *pair, err error) {
 }
 
 func (p *pair) startMemcached(ctx context.Context) (*cluster.Memcached, error) {
-	// With one thread, whatever an answer holds is released before the next batch is
-	// read, on whichever connection it comes: see generator.batches.
-	m, err := cluster.StartMemcached(ctx, p.dir, "-m", strconv.Itoa(memoryMiB), "-c", strconv.Itoa(connectionsMax), "-t", "1")
+	// With one thread and without maintainer, whatever an answer or the LRU holds is
+	// released before the next batch is read, on whichever connection it comes: see
+	// generator.batches.
+	m, err := cluster.StartMemcached(ctx, p.dir, "-m", strconv.Itoa(memoryMiB), "-c", strconv.Itoa(connectionsMax),
+		"-t", "1", "-o", "no_lru_maintainer,no_lru_crawler")
 	if err == nil {
 		p.memcacheds = append(p.memcacheds, m)
 	}

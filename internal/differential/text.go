@@ -105,7 +105,7 @@ func (g *generator) malformed() command {
 	case 10:
 		return literal("get  %s  \r\n", key)
 	case 11:
-		return literal("%s %s 1 2 3 4\r\n", pick(g, "delete", "touch", "incr"), key)
+		return literal("%s %s 1000 2 3 4\r\n", pick(g, "delete", "touch", "incr"), key)
 	case 12:
 		return literal("set  %s   0  0  1  \r\nx\r\n", key)
 	case 13:
