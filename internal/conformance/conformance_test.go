@@ -42,14 +42,15 @@ func TestClients(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			report(t, s.name, target.judge(ctx, t, s, outcomes))
+			report(t, s.name, s.checks, target.judge(ctx, t, s, outcomes))
 		})
 	}
-	t.Run("gomemcache", func(t *testing.T) { report(t, "gomemcache", gomemcache(target.addrs)) })
+	t.Run("gomemcache", func(t *testing.T) { report(t, "gomemcache", gomemcacheChecks, gomemcache(target.addrs)) })
 }
 
-// report prints the summary of a suite and fails for each check that failed.
-func report(t *testing.T, name string, outcomes []outcome) {
+// report prints the summary of a suite and fails for each check that failed, or if
+// there were not as many as there should be.
+func report(t *testing.T, name string, checks int, outcomes []outcome) {
 	t.Helper()
 	failed := 0
 	for _, o := range outcomes {
@@ -57,6 +58,9 @@ func report(t *testing.T, name string, outcomes []outcome) {
 			failed++
 			t.Errorf("%s fails", o.check)
 		}
+	}
+	if len(outcomes) != checks {
+		t.Errorf("%d checks, want %d", len(outcomes), checks)
 	}
 	fmt.Printf("%s: %d passed, %d failed\n", name, len(outcomes)-failed, failed)
 }

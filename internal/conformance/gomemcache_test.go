@@ -9,6 +9,9 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 )
 
+// gomemcacheChecks is how many gomemcache makes.
+const gomemcacheChecks = 24
+
 // gomemcache does what gomemcache can do, writing through one server and reading
 // through another.
 func gomemcache(addrs []string) (outcomes []outcome) {

@@ -24,6 +24,7 @@ type suite struct {
 	name    string
 	debian  string   // packages to install
 	npm     bool     // from the registry, not from Debian
+	checks  int      // how many it makes: one that ends early has not passed
 	probe   []string // succeeds if the client is there
 	command func(addrs []string) []string
 	parse   func(output string) []outcome
@@ -36,23 +37,23 @@ const python = "/usr/bin/python3"
 // suites are all clients. Those for both protocols are run for each.
 func suites() []suite {
 	return []suite{
-		capable("memccapable text", "-a"),
-		capable("memccapable binary", "-b"),
-		script("pymemcache", "python3-pymemcache", []string{python, "-c", "import pymemcache"}, python, "with_pymemcache.py"),
-		script("pylibmc text", "python3-pylibmc", []string{python, "-c", "import pylibmc"}, python, "with_pylibmc.py", "text"),
-		script("pylibmc binary", "python3-pylibmc", []string{python, "-c", "import pylibmc"}, python, "with_pylibmc.py", "binary"),
-		script("Cache::Memcached::Fast", "libcache-memcached-fast-perl", []string{"perl", "-MCache::Memcached::Fast", "-e", "1"}, "perl", "fast.pl"),
-		script("php-memcached text", "php-cli php-memcached", []string{"php", "-r", "new Memcached();"}, "php", "memcached.php", "text"),
-		script("php-memcached binary", "php-cli php-memcached", []string{"php", "-r", "new Memcached();"}, "php", "memcached.php", "binary"),
-		node("npm memcached", "with_memcached.js"),
-		node("npm memjs", "with_memjs.js"),
+		capable("memccapable text", 27, "-a"),
+		capable("memccapable binary", 27, "-b"),
+		script("pymemcache", 33, "python3-pymemcache", []string{python, "-c", "import pymemcache"}, python, "with_pymemcache.py"),
+		script("pylibmc text", 30, "python3-pylibmc", []string{python, "-c", "import pylibmc"}, python, "with_pylibmc.py", "text"),
+		script("pylibmc binary", 30, "python3-pylibmc", []string{python, "-c", "import pylibmc"}, python, "with_pylibmc.py", "binary"),
+		script("Cache::Memcached::Fast", 32, "libcache-memcached-fast-perl", []string{"perl", "-MCache::Memcached::Fast", "-e", "1"}, "perl", "fast.pl"),
+		script("php-memcached text", 33, "php-cli php-memcached", []string{"php", "-r", "new Memcached();"}, "php", "memcached.php", "text"),
+		script("php-memcached binary", 35, "php-cli php-memcached", []string{"php", "-r", "new Memcached();"}, "php", "memcached.php", "binary"),
+		node("npm memcached", 27, "with_memcached.js"),
+		node("npm memjs", 21, "with_memjs.js"),
 	}
 }
 
 // capable runs memccapable, which belongs to libmemcached, at the last server.
-func capable(name, protocol string) suite {
+func capable(name string, checks int, protocol string) suite {
 	return suite{
-		name: name, debian: "libmemcached-tools", probe: []string{"sh", "-c", "command -v memccapable"},
+		name: name, debian: capablePackage, checks: checks, probe: []string{"sh", "-c", "command -v memccapable"},
 		command: func(addrs []string) []string {
 			host, port, _ := strings.Cut(addrs[len(addrs)-1], ":")
 			return []string{"memccapable", "-h", host, "-p", port, "-t", "10", protocol}
@@ -61,9 +62,9 @@ func capable(name, protocol string) suite {
 	}
 }
 
-func script(name, debian string, probe []string, interpreter, file string, args ...string) suite {
+func script(name string, checks int, debian string, probe []string, interpreter, file string, args ...string) suite {
 	return suite{
-		name: name, debian: debian, probe: probe, parse: parseScript,
+		name: name, debian: debian, checks: checks, probe: probe, parse: parseScript,
 		command: func(addrs []string) []string {
 			command := append([]string{interpreter, filepath.Join("clients", file)}, args...)
 			return append(command, addrs...)
@@ -71,8 +72,8 @@ func script(name, debian string, probe []string, interpreter, file string, args 
 	}
 }
 
-func node(name, file string) suite {
-	s := script(name, "nodejs npm", []string{"sh", "-c", "command -v node && command -v npm"}, "node", file)
+func node(name string, checks int, file string) suite {
+	s := script(name, checks, "nodejs npm", []string{"sh", "-c", "command -v node && command -v npm"}, "node", file)
 	s.npm = true
 	return s
 }
