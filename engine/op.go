@@ -65,17 +65,23 @@ type Fields uint16
 
 // The fields.
 const (
-	HasCAS      Fields = 1 << iota // do it only if the item's cas unique is CAS, of any kind
-	HasNewCAS                      // the item gets NewCAS instead of the next number
-	HasExptime                     // Exptime counts, where a classic command has none
-	HasInitial                     // Initial
-	HasVivify                      // Vivify
-	HasRecache                     // Recache
-	Invalidate                     // a CAS above the item's is taken and marks it stale; OpDelete marks it
-	RemoveValue                    // OpDelete keeps the item, with no value and client flags 0
-	Detailed                       // the result tells what the item is now
+	HasCAS       Fields = 1 << iota // do it only if the item's cas unique is CAS; not OpAdd
+	HasNewCAS                       // the item gets NewCAS instead of the next number
+	HasExptime                      // Exptime counts, where a classic command has none
+	HasInitial                      // Initial
+	HasVivify                       // Vivify
+	HasRecache                      // Recache
+	Invalidate                      // a CAS above the item's is taken and marks it stale; OpDelete marks it
+	RemoveValue                     // OpDelete keeps the item, with no value and client flags 0
+	KeepAccess                      // OpMetaGet is not to count as an access
+	TTLBefore                       // the result's TTLSeconds are those before Exptime or Vivify was set
+	ExptimeFirst                    // Exptime is set before Recache and Vivify are looked at, not after
+	Detailed                        // nothing besides the details of the result
 	fieldsEnd
 )
+
+// detailed reports whether the operation's result has Details.
+func (op *Op) detailed() bool { return op.Fields != 0 || op.Kind == OpMetaGet }
 
 // detailedBit in an encoded kind or status says that more fields follow.
 const detailedBit = 1 << 7

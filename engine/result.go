@@ -18,8 +18,8 @@ const (
 	StatusTouched
 	StatusOK
 	StatusNumber      // OpIncr, OpDecr: Result.Number is the new value
-	StatusHit         // OpGat
-	StatusMiss        // OpGat
+	StatusHit         // OpGat, OpMetaGet
+	StatusMiss        // OpGat, OpMetaGet
 	StatusNonNumeric  // OpIncr, OpDecr
 	StatusTooLarge    // over the item limit, or half of the memory limit
 	StatusOutOfMemory // the limit is reached and nothing may be evicted
@@ -27,8 +27,9 @@ const (
 	StatusOutOfBounds // OpMemoryLimit: above what the cluster can grow to
 )
 
-// Result is the outcome of one operation. Key is set for OpGat; Flags, CAS and
-// Value for StatusHit.
+// Result is the outcome of one operation. Key is set for OpGat and OpMetaGet; Value
+// for StatusHit. Flags and CAS are set for StatusHit, and those of the item as it
+// is then if there are Details and the operation had an effect.
 type Result struct {
 	Status Status
 	Flags  uint32
@@ -47,7 +48,7 @@ type Details struct {
 	SizeBytes   int   // of the value
 	TTLSeconds  int64 // until it expires; -1: never
 	Marks       Marks
-	IdleSeconds int64 // since the last access, as this node knows it
+	IdleSeconds int64 // between the last access and this one, as this node knows it
 }
 
 // Marks are what clients of the meta commands tell each other by an item.

@@ -109,6 +109,14 @@ const chargeMin = 2*unitBytes + indexBytes
 // chargeOf is what an item counts for, from the size of its record.
 func chargeOf(size int) int64 { return int64(size) + indexBytes }
 
+// chargeFor is what an item will count for when it is stored.
+func chargeFor(m *meta, keyLen, valueLen int) int64 {
+	return chargeOf(roundUp(shapeOf(headFor(m, keyLen, valueLen), valueLen).end))
+}
+
+// seconds is the time as records have it.
+func (s *store) seconds() uint32 { return uint32(s.timeMs.Load() / msPerSecond) }
+
 func (s *store) total() int64 { return s.bytes[queueSmall] + s.bytes[queueMain] }
 
 // segmentOf returns the segment that holds h.
@@ -231,6 +239,9 @@ func (s *store) alive(r record, head uint32) bool {
 // add stores an item at the end of a queue, in the place of what old holds, the
 // slot of its key, if anything. The value is value followed by tail.
 func (s *store) add(q int, hash uint64, old handle, at slot, m *meta, key, value, tail []byte) handle {
+	if m.access.seconds == 0 {
+		m.access.seconds = s.seconds()
+	}
 	head := headFor(m, len(key), len(value)+len(tail))
 	size := roundUp(shapeOf(head, len(value)+len(tail)).end)
 	h := s.place(q, size)
@@ -318,7 +329,7 @@ func (s *store) frozen(seg *segment, h handle, head uint32) uint32 {
 }
 
 // setBits sets the bits of mask in a head to those of value. Readers may set the
-// hinted bit at the same time.
+// hinted and the hit bit at the same time.
 func (s *store) setBits(r record, mask, value uint32) {
 	for {
 		head := r.load()
@@ -368,8 +379,8 @@ func (s *store) copyTo(hash uint64, h, to handle, freq uint32) {
 	r, c := s.arena.record(h), s.arena.record(to)
 	head := r.load()
 	size := r.sizeBytes(head)
-	copy(c.bytes(size)[4:], r.bytes(size)[4:])
-	atomic.StoreUint32(c.head(), head&fixedBits|freq)
+	copy(c.bytes(size)[leadBytes:], r.bytes(size)[leadBytes:])
+	c.start(head&fixedBits|freq, r.access(head))
 	if head&expiryBit != 0 {
 		s.expiry.moved(to)
 	}

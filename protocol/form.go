@@ -35,10 +35,14 @@ type Form struct {
 	// returned in their order.
 	Flags []byte
 
+	// SizeBytes is the length of ms's data block, which flag s tells if nothing
+	// was stored.
+	SizeBytes int
+
 	Opcode uint8  // Binary: that of the request, which the answer repeats
 	Opaque uint32 // Binary: likewise
 
-	// Key is what Meta's flag k, ME, and Binary's getk repeat.
+	// Key is what Meta's flag k, ME, and Binary's getk repeat; nil if nothing does.
 	Key []byte
 }
 

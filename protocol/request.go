@@ -49,8 +49,9 @@ func (c Command) IsWrite() bool {
 	return c == Gat || c == Gats || c >= Set && c <= CacheMemlimit
 }
 
-// Request is one parsed command. Its slices alias the parser's input and are
-// valid only until that input is discarded: whatever is kept must be copied.
+// Request is one parsed command. Its slices alias the parser's input, or the
+// parser if the key was base64, and are valid only until that input is discarded
+// or the parser called again: whatever is kept must be copied.
 type Request struct {
 	Command Command
 	NoReply bool // "noreply" was given: send no answer, not even an error of execution
@@ -88,6 +89,10 @@ type Request struct {
 	// Status is instead of Reply why a Binary request is Invalid.
 	Status Status
 
+	// HangUp marks an Invalid Binary request behind which there is no going on:
+	// the connection is closed when it is answered.
+	HangUp bool
+
 	// What Parser.Consumed has to drop behind the request: a data block that was
 	// not wanted, or the rest of a line.
 	swallowBytes int
@@ -100,13 +105,15 @@ type Fields uint16
 // The fields. Without HasCAS, HasExptime and so on the request says nothing of
 // them; classic commands need no such marks.
 const (
-	HasCAS      Fields = 1 << iota // CAS: do it only if the item's is equal (C; not of mg)
-	HasNewCAS                      // NewCAS
-	HasExptime                     // Exptime (T)
-	HasInitial                     // Initial
-	HasVivify                      // Vivify
-	HasRecache                     // Recache
-	Invalidate                     // a lower CAS is taken and marks the item stale; md marks it (I)
-	RemoveValue                    // md keeps the item without its value and client flags (x)
-	KeepAccess                     // reading is not to count as an access (u)
+	HasCAS       Fields = 1 << iota // CAS: do it only if the item's is equal (C; not of mg)
+	HasNewCAS                       // NewCAS
+	HasExptime                      // Exptime (T)
+	HasInitial                      // Initial
+	HasVivify                       // Vivify
+	HasRecache                      // Recache
+	Invalidate                      // a lower CAS is taken and marks the item stale; md marks it (I)
+	RemoveValue                     // md keeps the item without its value and client flags (x)
+	KeepAccess                      // reading is not to count as an access (u)
+	TTLBefore                       // what is left to live is to be told as it was before Exptime or Vivify was set (t before T or N)
+	ExptimeFirst                    // Exptime is set before Recache and Vivify are looked at, not after (T before R or N)
 )

@@ -26,6 +26,9 @@ const (
 	StatusTimeout               // SERVER_ERROR a read could not be confirmed in time
 	StatusRepairing             // SERVER_ERROR this server's state is being replaced: certainly not executed
 	StatusNoMajority            // SERVER_ERROR nobody knows whose state is right: certainly not executed
+	StatusUnknownCommand        // ERROR; this and the following are answers to no operation
+	StatusInvalid               // CLIENT_ERROR bad command line format
+	StatusAuthFailure           // CLIENT_ERROR authentication failure
 )
 
 // Result is the outcome of one operation. Its slices are borrowed: they are

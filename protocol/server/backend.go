@@ -16,6 +16,11 @@ type Backend interface {
 	// ARG. Any goroutine may call it; it must not block for longer than one entry
 	// takes to apply.
 	AppendStats(dst []byte, arg string) ([]byte, bool)
+
+	// Members returns the servers of the cluster and a number above 0 that grows
+	// when they change. A server alone is reached at local, the address that the
+	// client who asks has connected to. Any goroutine may call it.
+	Members(local string) (version uint64, members []Member)
 }
 
 // Found is what Loop.Look met.

@@ -32,6 +32,7 @@ type Node interface {
 	Close() error
 	Done() <-chan struct{} // closed when the node has stopped, by Close or by a failure
 	Err() error            // why it stopped by itself
+	Reload() error         // reads again what a running server may read again
 }
 
 // Process is what a server's process is given from outside.
@@ -96,13 +97,39 @@ func (p Process) run(req request) int {
 	}
 	req.cfg.Logger.Info("serving", "clients", strings.Join(req.cfg.ClientAddrs, ","),
 		"peers", req.cfg.PeerAddr, "data", req.cfg.DataDir)
+	stopReloads := reloadAtHangUp(node, req.cfg)
 	select {
 	case <-node.Done():
 		err = node.Err()
 	case <-ctx.Done():
 	}
+	stopReloads()
 	stopNotify() // a second signal ends the process at once
 	return p.close(node, err)
+}
+
+// reloadAtHangUp has the node read its file of users again at every SIGHUP, if it
+// has one: otherwise the signal ends the process as usual. It returns what ends
+// that.
+func reloadAtHangUp(node Node, cfg raftcached.Config) (stop func()) {
+	if cfg.AuthFile == "" {
+		return func() {}
+	}
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	go func() {
+		for range hangUps {
+			if err := node.Reload(); err != nil {
+				cfg.Logger.Error("read the users again, those known stay", "error", err)
+			} else {
+				cfg.Logger.Info("read the users again", "file", cfg.AuthFile)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangUps)
+		close(hangUps)
+	}
 }
 
 // watchStop calls cancel when Stop is closed. It returns after that, or with the
