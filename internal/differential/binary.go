@@ -21,7 +21,6 @@ const (
 	opAppend  = 0x0e
 	opStat    = 0x10
 	opQuitQ   = 0x17
-	opVerbose = 0x1b
 	opTouch   = 0x1c
 )
 
@@ -120,7 +119,7 @@ func (g *generator) exptime32() string {
 func (g *generator) malformedBinary() command {
 	g.reads, g.count = true, true // some do
 	key := g.key()
-	switch g.rng.IntN(9) {
+	switch g.rng.IntN(8) {
 	case 0: // no such operation
 		return g.binaryRequest(pick[uint8](g, 0x25, 0x30, 0x3d, 0x7f, 0xff, 0x1f), "", "", "")
 	case 1:
@@ -136,12 +135,10 @@ func (g *generator) malformedBinary() command {
 		return c.without()
 	case 6: // a value where none belongs
 		return g.binaryRequest(pick[uint8](g, opGet, opDelete, opNoop, opVersion), "", key, "value")
-	case 7: // another data type
+	default: // another data type
 		c := g.binaryRequest(opGet, "", key, "")
 		c.head[5] = 1
 		return c
-	default:
-		return g.binaryRequest(opVerbose, "", "", "")
 	}
 }
 

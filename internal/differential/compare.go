@@ -55,6 +55,7 @@ func (c *comparer) equal(a, b unit) bool {
 // equalLines compares two lines word by word. Only of words with the same first
 // word in front, the kind of answer, a rule may forgive a difference.
 func (c *comparer) equalLines(a, b []string) bool {
+	a, b = comparedWords(a), comparedWords(b)
 	if len(a) != len(b) || a[0] != b[0] {
 		return false
 	}

@@ -22,6 +22,8 @@ type generator struct {
 	binary bool     // the binary protocol too
 	alone  bool     // no other stream runs: requests that reach all keys too
 
+	large bool // values near the item limit, and no ma
+
 	used  uint // keys of the latest request, a bit for each of keys
 	reads bool // the latest request may read a value
 	count bool // the latest request counts
@@ -32,7 +34,7 @@ type generator struct {
 // stream's number, so that streams do not meet.
 func newGenerator(seed, stream uint64, o options) *generator {
 	g := &generator{rng: rand.New(rand.NewPCG(seed, stream)), meta: o.meta, binary: o.binary}
-	g.alone = g.oneIn(40)
+	g.alone, g.large = g.oneIn(40), g.oneIn(20)
 	prefix := fmt.Sprintf("%x:", stream)
 	long := prefix + strings.Repeat("l", keyBytesMax-len(prefix))
 	g.keys = []string{prefix + "a", prefix + "b", prefix + "c", prefix + "\x01\xc3\xa9\xff", long}
@@ -113,9 +115,9 @@ func (g *generator) key() string {
 func (g *generator) value() string {
 	switch g.rng.IntN(40) {
 	case 0:
-		return strings.Repeat("v", pick(g, 100, 1000, 3000, 70_000))
+		return strings.Repeat("v", pick(g, 100, 1000, 3000, 10_000))
 	case 1:
-		if g.oneIn(20) { // around the item limit, in text and in pages of slabs
+		if g.large {
 			return strings.Repeat("V", pick(g, 500_000, 1<<20-2048, 1<<20+1024))
 		}
 		return ""

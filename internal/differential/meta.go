@@ -26,6 +26,9 @@ func (g *generator) metaCommand() command {
 	case 15, 16, 17:
 		return g.metaRequest("md", "")
 	case 18, 19, 20:
+		if g.large {
+			return literal("mn\r\n")
+		}
 		g.count = true
 		return g.metaRequest("ma", "")
 	case 21:
@@ -40,7 +43,7 @@ func (g *generator) metaCommand() command {
 // metaRequest returns a request with flags; behind is what stands behind the
 // line, a data block.
 func (g *generator) metaRequest(verb, between string, behind ...string) command {
-	key, flags := g.key(), g.flagSet(verb)
+	key, flags := g.key(), g.comparable(verb, g.flagSet(verb))
 	if strings.ContainsRune(flags, 'b') {
 		key = base64.StdEncoding.EncodeToString([]byte(key))
 		if g.oneIn(30) {
@@ -49,6 +52,10 @@ func (g *generator) metaRequest(verb, between string, behind ...string) command 
 	}
 	c := command{head: []byte(verb + " " + key + between), cas: noCAS}
 	for _, letter := range flags {
+		if letter == '-' && verb == "ma" {
+			c.tail = append(c.tail, " MD"...)
+			continue
+		}
 		if letter == 'C' && c.cas == noCAS && !g.oneIn(12) {
 			c.head = append(append(c.head, c.tail...), " C"...)
 			c.cas, c.tail = g.rng.IntN(4), nil
@@ -77,6 +84,21 @@ func (g *generator) flagSet(verb string) string {
 	return string(flags)
 }
 
+// comparable changes flags that together are answered differently on purpose: see
+// notGenerated.
+func (g *generator) comparable(verb, flags string) string {
+	has := func(letters string) bool { return strings.ContainsAny(flags, letters) }
+	switch {
+	case verb == "ma" && has("TE") && has("M"):
+		return strings.NewReplacer("T", "", "E", "").Replace(flags)
+	case verb == "ma" && has("TE"):
+		return flags + "-"
+	case verb == "mg" && has("T") && has("N") && has("t"):
+		return strings.ReplaceAll(flags, "N", "")
+	}
+	return flags
+}
+
 // token returns what stands behind a flag's letter. Times to fetch anew are far
 // from times to live.
 func (g *generator) token(verb string, letter rune) string {
@@ -85,7 +107,11 @@ func (g *generator) token(verb string, letter rune) string {
 	}
 	switch letter {
 	case 'O':
-		return strings.Repeat("o", pick(g, 1, 1, 5, 30, 31, 32, 33)) // protocol.txt: up to 32, the program: 31
+		long := pick(g, 31, 32, 33) // protocol.txt: up to 32, the program: 31
+		if verb == "mg" || verb == "ma" {
+			long = 31
+		}
+		return strings.Repeat("o", pick(g, 1, 1, 5, 30, long))
 	case 'T', 'N':
 		return g.exptime()
 	case 'R':
@@ -125,7 +151,7 @@ func (g *generator) metaStore() command {
 func (g *generator) malformedMeta() command {
 	g.reads, g.count = true, true // some do
 	key, tooLong := g.key(), strings.Repeat("k", keyBytesMax+1)
-	switch g.rng.IntN(10) {
+	switch g.rng.IntN(11) {
 	case 0:
 		return literal("ms %s 1 c k\r\nx\r\n", tooLong)
 	case 1:
@@ -143,6 +169,8 @@ func (g *generator) malformedMeta() command {
 	case 7:
 		return literal("ms %s 1 %s\r\nx\r\n", key, pick(g, "MX", "M", "FFF", "F4294967296", "F-1", "Q", "v", "ST", "kk", "k7", "b"))
 	case 8:
+		return literal("mg %s v O%s\r\n", key, strings.Repeat("o", pick(g, 31, 32, 33)))
+	case 9:
 		return literal("mg  %s  v   k  \r\n", key)
 	default:
 		return literal("%s %s\n", pick(g, "mg", "md", "ma"), key)
