@@ -27,11 +27,22 @@ const (
 //	USER PASSWORD\r\n
 //
 // Of the line only BYTES matters. The request is a SASLAuth whose Key is the user
-// and whose Value is the password, or Invalid: nothing else is looked at. Binary
-// has commands of its own, and all of them are parsed.
+// and whose Value is the password, or Invalid: nothing else is looked at.
+//
+// Binary has commands of its own for it. Besides them only a version is parsed;
+// all others are Invalid from their header on, and end the connection.
 func (p *Parser) ParseLogin(b []byte, req *Request) (consumed int, v Verdict) {
-	if p.Swallowing() || p.language(b) == Binary {
+	if p.Swallowing() {
 		return p.Parse(b, req)
+	}
+	if p.language(b) == Binary {
+		if p.hungUp || len(b) < headerBytes || b[0] != binaryMagic || opcodes[b[1]].isPublic() {
+			return p.Parse(b, req)
+		}
+		h := readHeader(b)
+		form := Form{Codec: Binary, Opcode: h.opcode, Opaque: h.opaque}
+		*req = Request{Form: form, Status: StatusAuthFailure, HangUp: true}
+		return headerBytes, Ready
 	}
 	at := bytes.IndexByte(b[min(p.scanned, len(b)):], '\n')
 	if at < 0 {
@@ -63,6 +74,11 @@ func (p *Parser) ParseLogin(b []byte, req *Request) (consumed int, v Verdict) {
 	}
 	req.login(b[at:end])
 	return end, Ready
+}
+
+// isPublic reports whether the command is answered to anybody.
+func (o *opcode) isPublic() bool {
+	return o.command == SASLList || o.command == SASLAuth || o.command == Version
 }
 
 // loginBytes returns the length that a line announces.

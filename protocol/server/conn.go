@@ -231,7 +231,8 @@ func (c *conn) parse(b []byte, req *protocol.Request) (consumed int, v protocol.
 func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	switch {
 	case c.locked && !isPublic(req):
-		c.bar(req)
+		c.refuse(req, "CLIENT_ERROR unauthenticated\r\n", protocol.StatusAuthFailure)
+		c.closing = true
 	case asksForMembers(req):
 		if c.unanswered > 0 {
 			return false

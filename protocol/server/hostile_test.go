@@ -94,13 +94,13 @@ func TestHugeMultiget(t *testing.T) {
 // TestPipelineOf100000 commands of each language, by a client that does not read
 // until it has sent them all, as far as it can.
 func TestPipelineOf100000(t *testing.T) {
-	const rounds = 10_000 // of nine writes and a read
-	nine := func(p string) string { return strings.Repeat(p, 9) }
+	const rounds = 1000 // of 99 writes and a read
+	writes := func(p string) string { return strings.Repeat(p, 99) }
 	for name, test := range map[string]struct{ sent, want string }{
-		"text":   {nine("set a 0 0 1\r\nx\r\n") + "get a\r\n", nine("STORED\r\n") + "VALUE a 0 1\r\nx\r\nEND\r\n"},
-		"meta":   {nine("ms a 1 Oq\r\nx\r\n") + "mg a v\r\n", nine("HD Oq\r\n") + "VA 1\r\nx\r\n"},
-		"quiet":  {nine("ms a 1 q\r\nx\r\n") + "mg none v q\r\n", ""},
-		"binary": {nine(packet(0x11, "a", "x", make([]byte, 8)...)) + packet(0x0a, "", ""), answer(0x0a, 0, 0, "")},
+		"text":   {writes("set a 0 0 1\r\nx\r\n") + "get a\r\n", writes("STORED\r\n") + "VALUE a 0 1\r\nx\r\nEND\r\n"},
+		"meta":   {writes("ms a 1 Oq\r\nx\r\n") + "mg a v\r\n", writes("HD Oq\r\n") + "VA 1\r\nx\r\n"},
+		"quiet":  {writes("ms a 1 q\r\nx\r\n") + "mg none v q\r\n", ""},
+		"binary": {writes(packet(0x11, "a", "x", make([]byte, 8)...)) + packet(0x0a, "", ""), answer(0x0a, 0, 0, "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newMemory()

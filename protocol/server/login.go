@@ -19,25 +19,15 @@ type Authenticator interface {
 }
 
 // isPublic reports whether a client that has not told its password may have the
-// answer to its request.
+// answer to its request. The parser lets nothing else through; this is the lock
+// that the rest of the server relies on.
 func isPublic(req *protocol.Request) bool {
 	switch req.Command {
-	case protocol.SASLAuth:
+	case protocol.SASLAuth, protocol.SASLList, protocol.Version, protocol.Invalid:
 		return true
-	case protocol.SASLList, protocol.Version:
-		return req.Form.Codec == protocol.Binary
-	case protocol.Invalid:
-		return req.Form.Codec != protocol.Binary
 	default:
 		return false
 	}
-}
-
-// bar refuses a request that is not public. Like memcached it hangs up on a
-// client of Binary.
-func (c *conn) bar(req *protocol.Request) {
-	c.refuse(req, "CLIENT_ERROR unauthenticated\r\n", protocol.StatusAuthFailure)
-	c.closing = req.Form.Codec == protocol.Binary
 }
 
 // logIn looks whether the user may use the cache.

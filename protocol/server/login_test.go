@@ -64,6 +64,7 @@ func TestNothingPassesBeforeLogin(t *testing.T) {
 		packet(0x0a, "", "") + packet(0x01, "a", "x", store...), packet(0x07, "", ""), packet(0x99, "", ""),
 		packet(0x20, "", "") + "set a 0 0 1\r\nx\r\nset a 0 0 1\r\nx\r\n",
 		packet(0x21, "PLAIN", "\x00foo\x00bar") + packet(0x01, "a", "x", store...),
+		packet(0x01, "a", strings.Repeat("x", 1<<20), store...)[:30], // refused before its value is there
 	} {
 		c := dial(t, s)
 		c.sendBytes(sent)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -117,7 +118,8 @@ func reloadAtHangUp(node Node, cfg raftcached.Config) (stop func()) {
 	}
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
-	go func() {
+	var reloads sync.WaitGroup
+	reloads.Go(func() {
 		for range hangUps {
 			if err := node.Reload(); err != nil {
 				cfg.Logger.Error("read the users again, those known stay", "error", err)
@@ -125,10 +127,11 @@ func reloadAtHangUp(node Node, cfg raftcached.Config) (stop func()) {
 				cfg.Logger.Info("read the users again", "file", cfg.AuthFile)
 			}
 		}
-	}()
+	})
 	return func() {
 		signal.Stop(hangUps)
 		close(hangUps)
+		reloads.Wait()
 	}
 }
 
