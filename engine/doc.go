@@ -16,6 +16,10 @@
 // lock and wait for nothing. NewReader, Formation, Stats, NextDueMs and SizeBytes
 // may be called by any.
 //
+// A node also knows, of its own reads alone, when an item was accessed last and
+// whether it was since it was stored. That is in no image and no digest, decides
+// nothing, and is told in results of this node only.
+//
 // # Memory
 //
 // Items are records in segments, runs of granules of one reserved range outside

@@ -80,8 +80,8 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 	if ok {
 		var it Item
 		it.Flags, it.CAS, it.Value = rec.content(head)
-		dst = f(dst, key, it)
 		r.note(st, rec, head, hash)
+		dst = f(dst, key, it)
 	}
 	r.slot.leave()
 	return dst, ok

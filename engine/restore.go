@@ -67,8 +67,7 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 		return nil, want, fmt.Errorf("magic is %q: %w", head[:8], ErrMalformed)
 	}
 	if v := binary.LittleEndian.Uint32(head[8:]); v != imageVersion {
-		return nil, want, fmt.Errorf("the image has format %d and this program reads only %d, "+
-			"whose items take more memory: %w", v, imageVersion, ErrMalformed)
+		return nil, want, fmt.Errorf("the image has format %d and this program reads only %d: %w", v, imageVersion, ErrMalformed)
 	}
 	limits, ok := readLimits(head[12 : 12+limitsBytes])
 	var v [imageHeadWords]uint64
