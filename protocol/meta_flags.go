@@ -51,31 +51,21 @@ type metaFlags struct {
 	refusal string // the line if it failed: that of the last token that is wrong
 }
 
-// areMetaFlags reports whether the words of b, which follow the given number of
-// words, begin as they may. memcached does not even split a line where one does
-// not.
-func areMetaFlags(b []byte, words int) bool {
-	for ; words < metaWordsSeen; words++ {
-		var word []byte
-		if word, b = nextWord(b); word == nil {
-			return true
-		}
-		if c := word[0]; (c < 'A' || c > 'z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return true
-}
-
-// parse reads the flags of b, which follow the given number of words. It returns
-// the line that refuses them, or "".
-func (f *metaFlags) parse(b []byte, words int) string {
+// metaWords counts the words of a line of which b follows the given number of
+// words, the key at last, and reports whether those of b begin as flags may.
+// memcached does not even split a line where one does not.
+func metaWords(b []byte, words int) (count int, ok bool) {
 	for word, rest := nextWord(b); word != nil; word, rest = nextWord(rest) {
+		if c := word[0]; words < metaWordsSeen && (c < 'A' || c > 'z') && (c < '0' || c > '9') {
+			return 0, false
+		}
 		words++
 	}
-	if words > metaWordsMax {
-		return replyManyFlags
-	}
+	return words, true
+}
+
+// parse reads the flags of b. It returns the line that refuses them, or "".
+func (f *metaFlags) parse(b []byte) string {
 	f.refusal = replyBadFormat
 	for word, rest := nextWord(b); word != nil; word, rest = nextWord(rest) {
 		flag := word[0]

@@ -32,7 +32,8 @@ func (p *Parser) parseMeta(line []byte, req *Request) {
 	if name == 's' {
 		words = 3
 	}
-	if !areMetaFlags(rest, words) {
+	words, ok := metaWords(rest, words)
+	if !ok {
 		req.fail(replyBadFormat)
 		return
 	}
@@ -41,9 +42,14 @@ func (p *Parser) parseMeta(line []byte, req *Request) {
 		return
 	}
 	f := metaFlags{key: req.Key, decoded: p.metaKey[:0], delta: 1}
-	reply := replyBadFormat
-	if len(req.Key) <= keyBytesMax {
-		reply = f.parse(rest, words)
+	var reply string
+	switch {
+	case len(req.Key) > keyBytesMax:
+		reply = replyBadFormat
+	case words > metaWordsMax:
+		reply = replyManyFlags
+	default:
+		reply = f.parse(rest)
 	}
 	switch {
 	case reply == "":
