@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"raftcached/internal/cluster"
+)
+
+// Settings of both servers: memory for all items of a run, so that neither evicts.
+const (
+	memoryMiB      = 2048
+	connectionsMax = 4096
+)
+
+// metaVersionMin is the memcached whose meta commands and binary protocol this
+// server answers alike; older ones are compared by the classic commands alone.
+var metaVersionMin = [3]int{1, 6, 45}
+
+// pair is the two servers that are compared.
+type pair struct {
+	runner
+	what string // which they are
+
+	dir        string
+	cluster    *cluster.Cluster // nil with options.twice
+	memcacheds []*cluster.Memcached
+}
+
+// startPair builds and starts the servers, and decides which protocols are
+// compared.
+func startPair(ctx context.Context, o *options) (p *pair, err error) {
+	p = &pair{runner: runner{real: [2]bool{o.twice, true}}}
+	if p.dir, err = os.MkdirTemp(o.dir, "differential"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	real, err := p.startMemcached(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.addrs[1] = real.Addr
+	current := !older(real.Version, metaVersionMin)
+	o.meta, o.binary = current && !o.classic, current && !o.classic
+	p.what = real.Version
+	if o.meta {
+		p.what += ", classic, meta and binary"
+	} else {
+		p.what += ", classic commands only"
+	}
+	if o.twice {
+		twin, err := p.startMemcached(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.addrs[0] = twin.Addr
+		p.what += ", against itself"
+		return p, nil
+	}
+	executable, err := cluster.Build(ctx, p.dir, "./cmd/raftcached")
+	if err != nil {
+		return nil, err
+	}
+	p.cluster, err = cluster.Start(ctx, cluster.Options{
+		Executable: executable, Dir: p.dir, Servers: 1,
+		Settings: map[string]any{"memoryLimitMiB": memoryMiB, "maxConnections": connectionsMax, "requestTimeoutMs": 10_000},
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.addrs[0] = p.cluster.Servers[0].ClientAddr
+	return p, nil
+}
+
+func (p *pair) startMemcached(ctx context.Context) (*cluster.Memcached, error) {
+	// With one thread and without maintainer, whatever an answer or the LRU holds is
+	// released before the next batch is read, on whichever connection it comes: see
+	// generator.batches.
+	m, err := cluster.StartMemcached(ctx, p.dir, "-m", strconv.Itoa(memoryMiB), "-c", strconv.Itoa(connectionsMax),
+		"-t", "1", "-o", "no_lru_maintainer,no_lru_crawler")
+	if err == nil {
+		p.memcacheds = append(p.memcacheds, m)
+	}
+	return m, err
+}
+
+// ended returns why the server under test has ended, if it has.
+func (p *pair) ended() error {
+	if p.cluster == nil || p.cluster.Servers[0].Running() {
+		return nil
+	}
+	return fmt.Errorf("the server has ended: %s", p.cluster.Servers[0].LogTail())
+}
+
+// close ends both servers and removes their files.
+func (p *pair) close() {
+	var errs []error
+	if p.cluster != nil {
+		errs = append(errs, p.cluster.Close())
+	}
+	for _, m := range p.memcacheds {
+		errs = append(errs, m.Close())
+	}
+	if err := errors.Join(append(errs, os.RemoveAll(p.dir))...); err != nil {
+		fmt.Fprintln(os.Stderr, "differential:", err)
+	}
+}
+
+// older reports whether a version like "memcached 1.6.18" is before another.
+func older(version string, than [3]int) bool {
+	_, digits, _ := strings.Cut(version, " ")
+	for i, part := range strings.SplitN(digits, ".", len(than)) {
+		n, err := strconv.Atoi(strings.TrimFunc(part, func(r rune) bool { return r < '0' || r > '9' }))
+		if err != nil || n != than[i] {
+			return err != nil || n < than[i]
+		}
+	}
+	return false
+}
