@@ -68,6 +68,21 @@ func read(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, fileBytesMax+1))
 }
 
+// First returns the first user of a file with the password, for a program that
+// uses the cache on the operator's behalf.
+func First(name string) (user, password []byte, err error) {
+	text, err := read(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("could not open authfile [%s] for reading, error %w", name, err)
+	}
+	line, _, _ := bytes.Cut(text, []byte{'\n'})
+	user, password, parted := bytes.Cut(bytes.TrimSuffix(line, []byte{'\r'}), []byte{':'})
+	if !parted {
+		return nil, nil, fmt.Errorf("authfile [%s] names no user", name)
+	}
+	return user, password, nil
+}
+
 // parse reads the lines of a file.
 func parse(text []byte) ([]digest, error) {
 	if len(text) > fileBytesMax {

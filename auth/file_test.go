@@ -87,6 +87,18 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+func TestFirst(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "users")
+	write(t, name, "foo:b:r\r\nother:x\n")
+	if user, password, err := First(name); err != nil || string(user) != "foo" || string(password) != "b:r" {
+		t.Errorf("user %q with password %q, %v; want foo with b:r", user, password, err)
+	}
+	write(t, name, "")
+	if _, _, err := First(name); err == nil {
+		t.Error("a file of nobody names a user")
+	}
+}
+
 func TestReload(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "users")
 	write(t, name, "foo:bar\n")

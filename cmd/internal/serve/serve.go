@@ -85,6 +85,7 @@ func (p Process) run(req request) int {
 	go p.watchStop(ctx, cancel)
 
 	req.cfg.Logger = newLogger(p.Stderr, req.cfg.Verbose)
+	reloads := hangUps(req.cfg)
 	node, err := p.Open(ctx, req.cfg)
 	if err != nil && ctx.Err() != nil {
 		return exitStopped // it was told to stop before it served
@@ -98,7 +99,7 @@ func (p Process) run(req request) int {
 	}
 	req.cfg.Logger.Info("serving", "clients", strings.Join(req.cfg.ClientAddrs, ","),
 		"peers", req.cfg.PeerAddr, "data", req.cfg.DataDir)
-	stopReloads := reloadAtHangUp(node, req.cfg)
+	stopReloads := reloadAt(reloads, node, req.cfg)
 	select {
 	case <-node.Done():
 		err = node.Err()
@@ -109,18 +110,23 @@ func (p Process) run(req request) int {
 	return p.close(node, err)
 }
 
-// reloadAtHangUp has the node read its file of users again at every SIGHUP, if it
-// has one: otherwise the signal ends the process as usual. It returns what ends
-// that.
-func reloadAtHangUp(node Node, cfg raftcached.Config) (stop func()) {
-	if cfg.AuthFile == "" {
-		return func() {}
+// hangUps returns where SIGHUP arrives if the server has a file of users to read
+// again: otherwise the signal ends the process as usual. It is asked for before the
+// server can be reached, so that nobody is too early.
+func hangUps(cfg raftcached.Config) chan os.Signal {
+	signals := make(chan os.Signal, 1)
+	if cfg.AuthFile != "" {
+		signal.Notify(signals, syscall.SIGHUP)
 	}
-	hangUps := make(chan os.Signal, 1)
-	signal.Notify(hangUps, syscall.SIGHUP)
+	return signals
+}
+
+// reloadAt has the node read its users again at every signal. It returns what ends
+// that.
+func reloadAt(signals chan os.Signal, node Node, cfg raftcached.Config) (stop func()) {
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
-		for range hangUps {
+		for range signals {
 			if err := node.Reload(); err != nil {
 				cfg.Logger.Error("read the users again, those known stay", "error", err)
 			} else {
@@ -129,8 +135,8 @@ func reloadAtHangUp(node Node, cfg raftcached.Config) (stop func()) {
 		}
 	})
 	return func() {
-		signal.Stop(hangUps)
-		close(hangUps)
+		signal.Stop(signals)
+		close(signals)
 		reloads.Wait()
 	}
 }
