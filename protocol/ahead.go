@@ -9,7 +9,7 @@ import "bytes"
 func AheadKeys(b []byte, keys [][]byte) (_ [][]byte, span int) {
 	for {
 		had := len(keys)
-		n := 0
+		var n int
 		if rest := b[span:]; len(rest) > 0 && rest[0] == binaryMagic {
 			keys, n = aheadPacket(rest, keys)
 		} else {

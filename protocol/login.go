@@ -90,15 +90,15 @@ func (p *Parser) loginBytes(line []byte) (int, bool) {
 }
 
 // login takes the data block, with its end.
-func (r *Request) login(block []byte) {
+func (req *Request) login(block []byte) {
 	text, ended := bytes.CutSuffix(block, []byte("\r\n"))
 	user, password, found := bytes.Cut(text, []byte{' '})
 	switch {
 	case !ended:
-		r.fail(replyLoginEnd)
+		req.fail(replyLoginEnd)
 	case !found:
-		r.fail(replyLoginFormat)
+		req.fail(replyLoginFormat)
 	default:
-		r.Command, r.Key, r.Value = SASLAuth, user, password
+		req.Command, req.Key, req.Value = SASLAuth, user, password
 	}
 }
