@@ -46,7 +46,7 @@ func (g *generator) metaRequest(verb, between string, behind ...string) command 
 	key, flags := g.key(), g.comparable(verb, g.flagSet(verb))
 	if strings.ContainsRune(flags, 'b') {
 		key = base64.StdEncoding.EncodeToString([]byte(key))
-		if g.oneIn(30) {
+		if !g.strict && g.oneIn(30) {
 			key = pick(g, "a", "====", "YQ", "YQ=", "Y!==", key+"=")
 		}
 	}
@@ -79,7 +79,8 @@ func (g *generator) flagSet(verb string) string {
 		}
 	}
 	if g.oneIn(60) {
-		flags = append(flags, pick(g, "ABGHKQSUVWXYZadegijmnoprwyz01-"[g.rng.IntN(30)], 'q', 'v', 'I', 'D', 'S', 'P', 'L'))
+		const others = "ABGHKQSUVWXYZadegijmnoprwyz"
+		flags = append(flags, pick(g, others[g.rng.IntN(len(others))], 'q', 'v', 'I', 'D', 'S', 'P', 'L'))
 	}
 	return string(flags)
 }
@@ -88,27 +89,44 @@ func (g *generator) flagSet(verb string) string {
 // notGenerated.
 func (g *generator) comparable(verb, flags string) string {
 	has := func(letters string) bool { return strings.ContainsAny(flags, letters) }
+	g.strict = verb == "ms" && has("E")
 	switch {
+	case g.strict && (g.large || strings.Trim(flags, metaFlags[verb]) != "" || twice(flags)):
+		g.strict = false
+		return strings.ReplaceAll(flags, "E", "")
+	case verb == "ma" && has("T") && has("N") && has("t"):
+		return strings.NewReplacer("T", "", "E", "").Replace(flags)
 	case verb == "ma" && has("TE") && has("M"):
 		return strings.NewReplacer("T", "", "E", "").Replace(flags)
 	case verb == "ma" && has("TE"):
 		return flags + "-"
-	case verb == "mg" && has("T") && has("N") && has("t"):
+	case has("T") && has("N") && has("t"):
 		return strings.ReplaceAll(flags, "N", "")
+	case verb == "mg" && has("T") && has("N") && has("R"):
+		return strings.ReplaceAll(flags, "R", "")
 	}
 	return flags
+}
+
+func twice(flags string) bool {
+	for i, letter := range flags {
+		if strings.ContainsRune(flags[i+1:], letter) {
+			return true
+		}
+	}
+	return false
 }
 
 // token returns what stands behind a flag's letter. Times to fetch anew are far
 // from times to live.
 func (g *generator) token(verb string, letter rune) string {
-	if g.oneIn(50) {
+	if !g.strict && g.oneIn(50) {
 		return pick(g, "", "x", "-1", "1.5", "99999999999999999999", "0")
 	}
 	switch letter {
 	case 'O':
 		long := pick(g, 31, 32, 33) // protocol.txt: up to 32, the program: 31
-		if verb == "mg" || verb == "ma" {
+		if verb == "mg" || verb == "ma" || g.strict {
 			long = 31
 		}
 		return strings.Repeat("o", pick(g, 1, 1, 5, 30, long))
@@ -130,7 +148,7 @@ func (g *generator) token(verb string, letter rune) string {
 	case 'P', 'L':
 		return "/path"
 	}
-	if g.oneIn(100) {
+	if !g.strict && g.oneIn(100) {
 		return "7" // a letter that has no token
 	}
 	return ""
@@ -139,6 +157,9 @@ func (g *generator) token(verb string, letter rune) string {
 func (g *generator) mode(verb string) string {
 	if verb == "ma" {
 		return pick(g, "I", "+", "D", "-", "i", "d", "INCR", "decr", "x")
+	}
+	if g.strict {
+		return pick(g, "E", "A", "P", "R", "S")
 	}
 	return pick(g, "E", "A", "P", "R", "S", "A", "P", "e", "set", "append", "x")
 }
@@ -169,7 +190,7 @@ func (g *generator) malformedMeta() command {
 	case 7:
 		return literal("ms %s 1 %s\r\nx\r\n", key, pick(g, "MX", "M", "FFF", "F4294967296", "F-1", "Q", "v", "ST", "kk", "k7", "b"))
 	case 8:
-		return literal("mg %s v O%s\r\n", key, strings.Repeat("o", pick(g, 31, 32, 33)))
+		return literal("mg %snone v O%s\r\n", g.keys[0], strings.Repeat("o", pick(g, 31, 32, 33)))
 	case 9:
 		return literal("mg  %s  v   k  \r\n", key)
 	default:
