@@ -25,8 +25,6 @@ type generator struct {
 
 	large bool // values near the item limit, and no ma
 
-	strict bool // the latest request's flags must not be refused
-
 	used  uint // keys of the latest request, a bit for each of keys
 	reads bool // the latest request may read a value
 	count bool // the latest request counts

@@ -46,7 +46,7 @@ func (g *generator) metaRequest(verb, between string, behind ...string) command 
 	key, flags := g.key(), g.comparable(verb, g.flagSet(verb))
 	if strings.ContainsRune(flags, 'b') {
 		key = base64.StdEncoding.EncodeToString([]byte(key))
-		if !g.strict && g.oneIn(30) {
+		if g.oneIn(30) {
 			key = pick(g, "a", "====", "YQ", "YQ=", "Y!==", key+"=")
 		}
 	}
@@ -89,11 +89,7 @@ func (g *generator) flagSet(verb string) string {
 // notGenerated.
 func (g *generator) comparable(verb, flags string) string {
 	has := func(letters string) bool { return strings.ContainsAny(flags, letters) }
-	g.strict = verb == "ms" && has("E")
 	switch {
-	case g.strict && (g.large || strings.Trim(flags, metaFlags[verb]) != "" || twice(flags)):
-		g.strict = false
-		return strings.ReplaceAll(flags, "E", "")
 	case verb == "ma" && has("T") && has("N") && has("t"):
 		return strings.NewReplacer("T", "", "E", "").Replace(flags)
 	case verb == "ma" && has("TE") && has("M"):
@@ -108,25 +104,16 @@ func (g *generator) comparable(verb, flags string) string {
 	return flags
 }
 
-func twice(flags string) bool {
-	for i, letter := range flags {
-		if strings.ContainsRune(flags[i+1:], letter) {
-			return true
-		}
-	}
-	return false
-}
-
 // token returns what stands behind a flag's letter. Times to fetch anew are far
 // from times to live.
 func (g *generator) token(verb string, letter rune) string {
-	if !g.strict && g.oneIn(50) {
+	if g.oneIn(50) {
 		return pick(g, "", "x", "-1", "1.5", "99999999999999999999", "0")
 	}
 	switch letter {
 	case 'O':
 		long := pick(g, 31, 32, 33) // protocol.txt: up to 32, the program: 31
-		if verb == "mg" || verb == "ma" || g.strict {
+		if verb == "mg" || verb == "ma" {
 			long = 31
 		}
 		return strings.Repeat("o", pick(g, 1, 1, 5, 30, long))
@@ -148,7 +135,7 @@ func (g *generator) token(verb string, letter rune) string {
 	case 'P', 'L':
 		return "/path"
 	}
-	if !g.strict && g.oneIn(100) {
+	if g.oneIn(100) {
 		return "7" // a letter that has no token
 	}
 	return ""
@@ -158,16 +145,24 @@ func (g *generator) mode(verb string) string {
 	if verb == "ma" {
 		return pick(g, "I", "+", "D", "-", "i", "d", "INCR", "decr", "x")
 	}
-	if g.strict {
-		return pick(g, "E", "A", "P", "R", "S")
-	}
 	return pick(g, "E", "A", "P", "R", "S", "A", "P", "e", "set", "append", "x")
 }
 
 func (g *generator) metaStore() command {
 	value := g.value()
-	return g.metaRequest("ms", fmt.Sprintf(" %d", len(value)), value, "\r\n")
+	c := g.metaRequest("ms", fmt.Sprintf(" %d", len(value)), value, "\r\n")
+	if strings.Contains(string(c.head)+string(c.tail), tooLongOpaque) {
+		c.tail = append(c.tail, g.another()...)
+	}
+	return c
 }
+
+// tooLongOpaque is in every ms that is refused for its opaque.
+var tooLongOpaque = strings.Repeat("o", 32)
+
+// another stores an item that nothing reads. It stands behind an ms that memcached
+// refuses at its end: the cas unique of that one becomes the next item's.
+func (g *generator) another() string { return "add " + g.keys[0] + "another 0 -1 0\r\n\r\n" }
 
 func (g *generator) malformedMeta() command {
 	g.reads, g.count = true, true // some do
@@ -178,7 +173,7 @@ func (g *generator) malformedMeta() command {
 	case 1:
 		return literal("%s %s v k\r\n", pick(g, "mg", "md", "ma", "me"), tooLong)
 	case 2: // longer than declared
-		return literal("ms %s %d k\r\nzzzzz%s\r\n", key, g.rng.IntN(4), strings.Repeat("z", g.rng.IntN(100)))
+		return literal("ms %s %d k\r\nzzzzz%s\r\n%s", key, g.rng.IntN(4), strings.Repeat("z", g.rng.IntN(100)), g.another())
 	case 3:
 		return literal("ms %s %s\r\n", key, pick(g, "S1", "x", "-1", "", "2147483646", "99999999999", "S1 k"))
 	case 4:

@@ -124,7 +124,7 @@ var notGenerated = []struct{ what, reason string }{
 	{"mg with T, N and R", "this server knows of two orders of these, not of all: T before both, or behind"},
 	{"ma and binary counting of values above half of the item limit", "likewise"},
 	{"flags of ms that are no letters", "likewise: memcached takes the data block for a command"},
-	{"ms with E that is refused", "memcached gives the cas unique to what the connection stores next"},
+	{"storing behind an ms that is refused at its end", "see generator.another"},
 	{"opaques that are too long, of mg with effects and of ma", "likewise: memcached does what it then refuses"},
 	{"bad data blocks with noreply", "what memcached takes for a command then has an answer, the error before it has not"},
 }
