@@ -64,8 +64,10 @@ var layers = map[string]layer{
 	"bench/cmd/hitratio":   {may: []string{"bench/hitratio", "internal/cluster"}},
 	"bench/cmd/failover":   {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/memory":     {may: []string{"bench", "bench/footprint", "internal/cluster"}},
-	"internal/cluster":     {},
-	"internal/integration": {tests: []string{"internal/cluster", "protocol/transcript"}},
+	"internal/cluster":      {},
+	"internal/conformance":  {tests: []string{"internal/cluster"}},
+	"internal/differential": {may: []string{"internal/cluster"}},
+	"internal/integration":  {tests: []string{"internal/cluster", "protocol/transcript"}},
 }
 
 // owners lists the modules that one package alone may import.

@@ -73,7 +73,7 @@ func (e *Engine) beginCount(op *Op, f *found) Result {
 }
 
 // parseNumber reads a decimal of 64 bits the way memcached's strtoull does:
-// blanks may stand before and behind it.
+// blanks may stand before and behind it, or a NUL behind it.
 func parseNumber(b []byte) (uint64, bool) {
 	for len(b) > 0 && isBlank(b[0]) {
 		b = b[1:]
@@ -90,7 +90,7 @@ func parseNumber(b []byte) (uint64, bool) {
 		}
 		n = n*10 + d
 	}
-	return n, digits > 0 && (digits == len(b) || isBlank(b[digits]))
+	return n, digits > 0 && (digits == len(b) || b[digits] == 0 || isBlank(b[digits]))
 }
 
 func isBlank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

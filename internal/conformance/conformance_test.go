@@ -159,8 +159,8 @@ func skip(t *testing.T, format string, args ...any) {
 }
 
 func TestParse(t *testing.T) {
-	got := parseCapable("ascii set noreply                       [pass]\nascii delete          [FAIL]\nbinary stat     2 of 54 tests failed\n")
-	want := []outcome{{"ascii set noreply", true}, {"ascii delete", false}}
+	got := parseCapable("ascii set noreply      [pass]\nascii delete           ascii incr           [pass]\nbinary stat           [pass]\n")
+	want := []outcome{{"ascii set noreply", true}, {"ascii delete", false}, {"ascii incr", true}, {"binary stat", true}}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("memccapable: %v, want %v", got, want)
 	}

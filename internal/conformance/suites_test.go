@@ -78,13 +78,14 @@ func node(name string, checks int, file string) suite {
 	return s
 }
 
-var capableLine = regexp.MustCompile(`(?m)^((?:ascii|binary) .*?)\s*\[(pass|FAIL)\]`)
+var capableCheck = regexp.MustCompile(`((?:ascii|binary)(?: [a-z]+)+) {2,}(\[pass\])?`)
 
-// parseCapable reads lines like "ascii set   [pass]".
+// parseCapable reads the names of checks, "[pass]" behind those that pass. Of the
+// others it is said in the other output that they have failed.
 func parseCapable(output string) []outcome {
 	var outcomes []outcome
-	for _, m := range capableLine.FindAllStringSubmatch(output, -1) {
-		outcomes = append(outcomes, outcome{m[1], m[2] == "pass"})
+	for _, m := range capableCheck.FindAllStringSubmatch(output, -1) {
+		outcomes = append(outcomes, outcome{m[1], m[2] != ""})
 	}
 	return outcomes
 }

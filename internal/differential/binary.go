@@ -47,6 +47,9 @@ func (g *generator) binaryCommand() command {
 	case 12:
 		return g.withCAS(g.binaryRequest(pick(g, opsDelete...), "", g.key(), ""))
 	case 13, 14, 15:
+		if g.large {
+			return g.binaryRequest(opNoop, "", "", "")
+		}
 		g.count = true
 		exptime := g.exptime32()
 		if g.oneIn(3) {
@@ -130,8 +133,9 @@ func (g *generator) malformedBinary() command {
 		return g.binaryRequest(pick[uint8](g, opGet, opSet, opDelete, opTouch, opAppend, opIncr), "", "", "")
 	case 4: // extras of a wrong length
 		return g.binaryRequest(pick[uint8](g, opGet, opSet, opDelete, opTouch, opAppend, opIncr), "12345", key, "")
-	case 5: // lengths that contradict each other
+	case 5: // lengths that contradict each other; memcached waits for the key before it looks
 		c := command{head: g.header(pick[uint8](g, opGet, opSet, opAppend), pick(g, 0, 8), len(key), pick(g, 0, 4, len(key)-1))}
+		c.tail = make([]byte, keyBytesMax+8)
 		return c.without()
 	case 6: // a value where none belongs
 		return g.binaryRequest(pick[uint8](g, opGet, opDelete, opNoop, opVersion), "", key, "value")

@@ -20,6 +20,7 @@ type generator struct {
 	keys   []string // of this stream and no other
 	meta   bool     // meta commands too
 	binary bool     // the binary protocol too
+	old    bool     // a memcached whose errors have other words: none are asked for
 	alone  bool     // no other stream runs: requests that reach all keys too
 
 	large bool // values near the item limit, and no ma
@@ -33,7 +34,7 @@ type generator struct {
 // newGenerator returns the generator of a stream. Its keys begin with the
 // stream's number, so that streams do not meet.
 func newGenerator(seed, stream uint64, o options) *generator {
-	g := &generator{rng: rand.New(rand.NewPCG(seed, stream)), meta: o.meta, binary: o.binary}
+	g := &generator{rng: rand.New(rand.NewPCG(seed, stream)), meta: o.meta, binary: o.binary, old: o.old}
 	g.alone, g.large = g.oneIn(40), g.oneIn(20)
 	prefix := fmt.Sprintf("%x:", stream)
 	long := prefix + strings.Repeat("l", keyBytesMax-len(prefix))
@@ -100,6 +101,9 @@ func (g *generator) command(p protocol) command {
 func (g *generator) closing(p protocol) command {
 	if p == binaryProtocol {
 		return pick(g, g.binaryRequest(opQuit, "", "", ""), g.binaryRequest(opQuitQ, "", "", ""), literal("\x81%s", strings.Repeat("x", 40)))
+	}
+	if g.old {
+		return literal("quit\r\n")
 	}
 	return pick(g, literal("quit\r\n"), literal("quit now\r\n"), literal("GET / HTTP/1.1\r\n"))
 }

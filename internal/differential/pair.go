@@ -50,6 +50,7 @@ func startPair(ctx context.Context, o *options) (p *pair, err error) {
 	p.addrs[1] = real.Addr
 	current := !older(real.Version, metaVersionMin)
 	o.meta, o.binary = current && !o.classic, current && !o.classic
+	o.old = !current
 	p.what = real.Version
 	if o.meta {
 		p.what += ", classic, meta and binary"

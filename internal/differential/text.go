@@ -26,6 +26,9 @@ func (g *generator) textCommand() command {
 		g.count = true
 		return literal("%s %s %s%s\r\n", pick(g, "incr", "decr"), g.key(), g.delta(), g.noreply())
 	case 18:
+		if g.old {
+			return literal("version\r\n")
+		}
 		return g.malformed()
 	default:
 		return g.administration()
@@ -49,14 +52,14 @@ func (g *generator) someKeys() []string {
 
 // textExptime is sometimes no number.
 func (g *generator) textExptime() string {
-	if g.oneIn(30) {
+	if !g.old && g.oneIn(30) {
 		return pick(g, "x", "1x", "", "99999999999999999999")
 	}
 	return g.exptime()
 }
 
 func (g *generator) delta() string {
-	if g.oneIn(12) {
+	if !g.old && g.oneIn(12) {
 		return pick(g, "x", "-1", "1.5", "18446744073709551616", "", "0x10")
 	}
 	return pick(g, "0", "1", "1", "2", "7", "10", "18446744073709551615", "9223372036854775808")
@@ -120,6 +123,9 @@ func (g *generator) malformed() command {
 
 // administration returns a request that is about no item.
 func (g *generator) administration() command {
+	if g.old {
+		return literal("%s\r\n", pick(g, "version", "verbosity 0", "stats", "stats reset"))
+	}
 	if g.alone && g.oneIn(2) {
 		return literal("flush_all%s%s\r\n", pick(g, "", "", " 0", " -1", " 100000", " x", " 1.5"), g.noreply())
 	}
