@@ -94,13 +94,12 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 }
 
 func (e *Engine) readChunks(in *imageReader) error {
+	chunks := readAhead(in)
+	defer chunks.stop()
 	for {
-		chunk, err := in.chunk()
-		if err != nil {
+		chunk, err := chunks.next()
+		if err != nil || chunk == nil {
 			return err
-		}
-		if chunk == nil {
-			return in.end()
 		}
 		switch kind, body := chunk[0], chunk[1:]; kind {
 		case chunkSmall, chunkMain:
@@ -172,7 +171,6 @@ func (g *ghosts) addPage(b []byte) error {
 type imageReader struct {
 	r      io.Reader
 	digest *xxhash.Digest
-	buf    []byte
 }
 
 // full fills b and takes it into the digest.
@@ -202,8 +200,9 @@ func (in *imageReader) checked(b []byte) error {
 	return nil
 }
 
-// chunk returns the next chunk, valid until the next call, or nil at the end.
-func (in *imageReader) chunk() ([]byte, error) {
+// chunk reads the next chunk into buf, which grows if it is too short, and
+// returns it, or nil at the end.
+func (in *imageReader) chunk(buf []byte) ([]byte, error) {
 	var head [4]byte
 	if err := in.full(head[:]); err != nil {
 		return nil, err
@@ -220,22 +219,22 @@ func (in *imageReader) chunk() ([]byte, error) {
 	}
 	// Grow with what really comes, not with what the length claims.
 	const piece = 1 << 20
-	in.buf = in.buf[:0]
-	for len(in.buf) < n {
-		at := len(in.buf)
+	buf = buf[:0]
+	for len(buf) < n {
+		at := len(buf)
 		step := min(piece, n-at)
-		if cap(in.buf) < at+step {
-			in.buf = append(make([]byte, 0, 2*cap(in.buf)+step), in.buf...)
+		if cap(buf) < at+step {
+			buf = append(make([]byte, 0, 2*cap(buf)+step), buf...)
 		}
-		in.buf = in.buf[:at+step]
-		if err := in.full(in.buf[at:]); err != nil {
+		buf = buf[:at+step]
+		if err := in.full(buf[at:]); err != nil {
 			return nil, err
 		}
 	}
-	if crc32.Checksum(in.buf, castagnoli) != binary.LittleEndian.Uint32(head[:]) {
+	if crc32.Checksum(buf, castagnoli) != binary.LittleEndian.Uint32(head[:]) {
 		return nil, fmt.Errorf("chunk of %d bytes has another checksum: %w", n, ErrMalformed)
 	}
-	return in.buf, nil
+	return buf, nil
 }
 
 // end reads what follows the last chunk.
