@@ -58,11 +58,16 @@ func (e *Engine) perform(op *Op) Result {
 			return Result{Status: StatusMiss, Key: op.Key}
 		}
 		_, value, m := f.record.read(f.head) // valid until the next tidy
+		e.lent = true
 		r := e.touch(op, &f)
+		e.lent = false
 		r.Status, r.Key, r.Flags, r.CAS, r.Value = StatusHit, op.Key, m.flags, m.cas, value
 		return r
 	case OpMetaGet:
-		return e.metaGet(op)
+		e.lent = true
+		r := e.metaGet(op)
+		e.lent = false
+		return r
 	case OpDelete:
 		return e.deleteItem(op)
 	case OpIncr, OpDecr:

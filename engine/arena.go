@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"math/bits"
 	"sync/atomic"
 	"unsafe"
@@ -46,12 +45,13 @@ type arena struct {
 	segmentOf []uint32 // id of the segment that holds a granule
 }
 
-// addressSpaceBytes is what the arena of an engine with the given memory limit
-// reserves: four times as much as it should ever use, so that a run of free
-// granules is always found. Reserving costs nothing, but for the race detector.
+// addressSpaceBytes is what the arena of an engine reserves that was formed with
+// the given memory limit: four times as much as it should ever use with the
+// highest limit, as far as handles reach, so that a run of free granules is
+// found. Reserving costs nothing, but for the race detector.
 func addressSpaceBytes(limit int64) int64 {
 	if memory.OffHeap {
-		return max(4*limit, 1<<30)
+		return 4 * max(raiseMax*limit, raiseFree)
 	}
 	return 3*limit + 4<<20
 }
@@ -78,13 +78,14 @@ func newArena(limit int64) (*arena, error) {
 
 func (a *arena) close() { memory.Release(a.mem) }
 
-// alloc returns a run of n granules, which may hold anything.
-func (a *arena) alloc(n int) run {
+// alloc returns a run of n granules, which may hold anything, or reports that
+// there are not so many in a row.
+func (a *arena) alloc(n int) (run, bool) {
 	first := a.search(n)
 	if first < 0 {
 		first = a.high
 		if first+n > a.granules {
-			panic(fmt.Sprintf("engine: no %d free granules in a row of %d, %d in use", n, a.granules, a.inUse))
+			return run{}, false
 		}
 		a.high += n
 		a.extend()
@@ -97,7 +98,7 @@ func (a *arena) alloc(n int) run {
 		}
 	}
 	a.inUse += n
-	return run{first, n}
+	return run{first, n}, true
 }
 
 // extend makes the tables reach the highest granule.

@@ -125,7 +125,7 @@ func (s *store) sparsest() (from *segment, more, live int) {
 // the granules that they take.
 func (s *store) group(seg *segment) (n, live, granules int) {
 	for ; seg != nil && n < mergeMax && s.movable(seg); seg = seg.next {
-		if n > 0 && live+seg.live > s.segmentBytes {
+		if n > 0 && live+seg.live > max(s.segmentBytes, packedBytes) {
 			break
 		}
 		n++

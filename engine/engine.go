@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +19,10 @@ const (
 	// tidyRecords and tidyBytes bound one call of Tidy.
 	tidyRecords = 512
 	tidyBytes   = 128 << 10
+
+	// yieldsMax is how often readers are waited for when the arena is full: they
+	// are done in microseconds, or when the system lets them run again.
+	yieldsMax = 1 << 20
 
 	// hintShare: hints are wanted once the cache is nine tenths full.
 	hintNumerator, hintDenominator = 9, 10
@@ -54,6 +59,8 @@ type Engine struct {
 	st           *store
 	ghosts       ghosts
 	keep         handle // item that eviction must not take
+	mayMove      int64  // bytes of items that may move on before one must go
+	lent         bool   // the operation's result aliases a record that it replaced
 	image        *Image // being written, or nil
 	old          []oldStore
 	closing      sync.WaitGroup
@@ -110,9 +117,23 @@ func (e *Engine) become(st *store) {
 	e.abortImage()
 	before := e.st
 	e.st = st
+	st.squeeze = e.squeeze
 	e.store.Store(st)
 	if before != nil {
 		e.old = append(e.old, oldStore{before, e.epochs.retire()})
+	}
+}
+
+// squeeze takes back all that is not in use when the arena is full: what the
+// image keeps, which is given up, and what readers may be in, for which it waits.
+func (e *Engine) squeeze() {
+	if e.image != nil {
+		e.image.giveUp()
+	}
+	for n := 0; n < yieldsMax && !e.lent && len(e.st.retired) > 0; n++ {
+		if e.st.reclaim(); len(e.st.retired) > 0 {
+			runtime.Gosched()
+		}
 	}
 }
 
@@ -138,9 +159,7 @@ func (e *Engine) Advance(stampMs int64) {
 		e.pendingFlush = 0
 		e.clear()
 	}
-	for n := 0; n < shrinkPerEntry && e.st.total() > e.limits.MemoryBytes; n++ {
-		e.evict()
-	}
+	e.shrink()
 	e.st.clearDead(clearPerEntry)
 	e.tidy(0)
 	e.publish()

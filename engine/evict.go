@@ -17,18 +17,28 @@ const (
 	// eviction, before the main queue gives one instead.
 	promotionsMax = 32
 
+	// What is stored moves at most so many times its charge, and movedBytesMin, to
+	// the end of the main queue. That is what those counts come to where items
+	// are about of one size. Where the small ones that go lie between large ones
+	// that were accessed, what stays would be copied for hundreds of times as much.
+	movedPerByte  = secondChancesMax
+	movedBytesMin = 64 << 10
+
 	// While the cache is over its limit because that was lowered, each item that
-	// is stored evicts shrinkPerItem at least, and each entry shrinkPerEntry.
-	shrinkPerItem  = 256
-	shrinkPerEntry = 4096
+	// is stored evicts shrinkPerItem at least, and each entry shrinkPerEntry, for
+	// which shrinkMovedBytes move at most.
+	shrinkPerItem    = 256
+	shrinkPerEntry   = 4096
+	shrinkMovedBytes = 4 << 20
 )
 
 // Eviction is S3-FIFO (Yang et al., SOSP 2023) as a function of the log alone. A
 // new item goes to the small queue, or to the main one if it was evicted from
 // the small one a short while ago. What was accessed in the small queue moves on
 // to the main queue, the rest goes. The main queue gives what was accessed
-// another round. Accesses are what the log says: stores of the key, and the
-// reads that nodes report as hints.
+// another round, as long as the bytes that this copies are in proportion to what
+// is stored. Accesses are what the log says: stores of the key, and the reads
+// that nodes report as hints.
 
 // smallBytes is the size at which the small queue is to give.
 func (e *Engine) smallBytes() int64 { return e.limits.MemoryBytes / smallShare }
@@ -37,6 +47,7 @@ func (e *Engine) smallBytes() int64 { return e.limits.MemoryBytes / smallShare }
 func (e *Engine) makeRoom(keep handle, charge int64) {
 	e.keep = keep
 	defer func() { e.keep = 0 }()
+	e.mayMove = movedBytesMin + movedPerByte*charge
 	freed := int64(0)
 	for n := 0; e.st.total() > e.limits.MemoryBytes; n++ {
 		if n >= shrinkPerItem && freed >= 2*charge {
@@ -47,6 +58,24 @@ func (e *Engine) makeRoom(keep handle, charge int64) {
 			return
 		}
 		freed += before - e.st.total()
+		e.reuse()
+	}
+}
+
+// shrink evicts for an entry while the cache is over its limit.
+func (e *Engine) shrink() {
+	e.mayMove = shrinkMovedBytes
+	for n := 0; n < shrinkPerEntry && e.st.total() > e.limits.MemoryBytes; n++ {
+		e.evict()
+		e.reuse()
+	}
+}
+
+// reuse takes back what eviction left empty, so that what moves finds its room
+// there. It waits for the end of an operation whose result aliases a record.
+func (e *Engine) reuse() {
+	if !e.lent && len(e.st.retired) > 0 {
+		e.st.reclaim()
 	}
 }
 
@@ -62,7 +91,7 @@ func (e *Engine) evict() bool {
 		switch {
 		case small == 0 && !main:
 			return false
-		case !main, small != 0 && promoted < promotionsMax && e.st.bytes[queueSmall] > e.smallBytes():
+		case !main, small != 0 && promoted < promotionsMax && e.mayMove > 0 && e.st.bytes[queueSmall] > e.smallBytes():
 			if e.evictSmall(small) {
 				return true
 			}
@@ -93,7 +122,7 @@ func (e *Engine) evictSmall(h handle) (gone bool) {
 	hash := hashKey(r.key(head))
 	if e.st.alive(r, head) && head&freqMask >= promoteFreq {
 		e.note(eventPromote, hash)
-		e.st.move(hash, h, queueMain, 0)
+		e.move(hash, h, r.sizeBytes(head), 0)
 		return false
 	}
 	if e.st.alive(r, head) {
@@ -111,9 +140,9 @@ func (e *Engine) evictMain() {
 		r := e.st.arena.record(h)
 		head := r.load()
 		hash := hashKey(r.key(head))
-		if freq := head & freqMask; e.st.alive(r, head) && (h == e.keep || freq > 0 && n < secondChancesMax) {
+		if freq := head & freqMask; e.st.alive(r, head) && (h == e.keep || freq > 0 && n < secondChancesMax && e.mayMove > 0) {
 			e.note(eventSecondChance, hash)
-			moved := e.st.move(hash, h, queueMain, max(freq, 1)-1)
+			moved := e.move(hash, h, r.sizeBytes(head), max(freq, 1)-1)
 			if h == e.keep {
 				e.keep = moved
 			}
@@ -122,6 +151,13 @@ func (e *Engine) evictMain() {
 		e.drop(hash, h, r, head)
 		return
 	}
+}
+
+// move puts an item of the given size at the end of the main queue, see
+// store.move.
+func (e *Engine) move(hash uint64, h handle, size int, freq uint32) handle {
+	e.mayMove -= chargeOf(size)
+	return e.st.move(hash, h, queueMain, freq)
 }
 
 // drop removes an item that has to go, or has expired.

@@ -33,8 +33,9 @@ const (
 	itemLevelMask = itemMarksBit - 1
 )
 
-// ErrAborted tells that an image cannot be finished, because the state that it
-// is of was replaced by a flush_all or by another image.
+// ErrAborted tells that an image cannot be finished: the state that it is of was
+// replaced by a flush_all or by another image, or what it kept was all that was
+// left of the arena.
 var ErrAborted = errors.New("image aborted")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -213,10 +214,7 @@ func (i *Image) visit(dst []byte, seg *segment) []byte {
 	freq := head & freqMask
 	if head&frozenBit != 0 {
 		freq = head >> frozenFreq & freqMask
-		i.store.setBits(r, frozenBit|freqMask<<frozenFreq, 0)
-		if head&deadBit != 0 {
-			i.store.kept -= int64(size)
-		}
+		i.thaw(r, head, size)
 	} else if head&deadBit != 0 {
 		return dst
 	}
@@ -270,8 +268,38 @@ func (i *Image) end() {
 // abortImage ends the image that is being written, if any, because its store is
 // replaced.
 func (e *Engine) abortImage() {
-	if i := e.image; i != nil {
-		i.end()
-		i.aborted, i.segments, i.store = true, nil, nil
+	if e.image != nil {
+		e.image.abort()
+	}
+}
+
+func (i *Image) abort() {
+	i.end()
+	i.aborted, i.segments, i.store = true, nil, nil
+}
+
+// giveUp ends the image and lets go of what is kept for it.
+func (i *Image) giveUp() {
+	for _, seg := range i.segments {
+		for seg.imageFrom < seg.imageTo {
+			r := i.store.arena.record(seg.at(seg.imageFrom))
+			head := r.load()
+			size := r.sizeBytes(head)
+			i.thaw(r, head, size)
+			seg.imageFrom += size
+		}
+		i.leave(seg)
+	}
+	i.abort()
+}
+
+// thaw ends the keeping of a record as it was when the image began.
+func (i *Image) thaw(r record, head uint32, size int) {
+	if head&frozenBit == 0 {
+		return
+	}
+	i.store.setBits(r, frozenBit|freqMask<<frozenFreq, 0)
+	if head&deadBit != 0 {
+		i.store.kept -= int64(size)
 	}
 }

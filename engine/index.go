@@ -25,6 +25,11 @@ const (
 	// operation for each old bucket; what these may add has room in the new table.
 	growAt, growTo, shrinkAt = 9.0, 7.2, 2.5
 
+	// spillMax is the highest number of spilled items, and the longest way, that a
+	// bucket can tell. It may be more then: the number stays as it is until the
+	// next resize, and whoever looks goes through all buckets.
+	spillMax = 1<<16 - 1
+
 	// sweptBytes of a table that is left behind are given back at a time.
 	sweptBytes = 64 << 10
 )
@@ -164,7 +169,7 @@ func (x *index) find(t *table, hash uint64, key []byte, want handle) (handle, sl
 			}
 		}
 		if d == 0 {
-			last = uint64(atomic.LoadUint32(&b[spillWord]) >> 16)
+			last = t.reach(atomic.LoadUint32(&b[spillWord]))
 		}
 	}
 	return 0, slot{}
@@ -209,7 +214,7 @@ func (x *index) hasKey(h handle, key []byte) bool {
 func (x *index) each(hash uint64, f func(handle)) {
 	t := x.state.Load().tableOf(hash)
 	home := t.home(hash)
-	last := uint64(t.words[home*bucketWords+spillWord] >> 16)
+	last := t.reach(t.words[home*bucketWords+spillWord])
 	for d := uint64(0); d <= last; d++ {
 		at := (home + d) % t.buckets
 		for i := range uint64(slotsPerBucket) {
@@ -218,6 +223,15 @@ func (x *index) each(hash uint64, f func(handle)) {
 			}
 		}
 	}
+}
+
+// reach returns how many buckets behind its home an item may be at most, from the
+// word that tells what has spilled.
+func (t *table) reach(spill uint32) uint64 {
+	if far := uint64(spill >> 16); far < spillMax {
+		return far
+	}
+	return t.buckets - 1
 }
 
 func (t *table) tag(at, i uint64) uint32 {
@@ -247,7 +261,8 @@ func (t *table) insert(hash uint64, h handle) {
 			}
 			if d > 0 {
 				w := &t.words[home*bucketWords+spillWord]
-				atomic.StoreUint32(w, max(*w&0xffff0000, uint32(d)<<16)|(*w&0xffff+1))
+				far := uint32(min(d, spillMax))
+				atomic.StoreUint32(w, max(*w>>16, far)<<16|min(*w&spillMax+1, spillMax))
 			}
 			atomic.StoreUint32(&t.words[at*bucketWords+i], uint32(h))
 			t.setTag(at, i, tagOf(hash))
@@ -267,11 +282,12 @@ func (x *index) remove(s slot) {
 	s.table.setTag(s.at, s.word%bucketWords, 0)
 	if s.at != s.home {
 		w := &s.table.words[s.home*bucketWords+spillWord]
-		spilled := *w&0xffff - 1
-		if spilled == 0 {
+		switch spilled := *w & spillMax; spilled {
+		case spillMax: // or more
+		case 1:
 			atomic.StoreUint32(w, 0)
-		} else {
-			atomic.StoreUint32(w, *w&0xffff0000|spilled)
+		default:
+			atomic.StoreUint32(w, *w-1)
 		}
 	}
 	x.count--
@@ -313,7 +329,7 @@ func (x *index) moveHome(s *tables) {
 	home := s.swept.Load()
 	t := s.old
 	x.moves.Add(1)
-	last := uint64(t.words[home*bucketWords+spillWord] >> 16)
+	last := t.reach(t.words[home*bucketWords+spillWord])
 	for d := uint64(0); d <= last; d++ {
 		at := (home + d) % t.buckets
 		for i := range uint64(slotsPerBucket) {
@@ -336,12 +352,20 @@ func (x *index) moveHome(s *tables) {
 	}
 }
 
-// giveBackBehind returns the memory before a home that was moved, but for the
-// first part: items of the last homes may have spilled there.
+// giveBackBehind returns the memory before a home that was moved, unless items of
+// the last homes have spilled there.
 func (t *table) giveBackBehind(home uint64) {
-	if end := (home + 1) * bucketBytes; end%sweptBytes == 0 && end > sweptBytes {
-		memory.GiveBack(t.mem[end-sweptBytes : end])
+	const buckets = sweptBytes / bucketBytes
+	if (home+1)%buckets != 0 {
+		return
 	}
+	first := home + 1 - buckets
+	for at := first; at <= home; at++ {
+		if b := t.words[at*bucketWords:][:bucketWords]; b[tagWord]|b[tagWord+1]|b[tagWord+2] != 0 {
+			return
+		}
+	}
+	memory.GiveBack(t.mem[first*bucketBytes : (home+1)*bucketBytes])
 }
 
 func (x *index) hashOf(h handle) uint64 {

@@ -47,8 +47,8 @@ func (e *Engine) form(op *Op) Status {
 	if !ok || e.formed.Load() {
 		return StatusOK
 	}
-	if l.MemoryBytes > e.formedBytes {
-		e.enlarge(l.MemoryBytes)
+	if l.MemoryBytes != e.formedBytes {
+		e.resize(l.MemoryBytes)
 	}
 	e.formed.Store(true)
 	e.limits, e.formedBytes = l, l.MemoryBytes
@@ -57,9 +57,10 @@ func (e *Engine) form(op *Op) Status {
 	return StatusOK
 }
 
-// enlarge replaces the store, in which there is nothing yet, by one with more
-// addresses: this node was started with a lower limit than the cluster's.
-func (e *Engine) enlarge(limit int64) {
+// resize replaces the store, in which there is nothing yet, by one for another
+// limit: this node was started with one that is not the cluster's. A lower one
+// would leave it too few addresses, a higher one waste a part of that limit.
+func (e *Engine) resize(limit int64) {
 	e.layout = layoutFor(limit)
 	st, err := newStore(limit, 0, e.layout, &e.epochs)
 	if err != nil {

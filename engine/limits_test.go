@@ -72,3 +72,21 @@ func TestFormation(t *testing.T) {
 		t.Fatal("digests differ")
 	}
 }
+
+// TestFormationBoundsMemory overwrites most of what fills the cache of a cluster
+// on a node that was started with a much higher limit: what dies is not left
+// lying about until it is a part of that one.
+func TestFormationBoundsMemory(t *testing.T) {
+	skipUnderRace(t)
+	const memory = 8 << 20
+	e := newEngine(t, Limits{MemoryBytes: 1 << 30, ItemBytesMax: 1 << 20})
+	if _, err := e.Apply(1, newEngine(t, Limits{MemoryBytes: memory, ItemBytesMax: 1 << 20}).Formation(), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 50_000 {
+		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "%d-%d", n%20, n%20*(n/20%700)), Value: make([]byte, 700)})
+		if use := memoryUse(e); use > memory*115/100+useConstant {
+			t.Fatalf("%d bytes in use, want at most %d", use, memory*115/100+useConstant)
+		}
+	}
+}

@@ -118,3 +118,25 @@ func TestMemoryStaysInBounds(t *testing.T) {
 		}
 	}
 }
+
+// TestOneSizeStaysInBounds fills caches with items of one size, of which a segment
+// has room for few: what is left of it, or rounds it up to granules, would be up
+// to half as much as they take.
+func TestOneSizeStaysInBounds(t *testing.T) {
+	skipUnderRace(t)
+	value := make([]byte, 65<<10)
+	for _, limit := range []int64{8 << 20, 16 << 20, 32 << 20} {
+		for _, size := range []int{17 << 10, 33 << 10, 49 << 10, 65 << 10} {
+			e := newEngine(t, Limits{MemoryBytes: limit, ItemBytesMax: 1 << 20})
+			for n := range int(2*limit) / size {
+				one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", n), Value: value[:size]})
+				if n%3 == 0 {
+					one(t, e, Op{Kind: OpDelete, Key: fmt.Appendf(nil, "k%d", n/2)})
+				}
+				if use := memoryUse(e); use > limit*115/100+useConstant {
+					t.Fatalf("limit %d, items of %d: %d bytes in use, want at most %d", limit, size, use, limit*115/100+useConstant)
+				}
+			}
+		}
+	}
+}

@@ -17,6 +17,7 @@ type model struct {
 	mutations uint64
 	queues    [queueCount][]*modelItem
 	ghosts    ghosts
+	mayMove   int64
 	evictions int64
 	unfetched unfetched
 }
@@ -48,6 +49,7 @@ func (m *model) advance(now int64) {
 	if m.flush != 0 && m.flush <= m.now {
 		m.flush, m.queues = 0, [queueCount][]*modelItem{}
 	}
+	m.mayMove = shrinkMovedBytes
 	for m.total() > m.limit {
 		m.evict(nil)
 	}
@@ -112,6 +114,7 @@ func (m *model) put(it *modelItem) {
 	it.charge = chargeFor(&it.meta, len(it.key), len(it.value))
 	m.remove(old)
 	m.queues[to] = append(m.queues[to], it)
+	m.mayMove = movedBytesMin + movedPerByte*it.charge
 	for m.total() > m.limit {
 		m.evict(it)
 	}
@@ -123,12 +126,12 @@ func (m *model) evict(keep *modelItem) {
 	for promoted := 0; ; promoted++ {
 		small := slices.IndexFunc(m.queues[queueSmall], other) // 0 or -1: keep is the last
 		main := slices.ContainsFunc(m.queues[queueMain], other)
-		if small >= 0 && (!main || m.size(queueSmall) > m.limit/smallShare && promoted < promotionsMax) {
+		if small >= 0 && (!main || m.size(queueSmall) > m.limit/smallShare && promoted < promotionsMax && m.mayMove > 0) {
 			it := m.queues[queueSmall][0]
 			m.queues[queueSmall] = m.queues[queueSmall][1:]
 			if m.alive(it) && it.freq >= promoteFreq {
 				it.freq = 0
-				m.queues[queueMain] = append(m.queues[queueMain], it)
+				m.toMain(it)
 				continue
 			}
 			if m.alive(it) {
@@ -141,9 +144,9 @@ func (m *model) evict(keep *modelItem) {
 		for n := 0; ; n++ {
 			it := m.queues[queueMain][0]
 			m.queues[queueMain] = m.queues[queueMain][1:]
-			if m.alive(it) && (it == keep || it.freq > 0 && n < secondChancesMax) {
+			if m.alive(it) && (it == keep || it.freq > 0 && n < secondChancesMax && m.mayMove > 0) {
 				it.freq = max(it.freq, 1) - 1
-				m.queues[queueMain] = append(m.queues[queueMain], it)
+				m.toMain(it)
 				continue
 			}
 			if m.alive(it) {
@@ -152,6 +155,11 @@ func (m *model) evict(keep *modelItem) {
 			return
 		}
 	}
+}
+
+func (m *model) toMain(it *modelItem) {
+	m.mayMove -= it.charge
+	m.queues[queueMain] = append(m.queues[queueMain], it)
 }
 
 func (m *model) expiry(exptime int64) int64 {

@@ -1,12 +1,20 @@
 package engine
 
-import "raftcached/engine/memory"
+import (
+	"fmt"
+
+	"raftcached/engine/memory"
+)
 
 const (
 	// A segment takes 1/256 of the memory limit, within these bounds.
 	segmentBytesMin = 64 << 10
 	segmentBytesMax = 2 << 20
 	segmentShift    = 8
+
+	// packedBytes is the size of a segment of which what rounds it up to granules
+	// is not more than a part of 1<<wasteShift.
+	packedBytes = granuleBytes << wasteShift
 )
 
 // segment is a run of the arena that holds records of one queue in the order of
@@ -112,7 +120,7 @@ func (s *store) place(q, size int) handle {
 		if seg != nil {
 			s.seal(seg)
 		}
-		seg = s.newSegment(q, max(s.segmentBytes, size))
+		seg = s.newSegment(q, s.segmentFor(size))
 		s.queues[q].insertBefore(seg, nil)
 	}
 	h := seg.at(seg.size)
@@ -122,10 +130,28 @@ func (s *store) place(q, size int) handle {
 	return h
 }
 
+// segmentFor returns the size of a segment that begins with a record of the given
+// size: as if more of them followed, for it is rounded up to granules.
+func (s *store) segmentFor(size int) int {
+	n := max(1, s.segmentBytes/size)
+	for n*size < packedBytes && -(n*size)&(granuleBytes-1) > n*size>>wasteShift {
+		n++
+	}
+	return max(s.segmentBytes, n*size)
+}
+
 // newSegment returns a segment of a queue, which it is not in yet, for at least
 // size bytes.
 func (s *store) newSegment(q, size int) *segment {
-	seg := &segment{run: s.arena.alloc((size + granuleBytes - 1) >> granuleShift), queue: q, bornMs: s.timeMs.Load()}
+	n := (size + granuleBytes - 1) >> granuleShift
+	granules, ok := s.arena.alloc(n)
+	if !ok {
+		s.squeeze()
+		if granules, ok = s.arena.alloc(n); !ok {
+			panic(fmt.Sprintf("engine: no %d free granules in a row of %d, %d in use", n, s.arena.granules, s.arena.inUse))
+		}
+	}
+	seg := &segment{run: granules, queue: q, bornMs: s.timeMs.Load()}
 	s.numbers.add(seg)
 	for g := seg.run.first; g < seg.run.first+seg.run.n; g++ {
 		s.arena.segmentOf[g] = seg.id

@@ -34,6 +34,7 @@ type store struct {
 	queues  [queueCount]queue
 	numbers segments
 	compact compaction
+	squeeze func() // called when the arena is full
 
 	layout
 	count         int64             // of items that are charged
