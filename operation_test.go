@@ -16,7 +16,7 @@ func TestFieldsAndMarksAreShared(t *testing.T) {
 		protocol.HasVivify: engine.HasVivify, protocol.HasRecache: engine.HasRecache,
 		protocol.Invalidate: engine.Invalidate, protocol.RemoveValue: engine.RemoveValue,
 		protocol.KeepAccess: engine.KeepAccess, protocol.TTLBefore: engine.TTLBefore,
-		protocol.ExptimeFirst: engine.ExptimeFirst,
+		protocol.TouchBeforeRecache: engine.TouchBeforeRecache, protocol.TouchBeforeVivify: engine.TouchBeforeVivify,
 	} {
 		req := protocol.Request{Command: protocol.MetaGat, Key: []byte("k"), Fields: asked, Form: protocol.Form{Codec: protocol.Meta}}
 		if op := operation(&req); op.Fields != meant|engine.Detailed {

@@ -21,7 +21,7 @@ func (e *Engine) metaGet(op *Op) Result {
 	decides := m.expiryMs // what Recache is compared with
 	if touched {
 		m.expiryMs = e.expiryMs(op.Exptime)
-		if op.Fields&ExptimeFirst != 0 {
+		if op.Fields&TouchBeforeRecache != 0 {
 			decides = m.expiryMs
 		}
 	}
@@ -66,7 +66,7 @@ func (e *Engine) vivify(op *Op, f *found) Result {
 // vivifiedExpiryMs is the expiry of an item that is created because there is
 // none. It is set to Vivify and to Exptime, if there is one, in their order.
 func (e *Engine) vivifiedExpiryMs(op *Op) int64 {
-	if op.Fields&HasExptime != 0 && op.Fields&ExptimeFirst == 0 {
+	if op.Fields&HasExptime != 0 && op.Fields&TouchBeforeVivify == 0 {
 		return e.expiryMs(op.Exptime)
 	}
 	return e.expiryMs(op.Vivify)

@@ -152,7 +152,7 @@ func TestMetaCommands(t *testing.T) {
 			{0, with(OpDecr, "", ifCAS(1)), "EXISTS"},
 			{0, with(OpDecr, "", ifCAS(0), by(5)), "NUMBER 7 c3 s2 t70"}, // "7 "
 			{0, with(OpDelete, ""), "DELETED c0 s0 t0"},
-			{0, with(OpIncr, "", vivify(60), exptime(30), also(ExptimeFirst)), "NUMBER 0 c5 s1 t60"},
+			{0, with(OpIncr, "", vivify(60), exptime(30), also(TouchBeforeVivify)), "NUMBER 0 c5 s1 t60"},
 			{0, with(OpSet, ""), "STORED c6 s0 t-1"},
 			{0, with(OpIncr, "", ifCAS(1)), "NON_NUMERIC"}, // without a look at the cas unique
 			{0, with(OpSet, "x"), "STORED c7 s1 t-1"},
@@ -172,14 +172,14 @@ func TestMetaCommands(t *testing.T) {
 			{0, with(OpMetaGet, "", vivify(90)), `HIT "" c55 s0 t30 Z`},
 			{29, with(OpMetaGet, "", recache(9)), `HIT "" c55 s0 t1 Z`},
 			{1, with(OpMetaGet, "", vivify(30), exptime(60)), `HIT "" c2 s0 t60 W`},
-			{60, with(OpMetaGet, "", vivify(30), exptime(60), also(ExptimeFirst|TTLBefore)), `HIT "" c3 s0 t-1 W`},
+			{60, with(OpMetaGet, "", vivify(30), exptime(60), also(TouchBeforeVivify|TTLBefore)), `HIT "" c3 s0 t-1 W`},
 			{29, with(OpMetaGet, ""), `HIT "" c3 s0 t1 Z`},
 		}},
 		{"who sees less time left than asked wins", []metaStep{
 			{0, with(OpSet, "v", exptime(30)), "STORED c1 s1 t30"},
 			{0, with(OpMetaGet, "", recache(30)), `HIT "v" c1 s1 t30`},
 			{0, with(OpMetaGet, "", recache(-1)), `HIT "v" c1 s1 t30`},
-			{0, with(OpMetaGet, "", recache(31), exptime(40), also(ExptimeFirst)), `HIT "v" c1 s1 t40`},
+			{0, with(OpMetaGet, "", recache(31), exptime(40), also(TouchBeforeRecache)), `HIT "v" c1 s1 t40`},
 			{11, with(OpMetaGet, "", recache(30), exptime(40)), `HIT "v" c1 s1 t40 W`},
 			{30, with(OpMetaGet, "", recache(30)), `HIT "v" c1 s1 t10 Z`},
 			{0, with(OpSet, "v"), "STORED c4 s1 t-1"},

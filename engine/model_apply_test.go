@@ -139,7 +139,7 @@ func (m *model) concat(op *Op, old *modelItem) Result {
 
 // created is the expiry of an item that an operation creates on a miss.
 func (m *model) created(op *Op) int64 {
-	if op.Fields&HasExptime != 0 && op.Fields&ExptimeFirst == 0 {
+	if op.Fields&HasExptime != 0 && op.Fields&TouchBeforeVivify == 0 {
 		return m.expiry(op.Exptime)
 	}
 	return m.expiry(op.Vivify)
@@ -207,7 +207,7 @@ func (m *model) metaGet(op *Op, old *modelItem) Result {
 	if op.Fields&HasExptime != 0 {
 		it.expiryMs = m.expiry(op.Exptime)
 	}
-	if op.Fields&ExptimeFirst != 0 {
+	if op.Fields&TouchBeforeRecache != 0 {
 		left = m.left(&it)
 	}
 	shown := old.marks

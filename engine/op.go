@@ -65,18 +65,19 @@ type Fields uint16
 
 // The fields.
 const (
-	HasCAS       Fields = 1 << iota // do it only if the item's cas unique is CAS; not OpAdd
-	HasNewCAS                       // the item gets NewCAS instead of the next number
-	HasExptime                      // Exptime counts, where a classic command has none
-	HasInitial                      // Initial
-	HasVivify                       // Vivify
-	HasRecache                      // Recache
-	Invalidate                      // a CAS above the item's is taken and marks it stale; OpDelete marks it
-	RemoveValue                     // OpDelete keeps the item, with no value and client flags 0
-	KeepAccess                      // OpMetaGet is not to count as an access
-	TTLBefore                       // the result's TTLSeconds are those before Exptime or Vivify was set
-	ExptimeFirst                    // Exptime is set before Recache and Vivify are looked at, not after
-	Detailed                        // nothing besides the details of the result
+	HasCAS             Fields = 1 << iota // do it only if the item's cas unique is CAS; not OpAdd
+	HasNewCAS                             // the item gets NewCAS instead of the next number
+	HasExptime                            // Exptime counts, where a classic command has none
+	HasInitial                            // Initial
+	HasVivify                             // Vivify
+	HasRecache                            // Recache
+	Invalidate                            // a CAS above the item's is taken and marks it stale; OpDelete marks it
+	RemoveValue                           // OpDelete keeps the item, with no value and client flags 0
+	KeepAccess                            // OpMetaGet is not to count as an access
+	TTLBefore                             // the result's TTLSeconds are those before Exptime or Vivify was set
+	TouchBeforeRecache                    // Exptime is set before Recache is looked at, not after
+	TouchBeforeVivify                     // an item that is created ends with Vivify, not with Exptime
+	Detailed                              // nothing besides the details of the result
 	fieldsEnd
 )
 

@@ -149,7 +149,7 @@ func (f *metaFlags) parseTime(flag byte, token []byte) {
 		f.vivify = n
 		f.fields |= HasVivify
 		if touched {
-			f.fields |= ExptimeFirst
+			f.fields |= TouchBeforeVivify
 		} else if f.has('t') {
 			f.fields |= TTLBefore
 		}
@@ -157,7 +157,7 @@ func (f *metaFlags) parseTime(flag byte, token []byte) {
 		f.recache = n
 		f.fields |= HasRecache
 		if touched {
-			f.fields |= ExptimeFirst
+			f.fields |= TouchBeforeRecache
 		}
 	}
 }

@@ -81,10 +81,10 @@ func (m *model) metaGet(r *protocol.Request, it modelItem, found bool) protocol.
 	}
 	decides := it.expiry
 	if r.Fields&protocol.HasExptime != 0 {
-		if !created || r.Fields&protocol.ExptimeFirst == 0 {
+		if !created || r.Fields&protocol.TouchBeforeVivify == 0 {
 			it.expiry = m.expiry(r.Exptime)
 		}
-		if r.Fields&protocol.ExptimeFirst != 0 {
+		if r.Fields&protocol.TouchBeforeRecache != 0 {
 			decides = it.expiry
 		}
 	}
@@ -191,7 +191,7 @@ func (m *model) metaCount(r *protocol.Request, it modelItem, found bool) protoco
 		}
 		it = m.items[string(r.Key)]
 	}
-	if r.Fields&protocol.HasExptime != 0 && (found || r.Fields&protocol.ExptimeFirst == 0) {
+	if r.Fields&protocol.HasExptime != 0 && (found || r.Fields&protocol.TouchBeforeVivify == 0) {
 		it.expiry = m.expiry(r.Exptime)
 	}
 	it = m.putMeta(r, it)

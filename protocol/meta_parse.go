@@ -123,7 +123,7 @@ func (f *metaFlags) get(req *Request) {
 	}
 	req.Form.HasMatch = f.fields&HasCAS != 0
 	req.Form.MatchCAS = f.cas
-	req.Fields = f.fields & (HasNewCAS | HasExptime | HasVivify | HasRecache | KeepAccess | TTLBefore | ExptimeFirst)
+	req.Fields = f.fields & (HasNewCAS | HasExptime | HasVivify | HasRecache | KeepAccess | TTLBefore | TouchBeforeRecache | TouchBeforeVivify)
 	req.NewCAS, req.Exptime, req.Vivify, req.Recache = f.newCAS, f.exptime, f.vivify, f.recache
 }
 
@@ -194,7 +194,7 @@ func (f *metaFlags) count(req *Request) {
 		return
 	}
 	req.Delta = f.delta
-	fields := f.fields & (HasCAS | HasNewCAS | HasExptime | HasVivify | TTLBefore | ExptimeFirst)
+	fields := f.fields & (HasCAS | HasNewCAS | HasExptime | HasVivify | TTLBefore | TouchBeforeVivify)
 	if f.cas == 0 {
 		fields &^= HasCAS // here 0 asks for no comparison
 	}

@@ -12,7 +12,7 @@ import (
 // describeMeta describes what only meta commands and the binary protocol have.
 func describeMeta(field func(name string, value any, set bool), r *protocol.Request) {
 	fields := ""
-	for i, name := range []string{"C", "E", "T", "J", "N", "R", "I", "x", "u", "(tT)", "(TN)"} {
+	for i, name := range []string{"C", "E", "T", "J", "N", "R", "I", "x", "u", "(tT)", "(TR)", "(TN)"} {
 		if r.Fields>>i&1 != 0 {
 			fields += name
 		}
@@ -45,7 +45,7 @@ func TestWhatAMetaRequestHolds(t *testing.T) {
 		{"mg k t T-1 u\r\n", `mg key="k" exptime=-1 fields=Tu(tT) as=" t T-1 u"`},
 		{"mg k N30 R10 E7\r\n", `mg key="k" fields=ENR newcas=7 vivify=30 recache=10 as=" N30 R10 E7"`},
 		{"mg k t N30\r\n", `mg key="k" fields=N(tT) vivify=30 as=" t N30"`},
-		{"mg k T90 R30\r\n", `mg key="k" exptime=90 fields=TR(TN) recache=30 as=" T90 R30"`},
+		{"mg k T90 R30\r\n", `mg key="k" exptime=90 fields=TR(TR) recache=30 as=" T90 R30"`},
 		{"mg k R30 T90\r\n", `mg key="k" exptime=90 fields=TR recache=30 as=" R30 T90"`},
 		{"mg k N30 T60\r\n", `mg key="k" exptime=60 fields=TN vivify=30 as=" N30 T60"`},
 		{"mg k T60 N30\r\n", `mg key="k" exptime=60 fields=TN(TN) vivify=30 as=" T60 N30"`},

@@ -105,15 +105,16 @@ type Fields uint16
 // The fields. Without HasCAS, HasExptime and so on the request says nothing of
 // them; classic commands need no such marks.
 const (
-	HasCAS       Fields = 1 << iota // CAS: do it only if the item's is equal (C; not of mg)
-	HasNewCAS                       // NewCAS
-	HasExptime                      // Exptime (T)
-	HasInitial                      // Initial
-	HasVivify                       // Vivify
-	HasRecache                      // Recache
-	Invalidate                      // a lower CAS is taken and marks the item stale; md marks it (I)
-	RemoveValue                     // md keeps the item without its value and client flags (x)
-	KeepAccess                      // reading is not to count as an access (u)
-	TTLBefore                       // what is left to live is to be told as it was before Exptime or Vivify was set (t before T or N)
-	ExptimeFirst                    // Exptime is set before Recache and Vivify are looked at, not after (T before R or N)
+	HasCAS             Fields = 1 << iota // CAS: do it only if the item's is equal (C; not of mg)
+	HasNewCAS                             // NewCAS
+	HasExptime                            // Exptime (T)
+	HasInitial                            // Initial
+	HasVivify                             // Vivify
+	HasRecache                            // Recache
+	Invalidate                            // a lower CAS is taken and marks the item stale; md marks it (I)
+	RemoveValue                           // md keeps the item without its value and client flags (x)
+	KeepAccess                            // reading is not to count as an access (u)
+	TTLBefore                             // what is left to live is to be told as it was before Exptime or Vivify was set (t before T or N)
+	TouchBeforeRecache                    // Exptime is set before Recache is looked at, not after (T before R)
+	TouchBeforeVivify                     // an item that is created ends with Vivify, not with Exptime (T before N)
 )

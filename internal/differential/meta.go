@@ -98,8 +98,6 @@ func (g *generator) comparable(verb, flags string) string {
 		return flags + "-"
 	case has("T") && has("N") && has("t"):
 		return strings.ReplaceAll(flags, "N", "")
-	case verb == "mg" && has("T") && has("N") && has("R"):
-		return strings.ReplaceAll(flags, "R", "")
 	}
 	return flags
 }

@@ -121,7 +121,6 @@ var notGenerated = []struct{ what, reason string }{
 	{"shutdown with a wrong mode, verbosity in binary", "docs/differences.md has it"},
 	{"ma with T or E, but without MD", "likewise: of a value that becomes longer"},
 	{"mg and ma with T, N and t", "likewise: of what is created"},
-	{"mg with T, N and R", "this server knows of two orders of these, not of all: T before both, or behind"},
 	{"ma and binary counting of values above half of the item limit", "likewise"},
 	{"flags of ms that are no letters", "likewise: memcached takes the data block for a command"},
 	{"storing behind an ms that is refused at its end", "see generator.another"},
