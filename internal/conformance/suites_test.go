@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -115,7 +116,7 @@ func (s suite) run(ctx context.Context, addrs []string, folder string) ([]outcom
 	err := cmd.Run()
 	outcomes := s.parse(output.String())
 	if len(outcomes) == 0 || s.debian != capablePackage && err != nil {
-		return outcomes, fmt.Errorf("%s: %v\n%s%s", strings.Join(command, " "), err, output.String(), errs.String())
+		return outcomes, errors.Join(err, fmt.Errorf("run %s:\n%s%s", strings.Join(command, " "), output.String(), errs.String()))
 	}
 	return outcomes, nil
 }

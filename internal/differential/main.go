@@ -47,9 +47,16 @@ func run(args []string, out, errs io.Writer) int {
 	flags.Int64Var(&o.only, "only", -1, "run this stream of the seed alone")
 	flags.BoolVar(&o.classic, "classic", false, "classic text commands only")
 	flags.BoolVar(&o.twice, "twice", false, "compare memcached with another memcached")
+	list := flags.Bool("rules", false, "list what may differ and what is not sent, with reasons, and exit")
 	flags.StringVar(&o.dir, "dir", "", "folder for the server's data; default: a temporary one")
 	if flags.Parse(args) != nil {
 		return 2
+	}
+	if *list {
+		if _, err := io.WriteString(out, listRules()); err != nil {
+			return 2
+		}
+		return 0
 	}
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
@@ -58,7 +65,7 @@ func run(args []string, out, errs io.Writer) int {
 	defer stop()
 	sum, err := compare(ctx, o, out)
 	if err != nil {
-		fmt.Fprintln(errs, "differential:", err)
+		_, _ = fmt.Fprintln(errs, "differential:", err) // the exit code says it too
 		return 2
 	}
 	if sum.differences.Load() > 0 {
@@ -88,8 +95,8 @@ func compare(ctx context.Context, o options, out io.Writer) (*tally, error) {
 		return nil, err
 	}
 	defer p.close()
-	fmt.Fprintf(out, "seed %d: %s\n", o.seed, p.what)
 	t := &tally{out: out}
+	t.printf("seed %d: %s\n", o.seed, p.what)
 	started := time.Now()
 	if o.only >= 0 {
 		t.next.Store(uint64(o.only))
@@ -111,9 +118,18 @@ func compare(ctx context.Context, o options, out io.Writer) (*tally, error) {
 		return nil, errors.Join(t.err, p.ended())
 	}
 	seconds := time.Since(started).Seconds()
-	fmt.Fprintf(out, "%d commands, %d unexplained (%.0f commands/s)\n", t.commands.Load(), t.differences.Load(),
+	t.printf("%d commands, %d unexplained (%.0f commands/s)\n", t.commands.Load(), t.differences.Load(),
 		float64(t.commands.Load())/seconds)
 	return t, nil
+}
+
+// printf prints for whoever started the run.
+func (t *tally) printf(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, err := fmt.Fprintf(t.out, format, args...); err != nil && t.err == nil {
+		t.err = err
+	}
 }
 
 func (t *tally) fail(err error) {
@@ -143,9 +159,7 @@ func (t *tally) runStream(ctx context.Context, r *runner, stream uint64, o optio
 	if d != nil && t.differences.Add(1) <= differencesMax {
 		whole := d
 		d = r.shrink(ctx, g.keys, d)
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		fmt.Fprintf(t.out, "\nseed %d, %d of %d requests, %v", o.seed, commandsIn(d.batches), commandsIn(whole.batches), d)
+		t.printf("\nseed %d, %d of %d requests, %v", o.seed, commandsIn(d.batches), commandsIn(whole.batches), d)
 	}
 	return nil
 }

@@ -43,15 +43,15 @@ func startPair(ctx context.Context, o *options) (p *pair, err error) {
 			p.close()
 		}
 	}()
-	real, err := p.startMemcached(ctx)
+	reference, err := p.startMemcached(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p.addrs[1] = real.Addr
-	current := !older(real.Version, metaVersionMin)
+	p.addrs[1] = reference.Addr
+	current := !older(reference.Version, metaVersionMin)
 	o.meta, o.binary = current && !o.classic, current && !o.classic
 	o.old = !current
-	p.what = real.Version
+	p.what = reference.Version
 	if o.meta {
 		p.what += ", classic, meta and binary"
 	} else {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,12 +66,11 @@ var wordRules = []wordRule{
 	},
 }
 
-// unitRule drops units before they are compared: at i of the units of one of the
-// servers, the real one or not.
+// unitRule drops units of one of the servers before they are compared.
 type unitRule struct {
 	name   string
 	reason string
-	drops  func(units []unit, i int, real bool) bool
+	drops  func(units []unit, i int, theirs bool) bool // theirs: they are those of a real memcached
 }
 
 var unitRules = []unitRule{
@@ -78,16 +78,16 @@ var unitRules = []unitRule{
 		name: "bytes behind a bad data block",
 		reason: "memcached takes the bytes behind the declared length for a command, mostly an error; " +
 			"this server drops them up to the line's end",
-		drops: func(units []unit, i int, real bool) bool {
-			return real && i > 0 && units[i-1].line == "CLIENT_ERROR bad data chunk" &&
+		drops: func(units []unit, i int, theirs bool) bool {
+			return theirs && i > 0 && units[i-1].line == "CLIENT_ERROR bad data chunk" &&
 				(units[i].line == "ERROR" || units[i].line == "CLIENT_ERROR bad command line format")
 		},
 	},
 	{
 		name:   "empty line behind an error",
 		reason: "memcached answers a key of more than 250 bytes in a get with its error and one more empty line",
-		drops: func(units []unit, i int, real bool) bool {
-			return real && i > 0 && units[i].line == "" && units[i].packet == nil &&
+		drops: func(units []unit, i int, theirs bool) bool {
+			return theirs && i > 0 && units[i].line == "" && units[i].packet == nil &&
 				units[i-1].line == "CLIENT_ERROR bad command line format"
 		},
 	},
@@ -111,7 +111,7 @@ var notGenerated = []struct{ what, reason string }{
 	{"times to fetch anew (R) near the times to live (T, N)", "likewise"},
 	{"flush_all within minutes", "likewise; 0, negative and far ones are sent"},
 	{"slabs, lru, lru_crawler, watch, extstore", "this server answers ERROR: it has no slabs, LRU or crawler"},
-	{"cache_memlimit, verbosity above 0, shutdown", "they change how the server goes on"},
+	{"cache_memlimit, verbosity above 0", "they change how the server goes on"},
 	{"counting in one batch with a read of the key", "see generator.batches"},
 	{"counting what is all blanks", "memcached reads on behind the value, in what lies there"},
 	{"requests in front of HTTP, or of a get of a key that is too long, in one batch", "memcached forgets to answer those"},
@@ -127,6 +127,26 @@ var notGenerated = []struct{ what, reason string }{
 	{"storing behind an ms that is refused at its end", "see generator.another"},
 	{"opaques that are too long, of mg with effects and of ma", "likewise: memcached does what it then refuses"},
 	{"bad data blocks with noreply", "what memcached takes for a command then has an answer, the error before it has not"},
+}
+
+// listRules writes all rules and what is not generated.
+func listRules() string {
+	var out strings.Builder
+	section := func(title string) { fmt.Fprintf(&out, "%s:\n", title) }
+	line := func(what, reason string) { fmt.Fprintf(&out, "  %s: %s\n", what, reason) }
+	section("words that may differ")
+	for _, r := range wordRules {
+		line(r.name, r.reason)
+	}
+	section("lines and packets that may be missing")
+	for _, r := range unitRules {
+		line(r.name, r.reason)
+	}
+	section("not sent")
+	for _, n := range notGenerated {
+		line(n.what, n.reason)
+	}
+	return out.String()
 }
 
 func isMeta(kind string) bool {
@@ -166,19 +186,19 @@ func wordRuleOf(kind string, at int, word string) *wordRule {
 }
 
 // kept returns the units that are compared.
-func kept(units []unit, real bool) []unit {
+func kept(units []unit, theirs bool) []unit {
 	var kept []unit
 	for i := range units {
-		if !dropped(units, i, real) {
+		if !dropped(units, i, theirs) {
 			kept = append(kept, units[i])
 		}
 	}
 	return kept
 }
 
-func dropped(units []unit, i int, real bool) bool {
+func dropped(units []unit, i int, theirs bool) bool {
 	for _, rule := range unitRules {
-		if rule.drops(units, i, real) {
+		if rule.drops(units, i, theirs) {
 			return true
 		}
 	}

@@ -90,7 +90,7 @@ func readUnit(r *bufio.Reader, p protocol) (unit, error) {
 // announced returns the length of the data block behind a line, or -1.
 func announced(line string) int {
 	fields := strings.Fields(line)
-	size := ""
+	var size string
 	switch {
 	case len(fields) >= 4 && fields[0] == "VALUE":
 		size = fields[3]
