@@ -62,11 +62,6 @@ func (b *memory) State() State {
 	return s
 }
 
-// Members implements Backend: this server and one more.
-func (b *memory) Members(local string) (uint64, []Member) {
-	return 3, []Member{{Host: "127.0.0.1", Port: 11211}, {Host: "cache.example", Port: 11212}}
-}
-
 // AppendStats implements Backend.
 func (b *memory) AppendStats(dst []byte, arg string) ([]byte, bool) {
 	b.mu.Lock()

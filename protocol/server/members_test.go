@@ -5,6 +5,11 @@ import (
 	"testing"
 )
 
+// Members implements Backend: this server and one more.
+func (b *memory) Members(local string) (uint64, []Member) {
+	return 3, []Member{{Host: "127.0.0.1", Port: 11211}, {Host: "cache.example", Port: 11212}}
+}
+
 // TestMembersAreListed: to the byte, for clients split the lines and count them.
 func TestMembersAreListed(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
