@@ -1,6 +1,6 @@
 package conformance
 
-// expectation is a check that memcached fails too.
+// expectation is a check that memcached 1.6.45 fails too.
 type expectation struct{ suite, check, reason string }
 
 // expected are all of them: what a client's suite wants and memcached does not do.

@@ -113,14 +113,3 @@ func TestQuote(t *testing.T) {
 		t.Errorf("quote gives %s, want %s", got, want)
 	}
 }
-
-func TestOlder(t *testing.T) {
-	for version, want := range map[string]bool{
-		"memcached 1.6.18": true, "memcached 1.6.45": false, "memcached 1.6.46": false,
-		"memcached 1.5.99": true, "memcached 1.10.0": false, "memcached 2.0": false, "memcached": true,
-	} {
-		if older(version, metaVersionMin) != want {
-			t.Errorf("%s is older than 1.6.45: %v, want %v", version, !want, want)
-		}
-	}
-}

@@ -27,7 +27,7 @@ type options struct {
 	only     int64
 	meta     bool
 	binary   bool
-	old      bool // memcached is older than metaVersionMin
+	old      bool // memcached is older than the one that is followed
 	classic  bool // neither meta nor binary, whatever memcached knows
 	twice    bool // two memcacheds, to prove the rules
 	dir      string

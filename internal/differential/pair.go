@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
 	"raftcached/internal/cluster"
 )
@@ -16,10 +15,6 @@ const (
 	memoryMiB      = 2048
 	connectionsMax = 4096
 )
-
-// metaVersionMin is the memcached whose meta commands and binary protocol this
-// server answers alike; older ones are compared by the classic commands alone.
-var metaVersionMin = [3]int{1, 6, 45}
 
 // pair is the two servers that are compared.
 type pair struct {
@@ -48,7 +43,7 @@ func startPair(ctx context.Context, o *options) (p *pair, err error) {
 		return nil, err
 	}
 	p.addrs[1] = reference.Addr
-	current := !older(reference.Version, metaVersionMin)
+	current := !reference.Older()
 	o.meta, o.binary = current && !o.classic, current && !o.classic
 	o.old = !current
 	p.what = reference.Version
@@ -113,16 +108,4 @@ func (p *pair) close() {
 	if err := errors.Join(append(errs, os.RemoveAll(p.dir))...); err != nil {
 		fmt.Fprintln(os.Stderr, "differential:", err)
 	}
-}
-
-// older reports whether a version like "memcached 1.6.18" is before another.
-func older(version string, than [3]int) bool {
-	_, digits, _ := strings.Cut(version, " ")
-	for i, part := range strings.SplitN(digits, ".", len(than)) {
-		n, err := strconv.Atoi(strings.TrimFunc(part, func(r rune) bool { return r < '0' || r > '9' }))
-		if err != nil || n != than[i] {
-			return err != nil || n < than[i]
-		}
-	}
-	return false
 }
