@@ -11,7 +11,7 @@
 // A request in text is a line, and for storage commands a data block of the declared
 // length:
 //
-//	get|gets KEY...                                   up to 8 MiB
+//	get|gets KEY...                                   up to 1 MiB
 //	gat|gats EXPTIME KEY...                           this and the following: up
 //	set|add|replace|append|prepend                    to 2048 bytes, unless the
 //	    KEY FLAGS EXPTIME BYTES [noreply]             line is received at once

@@ -11,8 +11,9 @@ const (
 	lineBytesMax = 2048
 
 	// multigetBytesMax bounds the line of get and gets, which memcached does
-	// not bound: 30,000 of the longest keys.
-	multigetBytesMax = 8 << 20
+	// not bound: 4,000 of the longest keys. gnet copies what came of a line each
+	// time that more comes, so a longer one would keep its event loop busy.
+	multigetBytesMax = 1 << 20
 
 	// valueBytesMax is the largest length that is taken for one.
 	valueBytesMax = 1<<31 - 3
