@@ -129,13 +129,13 @@ func (g *target) judge(ctx context.Context, t *testing.T, s suite, outcomes []ou
 	if len(forgivable) == 0 {
 		return outcomes
 	}
-	real := g.real
-	if real == nil {
-		real = startMemcached(ctx, t)
+	reference := g.real
+	if reference == nil {
+		reference = startMemcached(ctx, t)
 	}
 	failsThere := forgivable
-	if !real.Older() {
-		failsThere = failures(ctx, t, s, real.Addr)
+	if !reference.Older() {
+		failsThere = failures(ctx, t, s, reference.Addr)
 	}
 	for i, o := range outcomes {
 		if forgivable[o.check] {
