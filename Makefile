@@ -16,7 +16,14 @@ MEMORYFLAGS ?=
 # SNAPSHOTFLAGS are for `make snapshot`, like SNAPSHOTFLAGS='-size 4096'.
 SNAPSHOTFLAGS ?=
 
-.PHONY: check test race fuzz bench ratio memory snapshot exporter cluster chaos conformance rewrite lint fmt
+# DIFFERENTIALFLAGS are for `make differential`, like DIFFERENTIALFLAGS='-n 20000 -seed 7'.
+DIFFERENTIALFLAGS ?=
+
+# CLIENTS are the Debian packages of the programs and clients that tests talk to.
+CLIENTS := memcached netcat-openbsd perl python3-pymemcache python3-pylibmc libmemcached-tools \
+	libcache-memcached-fast-perl php-cli php-memcached
+
+.PHONY: clients check test race fuzz bench ratio memory snapshot exporter cluster chaos conformance differential rewrite lint fmt
 
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
@@ -67,10 +74,22 @@ chaos:
 	$(GO) test -count $(CHAOSRUNS) -timeout 1h \
 		-run 'Kill|Snapshot|Majority|Isolated|Paused|Partitions|Linearizable' ./internal/integration
 
-## conformance: other people's clients and the transcripts, against real servers
-conformance:
+## clients: install what tests talk to, as root or by sudo, unless it is there
+clients:
+	@dpkg-query -W $(CLIENTS) >/dev/null 2>&1 || { \
+		root=; [ "$$(id -u)" -eq 0 ] || root=sudo; \
+		$$root apt-get update -qq && \
+		$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(CLIENTS); }
+
+## conformance: other people's clients and the transcripts, against real servers; npm brings two of the clients
+conformance: clients
 	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|Netcat|Pymemcache|LoneServer' \
 		. ./protocol ./internal/integration
+	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run Clients ./internal/conformance -npm
+
+## differential: the same random requests to this server and to memcached; it needs 1.6.45, older ones know the classic commands
+differential:
+	$(GO) run ./internal/differential $(DIFFERENTIALFLAGS)
 
 ## rewrite: write the replication stories anew from what happens; read the diff
 rewrite:

@@ -26,6 +26,7 @@ type layer struct {
 // layers is the map of ARCHITECTURE.md. "." is the node at the module's root; a
 // folder with Go files that is not listed here is a failure.
 var layers = map[string]layer{
+	"auth":                {},
 	"protocol":            {tests: []string{"protocol/transcript"}},
 	"protocol/server":     {may: []string{"protocol"}, tests: []string{"protocol/transcript"}},
 	"protocol/transcript": {},
@@ -43,7 +44,7 @@ var layers = map[string]layer{
 	"replication/identity":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/peer":          {may: []string{"replication/frame", "replication/identity"}},
 	".": {may: []string{
-		"protocol", "protocol/server", "engine", "replication", "replication/disk", "replication/frame",
+		"auth", "protocol", "protocol/server", "engine", "replication", "replication/disk", "replication/frame",
 		"replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"protocol/transcript"}},
 
@@ -51,20 +52,22 @@ var layers = map[string]layer{
 	"cmd/server-spawner":  {may: []string{".", "cmd/internal/serve", "cmd/internal/spawn"}},
 	"cmd/internal/parent": {},
 	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
-	"cmd/internal/spawn":  {may: []string{".", "cmd/internal/parent"}},
+	"cmd/internal/spawn":  {may: []string{".", "auth", "cmd/internal/parent"}},
 
-	"bench":                {may: []string{"bench/zipf"}},
-	"bench/zipf":           {},
-	"bench/hitratio":       {may: []string{"bench/zipf", "engine"}, tests: []string{"internal/cluster"}},
-	"bench/footprint":      {},
-	"bench/cmd/snapshot":   {may: []string{"bench", "bench/footprint", "internal/cluster"}},
-	"bench/cmd/load":       {may: []string{"bench"}},
-	"bench/cmd/compare":    {may: []string{"bench", "internal/cluster"}},
-	"bench/cmd/hitratio":   {may: []string{"bench/hitratio", "internal/cluster"}},
-	"bench/cmd/failover":   {may: []string{"bench", "internal/cluster"}},
-	"bench/cmd/memory":     {may: []string{"bench", "bench/footprint", "internal/cluster"}},
-	"internal/cluster":     {},
-	"internal/integration": {tests: []string{"internal/cluster", "protocol/transcript"}},
+	"bench":                 {may: []string{"bench/zipf"}},
+	"bench/zipf":            {},
+	"bench/hitratio":        {may: []string{"bench/zipf", "engine"}, tests: []string{"internal/cluster"}},
+	"bench/footprint":       {},
+	"bench/cmd/snapshot":    {may: []string{"bench", "bench/footprint", "internal/cluster"}},
+	"bench/cmd/load":        {may: []string{"bench"}},
+	"bench/cmd/compare":     {may: []string{"bench", "internal/cluster"}},
+	"bench/cmd/hitratio":    {may: []string{"bench/hitratio", "internal/cluster"}},
+	"bench/cmd/failover":    {may: []string{"bench", "internal/cluster"}},
+	"bench/cmd/memory":      {may: []string{"bench", "bench/footprint", "internal/cluster"}},
+	"internal/cluster":      {},
+	"internal/conformance":  {tests: []string{"internal/cluster"}},
+	"internal/differential": {may: []string{"internal/cluster"}},
+	"internal/integration":  {tests: []string{"internal/cluster", "protocol/transcript"}},
 }
 
 // owners lists the modules that one package alone may import.

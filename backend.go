@@ -37,12 +37,14 @@ type loopBackend struct {
 
 	reader   *engine.Reader
 	hintedAt time.Time // when hints were last passed on
+	look     look
 
 	ops          []byte // the forming sub-batch
 	count        int
 	formingBytes int // of it, with overhead
 	barriers     int // asked for in this turn
 
+	result  protocol.Result // of the operation being answered
 	lastTag uint64
 	waiting []submitted // submitted sub-batches that are not answered, by tag
 	bytes   int         // forming and waiting, with overhead
@@ -57,7 +59,9 @@ type submitted struct {
 
 // Barrier implements server.Loop.
 func (l *loopBackend) Barrier() bool {
-	l.passHintsOn()
+	now := time.Now()
+	l.reader.SetNow(now.Unix())
+	l.passHintsOn(now)
 	if l.node.readsInline() {
 		return true
 	}
@@ -67,11 +71,8 @@ func (l *loopBackend) Barrier() bool {
 
 // passHintsOn gives the hints that reads have left to the replica, every now and
 // then.
-func (l *loopBackend) passHintsOn() {
-	if l.reader.Hints() == 0 {
-		return
-	}
-	if now := time.Now(); now.Sub(l.hintedAt) >= hintsGap {
+func (l *loopBackend) passHintsOn(now time.Time) {
+	if l.reader.Hints() > 0 && now.Sub(l.hintedAt) >= hintsGap {
 		l.hintedAt = now
 		l.node.replica.Hint(l.reader.TakeHints(nil))
 	}
@@ -104,10 +105,7 @@ func (l *loopBackend) Write(req *protocol.Request) bool {
 	}
 	l.bytes += size
 	l.formingBytes += size
-	op := engine.Op{
-		Kind: opKind(req), Flags: req.Flags, Exptime: req.Exptime,
-		CAS: req.CAS, Delta: req.Delta, Key: req.Key, Value: req.Value,
-	}
+	op := operation(req)
 	if req.Command == protocol.Gat || req.Command == protocol.Gats {
 		for _, key := range req.Keys {
 			op.Key = key
@@ -132,24 +130,7 @@ func opBytes(req *protocol.Request) int {
 		}
 		return n
 	}
-	return opOverheadBytes + len(req.Key) + len(req.Value)
-}
-
-// opKinds maps the commands that write to the engine's operations.
-var opKinds = [...]engine.OpKind{
-	protocol.Gat: engine.OpGat, protocol.Gats: engine.OpGat,
-	protocol.Set: engine.OpSet, protocol.Add: engine.OpAdd, protocol.Replace: engine.OpReplace,
-	protocol.Append: engine.OpAppend, protocol.Prepend: engine.OpPrepend, protocol.CAS: engine.OpCAS,
-	protocol.Touch: engine.OpTouch, protocol.Delete: engine.OpDelete,
-	protocol.Incr: engine.OpIncr, protocol.Decr: engine.OpDecr, protocol.FlushAll: engine.OpFlushAll,
-	protocol.CacheMemlimit: engine.OpMemoryLimit,
-}
-
-func opKind(req *protocol.Request) engine.OpKind {
-	if req.TooLarge {
-		return engine.OpDiscard
-	}
-	return opKinds[req.Command]
+	return opOverheadBytes + len(req.Key) + len(req.Value) + len(req.Form.Flags) + len(req.Form.Key)
 }
 
 // Flush implements server.Loop.
@@ -201,21 +182,9 @@ func (l *loopBackend) answer(a *replication.Answer) {
 			panic("decode own result: " + err.Error()) // the engine of this process wrote it
 		}
 		rest = after
-		l.loop.WriteDone(&protocol.Result{
-			Status: statuses[r.Status], Flags: r.Flags, CAS: r.CAS, Number: r.Number, Key: r.Key, Value: r.Value,
-		})
+		l.result = resultOf(&r)
+		l.loop.WriteDone(&l.result)
 	}
-}
-
-// statuses maps the engine's outcomes to the protocol's.
-var statuses = [...]protocol.Status{
-	engine.StatusStored: protocol.StatusStored, engine.StatusNotStored: protocol.StatusNotStored,
-	engine.StatusExists: protocol.StatusExists, engine.StatusNotFound: protocol.StatusNotFound,
-	engine.StatusDeleted: protocol.StatusDeleted, engine.StatusTouched: protocol.StatusTouched,
-	engine.StatusOK: protocol.StatusOK, engine.StatusNumber: protocol.StatusNumber,
-	engine.StatusHit: protocol.StatusHit, engine.StatusMiss: protocol.StatusMiss,
-	engine.StatusNonNumeric: protocol.StatusNonNumeric, engine.StatusTooLarge: protocol.StatusTooLarge,
-	engine.StatusOutOfMemory: protocol.StatusOutOfMemory, engine.StatusTooSmall: protocol.StatusTooSmall, engine.StatusOutOfBounds: protocol.StatusOutOfBounds,
 }
 
 // fail answers every operation of the oldest waiting sub-batch with s.

@@ -113,6 +113,7 @@ type Config struct {
 	Threads       int           // event loops
 	IdleTimeout   time.Duration // a connection idle this long is closed; 0: never
 	FlushDisabled bool          // refuse flush_all
+	AuthFile      string        // users and passwords of those who may use the cache; empty: everybody may
 	Verbose       int           // 0 to 3, as memcached's -v to -vvv
 
 	// LogRetainBytes is how much of the log stays on disk for nodes that were

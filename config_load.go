@@ -76,6 +76,9 @@ func (c *Cluster) Config(id int) (Config, error) {
 		cfg.ServerID = id
 		cfg.Servers = slices.Clone(c.Servers)
 		cfg.DataDir = c.dataDir(s)
+		if cfg.AuthFile != "" {
+			cfg.AuthFile = c.beside(cfg.AuthFile)
+		}
 		cfg.ClientAddrs = []string{s.ClientAddr()}
 		if s.LogPort != 0 {
 			cfg.PeerAddr = s.PeerAddr()
@@ -86,17 +89,23 @@ func (c *Cluster) Config(id int) (Config, error) {
 }
 
 // dataDir returns the data folder of a server: its own path, or a folder named
-// by its id in the cluster's. A relative one starts at the folder of the config
-// file, so that a server finds its log from wherever it is started.
+// by its id in the cluster's.
 func (c *Cluster) dataDir(s Server) string {
 	dir := s.Path
 	if dir == "" {
 		dir = filepath.Join(c.path, strconv.Itoa(s.ID))
 	}
-	if filepath.IsAbs(dir) {
-		return dir
+	return c.beside(dir)
+}
+
+// beside returns the path of a file that the config names. A relative one starts
+// at the folder of the config, so that a server finds its log from wherever it is
+// started.
+func (c *Cluster) beside(path string) string {
+	if filepath.IsAbs(path) {
+		return path
 	}
-	return filepath.Join(filepath.Dir(c.File), dir)
+	return filepath.Join(filepath.Dir(c.File), path)
 }
 
 // decode reads the whole text. Its errors do not name the file.
@@ -115,6 +124,7 @@ func (c *Cluster) decode(text []byte) error {
 		{"itemSizeMax", intField(&s.ItemBytesMax, itemBytesMinOfMax, itemBytesMaxOfMax)},
 		{"disableEvictions", boolField(&s.NoEvict)},
 		{"disableFlushAll", boolField(&s.FlushDisabled)},
+		{"authFile", stringField(&s.AuthFile)},
 		{"reads", readsField(&s.Reads)},
 		{"requestTimeoutMs", intField(&timeoutMs, requestTimeoutMin.Milliseconds(), requestTimeoutMax.Milliseconds())},
 		{"tickMs", intField(&tickMs, tickMin.Milliseconds(), tickMax.Milliseconds())},

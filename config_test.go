@@ -115,7 +115,7 @@ func TestReadClusterTakesEveryField(t *testing.T) {
 		"Path": "state", "memorylimitmib": 128, "ITEMSIZEMAX": 2097152, "disableEvictions": true,
 		"disableFlushAll": true, "reads": "local", "requestTimeoutMs": 500, "tickMs": 20,
 		"electionTicks": 50, "heartbeatTicks": 5, "maxConnections": 77, "threads": 3,
-		"idleTimeoutSeconds": 9, "logRetainMiB": 4,
+		"idleTimeoutSeconds": 9, "logRetainMiB": 4, "authFile": "users",
 		"SERVERS": [
 			{"ID": 4, "HOST": "::1", "ClientPort": 2, "LOGPORT": 3, "path": "/elsewhere"},
 			{"id": 0, "host": "::1", "clientport": 4, "logport": 5}
@@ -133,6 +133,9 @@ func TestReadClusterTakesEveryField(t *testing.T) {
 	}
 	if want := filepath.Join(filepath.Dir(file), "state", "0"); cfg.DataDir != want {
 		t.Errorf("data folder of 0 is %q, want %q", cfg.DataDir, want)
+	}
+	if want := filepath.Join(filepath.Dir(file), "users"); cfg.AuthFile != want {
+		t.Errorf("file of users is %q, want %q", cfg.AuthFile, want)
 	}
 	if cfg.MemoryLimitBytes != 128<<20 || cfg.ItemBytesMax != 2<<20 || !cfg.NoEvict || !cfg.FlushDisabled ||
 		cfg.Reads != ReadsLocal || cfg.RequestTimeout != 500*time.Millisecond || cfg.Tick != 20*time.Millisecond ||
@@ -155,7 +158,7 @@ func TestReadClusterRefusesWithASentence(t *testing.T) {
 		{"trailing", `{"servers": [` + one + `]} {}`, `line 1 is not JSON (invalid character '{' after top-level value): check its commas, quotes and brackets`},
 		{"no servers", `{}`, `0 servers are listed: list 1 to 9`},
 		{"servers", `{"servers": {}}`, `field "servers" in the file is {}: write a list, like [{"id": 0, "host": "127.0.0.1", "clientPort": 11211, "logPort": 11311}]`},
-		{"unknown", `{"server": []}`, `unknown field "server" in the file: use path, servers, memoryLimitMiB, itemSizeMax, disableEvictions, disableFlushAll, reads, requestTimeoutMs, tickMs, electionTicks, heartbeatTicks, maxConnections, threads, idleTimeoutSeconds, logRetainMiB`},
+		{"unknown", `{"server": []}`, `unknown field "server" in the file: use path, servers, memoryLimitMiB, itemSizeMax, disableEvictions, disableFlushAll, authFile, reads, requestTimeoutMs, tickMs, electionTicks, heartbeatTicks, maxConnections, threads, idleTimeoutSeconds, logRetainMiB`},
 		{"unknown inside", `{"servers": [{"id": 0, "port": 1}]}`, `unknown field "port" in entry 1 of servers: use id, host, clientPort, logPort, path`},
 		{"twice", `{"path": "a", "PATH": "b"}`, `field "path" is given twice in the file: keep one`},
 		{"no id", `{"servers": [{"host": "h", "clientPort": 1, "logPort": 2}]}`, `entry 1 of servers has no "id": add it`},

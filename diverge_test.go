@@ -133,8 +133,10 @@ func checkRepair(t *testing.T, nodes []*Node, victim *Node, m *corruptible) {
 	}
 	release()
 	stored = append(stored, writeUntil(t, c, "STORED")...)
-	for _, n := range nodes {
+	for _, n := range nodes { // the first too: it is then where the victim is, who has answered
 		awaitEqual(t, nodes, n)
+	}
+	for _, n := range nodes {
 		c := dial(t, n)
 		if got := c.ask("get corrupt\r\n"); got != "END" {
 			t.Fatalf("server %d: %q", n.cfg.ServerID, got)

@@ -92,7 +92,7 @@ func TestOtherTicksAreRefused(t *testing.T) {
 	cfg.ElectionTicks = 40
 	_, err := Open(context.Background(), cfg)
 	var wrong *ConfigError
-	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "10 ms and 30") || !strings.Contains(err.Error(), "10 ms and 40") {
+	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "10 ms and 20") || !strings.Contains(err.Error(), "10 ms and 40") {
 		t.Fatalf("other ticks: %v, want both in a sentence", err)
 	}
 }

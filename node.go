@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"raftcached/auth"
 	"raftcached/engine"
 	"raftcached/protocol/server"
 	"raftcached/replication"
@@ -35,6 +36,7 @@ type Node struct {
 	engine    *engine.Engine
 	replica   *replication.Replica
 	loops     []*loopBackend
+	users     *auth.File // nil: everybody may use the cache
 	front     *server.Server
 
 	closing sync.Once
@@ -61,10 +63,15 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 // start brings up the parts in the order of their dependence: who this node is,
 // what it remembers, its peers, its clients.
 func (n *Node) start(ctx context.Context) error {
-	if err := n.identify(ctx); err != nil {
+	var err error
+	if n.cfg.AuthFile != "" {
+		if n.users, err = auth.Open(n.cfg.AuthFile); err != nil {
+			return &ConfigError{text: err.Error()}
+		}
+	}
+	if err = n.identify(ctx); err != nil {
 		return err
 	}
-	var err error
 	if n.files, err = openFiles(disk.OS(), n.cfg.DataDir, n.members); err != nil {
 		return err
 	}
@@ -116,11 +123,25 @@ func (n *Node) startReplica() error {
 }
 
 func (n *Node) serverOptions() server.Options {
-	return server.Options{
+	o := server.Options{
 		Listen: n.cfg.ClientAddrs, Loops: n.cfg.Threads, MaxConnections: n.cfg.MaxConns,
 		ItemBytesMax: n.cfg.ItemBytesMax, IdleTimeout: n.cfg.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: n.cfg.FlushDisabled,
 		Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: n.cfg.Verbose, Logger: n.cfg.Logger,
 	}
+	if n.users != nil {
+		o.Authenticator, o.AuthFile = n.users, n.users.Name()
+	}
+	return o
+}
+
+// Reload reads the file of users again, if there is one. After an error those may
+// use the cache who could before. Who has told a password already is not asked
+// again.
+func (n *Node) Reload() error {
+	if n.users == nil {
+		return nil
+	}
+	return n.users.Reload()
 }
 
 // NewLoop implements server.Backend.

@@ -52,13 +52,16 @@ func openClusterWith(t *testing.T, change func(*Config)) []*Node {
 	t.Helper()
 	dir := t.TempDir()
 	var servers []Server
+	var listeners []net.Listener
 	for i := range 3 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = l.Close() }() // the port is free again when the nodes start
+		listeners = append(listeners, l)
 		servers = append(servers, Server{ID: i, Host: "127.0.0.1", ClientPort: 1 + i, LogPort: l.Addr().(*net.TCPAddr).Port})
+	}
+	for _, l := range listeners { // together, or two servers may get the same port
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,9 @@
 package raftcached
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -107,6 +109,23 @@ func (n *Node) clientAddr(serverID int) string {
 		}
 	}
 	panic(fmt.Sprintf("server %d is not listed", serverID)) // checkCluster has seen to it
+}
+
+// Members implements server.Backend. The servers of a cluster are those that it
+// was formed with: their list has had no version but the first.
+func (n *Node) Members(local string) (version uint64, members []server.Member) {
+	if len(n.members) > 1 {
+		for _, s := range n.cfg.Servers {
+			members = append(members, server.Member{Host: s.Host, Port: s.ClientPort})
+		}
+		return 1, members
+	}
+	host, port, err := net.SplitHostPort(local)
+	number, numberErr := strconv.Atoi(port)
+	if errors.Join(err, numberErr) != nil {
+		panic(fmt.Sprintf("a client has connected to %q", local)) // net has told the address
+	}
+	return 1, []server.Member{{Host: host, Port: number}}
 }
 
 // serverID returns the operator's id of the member with the given raft id.

@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"fmt"
-	"math"
-	"strconv"
-)
+import "fmt"
 
 const (
 	// relativeExptimeMax is the largest exptime that is relative to now, in
@@ -12,9 +8,6 @@ const (
 	relativeExptimeMax = 60 * 60 * 24 * 30
 
 	msPerSecond = 1000
-
-	// numberBytesMax is the longest decimal of 64 bits.
-	numberBytesMax = 20
 )
 
 // Apply applies the count operations of ops, in order, and appends an encoded
@@ -42,17 +35,23 @@ func (e *Engine) Apply(count int, ops, results []byte, want bool) ([]byte, error
 }
 
 func (e *Engine) do(op *Op) Result {
+	r := e.perform(op)
+	r.Told = op.detailed()
+	return r
+}
+
+func (e *Engine) perform(op *Op) Result {
 	switch op.Kind {
 	case OpSet, OpAdd, OpReplace, OpCAS:
-		return Result{Status: e.storeItem(op)}
+		return e.storeItem(op)
 	case OpAppend, OpPrepend:
-		return Result{Status: e.concat(op)}
+		return e.concat(op)
 	case OpTouch:
-		if f := e.find(op.Key); f.alive {
-			e.touch(op, &f)
-			return Result{Status: StatusTouched}
+		f := e.find(op.Key)
+		if !f.alive {
+			return Result{Status: StatusNotFound}
 		}
-		return Result{Status: StatusNotFound}
+		return e.touch(op, &f)
 	case OpGat:
 		f := e.find(op.Key)
 		if !f.alive {
@@ -60,17 +59,17 @@ func (e *Engine) do(op *Op) Result {
 		}
 		_, value, m := f.record.read(f.head) // valid until the next tidy
 		e.lent = true
-		e.touch(op, &f)
+		r := e.touch(op, &f)
 		e.lent = false
-		return Result{Status: StatusHit, Key: op.Key, Flags: m.flags, CAS: m.cas, Value: value}
+		r.Status, r.Key, r.Flags, r.CAS, r.Value = StatusHit, op.Key, m.flags, m.cas, value
+		return r
+	case OpMetaGet:
+		e.lent = true
+		r := e.metaGet(op)
+		e.lent = false
+		return r
 	case OpDelete:
-		f := e.find(op.Key)
-		if !f.alive {
-			return Result{Status: StatusNotFound}
-		}
-		e.mutations++
-		e.st.remove(f.hash, f.handle)
-		return Result{Status: StatusDeleted}
+		return e.deleteItem(op)
 	case OpIncr, OpDecr:
 		return e.count64(op)
 	case OpFlushAll:
@@ -108,42 +107,83 @@ func (e *Engine) find(key []byte) found {
 }
 
 // storeItem does set, add, replace and cas (protocol.txt, "Storage commands").
-func (e *Engine) storeItem(op *Op) Status {
+func (e *Engine) storeItem(op *Op) Result {
 	f := e.find(op.Key)
-	switch {
-	case op.Kind == OpAdd && f.alive, op.Kind == OpReplace && !f.alive:
-		return StatusNotStored
-	case op.Kind == OpCAS && !f.alive:
-		return StatusNotFound
-	case op.Kind == OpCAS:
-		if _, _, m := f.record.read(f.head); m.cas != op.CAS {
-			return StatusExists
-		}
+	m := meta{flags: op.Flags, cas: e.storedCAS(op), expiryMs: e.expiryMs(op.Exptime)}
+	s := e.condition(op, &f, &m)
+	if s == StatusStored {
+		s = e.put(&f, &m, op.Key, op.Value, nil)
+	} else if op.Kind == OpSet {
+		s = max(s, e.fits(&m, len(op.Key), len(op.Value))) // size comes before the cas unique
 	}
-	m := meta{flags: op.Flags, expiryMs: e.expiryMs(op.Exptime)}
-	s := e.put(&f, &m, op.Key, op.Value, nil)
-	if s != StatusStored && op.Kind == OpSet {
+	switch {
+	case s == StatusStored:
+		return e.tell(op, s, &m, len(op.Value))
+	case op.Kind == OpSet && s >= StatusTooLarge:
 		// Like memcached: rather no value than a stale one.
 		e.discard(op.Key)
 	}
-	return s
+	return Result{Status: s}
+}
+
+// condition decides whether m may be stored in the place of f.
+func (e *Engine) condition(op *Op, f *found, m *meta) Status {
+	compare := op.Kind == OpCAS || op.Fields&HasCAS != 0 && op.Kind != OpAdd
+	switch {
+	case compare && !f.alive:
+		return StatusNotFound
+	case op.Kind == OpAdd && f.alive, op.Kind == OpReplace && !f.alive:
+		return StatusNotStored
+	case compare:
+		return compareStale(op, f, m)
+	default:
+		return StatusStored
+	}
 }
 
 // concat does append and prepend: flags and expiry stay those of the old item.
-func (e *Engine) concat(op *Op) Status {
+func (e *Engine) concat(op *Op) Result {
 	f := e.find(op.Key)
+	if !f.alive && op.Fields&HasVivify != 0 {
+		m := meta{flags: op.Flags, cas: e.storedCAS(op), expiryMs: e.expiryMs(op.Vivify)}
+		if s := e.put(&f, &m, op.Key, op.Value, nil); s != StatusStored {
+			return Result{Status: s}
+		}
+		return e.tell(op, StatusStored, &m, len(op.Value))
+	}
 	if !f.alive {
-		return StatusNotStored
+		return Result{Status: StatusNotStored}
 	}
 	_, head, m := f.record.read(f.head)
+	if op.Fields&HasCAS != 0 && op.CAS != 0 && op.CAS != m.cas {
+		return Result{Status: StatusExists}
+	}
 	tail := op.Value
 	if op.Kind == OpPrepend {
 		head, tail = tail, head
 	}
+	m.cas, m.marks = e.storedCAS(op), 0
 	if e.put(&f, &m, op.Key, head, tail) != StatusStored {
-		return StatusNotStored // as memcached answers when it cannot make the longer item
+		return Result{Status: StatusNotStored} // as memcached answers when it cannot make the longer item
 	}
-	return StatusStored
+	return e.tell(op, StatusStored, &m, len(head)+len(tail))
+}
+
+// storedCAS returns the cas unique for what a storage command stores: memcached
+// takes 0 for none given.
+func (e *Engine) storedCAS(op *Op) uint64 {
+	if op.NewCAS == 0 {
+		return e.mutations + 1
+	}
+	return e.newCAS(op)
+}
+
+// newCAS returns the cas unique that an item gets by the operation.
+func (e *Engine) newCAS(op *Op) uint64 {
+	if op.Fields&HasNewCAS != 0 {
+		return op.NewCAS
+	}
+	return e.mutations + 1
 }
 
 // itemHeaderBytes is what memcached's item has besides key and value, and
@@ -153,17 +193,25 @@ const (
 	clientFlagsBytes = 4
 )
 
-// admit decides whether an item may be stored in the place of f.
-func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) Status {
+// fits decides whether an item is small enough to be stored.
+func (e *Engine) fits(m *meta, keyLen, valueLen int) Status {
 	size := itemHeaderBytes + keyLen + valueLen
 	if m.flags != 0 {
 		size += clientFlagsBytes
 	}
-	charge := chargeOf(roundUp(shapeOf(headFor(m, keyLen, valueLen), valueLen).end))
-	if size > e.limits.ItemBytesMax || charge > e.limits.MemoryBytes/2 {
+	if size > e.limits.ItemBytesMax || chargeFor(m, keyLen, valueLen) > e.limits.MemoryBytes/2 {
 		return StatusTooLarge
 	}
+	return StatusStored
+}
+
+// admit decides whether an item may be stored in the place of f.
+func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) Status {
+	if s := e.fits(m, keyLen, valueLen); s != StatusStored {
+		return s
+	}
 	if e.limits.NoEvict {
+		charge := chargeFor(m, keyLen, valueLen)
 		if f.handle != 0 && !e.st.gone(f.record, f.head) {
 			charge -= chargeOf(f.record.sizeBytes(f.head))
 		}
@@ -174,11 +222,9 @@ func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) Status {
 	return StatusStored
 }
 
-// put stores an item under the next number, in the place of f, which holds
-// whatever has its key. Its value is value followed by tail; both may alias the
-// old item.
+// put stores an item in the place of f, which holds whatever has its key. Its
+// value is value followed by tail; both may alias the old item.
 func (e *Engine) put(f *found, m *meta, key, value, tail []byte) Status {
-	m.cas = e.mutations + 1
 	if s := e.admit(f, m, len(key), len(value)+len(tail)); s != StatusStored {
 		return s
 	}
@@ -221,70 +267,15 @@ func (e *Engine) discard(key []byte) {
 	}
 }
 
-// touch sets the expiry of a live item. The cas unique stays.
-func (e *Engine) touch(op *Op, f *found) {
+// touch sets the expiry of a live item, which is an access. The cas unique stays.
+func (e *Engine) touch(op *Op, f *found) Result {
 	e.mutations++
 	_, value, m := f.record.read(f.head)
 	m.expiryMs = e.expiryMs(op.Exptime)
+	m.access.hit = true
 	e.replace(f, &m, op.Key, value, nil)
+	return e.tell(op, StatusTouched, &m, len(value))
 }
-
-// count64 does incr and decr: incr wraps at 64 bits, decr stops at 0, and a
-// number shorter than what was there is padded with blanks, as memcached does
-// (protocol.txt, "Increment/Decrement").
-func (e *Engine) count64(op *Op) Result {
-	f := e.find(op.Key)
-	if !f.alive {
-		return Result{Status: StatusNotFound}
-	}
-	_, old, m := f.record.read(f.head)
-	n, ok := parseNumber(old)
-	if !ok {
-		return Result{Status: StatusNonNumeric}
-	}
-	switch {
-	case op.Kind == OpIncr:
-		n += op.Delta
-	case n < op.Delta:
-		n = 0
-	default:
-		n -= op.Delta
-	}
-	var digits [numberBytesMax]byte
-	value := strconv.AppendUint(digits[:0], n, 10)
-	blanks := e.blanks[:0]
-	for len(value)+len(blanks) < len(old) {
-		blanks = append(blanks, ' ')
-	}
-	e.blanks = blanks
-	if s := e.put(&f, &m, op.Key, value, blanks); s != StatusStored {
-		return Result{Status: s}
-	}
-	return Result{Status: StatusNumber, Number: n}
-}
-
-// parseNumber reads a decimal of 64 bits the way memcached's strtoull does:
-// blanks may stand before and behind it.
-func parseNumber(b []byte) (uint64, bool) {
-	for len(b) > 0 && isBlank(b[0]) {
-		b = b[1:]
-	}
-	if len(b) > 0 && b[0] == '+' {
-		b = b[1:]
-	}
-	var n uint64
-	digits := 0
-	for ; digits < len(b) && b[digits] >= '0' && b[digits] <= '9'; digits++ {
-		d := uint64(b[digits] - '0')
-		if n > (math.MaxUint64-d)/10 {
-			return 0, false
-		}
-		n = n*10 + d
-	}
-	return n, digits > 0 && (digits == len(b) || isBlank(b[digits]))
-}
-
-func isBlank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 // flush does flush_all: now, or when the time has come. Of delayed ones the last
 // wins, and an immediate one cancels it.

@@ -90,6 +90,8 @@ func TestCommands(t *testing.T) {
 			{k(OpSet, "9"), StatusStored, 0, "9/0"},
 			{delta(OpIncr, 1), StatusNumber, 10, "10/0"},
 			{delta(OpDecr, 1), StatusNumber, 9, "9 /0"},
+			{k(OpSet, "7\x00x"), StatusStored, 0, "7\x00x/0"},
+			{delta(OpIncr, 1), StatusNumber, 8, "8  /0"},
 		}},
 		{"what is no number", []step{
 			{k(OpSet, ""), StatusStored, 0, "/0"},

@@ -61,6 +61,22 @@ func BenchmarkGetHit(b *testing.B) {
 	})
 }
 
+// BenchmarkGetHitNoted reads in another second each time: every read notes one.
+func BenchmarkGetHitNoted(b *testing.B) {
+	benchEach(b, func(b *testing.B, e *Engine, n int) {
+		r, rng := e.NewReader(), rand.New(rand.NewPCG(1, 2))
+		var key, dst []byte
+		for second := int64(1); b.Loop(); second++ {
+			key = benchKey(key, rng.Uint64N(uint64(n)))
+			r.SetNow(second)
+			var ok bool
+			if dst, ok = r.View(dst[:0], key, appendItemValue); !ok {
+				b.Fatal("miss")
+			}
+		}
+	})
+}
+
 // BenchmarkGetHitPrepared reads 32 keys at a time; the figures are for one.
 func BenchmarkGetHitPrepared(b *testing.B) {
 	const batch = prepareMax

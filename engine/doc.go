@@ -16,6 +16,10 @@
 // lock and wait for nothing. NewReader, Formation, Stats, NextDueMs and SizeBytes
 // may be called by any.
 //
+// A node also knows, of its own reads alone, when an item was accessed last and
+// whether it was since it was stored. That is in no image and no digest, decides
+// nothing, and is told in results of this node only.
+//
 // # Memory
 //
 // Items are records in segments, runs of granules of one reserved range outside
@@ -29,13 +33,16 @@
 //
 // # Operation (in sub-batches of the log)
 //
-//	kind 1 | flags uvarint | exptime varint | cas uvarint | delta uvarint |
-//	key length uvarint | value length uvarint | key | value
+//	kind 7 bits, fields? 1 bit | fields? | flags uvarint | exptime varint | cas uvarint |
+//	delta uvarint | key length uvarint | value length uvarint | key | value
+//	fields  set of Fields uvarint, not 0 | new cas uvarint | initial uvarint |
+//	        vivify varint | recache varint
 //
 // # Result (within the node)
 //
-//	status 1 | flags uvarint | cas uvarint | number uvarint |
+//	status 7 bits, details? 1 bit | details? | flags uvarint | cas uvarint | number uvarint |
 //	key length uvarint | value length uvarint | key | value
+//	details marks 1 | value length uvarint | ttl in seconds varint | idle seconds varint
 //
 // # Image
 //
@@ -50,7 +57,7 @@
 //	chunk   length 4 (not 0) | checksum 4 | kind 1 | body
 //	        kind 1, 2: items of the small, the main queue, in its order, none split
 //	        kind 3: part 4 | that part of the table of ghosts
-//	item    key length 1 | freq 2 bits, level 6 bits | value length uvarint | flags uvarint |
-//	        expiry varint | cas uvarint | key | value
+//	item    key length 1 | freq 2 bits, marks? 1 bit, level 5 bits | marks? 1 | value length uvarint |
+//	        flags uvarint | expiry varint | cas uvarint | key | value
 //	end     0 4 | digest 8 of all before
 package engine

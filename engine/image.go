@@ -10,7 +10,7 @@ import (
 
 const (
 	imageMagic   = "rcengine"
-	imageVersion = 3
+	imageVersion = 4
 
 	// chunkBytesTarget is the size at which a chunk ends. One item may make it
 	// longer.
@@ -30,6 +30,11 @@ const (
 	chunkSmall = 1 + queueSmall // items of the small queue
 	chunkMain  = 1 + queueMain  // items of the main queue
 	chunkGhost = 3              // a part of the table of ghosts
+
+	// The second byte of an item.
+	itemFreq      = 6 // shift
+	itemMarksBit  = 1 << 5
+	itemLevelMask = itemMarksBit - 1
 )
 
 // ErrAborted tells that an image cannot be finished: the state that it is of was
@@ -244,8 +249,16 @@ func (i *Image) leave(seg *segment) {
 	}
 }
 
+// appendItem appends what doc.go draws of an item.
 func appendItem(dst, key, value []byte, m *meta) []byte {
-	dst = append(dst, byte(len(key)), byte(m.freq)<<6|m.level)
+	bits := byte(m.freq)<<itemFreq | m.level
+	if m.marks != 0 {
+		bits |= itemMarksBit
+	}
+	dst = append(dst, byte(len(key)), bits)
+	if m.marks != 0 {
+		dst = append(dst, byte(m.marks))
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(value)))
 	dst = binary.AppendUvarint(dst, uint64(m.flags))
 	dst = binary.AppendVarint(dst, m.expiryMs)

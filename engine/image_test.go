@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"runtime"
 	"strings"
@@ -20,6 +21,9 @@ func sample(t testing.TB) *Engine {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: []byte(strings.Repeat("v", i)), Exptime: int64(i % 7), Flags: uint32(i)})
 	}
 	one(t, e, Op{Kind: OpDelete, Key: []byte("k7")})
+	one(t, e, Op{Kind: OpDelete, Key: []byte("k8"), Fields: Invalidate})
+	one(t, e, Op{Kind: OpDelete, Key: []byte("k14"), Fields: Invalidate})
+	one(t, e, Op{Kind: OpMetaGet, Key: []byte("k14")})
 	one(t, e, Op{Kind: OpFlushAll, Exptime: 100})
 	e.Advance(testStart + 3000)
 	return e
@@ -191,11 +195,24 @@ func flipped(b []byte, at int) []byte {
 	return c
 }
 
+// TestImageOfOtherFormat shows that a program says so if it cannot read an image.
+func TestImageOfOtherFormat(t *testing.T) {
+	head := imageOf(t, newEngine(t, testLimits))[:imageHeadBytes]
+	binary.LittleEndian.PutUint32(head[8:], imageVersion-1)
+	head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(head, castagnoli))
+	err := newEngine(t, testLimits).Restore(bytes.NewReader(head))
+	if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "the image has format 3 and this program reads only 4") {
+		t.Fatal(err)
+	}
+}
+
 // FuzzRestore feeds any bytes to Restore: an error or the state, never a panic.
 func FuzzRestore(f *testing.F) {
 	f.Add(imageOf(f, newEngine(f, testLimits)))
 	small := newEngine(f, testLimits)
 	one(f, small, k(OpSet, "v"))
+	f.Add(imageOf(f, small))
+	one(f, small, with(OpDelete, "", also(Invalidate)))
 	f.Add(imageOf(f, small))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e := newEngine(t, testLimits)
@@ -210,6 +227,8 @@ func FuzzRestore(f *testing.F) {
 // FuzzDecodeOp decodes any bytes; what decodes must encode to itself.
 func FuzzDecodeOp(f *testing.F) {
 	op := Op{Kind: OpCAS, Key: []byte("k"), Value: []byte("v"), Exptime: -5, CAS: 1 << 60, Flags: 9}
+	f.Add(AppendOp(nil, &op))
+	op = with(OpIncr, "", ifCAS(7), newCAS(1<<60), vivify(-1), initial(9), recache(30))
 	f.Add(AppendOp(nil, &op))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		op, _, err := DecodeOp(b)
@@ -301,6 +320,8 @@ func TestOverwrittenKeyIsNeverMissed(t *testing.T) {
 // FuzzDecodeResult decodes any bytes; what decodes must encode to itself.
 func FuzzDecodeResult(f *testing.F) {
 	f.Add(AppendResult(nil, &Result{Status: StatusHit, Key: []byte("k"), Value: []byte("v"), CAS: 7, Flags: 9}))
+	details := Details{Told: true, SizeBytes: 1, TTLSeconds: -1, Marks: Won | Stale, IdleSeconds: 5}
+	f.Add(AppendResult(nil, &Result{Status: StatusHit, Key: []byte("k"), Value: []byte("v"), Details: details}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, _, err := DecodeResult(b)
 		if err != nil {

@@ -1,14 +1,9 @@
 package engine
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strconv"
-	"testing"
-
-	"pgregory.net/rapid"
 )
 
 // model is the cache as one would write it without a thought for speed or
@@ -116,7 +111,7 @@ func (m *model) put(it *modelItem) {
 	case q == queueMain:
 		it.freq = min(freqMax, old.freq+1)
 	}
-	it.charge = chargeOf(roundUp(shapeOf(headFor(&it.meta, len(it.key), len(it.value)), len(it.value)).end))
+	it.charge = chargeFor(&it.meta, len(it.key), len(it.value))
 	m.remove(old)
 	m.queues[to] = append(m.queues[to], it)
 	m.mayMove = movedBytesMin + movedPerByte*it.charge
@@ -178,98 +173,20 @@ func (m *model) expiry(exptime int64) int64 {
 	}
 }
 
-// apply does op and returns the status and the number or value of the result.
-func (m *model) apply(op *Op) (Status, string) {
-	old, _ := m.visible(string(op.Key))
-	it := &modelItem{key: string(op.Key), value: string(op.Value)}
-	it.flags, it.expiryMs = op.Flags, m.expiry(op.Exptime)
-	store := func() Status {
-		charge := chargeOf(roundUp(shapeOf(headFor(&it.meta, len(it.key), len(it.value)), len(it.value)).end))
-		if m.noEvict {
-			freed := int64(0)
-			if o, _ := m.find(it.key); o != nil {
-				freed = o.charge
-			}
-			if m.total()+charge-freed > m.limit {
-				return StatusOutOfMemory
-			}
+// store takes an item in, as far as there is room.
+func (m *model) store(it *modelItem) Status {
+	if m.noEvict {
+		charge := chargeFor(&it.meta, len(it.key), len(it.value))
+		if old, _ := m.find(it.key); old != nil {
+			charge -= old.charge
 		}
-		m.mutations++
-		it.cas = m.mutations
-		m.put(it)
-		return StatusStored
+		if m.total()+charge > m.limit {
+			return StatusOutOfMemory
+		}
 	}
-	switch op.Kind {
-	case OpSet:
-		s := store()
-		if s != StatusStored {
-			o, _ := m.find(it.key)
-			m.remove(o)
-		}
-		return s, ""
-	case OpAdd, OpReplace:
-		if (op.Kind == OpAdd) == (old != nil) {
-			return StatusNotStored, ""
-		}
-		return store(), ""
-	case OpCAS:
-		if old == nil {
-			return StatusNotFound, ""
-		}
-		if old.cas != op.CAS {
-			return StatusExists, ""
-		}
-		return store(), ""
-	case OpAppend, OpPrepend:
-		if old == nil {
-			return StatusNotStored, ""
-		}
-		it.flags, it.expiryMs = old.flags, old.expiryMs
-		if it.value = old.value + it.value; op.Kind == OpPrepend {
-			it.value = string(op.Value) + old.value
-		}
-		if store() != StatusStored {
-			return StatusNotStored, ""
-		}
-		return StatusStored, ""
-	case OpIncr:
-		if old == nil {
-			return StatusNotFound, ""
-		}
-		n, ok := parseNumber([]byte(old.value))
-		if !ok {
-			return StatusNonNumeric, ""
-		}
-		it.value = fmt.Sprintf("%-*d", len(old.value), n+op.Delta)
-		it.flags, it.expiryMs = old.flags, old.expiryMs
-		return map[bool]Status{true: StatusNumber, false: StatusOutOfMemory}[store() == StatusStored], fmt.Sprint(n + op.Delta)
-	case OpTouch, OpGat:
-		status := map[OpKind][2]Status{OpTouch: {StatusNotFound, StatusTouched}, OpGat: {StatusMiss, StatusHit}}[op.Kind]
-		if old == nil {
-			return status[0], ""
-		}
-		m.mutations++
-		again := *old
-		again.expiryMs = it.expiryMs
-		m.put(&again)
-		return status[1], old.value
-	case OpDelete:
-		if old == nil {
-			return StatusNotFound, ""
-		}
-		m.mutations++
-		m.remove(old)
-		return StatusDeleted, ""
-	default: // OpFlushAll
-		m.mutations++
-		m.flush = 0
-		if op.Exptime > 0 {
-			m.flush = m.expiry(op.Exptime)
-		} else {
-			m.queues = [queueCount][]*modelItem{}
-		}
-		return StatusOK, ""
-	}
+	m.mutations++
+	m.put(it)
+	return StatusStored
 }
 
 func (m *model) hint(hashes []byte) {
@@ -284,226 +201,9 @@ func (m *model) hint(hashes []byte) {
 	}
 }
 
-var modelKinds = []OpKind{
-	OpSet, OpSet, OpSet, OpSet, OpAdd, OpAdd, OpReplace, OpAppend, OpPrepend, OpCAS, OpIncr, OpTouch, OpGat, OpDelete, OpFlushAll,
-}
-
-func drawOp(t *rapid.T, keys int, limit int64) Op {
-	op := Op{
-		Kind:    rapid.SampledFrom(modelKinds).Draw(t, "kind"),
-		Key:     fmt.Appendf(nil, "key%d", rapid.IntRange(0, keys-1).Draw(t, "key")),
-		Value:   []byte(strconv.Itoa(rapid.IntRange(0, 1000).Draw(t, "value"))),
-		Flags:   rapid.SampledFrom([]uint32{0, 0, 1, 1 << 31}).Draw(t, "flags"),
-		Exptime: rapid.SampledFrom([]int64{0, 0, 0, 1, 5, 100, -1}).Draw(t, "exptime"),
-		CAS:     rapid.Uint64Range(1, 40).Draw(t, "cas"),
-		Delta:   rapid.Uint64Range(0, 100).Draw(t, "delta"),
-	}
-	if n := rapid.IntRange(0, 400).Draw(t, "pad"); n > 200 && op.Kind != OpIncr {
-		op.Value = bytes.Repeat([]byte("x"), n*40) // some beyond smallValueMax
-		if n > 370 {
-			op.Value = bytes.Repeat([]byte("y"), max(0, int(limit/2)-(n-370)*20-300)) // almost half of the memory
-		}
-	}
-	if op.Kind == OpFlushAll {
-		op.Key = nil
-	}
-	return op
-}
-
-// twins are engines that apply the same log with different layouts of memory,
-// reads and restarts.
-type twins struct {
-	engines []*Engine
-	readers []*Reader
-	images  []*Image
-	bytes   [][]byte // of the images
-	limits  Limits
-}
-
-func newTwins(t *rapid.T, l Limits) *twins {
-	tw := &twins{limits: l}
-	for i := range 3 {
-		e, err := New(l)
-		if err != nil {
-			t.Fatalf("new engine: %v", err)
-		}
-		// The first never compacts, the others do all the time.
-		e.layout = layout{[]int{64 << 10, 32 << 10, 16 << 10}[i], []int64{1 << 40, 0, 0}[i]}
-		e.st.layout = e.layout
-		tw.engines = append(tw.engines, e)
-		tw.readers = append(tw.readers, e.NewReader())
-	}
-	tw.images, tw.bytes = make([]*Image, 3), make([][]byte, 3)
-	return tw
-}
-
-func (tw *twins) close() {
-	for _, e := range tw.engines {
-		e.Close()
-	}
-}
-
-// restart begins an image, goes on with it, or restores it, in a new engine.
-func (tw *twins) restart(t *rapid.T, i int) {
-	e := tw.engines[i]
-	if tw.images[i] == nil {
-		tw.images[i], tw.bytes[i] = e.Image(), nil
-	}
-	b, more, err := tw.images[i].Next(tw.bytes[i])
-	tw.bytes[i] = b
-	if err == nil && more {
-		return
-	}
-	tw.images[i] = nil
-	if err != nil {
-		return // a flush
-	}
-	if err := readable(tw.limits, b); err != nil {
-		t.Fatalf("image of another moment: %v", err)
-	}
-	// This one is of the present.
-	now := e.Image()
-	b = nil
-	for more := true; more; {
-		if b, more, err = now.Next(b); err != nil {
-			t.Fatalf("image: %v", err)
-		}
-	}
-	fresh, err := New(tw.limits)
-	if err != nil {
-		t.Fatalf("new engine: %v", err)
-	}
-	if err := fresh.Restore(bytes.NewReader(b)); err != nil {
-		t.Fatalf("restore: %v", err)
-	}
-	fresh.layout, fresh.st.layout = e.layout, e.layout
-	e.Close()
-	tw.engines[i], tw.readers[i] = fresh, fresh.NewReader()
-}
-
-// readable restores an image, which compares its items with its digest.
-func readable(l Limits, image []byte) error {
-	e, err := New(l)
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	return e.Restore(bytes.NewReader(image))
-}
-
-// TestModel applies random entries to the model and to engines of different
-// layout, which are read from differently and restart at different moments: all
-// give the model's results and hold its items in its order, and the engines'
-// digests are equal after every entry.
-func TestModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		limits := Limits{MemoryBytes: rapid.SampledFrom([]int64{4 << 10, 64 << 10, 256 << 10}).Draw(t, "memory"), ItemBytesMax: 1 << 20}
-		limits.NoEvict = rapid.IntRange(0, 9).Draw(t, "no evict") == 0
-		keys := rapid.SampledFrom([]int{5, 40, 400}).Draw(t, "keys")
-		tw := newTwins(t, limits)
-		defer func() { tw.close() }()
-		m := newModel(limits)
-		defer m.ghosts.close()
-		now := int64(testStart)
-		for range rapid.IntRange(1, 150).Draw(t, "entries") {
-			now += rapid.SampledFrom([]int64{0, 1, 999, 3000}).Draw(t, "passed")
-			m.advance(now)
-			hints := tw.advance(t, now, keys)
-			m.hint(hints)
-			op := drawOp(t, keys, limits.MemoryBytes)
-			if m.tooLarge(&op) {
-				continue
-			}
-			if old, _ := m.visible(string(op.Key)); old != nil && op.CAS > 20 {
-				op.CAS = old.cas
-			}
-			status, value := m.apply(&op)
-			for i, e := range tw.engines {
-				out, err := e.Apply(1, AppendOp(nil, &op), nil, true)
-				if err != nil {
-					t.Fatalf("apply: %v", err)
-				}
-				got, _, err := DecodeResult(out)
-				if err != nil || got.Status != status || status == StatusHit && string(got.Value) != value ||
-					status == StatusNumber && strconv.FormatUint(got.Number, 10) != value {
-					t.Fatalf("engine %d: %+v: %+v, want %d %q", i, op, got, status, value)
-				}
-			}
-			tw.compare(t, m)
-		}
-	})
-}
-
-// tooLarge reports whether the operation may make an item beyond its limit, which
-// the model does not know.
-func (m *model) tooLarge(op *Op) bool {
-	n := len(op.Value) + 300
-	if old, _ := m.visible(string(op.Key)); old != nil && (op.Kind == OpAppend || op.Kind == OpPrepend) {
-		n += len(old.value)
-	}
-	return int64(n) > m.limit/2
-}
-
-// advance begins an entry: some engines are read from, their hints go to all.
-func (tw *twins) advance(t *rapid.T, now int64, keys int) (hints []byte) {
-	for i, r := range tw.readers {
-		for range rapid.IntRange(0, 3).Draw(t, "reads") {
-			r.View(nil, fmt.Appendf(nil, "key%d", rapid.IntRange(0, keys-1).Draw(t, "read")), appendItemValue)
-		}
-		hints = r.TakeHints(hints)
-		if rapid.IntRange(0, 3).Draw(t, "restart") == 0 {
-			tw.restart(t, i)
-		}
-	}
-	for _, e := range tw.engines {
-		e.Advance(now)
-		e.Hint(hints)
-	}
-	return hints
-}
-
-func (tw *twins) compare(t *rapid.T, m *model) {
-	contents, order := tw.engines[0].Digest()
-	for i, e := range tw.engines {
-		check(t, e)
-		if c, o := e.Digest(); c != contents || o != order {
-			t.Fatalf("engine %d has digests %x %x, the first %x %x", i, c, o, contents, order)
-		}
-		if e.evictions != m.evictions {
-			t.Fatalf("engine %d has evicted %d items, the model %d", i, e.evictions, m.evictions)
-		}
-		if e.unfetched != m.unfetched {
-			t.Fatalf("engine %d let go without a read %+v, the model %+v", i, e.unfetched, m.unfetched)
-		}
-		for q := range queueCount {
-			if got, want := listing(e, q), m.listing(q); got != want {
-				t.Fatalf("queue %d of engine %d:\n%s\nwant\n%s", q, i, got, want)
-			}
-		}
-	}
-}
-
 func (m *model) listing(q int) (s string) {
 	for _, i := range m.queues[q] {
 		s += fmt.Sprintf("%s=%d:%x %+v\n", i.key, len(i.value), hashKey([]byte(i.value)), i.meta)
 	}
 	return s
 }
-
-// listing returns what a queue of the engine holds, in order.
-func listing(e *Engine, q int) (s string) {
-	for seg := e.st.queues[q].first; seg != nil; seg = seg.next {
-		for at := 0; at < seg.size; {
-			r := e.st.arena.record(seg.at(at))
-			head := r.load()
-			at += r.sizeBytes(head)
-			if head&deadBit == 0 && !e.st.gone(r, head) {
-				key, value, m := r.read(head)
-				s += fmt.Sprintf("%s=%d:%x %+v\n", key, len(value), hashKey(value), m)
-			}
-		}
-	}
-	return s
-}
-
-func appendItemValue(dst, _ []byte, it Item) []byte { return append(dst, it.Value...) }

@@ -29,6 +29,7 @@ const (
 	OpDiscard
 	OpInit
 	OpMemoryLimit
+	OpMetaGet // a read that may change the item: Exptime, Vivify, Recache, or because it is stale
 	opKindEnd
 )
 
@@ -49,11 +50,55 @@ type Op struct {
 	Delta   uint64 // OpIncr, OpDecr; OpMemoryLimit: bytes
 	Key     []byte
 	Value   []byte
+
+	// What the meta commands and the binary protocol add. The result of an
+	// operation with Fields other than 0, and of OpMetaGet, is detailed.
+	Fields  Fields
+	NewCAS  uint64 // HasNewCAS
+	Initial uint64 // HasInitial: OpIncr and OpDecr create what is missing, with HasVivify
+	Vivify  int64  // HasVivify: exptime of an item that is created because there is none
+	Recache int64  // HasRecache: OpMetaGet: time left, in seconds, below which a client is to fetch anew
 }
+
+// Fields is a set of what an operation asks for besides its kind.
+type Fields uint16
+
+// The fields.
+const (
+	HasCAS             Fields = 1 << iota // do it only if the item's cas unique is CAS; not OpAdd
+	HasNewCAS                             // the item gets NewCAS instead of the next number
+	HasExptime                            // Exptime counts, where a classic command has none
+	HasInitial                            // Initial
+	HasVivify                             // Vivify
+	HasRecache                            // Recache
+	Invalidate                            // a CAS above the item's is taken and marks it stale; OpDelete marks it
+	RemoveValue                           // OpDelete keeps the item, with no value and client flags 0
+	KeepAccess                            // OpMetaGet is not to count as an access
+	TTLBefore                             // the result's TTLSeconds are those before Exptime or Vivify was set
+	TouchBeforeRecache                    // Exptime is set before Recache is looked at, not after
+	TouchBeforeVivify                     // an item that is created ends with Vivify, not with Exptime
+	Detailed                              // nothing besides the details of the result
+	fieldsEnd
+)
+
+// detailed reports whether the operation's result has Details.
+func (op *Op) detailed() bool { return op.Fields != 0 || op.Kind == OpMetaGet }
+
+// detailedBit in an encoded kind or status says that more fields follow.
+const detailedBit = 1 << 7
 
 // AppendOp appends the encoding of op to dst.
 func AppendOp(dst []byte, op *Op) []byte {
-	dst = append(dst, byte(op.Kind))
+	if op.Fields == 0 {
+		dst = append(dst, byte(op.Kind))
+	} else {
+		dst = append(dst, byte(op.Kind)|detailedBit)
+		dst = binary.AppendUvarint(dst, uint64(op.Fields))
+		dst = binary.AppendUvarint(dst, op.NewCAS)
+		dst = binary.AppendUvarint(dst, op.Initial)
+		dst = binary.AppendVarint(dst, op.Vivify)
+		dst = binary.AppendVarint(dst, op.Recache)
+	}
 	dst = binary.AppendUvarint(dst, uint64(op.Flags))
 	dst = binary.AppendVarint(dst, op.Exptime)
 	dst = binary.AppendUvarint(dst, op.CAS)
@@ -73,6 +118,16 @@ func appendKeyValue(dst, key, value []byte) []byte {
 func DecodeOp(b []byte) (op Op, rest []byte, err error) {
 	r := reader{b: b}
 	op.Kind = OpKind(r.byte())
+	if op.Kind&detailedBit != 0 {
+		op.Kind &^= detailedBit
+		fields := r.uvarint()
+		if fields == 0 || fields >= uint64(fieldsEnd) {
+			r.fail()
+		}
+		op.Fields = Fields(fields)
+		op.NewCAS, op.Initial = r.uvarint(), r.uvarint()
+		op.Vivify, op.Recache = r.varint(), r.varint()
+	}
 	op.Flags = r.uint32()
 	op.Exptime = r.varint()
 	op.CAS = r.uvarint()

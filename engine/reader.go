@@ -12,11 +12,28 @@ const (
 	readerHintsMax = 1024
 )
 
-// Item is what a reader sees of an item, for the duration of a call.
+// Item is what a reader sees of an item, for the duration of a call. View fills
+// in the first three fields, Look all.
 type Item struct {
-	Flags uint32
-	CAS   uint64
-	Value []byte
+	Flags    uint32
+	CAS      uint64
+	Value    []byte
+	ExpiryMs int64 // ms of Unix time on the log's clock; 0: never
+	Marks    Marks // Stale and AlreadyWon; HitBefore, as this node knows it
+	NowMs    int64 // the engine's time
+
+	// IdleSeconds have passed since the access before, as this node knows it.
+	IdleSeconds int64
+}
+
+// TTLSeconds is the time until the item expires, -1 if it never does.
+func (it *Item) TTLSeconds() int64 { return ttlSeconds(it.ExpiryMs, it.NowMs) }
+
+// Wins reports whether whoever reads the item is to fetch it anew: because it is
+// stale, or has less than recache left, which is an exptime, 0 if that does not
+// matter. Reading it then is a write, OpMetaGet: the next one does not win.
+func (it *Item) Wins(recache int64) bool {
+	return wins(it.Marks, it.ExpiryMs, it.NowMs, recache)
 }
 
 // Reader reads items while the applier changes them. It takes no lock, and never
@@ -25,6 +42,8 @@ type Reader struct {
 	engine *Engine
 	slot   *readerSlot
 	hints  []byte
+
+	seconds uint32 // see SetNow
 
 	expired atomic.Int64 // misses that met an item that had expired
 
@@ -37,6 +56,19 @@ func (e *Engine) NewReader() *Reader {
 	return &Reader{engine: e, slot: e.epochs.add(), hints: make([]byte, 0, readerHintsMax*hashBytes)}
 }
 
+// SetNow tells the reader the second of Unix time, to note when items are
+// accessed. Before the first call it takes the log's time, which stands still
+// while nothing is written.
+func (r *Reader) SetNow(seconds int64) { r.seconds = uint32(seconds) }
+
+// now is the second that accesses are noted with.
+func (r *Reader) now(st *store) uint32 {
+	if r.seconds != 0 {
+		return r.seconds
+	}
+	return st.seconds()
+}
+
 // View calls f with dst, the key and the item and returns what f returns, or
 // reports false for a miss. The item is valid until f returns, which must be
 // soon: what the applier frees meanwhile stays in memory.
@@ -44,25 +76,62 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 	hash := hashKey(key)
 	r.engine.epochs.enter(r.slot)
 	st := r.engine.store.Load()
+	rec, head, ok := r.find(st, hash, key)
+	if ok {
+		var it Item
+		it.Flags, it.CAS, it.Value = rec.content(head)
+		r.note(st, rec, head, hash)
+		dst = f(dst, key, it)
+	}
+	r.slot.leave()
+	return dst, ok
+}
+
+// Look is View for whoever wants to know all of an item. What it tells of
+// accesses is of those before. The call is one itself, unless keepAccess is set
+// or f appends nothing: then it did not answer anyone.
+func (r *Reader) Look(dst, key []byte, keepAccess bool, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
+	hash := hashKey(key)
+	r.engine.epochs.enter(r.slot)
+	st := r.engine.store.Load()
+	rec, head, ok := r.find(st, hash, key)
+	if ok {
+		_, value, m := rec.read(head)
+		a := rec.access(head)
+		before := len(dst)
+		dst = f(dst, key, Item{
+			Flags: m.flags, CAS: m.cas, Value: value, ExpiryMs: m.expiryMs, Marks: a.mark(m.marks),
+			NowMs: st.timeMs.Load(), IdleSeconds: a.idleSeconds(r.now(st)),
+		})
+		if !keepAccess && len(dst) > before {
+			r.note(st, rec, head, hash)
+		}
+	}
+	r.slot.leave()
+	return dst, ok
+}
+
+// find returns the record of a live item.
+func (r *Reader) find(st *store, hash uint64, key []byte) (rec record, head uint32, ok bool) {
 	h := st.index.get(hash, key)
 	if h == 0 {
-		r.slot.leave()
-		return dst, false
+		return rec, 0, false
 	}
-	rec := st.arena.record(h)
-	head := rec.load()
+	rec = st.arena.record(h)
+	head = rec.load()
 	if !st.alive(rec, head) {
 		r.expired.Add(1)
-		r.slot.leave()
-		return dst, false
+		return rec, head, false
 	}
-	_, value, m := rec.read(head)
-	dst = f(dst, key, Item{Flags: m.flags, CAS: m.cas, Value: value})
+	return rec, head, true
+}
+
+// note takes down that an item was accessed.
+func (r *Reader) note(st *store, rec record, head uint32, hash uint64) {
+	rec.note(head, r.now(st))
 	if head&hintedBit == 0 && head&freqMask < freqMax && r.engine.hinting.Load() {
 		r.hint(rec, hash)
 	}
-	r.slot.leave()
-	return dst, true
 }
 
 // hint notes that an item was read, once until the log has told of it.
@@ -73,7 +142,7 @@ func (r *Reader) hint(rec record, hash uint64) {
 	}
 }
 
-// Expired returns how many calls of View missed because the item that they found
+// Expired returns how many calls of View and Look missed because the item that they found
 // had expired. What is cleared away is not found any more. Any goroutine may call
 // it.
 func (r *Reader) Expired() int64 { return r.expired.Load() }
@@ -113,7 +182,7 @@ const prepareMax = 32
 // nothing: much of it lies in caches then.
 const prepareBuckets = 1 << 16
 
-// Prepare brings what View needs for the keys near the processor. Each key costs
+// Prepare brings what View and Look need for the keys near the processor. Each key costs
 // two accesses to memory that nothing has touched lately, and they wait for each
 // other; here those of all keys are on their way at once. It pays where the
 // items are many more than the caches hold, and costs a hash for each key.

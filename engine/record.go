@@ -8,20 +8,24 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// A record is one item in the arena. But for bits of its first word and the
-// links of its expiry list, nothing of it changes once readers can find it: an
-// item that changes is stored anew.
+// A record is one item in the arena. But for bits of its first word, its second
+// and the links of its expiry list, nothing of it changes once readers can find
+// it: an item that changes is stored anew.
 //
 //	head 4    freq 2 bits | hinted 1 | dead 1 | expiry? 1 | flags? 1 | wide cas? 1 | big? 1 |
-//	          frozen 1 | freq when frozen 2 | key length 8 | value length 13, 0 if big
-//	big       value length 4 | digest 8, at offset 8
+//	          frozen 1 | freq when frozen 2 | marks? 1 | hit 1 | key length 8 |
+//	          value length 11, 0 if big
+//	accessed  seconds of Unix time 4
+//	big       digest 8 | value length 4
+//	marks     4
 //	flags     4
 //	cas       4, or 8 if wide
 //	expiry    ms of Unix time 7 | level 1 | next 4 | previous 4
 //	key, value, and up to 7 bytes that round it up
 //
-// Fields without a width of their own are there if the head says so. Integers
-// are little endian.
+// Fields behind accessed are there if the head says so. Integers are little
+// endian. Hit and accessed are what this node knows of reads: readers write them,
+// they decide nothing, and no digest or image has them.
 type record struct{ p unsafe.Pointer }
 
 const (
@@ -34,17 +38,24 @@ const (
 	bigBit     = 1 << 7
 	frozenBit  = 1 << 8
 	frozenFreq = 9 // shift
-	keyShift   = 11
-	valueShift = 19
+	marksBit   = 1 << 11
+	hitBit     = 1 << 12
+	keyShift   = 13
+	valueShift = 21
 
 	// fixedBits of a head never change.
-	fixedBits = ^uint32(freqMask | hintedBit | deadBit | frozenBit | freqMask<<frozenFreq)
+	fixedBits = ^uint32(freqMask | hintedBit | deadBit | frozenBit | freqMask<<frozenFreq | hitBit)
 
 	// smallValueMax is the longest value whose length is in the head. A longer
 	// one keeps its digest in the record, for it takes long to compute.
-	smallValueMax = 1<<13 - 1
+	smallValueMax = 1<<11 - 1
 
+	// leadBytes are before the fields that need not be there.
+	leadBytes   = 8
+	digestAt    = 8  // if big
+	valueLenAt  = 16 // if big
 	bigBytes    = 12
+	marksBytes  = 4
 	expiryBytes = 16
 
 	// freqMax is where the count of accesses ends.
@@ -57,23 +68,36 @@ type meta struct {
 	cas      uint64
 	expiryMs int64 // 0: never
 	level    uint8 // of its expiry slot, if it expires
+	marks    Marks // Stale and AlreadyWon
 	freq     uint32
+
+	access access // for a record that is written; read leaves it out
+}
+
+// access is what a node knows of the reads of an item.
+type access struct {
+	seconds uint32 // of Unix time when it was last accessed; 0 in a meta: now
+	hit     bool   // since it was stored
 }
 
 // shape is where the parts of a record lie.
 type shape struct {
-	flagsAt, casAt, expiryAt, keyAt, valueAt int
-	end                                      int
+	marksAt, flagsAt, casAt, expiryAt, keyAt, valueAt int
+	end                                               int
 }
 
 // shapeOf returns the shape of a record with the given head; valueLen is used if
 // the head says big.
 func shapeOf(head uint32, valueLen int) (s shape) {
-	at := 4
+	at := leadBytes
 	if head&bigBit != 0 {
 		at += bigBytes
 	} else {
 		valueLen = int(head >> valueShift)
+	}
+	s.marksAt = at
+	if head&marksBit != 0 {
+		at += marksBytes
 	}
 	s.flagsAt = at
 	if head&flagsBit != 0 {
@@ -93,13 +117,16 @@ func shapeOf(head uint32, valueLen int) (s shape) {
 	return s
 }
 
-// headFor returns the head of a record for an item, not counting freq.
+// headFor returns the head of a record for an item, not counting freq and hit.
 func headFor(m *meta, keyLen, valueLen int) uint32 {
 	head := uint32(keyLen) << keyShift
 	if valueLen > smallValueMax {
 		head |= bigBit
 	} else {
 		head |= uint32(valueLen) << valueShift
+	}
+	if m.marks != 0 {
+		head |= marksBit
 	}
 	if m.flags != 0 {
 		head |= flagsBit
@@ -123,7 +150,10 @@ func (r record) write(head uint32, m *meta, key, value, tail []byte) {
 	s := shapeOf(head, valueLen)
 	b := r.bytes(s.end)
 	if head&bigBit != 0 {
-		binary.LittleEndian.PutUint32(b[4:], uint32(valueLen))
+		binary.LittleEndian.PutUint32(b[valueLenAt:], uint32(valueLen))
+	}
+	if head&marksBit != 0 {
+		binary.LittleEndian.PutUint32(b[s.marksAt:], uint32(m.marks))
 	}
 	if head&flagsBit != 0 {
 		binary.LittleEndian.PutUint32(b[s.flagsAt:], m.flags)
@@ -140,12 +170,39 @@ func (r record) write(head uint32, m *meta, key, value, tail []byte) {
 	copy(b[s.valueAt:], value)
 	copy(b[s.valueAt+len(value):], tail)
 	if head&bigBit != 0 {
-		binary.LittleEndian.PutUint64(b[8:], digestOf(b[s.keyAt:s.valueAt], b[s.valueAt:s.end], m))
+		binary.LittleEndian.PutUint64(b[digestAt:], digestOf(b[s.keyAt:s.valueAt], b[s.valueAt:s.end], m))
 	}
-	atomic.StoreUint32(r.head(), head|m.freq)
+	r.start(head|m.freq, m.access)
+}
+
+// start makes the record one that readers may find.
+func (r record) start(head uint32, a access) {
+	if a.hit {
+		head |= hitBit
+	}
+	atomic.StoreUint32(r.accessed(), a.seconds)
+	atomic.StoreUint32(r.head(), head)
 }
 
 func (r record) head() *uint32 { return (*uint32)(r.p) }
+
+func (r record) accessed() *uint32 { return (*uint32)(unsafe.Add(r.p, 4)) }
+
+// access returns what this node knows of the item's reads.
+func (r record) access(head uint32) access {
+	return access{atomic.LoadUint32(r.accessed()), head&hitBit != 0}
+}
+
+// note takes a read of the item down. A hot item costs its readers a write once a
+// second.
+func (r record) note(head, seconds uint32) {
+	if head&hitBit == 0 {
+		atomic.OrUint32(r.head(), hitBit)
+	}
+	if atomic.LoadUint32(r.accessed()) != seconds {
+		atomic.StoreUint32(r.accessed(), seconds)
+	}
+}
 
 // load returns the head.
 func (r record) load() uint32 { return atomic.LoadUint32(r.head()) }
@@ -158,7 +215,7 @@ func (r record) valueLen(head uint32) int {
 	if head&bigBit == 0 {
 		return int(head >> valueShift)
 	}
-	return int(binary.LittleEndian.Uint32(r.bytes(8)[4:]))
+	return int(binary.LittleEndian.Uint32(r.bytes(valueLenAt + 4)[valueLenAt:]))
 }
 
 // shape returns where the parts lie.
@@ -183,6 +240,9 @@ func (r record) read(head uint32) (key, value []byte, m meta) {
 	s := r.shape(head)
 	b := r.bytes(s.end)
 	m.freq = head & freqMask
+	if head&marksBit != 0 {
+		m.marks = Marks(b[s.marksAt])
+	}
 	if head&flagsBit != 0 {
 		m.flags = binary.LittleEndian.Uint32(b[s.flagsAt:])
 	}
@@ -195,6 +255,21 @@ func (r record) read(head uint32) (key, value []byte, m meta) {
 		m.expiryMs, m.level = splitExpiry(binary.LittleEndian.Uint64(b[s.expiryAt:]))
 	}
 	return b[s.keyAt:s.valueAt], b[s.valueAt:s.end:s.end], m
+}
+
+// content returns the part of read that every answer has.
+func (r record) content(head uint32) (flags uint32, cas uint64, value []byte) {
+	s := r.shape(head)
+	b := r.bytes(s.end)
+	if head&flagsBit != 0 {
+		flags = binary.LittleEndian.Uint32(b[s.flagsAt:])
+	}
+	if head&wideBit != 0 {
+		cas = binary.LittleEndian.Uint64(b[s.casAt:])
+	} else {
+		cas = uint64(binary.LittleEndian.Uint32(b[s.casAt:]))
+	}
+	return flags, cas, b[s.valueAt:s.end:s.end]
 }
 
 // expiry returns when the item expires, ms of Unix time, 0 for never, and the
@@ -222,7 +297,7 @@ func (r record) link(head uint32, at int) *handle {
 // digest returns the item's part of the contents' digest.
 func (r record) digest(head uint32) uint64 {
 	if head&bigBit != 0 {
-		return binary.LittleEndian.Uint64(r.bytes(16)[8:])
+		return binary.LittleEndian.Uint64(r.bytes(digestAt + 8)[digestAt:])
 	}
 	key, value, m := r.read(head)
 	return digestOf(key, value, &m)
@@ -237,7 +312,7 @@ func digestOf(key, value []byte, m *meta) uint64 {
 	binary.LittleEndian.PutUint64(b[16:], m.cas)
 	binary.LittleEndian.PutUint64(b[24:], uint64(m.expiryMs))
 	binary.LittleEndian.PutUint32(b[32:], m.flags)
-	binary.LittleEndian.PutUint32(b[36:], uint32(m.level))
+	binary.LittleEndian.PutUint32(b[36:], uint32(m.level)|uint32(m.marks)<<8)
 	binary.LittleEndian.PutUint64(b[40:], uint64(len(value)))
 	return xxhash.Sum64(b[:])
 }

@@ -67,7 +67,7 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 		return nil, want, fmt.Errorf("magic is %q: %w", head[:8], ErrMalformed)
 	}
 	if v := binary.LittleEndian.Uint32(head[8:]); v != imageVersion {
-		return nil, want, fmt.Errorf("version is %d, this program knows %d: %w", v, imageVersion, ErrMalformed)
+		return nil, want, fmt.Errorf("the image has format %d and this program reads only %d: %w", v, imageVersion, ErrMalformed)
 	}
 	limits, ok := readLimits(head[12 : 12+limitsBytes])
 	var v [imageHeadWords]uint64
@@ -120,8 +120,14 @@ func (e *Engine) addItems(q int, chunk []byte) error {
 	r := reader{b: chunk}
 	for len(r.b) > 0 {
 		keyLen, bits := int(r.byte()), r.byte()
+		m := meta{freq: uint32(bits >> itemFreq), level: bits & itemLevelMask}
+		if bits&itemMarksBit != 0 {
+			m.marks = Marks(r.byte())
+			if m.marks == 0 || m.marks&^(Stale|AlreadyWon) != 0 {
+				r.fail()
+			}
+		}
 		valueLen := r.uvarint()
-		m := meta{freq: uint32(bits >> 6), level: bits & 0x3f}
 		m.flags = r.uint32()
 		m.expiryMs = r.varint()
 		m.cas = r.uvarint()

@@ -18,8 +18,8 @@ const (
 	StatusTouched
 	StatusOK
 	StatusNumber      // OpIncr, OpDecr: Result.Number is the new value
-	StatusHit         // OpGat
-	StatusMiss        // OpGat
+	StatusHit         // OpGat, OpMetaGet
+	StatusMiss        // OpGat, OpMetaGet
 	StatusNonNumeric  // OpIncr, OpDecr
 	StatusTooLarge    // over the item limit, or half of the memory limit
 	StatusOutOfMemory // the limit is reached and nothing may be evicted
@@ -27,8 +27,9 @@ const (
 	StatusOutOfBounds // OpMemoryLimit: above what the cluster can grow to
 )
 
-// Result is the outcome of one operation. Key is set for OpGat; Flags, CAS and
-// Value for StatusHit.
+// Result is the outcome of one operation. Key is set for OpGat and OpMetaGet; Value
+// for StatusHit. Flags and CAS are set for StatusHit, and those of the item as it
+// is then if there are Details and the operation had an effect.
 type Result struct {
 	Status Status
 	Flags  uint32
@@ -36,11 +37,43 @@ type Result struct {
 	Number uint64
 	Key    []byte
 	Value  []byte
+
+	// Details are told of operations with Fields, and of OpMetaGet.
+	Details
 }
+
+// Details are what the item is after the operation.
+type Details struct {
+	Told        bool  // the rest holds something
+	SizeBytes   int   // of the value
+	TTLSeconds  int64 // until it expires; -1: never
+	Marks       Marks
+	IdleSeconds int64 // between the last access and this one, as this node knows it
+}
+
+// Marks are what clients of the meta commands tell each other by an item.
+type Marks uint8
+
+// The marks. Won is of a result, Stale and AlreadyWon are state, HitBefore is
+// what this node knows.
+const (
+	Won        Marks = 1 << iota // whoever asked is to fetch the item anew
+	Stale                        // it was invalidated
+	AlreadyWon                   // somebody was told to fetch it anew
+	HitBefore                    // it was read before
+	marksEnd
+)
 
 // AppendResult appends the encoding of r to dst.
 func AppendResult(dst []byte, r *Result) []byte {
-	dst = append(dst, byte(r.Status))
+	if r.Told {
+		dst = append(dst, byte(r.Status)|detailedBit, byte(r.Marks))
+		dst = binary.AppendUvarint(dst, uint64(r.SizeBytes))
+		dst = binary.AppendVarint(dst, r.TTLSeconds)
+		dst = binary.AppendVarint(dst, r.IdleSeconds)
+	} else {
+		dst = append(dst, byte(r.Status))
+	}
 	dst = binary.AppendUvarint(dst, uint64(r.Flags))
 	dst = binary.AppendUvarint(dst, r.CAS)
 	dst = binary.AppendUvarint(dst, r.Number)
@@ -52,6 +85,16 @@ func AppendResult(dst []byte, r *Result) []byte {
 func DecodeResult(b []byte) (res Result, rest []byte, err error) {
 	r := reader{b: b}
 	res.Status = Status(r.byte())
+	if res.Status&detailedBit != 0 {
+		res.Status &^= detailedBit
+		res.Told = true
+		res.Marks = Marks(r.byte())
+		res.SizeBytes = int(r.uint32())
+		res.TTLSeconds, res.IdleSeconds = r.varint(), r.varint()
+		if res.Marks >= marksEnd {
+			r.fail()
+		}
+	}
 	res.Flags = r.uint32()
 	res.CAS = r.uvarint()
 	res.Number = r.uvarint()

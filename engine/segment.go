@@ -1,5 +1,11 @@
 package engine
 
+import (
+	"fmt"
+
+	"raftcached/engine/memory"
+)
+
 const (
 	// A segment takes 1/256 of the memory limit, within these bounds.
 	segmentBytesMin = 64 << 10
@@ -100,4 +106,107 @@ func (s *segments) add(seg *segment) {
 func (s *segments) drop(seg *segment) {
 	s.byID[seg.id] = nil
 	s.free = append(s.free, seg.id)
+}
+
+// segmentOf returns the segment that holds h.
+func (s *store) segmentOf(h handle) *segment {
+	return s.numbers.byID[s.arena.segmentOf[granuleOf(h)]]
+}
+
+// place makes room for a record of the given size at the end of a queue.
+func (s *store) place(q, size int) handle {
+	seg := s.queues[q].last
+	if seg == nil || seg == s.compact.to || seg.size+size > seg.capacity() {
+		if seg != nil {
+			s.seal(seg)
+		}
+		seg = s.newSegment(q, s.segmentFor(size))
+		s.queues[q].insertBefore(seg, nil)
+	}
+	h := seg.at(seg.size)
+	seg.size += size
+	seg.live += size
+	s.live += int64(size)
+	return h
+}
+
+// segmentFor returns the size of a segment that begins with a record of the given
+// size: as if more of them followed, for it is rounded up to granules.
+func (s *store) segmentFor(size int) int {
+	n := max(1, s.segmentBytes/size)
+	for n*size < packedBytes && -(n*size)&(granuleBytes-1) > n*size>>wasteShift {
+		n++
+	}
+	return max(s.segmentBytes, n*size)
+}
+
+// newSegment returns a segment of a queue, which it is not in yet, for at least
+// size bytes.
+func (s *store) newSegment(q, size int) *segment {
+	n := (size + granuleBytes - 1) >> granuleShift
+	granules, ok := s.arena.alloc(n)
+	if !ok {
+		s.squeeze()
+		if granules, ok = s.arena.alloc(n); !ok {
+			panic(fmt.Sprintf("engine: no %d free granules in a row of %d, %d in use", n, s.arena.granules, s.arena.inUse))
+		}
+	}
+	seg := &segment{run: granules, queue: q, bornMs: s.timeMs.Load()}
+	s.numbers.add(seg)
+	for g := seg.run.first; g < seg.run.first+seg.run.n; g++ {
+		s.arena.segmentOf[g] = seg.id
+	}
+	return seg
+}
+
+// seal ends a segment that was the last of its queue: granules that it does not
+// need go back.
+func (s *store) seal(seg *segment) {
+	if need := (seg.size + granuleBytes - 1) >> granuleShift; need > 0 && need < seg.run.n {
+		s.arena.free(run{seg.run.first + need, seg.run.n - need})
+		seg.run.n = need
+	}
+	if seg.live == 0 {
+		s.release(seg)
+	}
+}
+
+// release lets a segment go whose records are all dead: at once, or when an image
+// is done with it. Its memory is used again when
+// no reader can be in it.
+func (s *store) release(seg *segment) {
+	if seg == s.compact.to {
+		return // it is being filled
+	}
+	if seg == s.compact.from {
+		s.nextFrom()
+	}
+	if seg.queued {
+		s.queues[seg.queue].remove(seg)
+	}
+	if !seg.imaged {
+		s.retired = append(s.retired, retiredSegment{seg, s.epochs.retire()})
+	}
+}
+
+// reclaim takes back what was retired, as far as readers have moved on.
+func (s *store) reclaim() {
+	n := 0
+	for n < len(s.retired) && s.epochs.passed(s.retired[n].epoch) {
+		seg := s.retired[n].segment
+		s.arena.free(seg.run)
+		s.numbers.drop(seg)
+		n++
+	}
+	if n > 0 {
+		s.retired = append(s.retired[:0], s.retired[n:]...)
+	}
+	for _, t := range s.index.done {
+		s.retiredTables = append(s.retiredTables, retiredTable{t, s.epochs.retire()})
+	}
+	s.index.done = s.index.done[:0]
+	for len(s.retiredTables) > 0 && s.epochs.passed(s.retiredTables[0].epoch) {
+		memory.Release(s.retiredTables[0].table.mem)
+		s.retiredTables = s.retiredTables[1:]
+	}
 }

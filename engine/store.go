@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"math"
 	"sync/atomic"
 
@@ -111,110 +110,15 @@ const chargeMin = 2*unitBytes + indexBytes
 // chargeOf is what an item counts for, from the size of its record.
 func chargeOf(size int) int64 { return int64(size) + indexBytes }
 
+// chargeFor is what an item will count for when it is stored.
+func chargeFor(m *meta, keyLen, valueLen int) int64 {
+	return chargeOf(roundUp(shapeOf(headFor(m, keyLen, valueLen), valueLen).end))
+}
+
+// seconds is the time as records have it.
+func (s *store) seconds() uint32 { return uint32(s.timeMs.Load() / msPerSecond) }
+
 func (s *store) total() int64 { return s.bytes[queueSmall] + s.bytes[queueMain] }
-
-// segmentOf returns the segment that holds h.
-func (s *store) segmentOf(h handle) *segment {
-	return s.numbers.byID[s.arena.segmentOf[granuleOf(h)]]
-}
-
-// place makes room for a record of the given size at the end of a queue.
-func (s *store) place(q, size int) handle {
-	seg := s.queues[q].last
-	if seg == nil || seg == s.compact.to || seg.size+size > seg.capacity() {
-		if seg != nil {
-			s.seal(seg)
-		}
-		seg = s.newSegment(q, s.segmentFor(size))
-		s.queues[q].insertBefore(seg, nil)
-	}
-	h := seg.at(seg.size)
-	seg.size += size
-	seg.live += size
-	s.live += int64(size)
-	return h
-}
-
-// segmentFor returns the size of a segment that begins with a record of the given
-// size: as if more of them followed, for it is rounded up to granules.
-func (s *store) segmentFor(size int) int {
-	n := max(1, s.segmentBytes/size)
-	for n*size < packedBytes && -(n*size)&(granuleBytes-1) > n*size>>wasteShift {
-		n++
-	}
-	return max(s.segmentBytes, n*size)
-}
-
-// newSegment returns a segment of a queue, which it is not in yet, for at least
-// size bytes.
-func (s *store) newSegment(q, size int) *segment {
-	n := (size + granuleBytes - 1) >> granuleShift
-	granules, ok := s.arena.alloc(n)
-	if !ok {
-		s.squeeze()
-		if granules, ok = s.arena.alloc(n); !ok {
-			panic(fmt.Sprintf("engine: no %d free granules in a row of %d, %d in use", n, s.arena.granules, s.arena.inUse))
-		}
-	}
-	seg := &segment{run: granules, queue: q, bornMs: s.timeMs.Load()}
-	s.numbers.add(seg)
-	for g := seg.run.first; g < seg.run.first+seg.run.n; g++ {
-		s.arena.segmentOf[g] = seg.id
-	}
-	return seg
-}
-
-// seal ends a segment that was the last of its queue: granules that it does not
-// need go back.
-func (s *store) seal(seg *segment) {
-	if need := (seg.size + granuleBytes - 1) >> granuleShift; need > 0 && need < seg.run.n {
-		s.arena.free(run{seg.run.first + need, seg.run.n - need})
-		seg.run.n = need
-	}
-	if seg.live == 0 {
-		s.release(seg)
-	}
-}
-
-// release lets a segment go whose records are all dead: at once, or when an image
-// is done with it. Its memory is used again when
-// no reader can be in it.
-func (s *store) release(seg *segment) {
-	if seg == s.compact.to {
-		return // it is being filled
-	}
-	if seg == s.compact.from {
-		s.nextFrom()
-	}
-	if seg.queued {
-		s.queues[seg.queue].remove(seg)
-	}
-	if !seg.imaged {
-		s.retired = append(s.retired, retiredSegment{seg, s.epochs.retire()})
-	}
-}
-
-// reclaim takes back what was retired, as far as readers have moved on.
-func (s *store) reclaim() {
-	n := 0
-	for n < len(s.retired) && s.epochs.passed(s.retired[n].epoch) {
-		seg := s.retired[n].segment
-		s.arena.free(seg.run)
-		s.numbers.drop(seg)
-		n++
-	}
-	if n > 0 {
-		s.retired = append(s.retired[:0], s.retired[n:]...)
-	}
-	for _, t := range s.index.done {
-		s.retiredTables = append(s.retiredTables, retiredTable{t, s.epochs.retire()})
-	}
-	s.index.done = s.index.done[:0]
-	for len(s.retiredTables) > 0 && s.epochs.passed(s.retiredTables[0].epoch) {
-		memory.Release(s.retiredTables[0].table.mem)
-		s.retiredTables = s.retiredTables[1:]
-	}
-}
 
 // gone reports whether the item of a record has left the accounts because its
 // expiry slot has ended.
@@ -251,6 +155,9 @@ func (s *store) alive(r record, head uint32) bool {
 // add stores an item at the end of a queue, in the place of what old holds, the
 // slot of its key, if anything. The value is value followed by tail.
 func (s *store) add(q int, hash uint64, old handle, at slot, m *meta, key, value, tail []byte) handle {
+	if m.access.seconds == 0 {
+		m.access.seconds = s.seconds()
+	}
 	head := headFor(m, len(key), len(value)+len(tail))
 	size := roundUp(shapeOf(head, len(value)+len(tail)).end)
 	h := s.place(q, size)
@@ -338,7 +245,7 @@ func (s *store) frozen(seg *segment, h handle, head uint32) uint32 {
 }
 
 // setBits sets the bits of mask in a head to those of value. Readers may set the
-// hinted bit at the same time.
+// hinted and the hit bit at the same time.
 func (s *store) setBits(r record, mask, value uint32) {
 	for {
 		head := r.load()
@@ -388,8 +295,8 @@ func (s *store) copyTo(hash uint64, h, to handle, freq uint32) {
 	r, c := s.arena.record(h), s.arena.record(to)
 	head := r.load()
 	size := r.sizeBytes(head)
-	copy(c.bytes(size)[4:], r.bytes(size)[4:])
-	atomic.StoreUint32(c.head(), head&fixedBits|freq)
+	copy(c.bytes(size)[leadBytes:], r.bytes(size)[leadBytes:])
+	c.start(head&fixedBits|freq, r.access(head))
 	if head&expiryBit != 0 {
 		s.expiry.moved(to)
 	}

@@ -58,8 +58,14 @@ func readKept(t *testing.T, r *Reader, keys [][]byte, seed uint64, stop chan str
 		if rng.IntN(10) == 0 {
 			r.Prepare(keys[i:min(i+8, len(keys))])
 		}
+		r.SetNow(int64(rng.IntN(100)))
 		var ok bool
-		if b, ok = r.View(b[:0], keys[i], appendItemValue); !ok {
+		if rng.IntN(2) == 0 {
+			b, ok = r.View(b[:0], keys[i], appendItemValue)
+		} else {
+			b, ok = r.Look(b[:0], keys[i], rng.IntN(2) == 0, appendItemValue)
+		}
+		if !ok {
 			t.Errorf("key %q was missed", keys[i])
 			return
 		}
@@ -103,7 +109,7 @@ func (c *churn) step() {
 		c.e.Advance(testStart + 20*c.now)
 	}
 	i := c.rng.IntN(len(c.keys))
-	switch c.rng.IntN(20) {
+	switch c.rng.IntN(24) {
 	case 0:
 		c.version++
 		one(c.t, c.e, Op{Kind: OpSet, Key: c.keys[i], Value: pattern(i, c.version)})
@@ -122,5 +128,9 @@ func (c *churn) step() {
 		}
 	case 4:
 		c.e.Tidy()
+	case 5:
+		one(c.t, c.e, Op{Kind: OpDelete, Key: c.keys[i], Fields: Invalidate})
+	case 6:
+		one(c.t, c.e, Op{Kind: OpMetaGet, Key: c.keys[i]})
 	}
 }

@@ -2,33 +2,64 @@ package protocol
 
 import "bytes"
 
-// AheadKeys collects the keys of the gets that b begins with, as far as their
-// lines are complete, without looking whether they are valid: whoever will look
-// the keys up can fetch them from memory together. It appends at most as many as
-// keys has room for, and returns how many bytes of b it has seen.
+// AheadKeys collects the keys of the reads that b begins with, as far as they are
+// complete, without looking whether they are valid: whoever will look the keys up
+// can fetch them from memory together. It appends at most as many as keys has room
+// for, and returns how many bytes of b it has seen.
 func AheadKeys(b []byte, keys [][]byte) (_ [][]byte, span int) {
 	for {
-		line := b[span:]
-		switch {
-		case bytes.HasPrefix(line, prefixGet):
-			line = line[len(prefixGet):]
-		case bytes.HasPrefix(line, prefixGets):
-			line = line[len(prefixGets):]
-		default:
-			return keys, span
-		}
-		end := bytes.IndexByte(line, '\n')
-		if end < 0 {
-			return keys, span
-		}
 		had := len(keys)
-		rest := bytes.TrimSuffix(line[:end], []byte{'\r'})
-		for word, rest := nextWord(rest); word != nil; word, rest = nextWord(rest) {
-			if len(keys) == cap(keys) {
-				return keys[:had], span
-			}
-			keys = append(keys, word)
+		var n int
+		if rest := b[span:]; len(rest) > 0 && rest[0] == binaryMagic {
+			keys, n = aheadPacket(rest, keys)
+		} else {
+			keys, n = aheadLine(rest, keys)
 		}
-		span = len(b) - len(line) + end + 1
+		if n == 0 {
+			return keys[:had], span
+		}
+		span += n
 	}
+}
+
+// aheadLine appends the keys of the line that b begins with, and returns its
+// length, or 0 if it is no complete read or its keys are too many.
+func aheadLine(b []byte, keys [][]byte) ([][]byte, int) {
+	line, one := b, false
+	switch {
+	case bytes.HasPrefix(b, prefixGet):
+		line = line[len(prefixGet):]
+	case bytes.HasPrefix(b, prefixGets):
+		line = line[len(prefixGets):]
+	case bytes.HasPrefix(b, prefixMetaGet):
+		line, one = line[len(prefixMetaGet):], true
+	default:
+		return keys, 0
+	}
+	end := bytes.IndexByte(line, '\n')
+	if end < 0 {
+		return keys, 0
+	}
+	rest := bytes.TrimSuffix(line[:end], []byte{'\r'})
+	for word, rest := nextWord(rest); word != nil; word, rest = nextWord(rest) {
+		if len(keys) == cap(keys) {
+			return keys, 0
+		}
+		if keys = append(keys, word); one {
+			break
+		}
+	}
+	return keys, len(b) - len(line) + end + 1
+}
+
+// aheadPacket is aheadLine for Binary.
+func aheadPacket(b []byte, keys [][]byte) ([][]byte, int) {
+	if len(b) < headerBytes || opcodes[b[1]].command != MetaGet || len(keys) == cap(keys) {
+		return keys, 0
+	}
+	h := readHeader(b)
+	if h.extras != 0 || h.key == 0 || h.key != h.body || len(b) < headerBytes+h.key {
+		return keys, 0
+	}
+	return append(keys, b[headerBytes:headerBytes+h.key]), headerBytes + h.key
 }

@@ -13,7 +13,12 @@ var hotRequests = []struct{ name, input string }{
 	{"multiget of 32", "get" + strings.Repeat(" some-key-of-20-bytes", 32) + "\r\n"},
 	{"set of 100 bytes", "set some-key-of-20-bytes 0 300 100\r\n" + strings.Repeat("x", 100) + "\r\n"},
 	{"cas of 100 bytes", "cas some-key-of-20-bytes 0 300 100 123456 noreply\r\n" + strings.Repeat("x", 100) + "\r\n"},
+	{"mg", "mg some-key-of-20-bytes v\r\n"},
+	{"mg in base64", "mg c29tZS1rZXktb2YtMjAtYnl0ZXM= b v k Oopaque\r\n"},
+	{"ms of 100 bytes", "ms some-key-of-20-bytes 100 T300 q\r\n" + strings.Repeat("x", 100) + "\r\n"},
 	{"incr", "incr some-key-of-20-bytes 1\r\n"},
+	{"packet of get", packet(opGet, 20, 0, "some-key-of-20-bytes")},
+	{"packet of set of 100 bytes", packet(opSet, 20, 8, "flagexptsome-key-of-20-bytes"+strings.Repeat("x", 100))},
 }
 
 func BenchmarkParse(b *testing.B) {

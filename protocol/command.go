@@ -6,7 +6,7 @@ import (
 )
 
 // fail makes the request an error line.
-func (r *Request) fail(reply string) { *r = Request{Reply: reply} }
+func (req *Request) fail(reply string) { *req = Request{Reply: reply} }
 
 // refuse makes the request an error line, unless the line ends with "noreply":
 // where memcached has understood so much of a line, it silences errors too.

@@ -1,17 +1,17 @@
-// Package protocol is memcached's classic text protocol: bytes in, requests out;
-// results in, reply bytes out. It does no IO and knows no clock.
+// Package protocol is what memcached speaks, in text and in packets: bytes in,
+// requests out; results in, reply bytes out. It does no IO and knows no clock.
 //
-// Read first: Parser.Parse; Request; Result; AppendReply and AppendValue.
+// Read first: Parser.Parse; Request; Result; AppendAnswer and AppendValue.
 //
 // The specification is memcached's doc/protocol.txt; where the program differs
 // from it, the program of version 1.6.45 is followed. What is answered to what
 // is written down, byte by byte, in testdata, which is replayed against a model,
 // against this server and against a real memcached.
 //
-// A request is a line, and for storage commands a data block of the declared
+// A request in text is a line, and for storage commands a data block of the declared
 // length:
 //
-//	get|gets KEY...                                   up to 8 MiB
+//	get|gets KEY...                                   up to 1 MiB
 //	gat|gats EXPTIME KEY...                           this and the following: up
 //	set|add|replace|append|prepend                    to 2048 bytes, unless the
 //	    KEY FLAGS EXPTIME BYTES [noreply]             line is received at once
@@ -22,6 +22,11 @@
 //	flush_all [DELAY] [noreply]
 //	cache_memlimit MB [noreply]
 //	version | verbosity LEVEL [noreply] | stats [ARG...] | shutdown [graceful] | quit
+//	config get WHAT
+//	mg|md|ma KEY FLAG...                              meta commands
+//	ms KEY BYTES FLAG...
+//	me KEY [b]
+//	mn
 //
 //	word     size     what it is
 //	KEY      1..250   bytes, any but a blank and a line feed
@@ -32,9 +37,55 @@
 //	DELTA    64 bits  decimal
 //	MB       32 bits  decimal: mebibytes, up to 1000000000
 //
+// A flag of a meta command is a letter, and for capital ones but I, P and L a
+// token behind it without a blank. A line has up to 20 words, no flag twice:
+//
+//	b             KEY is base64            C 64 bits   mg: no value if the cas unique is that
+//	k O           return KEY, and the             else: only if it is that
+//	              token, up to 31 bytes    E 64 bits   the new cas unique
+//	q             no answer to success;    T 32 bits   exptime
+//	              of mg, to a miss         N 32 bits   exptime of what is created on a miss
+//	P L           for proxies: none here   R 32 bits   mg: win if less time is left
+//	v             return the value         F 32 bits   ms: client flags
+//	c f h l s t   return cas unique,       J D 64 bits ma: initial value, delta
+//	              client flags, hit        M letter    ms: E add, A append, P prepend,
+//	              before, seconds since            R replace, S set;
+//	              access, size, ttl                ma: I or +, D or -
+//	u             mg: is no access         I           ms, md: invalidate
+//	                                       x           md: remove the value only
+//
 // Words are separated by one or more blanks. Lines end in "\r\n" or "\n", data
 // blocks in "\r\n". Words beyond those needed are passed over, but the last one
 // may be noreply.
+//
+// A connection whose first byte is 0x80 speaks the binary protocol instead, in
+// packets (protocol_binary.txt). Numbers are big-endian:
+//
+//	byte     0          1          2          3
+//	   0  | magic    | opcode   | key length          |
+//	   4  | extras l.| 0        | 0, status in answers |
+//	   8  | body length: extras, key and value         |
+//	  12  | opaque, which the answer repeats           |
+//	  16  | cas unique                                 |
+//	  20  |                                            |
+//	  24  | extras, key, value                         |
+//
+//	opcode                               extras                          key  value
+//	get getq getk getkq                  -                               key  -
+//	set add replace, q                   flags 4, exptime 4              key  value
+//	append prepend, q                    -                               key  value
+//	delete, q                            -                               key  -
+//	increment decrement, q               delta 8, initial 8, exptime 4   key  -
+//	touch gat gatq gatk gatkq            exptime 4                       key  -
+//	flush, q                             - or exptime 4                  -    -
+//	verbosity                            level 4                         -    -
+//	stat                                 -                               or - -
+//	quit, q noop version, list of SASL   -                               -    -
+//	SASL auth, step                      -                               mechanism, value
+//
+// The magic is 0x80 in requests and 0x81 in answers. A body is up to 1 GiB, of
+// which nothing larger than an item is kept. What does not fit its opcode is
+// answered, and then the connection is closed.
 //
 // A Parser belongs to one connection and one goroutine. The functions are pure.
 // Parsing and replying allocate nothing in steady state.

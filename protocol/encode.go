@@ -8,7 +8,8 @@ var commandNames = [...]string{
 	Set: "set", Add: "add", Replace: "replace", Append: "append", Prepend: "prepend", CAS: "cas",
 	Touch: "touch", Delete: "delete", Incr: "incr", Decr: "decr", FlushAll: "flush_all",
 	CacheMemlimit: "cache_memlimit",
-	Version:       "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
+	MetaGat:       "mg", MetaGet: "mg", MetaDebug: "me", Noop: "mn", ConfigGet: "config", SASLList: "sasl list", SASLAuth: "sasl auth",
+	Version: "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
 }
 
 // String returns the command's name in the protocol.
@@ -18,6 +19,12 @@ func (c Command) String() string { return commandNames[c] }
 // TooLarge. Parsing them gives the same request, but for what a Request does not
 // hold, such as the level of verbosity.
 func AppendRequest(dst []byte, r *Request) []byte {
+	if r.Form.Codec == Binary {
+		return appendBinaryRequest(dst, r)
+	}
+	if r.Form.Codec == Meta {
+		return appendMetaRequest(dst, r)
+	}
 	dst = append(dst, r.Command.String()...)
 	switch r.Command {
 	case Get, Gets:
@@ -39,12 +46,44 @@ func AppendRequest(dst []byte, r *Request) []byte {
 		dst = appendInt(dst, r.Exptime)
 	case Verbosity:
 		dst = append(dst, " 0"...)
+	case ConfigGet:
+		dst = appendWords(append(dst, " get"...), r.Arg)
 	case Stats:
 		if len(r.Arg) > 0 {
 			dst = appendWords(dst, r.Arg)
 		}
 	}
 	return appendLineEnd(dst, r)
+}
+
+// appendMetaRequest appends a meta command with the flags that it was sent with.
+func appendMetaRequest(dst []byte, r *Request) []byte {
+	switch r.Command {
+	case Noop:
+		return append(dst, "mn\r\n"...)
+	case MetaGet, MetaGat:
+		dst = append(dst, "mg "...)
+	case MetaDebug:
+		dst = append(dst, "me "...)
+	case Delete:
+		dst = append(dst, "md "...)
+	case Incr, Decr:
+		dst = append(dst, "ma "...)
+	default:
+		dst = append(dst, "ms "...)
+	}
+	dst = r.Form.appendKey(dst, r.Key)
+	isStore := r.Command >= Set && r.Command <= Prepend
+	if isStore {
+		dst = appendUint(dst, uint64(len(r.Value)))
+	}
+	dst = append(dst, r.Form.Flags...)
+	dst = append(dst, "\r\n"...)
+	if isStore {
+		dst = append(dst, r.Value...)
+		dst = append(dst, "\r\n"...)
+	}
+	return dst
 }
 
 // appendStore appends what follows the name of a storage command.

@@ -13,7 +13,9 @@ const tokensMax = 8
 var (
 	prefixGet  = []byte("get ")
 	prefixGets = []byte("gets ")
-	prefixHTTP = []byte("HTTP/")
+
+	prefixMetaGet = []byte("mg ")
+	prefixHTTP    = []byte("HTTP/")
 )
 
 // tokens are the words of a line, between blanks.
@@ -80,6 +82,9 @@ func (p *Parser) parseLine(line []byte, end int, req *Request) bool {
 		return true
 	case end < requestBytesMin:
 		req.fail(replyBadFormat)
+		return true
+	case isMeta(line):
+		p.parseMeta(line, req)
 		return true
 	}
 	t.split(line)
@@ -158,6 +163,12 @@ func (p *Parser) parseAdmin(req *Request) bool {
 		if t.count > 2 || t.count == 2 && string(t.at(1)) != "graceful" {
 			p.refuse(req, replyBadShutdown)
 		}
+	case "config":
+		if t.count != 3 || string(t.at(1)) != "get" {
+			p.refuse(req, replyError)
+			break
+		}
+		req.Command, req.Arg = ConfigGet, t.at(2)
 	default:
 		if t.count > 1 && bytes.HasPrefix(t.last, prefixHTTP) {
 			return false

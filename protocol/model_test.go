@@ -71,7 +71,7 @@ func (c *modelConn) Write(b []byte) (int, error) {
 		if v == protocol.NeedMore && n == 0 {
 			break
 		}
-		c.closed = v == protocol.Close || v == protocol.Ready && req.Command == protocol.Quit
+		c.closed = v == protocol.Close || req.HangUp || v == protocol.Ready && req.Command == protocol.Quit
 		if v == protocol.Ready {
 			c.out.Write(c.model.answer(&req))
 			c.parser.Consumed(&req)
@@ -106,6 +106,9 @@ type modelItem struct {
 	flags  uint32
 	cas    uint64
 	expiry time.Duration // as model.passed
+
+	stale, won, fetched bool          // of the meta commands
+	accessed            time.Duration // as model.passed
 }
 
 // modelStart is when a model begins, in Unix time.
@@ -119,6 +122,9 @@ func (m *model) answer(r *protocol.Request) []byte {
 		clear(m.items)
 		m.flushAt = 0
 	}
+	if r.Form.Codec == protocol.Binary {
+		return m.answerBinary(r)
+	}
 	var reply []byte
 	switch r.Command {
 	case protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats:
@@ -126,18 +132,19 @@ func (m *model) answer(r *protocol.Request) []byte {
 			if it, found := m.find(key); found {
 				if r.Command.IsWrite() {
 					it.expiry = m.expiry(r.Exptime)
-					m.items[string(key)] = it
 				}
+				it.fetched, it.accessed = true, m.passed
+				m.items[string(key)] = it
 				withCAS := r.Command == protocol.Gets || r.Command == protocol.Gats
 				reply = protocol.AppendValue(reply, key, it.flags, it.cas, withCAS, it.value)
 			}
 		}
 		return append(reply, protocol.ReplyEnd...)
-	case protocol.Invalid, protocol.Version, protocol.Verbosity, protocol.Stats, protocol.Shutdown, protocol.Quit:
+	case protocol.Invalid, protocol.Version, protocol.Verbosity, protocol.Stats, protocol.Shutdown, protocol.Quit, protocol.ConfigGet:
 		reply = []byte(adminReply(r))
 	default:
-		result := m.write(r)
-		reply = protocol.AppendReply(nil, r.Command, &result)
+		result := m.carryOut(r)
+		reply = protocol.AppendAnswer(nil, r.Command, &r.Form, &result)
 	}
 	if r.NoReply {
 		return nil
@@ -153,6 +160,8 @@ func adminReply(r *protocol.Request) string {
 		return "OK\r\n"
 	case protocol.Shutdown:
 		return "SERVER_ERROR: shutdown not enabled\r\n"
+	case protocol.ConfigGet:
+		return protocol.ReplyEnd
 	case protocol.Stats:
 		switch string(r.Arg) {
 		case "reset":
@@ -233,6 +242,7 @@ func (m *model) write(r *protocol.Request) protocol.Result {
 func (m *model) put(key []byte, it modelItem) protocol.Status {
 	m.cas++
 	it.cas = m.cas
+	it.accessed = m.passed
 	m.items[string(key)] = it
 	return protocol.StatusStored
 }

@@ -2,6 +2,13 @@ package protocol
 
 import "math"
 
+// metaIntBytesMax and metaUintBytesMax are how many signs and digits numbers of
+// meta commands have at most, leading zeros included.
+const (
+	metaIntBytesMax  = 11
+	metaUintBytesMax = 22
+)
+
 // parseUint reads an unsigned decimal of at most limit.
 func parseUint(b []byte, limit uint64) (n uint64, ok bool) {
 	if len(b) == 0 {
@@ -56,4 +63,22 @@ func cutPlus(b []byte) (rest []byte, found bool) {
 		return b[1:], true
 	}
 	return b, false
+}
+
+// parseMetaInt reads a signed number of a meta command, of 32 bits. A sign alone
+// is 0, as in memcached.
+func parseMetaInt(b []byte) (n int64, ok bool) {
+	if string(b) == "-" {
+		return 0, true
+	}
+	n, ok = parseExptime(b)
+	return n, ok && len(b) <= metaIntBytesMax
+}
+
+// parseMetaUint reads an unsigned number of a meta command, of at most limit.
+func parseMetaUint(b []byte, limit uint64) (n uint64, ok bool) {
+	if limit <= math.MaxUint32 && len(b) > metaIntBytesMax || len(b) > metaUintBytesMax {
+		return 0, false
+	}
+	return parseUint(b, limit)
 }

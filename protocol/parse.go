@@ -11,8 +11,9 @@ const (
 	lineBytesMax = 2048
 
 	// multigetBytesMax bounds the line of get and gets, which memcached does
-	// not bound: 30,000 of the longest keys.
-	multigetBytesMax = 8 << 20
+	// not bound: 4,000 of the longest keys. gnet copies what came of a line each
+	// time that more comes, so a longer one would keep its event loop busy.
+	multigetBytesMax = 1 << 20
 
 	// valueBytesMax is the largest length that is taken for one.
 	valueBytesMax = 1<<31 - 3
@@ -41,9 +42,6 @@ const (
 
 	// mebibyte is what memcached calls a megabyte.
 	mebibyte = 1 << 20
-
-	// binaryMagic is the first byte of a request of the binary protocol.
-	binaryMagic = 0x80
 )
 
 // The lines that answer input which is no valid request.
@@ -94,9 +92,17 @@ type Parser struct {
 	// the line comes, and is zero whenever the front may have changed.
 	scanned int
 
+	// begun and codec tell what the first byte of the connection said. Text stands
+	// for Meta too.
+	begun  bool
+	codec  Codec
+	hungUp bool // a request was acted on that ends the connection
+
 	needed int      // what BufferBytesNeeded returns
 	keys   [][]byte // Request.Keys
 	tokens tokens   // of the line at hand
+
+	metaKey [keyBytesMax / 4 * 3]byte // Request.Key if it was base64
 }
 
 // NewParser returns a parser that takes items of up to itemBytesMax bytes, key
@@ -117,8 +123,8 @@ func (p *Parser) Parse(b []byte, req *Request) (consumed int, v Verdict) {
 	if p.Swallowing() {
 		return p.swallow(b), NeedMore
 	}
-	if len(b) > 0 && b[0] == binaryMagic {
-		return 0, Close
+	if p.language(b) == Binary {
+		return p.parseBinary(b, req)
 	}
 	end := bytes.IndexByte(b[min(p.scanned, len(b)):], '\n')
 	if end < 0 {
@@ -143,6 +149,19 @@ func (p *Parser) Parse(b []byte, req *Request) (consumed int, v Verdict) {
 func (p *Parser) Consumed(req *Request) {
 	p.scanned = 0
 	p.swallowBytes, p.swallowLine = req.swallowBytes, req.swallowLine
+	p.hungUp = req.HangUp
+}
+
+// language returns what the connection speaks, of which b is the next input. The
+// first byte of all decides, as in memcached.
+func (p *Parser) language(b []byte) Codec {
+	if !p.begun && len(b) > 0 {
+		p.begun = true
+		if b[0] == binaryMagic {
+			p.codec = Binary
+		}
+	}
+	return p.codec
 }
 
 // Swallowing reports whether bytes are awaited that will be dropped: the client

@@ -33,6 +33,10 @@ var replyLines = [...]string{
 	StatusTimeout:        "SERVER_ERROR read not confirmed in time\r\n",
 	StatusRepairing:      "SERVER_ERROR state differs from the other servers, repairing\r\n",
 	StatusNoMajority:     "SERVER_ERROR states of the servers differ without a majority, writes are refused\r\n",
+
+	StatusUnknownCommand: replyError,
+	StatusInvalid:        replyBadFormat,
+	StatusAuthFailure:    "CLIENT_ERROR authentication failure\r\n",
 }
 
 // AppendReply appends what answers a command with the given result: a line, or

@@ -23,16 +23,25 @@ const (
 	Incr
 	Decr
 	FlushAll
+	MetaGat // mg with T, and Binary's gat: a read that changes the expiry
 	CacheMemlimit
 	Version
 	Verbosity
 	Stats
 	Shutdown
 	Quit
+	MetaGet   // mg without T, and Binary's get: a read, and a write if the item then changes
+	MetaDebug // me
+	Noop      // mn, and Binary's noop
+	ConfigGet // "config get cluster", ElastiCache's auto discovery: Request.Arg is what is asked for
+	SASLList  // Binary's list of SASL mechanisms
+	SASLAuth  // Binary's SASL auth and step: Key is the mechanism, Value what it needs
 )
 
 // IsRead reports whether the command only reads the cache.
-func (c Command) IsRead() bool { return c == Get || c == Gets }
+func (c Command) IsRead() bool {
+	return c == Get || c == Gets || c == MetaGet || c == MetaDebug
+}
 
 // IsWrite reports whether the command goes through the log. gat and gats do,
 // because they change an item's expiry.
@@ -40,8 +49,9 @@ func (c Command) IsWrite() bool {
 	return c == Gat || c == Gats || c >= Set && c <= CacheMemlimit
 }
 
-// Request is one parsed command. Its slices alias the parser's input and are
-// valid only until that input is discarded: whatever is kept must be copied.
+// Request is one parsed command. Its slices alias the parser's input, or the
+// parser if the key was base64, and are valid only until that input is discarded
+// or the parser called again: whatever is kept must be copied.
 type Request struct {
 	Command Command
 	NoReply bool // "noreply" was given: send no answer, not even an error of execution
@@ -53,12 +63,22 @@ type Request struct {
 
 	Flags   uint32 // client flags of storage commands
 	Exptime int64  // as the client sent it: 0, negative, relative or absolute seconds
-	CAS     uint64 // cas unique of cas
+	CAS     uint64 // cas unique of cas, or with HasCAS
 	Delta   uint64 // of incr and decr; of cache_memlimit the limit in bytes
 
 	Key   []byte   // the only or the first key
 	Keys  [][]byte // all keys of get, gets, gat and gats; reused by the parser
 	Value []byte   // data block of storage commands, without its line end
+
+	// Fields says which of the following the client gave; only Meta and Binary
+	// know them.
+	Fields  Fields
+	NewCAS  uint64 // HasNewCAS: cas unique that the item gets (E)
+	Initial uint64 // HasInitial: value of a counter that is created (J)
+	Vivify  int64  // HasVivify: exptime of an item that is created on a miss (N)
+	Recache int64  // HasRecache: whoever sees less time left is to fetch it anew, seconds (R)
+
+	Form Form // how the answer is to look
 
 	Arg []byte // rest of the line of stats, trimmed; empty otherwise
 
@@ -66,8 +86,35 @@ type Request struct {
 	// It is empty if "noreply" silences the error.
 	Reply string
 
+	// Status is instead of Reply why a Binary request is Invalid.
+	Status Status
+
+	// HangUp marks an Invalid Binary request behind which there is no going on:
+	// the connection is closed when it is answered.
+	HangUp bool
+
 	// What Parser.Consumed has to drop behind the request: a data block that was
 	// not wanted, or the rest of a line.
 	swallowBytes int
 	swallowLine  bool
 }
+
+// Fields is a set of what a Meta or Binary request may have besides its key.
+type Fields uint16
+
+// The fields. Without HasCAS, HasExptime and so on the request says nothing of
+// them; classic commands need no such marks.
+const (
+	HasCAS             Fields = 1 << iota // CAS: do it only if the item's is equal (C; not of mg)
+	HasNewCAS                             // NewCAS
+	HasExptime                            // Exptime (T)
+	HasInitial                            // Initial
+	HasVivify                             // Vivify
+	HasRecache                            // Recache
+	Invalidate                            // a lower CAS is taken and marks the item stale; md marks it (I)
+	RemoveValue                           // md keeps the item without its value and client flags (x)
+	KeepAccess                            // reading is not to count as an access (u)
+	TTLBefore                             // what is left to live is to be told as it was before Exptime or Vivify was set (t before T or N)
+	TouchBeforeRecache                    // Exptime is set before Recache is looked at, not after (T before R)
+	TouchBeforeVivify                     // an item that is created ends with Vivify, not with Exptime (T before N)
+)

@@ -14,7 +14,7 @@ const (
 	StatusTouched               // TOUCHED
 	StatusOK                    // OK
 	StatusNumber                // the new value of incr and decr: Result.Number
-	StatusHit                   // gat, gats: a VALUE block
+	StatusHit                   // gat, gats: a VALUE block; MetaGet, MetaGat
 	StatusMiss                  // gat, gats: nothing
 	StatusNonNumeric            // CLIENT_ERROR cannot increment or decrement non-numeric value
 	StatusTooLarge              // SERVER_ERROR object too large for cache
@@ -26,6 +26,9 @@ const (
 	StatusTimeout               // SERVER_ERROR a read could not be confirmed in time
 	StatusRepairing             // SERVER_ERROR this server's state is being replaced: certainly not executed
 	StatusNoMajority            // SERVER_ERROR nobody knows whose state is right: certainly not executed
+	StatusUnknownCommand        // ERROR; this and the following are answers to no operation
+	StatusInvalid               // CLIENT_ERROR bad command line format
+	StatusAuthFailure           // CLIENT_ERROR authentication failure
 )
 
 // Result is the outcome of one operation. Its slices are borrowed: they are
@@ -33,8 +36,25 @@ const (
 type Result struct {
 	Status Status
 	Flags  uint32 // StatusHit
-	CAS    uint64 // StatusHit
+	CAS    uint64 // StatusHit; of Meta and Binary whatever the item has now, 0 if there is none
 	Number uint64 // StatusNumber
 	Key    []byte // StatusHit, StatusMiss
 	Value  []byte // StatusHit
+
+	// The rest is for Meta and Binary.
+	SizeBytes   int   // of the value, after append and prepend too
+	TTLSeconds  int64 // until the item expires; -1: never
+	Marks       Marks
+	IdleSeconds int64 // since the last access, on the node that is asked
 }
+
+// Marks are what Meta tells of an item besides its content.
+type Marks uint8
+
+// The marks.
+const (
+	Won        Marks = 1 << iota // this client is to fetch the item anew (W)
+	Stale                        // the item was invalidated (X)
+	AlreadyWon                   // another client is fetching it (Z)
+	HitBefore                    // it was read before, on the node that is asked (h)
+)

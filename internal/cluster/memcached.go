@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -86,4 +87,20 @@ func randomLoopback() (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("127.%d.%d.%d", 1+random[0]%254, random[1], 1+random[2]%254), nil
+}
+
+// followed is the version whose answers this server gives.
+var followed = [3]int{1, 6, 45}
+
+// Older reports whether the program is older than the version that this server
+// follows: it answers some things otherwise.
+func (m *Memcached) Older() bool {
+	_, digits, _ := strings.Cut(m.Version, " ")
+	for i, part := range strings.SplitN(digits, ".", len(followed)) {
+		n, err := strconv.Atoi(strings.TrimFunc(part, func(r rune) bool { return r < '0' || r > '9' }))
+		if err != nil || n != followed[i] {
+			return err != nil || n < followed[i]
+		}
+	}
+	return false
 }

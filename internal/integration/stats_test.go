@@ -22,7 +22,6 @@ import (
 var absentStats = []struct{ arg, names, reason string }{
 	{"", "response_obj_* read_buf_*", "replies and input have no pools of their own"},
 	{"", "reserved_fds", "no descriptors are set aside"},
-	{"", "auth_cmds auth_errors", "there is no authentication"},
 	{"", "slab_* slabs_moved", "there are no slabs"},
 	{"", "lru_* lrutail_reflocked moves_* evicted_active direct_reclaims", "there is no LRU"},
 	{"", "crawler_*", "there is no crawler: what expires leaves by itself"},

@@ -39,10 +39,23 @@ type silent struct{}
 func (silent) NewLoop(int, Completer) Loop                     { return silent{} }
 func (silent) State() State                                    { return State{} }
 func (silent) AppendStats(dst []byte, _ string) ([]byte, bool) { return dst, true }
+func (silent) Members(string) (uint64, []Member)               { return 1, nil }
 func (silent) Barrier() bool                                   { return true }
 func (silent) Write(*protocol.Request) bool                    { return false }
 func (silent) Flush()                                          {}
 func (silent) Prepare([][]byte)                                {}
+
+func (silent) Look(dst []byte, req *protocol.Request) ([]byte, Found) {
+	if string(req.Key) != "a" {
+		return protocol.AppendAnswer(dst, req.Command, &req.Form, &silentMiss), Miss
+	}
+	return protocol.AppendAnswer(dst, req.Command, &req.Form, &silentHit), Hit
+}
+
+var (
+	silentMiss = protocol.Result{Status: protocol.StatusMiss}
+	silentHit  = protocol.Result{Status: protocol.StatusHit, Value: []byte("x"), SizeBytes: 1}
+)
 
 func (silent) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
 	if string(key) != "a" {
@@ -63,6 +76,26 @@ func TestGetAllocatesNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, turn); n != 0 {
 		t.Errorf("30 requests in a turn: %v allocations, want 0", n)
+	}
+}
+
+func TestMetaAndBinaryReadsAllocateNothing(t *testing.T) {
+	for name, requests := range map[string]string{
+		"meta":   strings.Repeat("mg a v s k Oopaque\r\nmg none q\r\nmg YQ== b v\r\nmn\r\n", 10),
+		"binary": strings.Repeat(packet(0x0c, "a", "")+packet(0x09, "none", "")+packet(0x0a, "", ""), 10),
+	} {
+		c, f := fakeConn(silent{}, requests)
+		turn := func() {
+			f.at = 0
+			c.received()
+		}
+		turn()
+		if f.wrote == 0 {
+			t.Fatalf("%s: nothing was answered", name)
+		}
+		if n := testing.AllocsPerRun(100, turn); n != 0 {
+			t.Errorf("%s: a pipeline of reads: %v allocations, want 0", name, n)
+		}
 	}
 }
 

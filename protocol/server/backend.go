@@ -16,7 +16,22 @@ type Backend interface {
 	// ARG. Any goroutine may call it; it must not block for longer than one entry
 	// takes to apply.
 	AppendStats(dst []byte, arg string) ([]byte, bool)
+
+	// Members returns the servers of the cluster and a number above 0 that grows
+	// when they change. A server alone is reached at local, the address that the
+	// client who asks has connected to. Any goroutine may call it.
+	Members(local string) (version uint64, members []Member)
 }
+
+// Found is what Loop.Look met.
+type Found uint8
+
+// What Loop.Look meets.
+const (
+	Miss Found = iota
+	Hit
+	NeedsWrite
+)
 
 // Loop is the part of the backend that serves one event loop. All its methods
 // are called on that loop's goroutine and never block.
@@ -34,6 +49,11 @@ type Loop interface {
 	// Get appends the "VALUE ..." block of key to dst, with the cas unique if
 	// withCAS, and reports whether the key was found; a miss appends nothing.
 	Get(dst, key []byte, withCAS bool) ([]byte, bool)
+
+	// Look answers a MetaGet or MetaDebug: it appends its reply to dst, in the
+	// request's form, and tells what it met. With NeedsWrite it has appended
+	// nothing: the item would change, and the request is to be given to Write.
+	Look(dst []byte, req *protocol.Request) ([]byte, Found)
 
 	// Write adds a request for which Command.IsWrite holds to the loop's forming
 	// sub-batch, copying what it needs of it. It reports false, and takes

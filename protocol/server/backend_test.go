@@ -40,6 +40,7 @@ type item struct {
 	cas     uint64
 	expires time.Time // zero: never
 	stored  time.Time
+	won     bool // a client was told to fetch it anew
 }
 
 // newMemory returns an empty memory that answers everything at once.
@@ -296,10 +297,13 @@ func (b *memory) execute(op *operation) protocol.Result {
 		return protocol.Result{Status: protocol.StatusDeleted}
 	case protocol.Touch, protocol.Gat, protocol.Gats:
 		return b.touch(op, it, found)
+	case protocol.MetaGet, protocol.MetaGat:
+		return b.metaGet(op, it, found)
 	case protocol.Incr, protocol.Decr:
 		return b.count(op, it, found)
 	}
-	return protocol.Result{Status: b.store(op, it, found)}
+	status := b.store(op, it, found)
+	return protocol.Result{Status: status, CAS: b.items[op.key].cas, SizeBytes: len(b.items[op.key].value)}
 }
 
 // expiry returns the moment of an expiry time; zero for never. b.mu is held.
@@ -356,7 +360,7 @@ func (b *memory) count(op *operation, it item, found bool) protocol.Result {
 	b.cas++
 	it.cas = b.cas
 	b.items[op.key] = it
-	return protocol.Result{Status: protocol.StatusNumber, Number: n}
+	return protocol.Result{Status: protocol.StatusNumber, Number: n, CAS: it.cas}
 }
 
 // store executes the storage commands. b.mu is held.

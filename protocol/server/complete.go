@@ -2,6 +2,9 @@ package server
 
 import "raftcached/protocol"
 
+// textForm is the form of what needs none.
+var textForm protocol.Form
+
 // WriteDone implements Completer.
 func (l *loop) WriteDone(r *protocol.Result) {
 	w := l.writes.front()
@@ -11,10 +14,15 @@ func (l *loop) WriteDone(r *protocol.Result) {
 	c := w.c
 	w.keys--
 	last := w.keys == 0
-	l.counters.addWrite(w.command, r.Status)
+	form := &textForm
+	if w.formed {
+		l.form = l.forms.pop() // a formed write has one answer
+		form = &l.form
+	}
+	l.counters.addWrite(w.command, form.Codec, w.fields, r.Status)
 	c.unanswered--
 	if !c.closed {
-		c.answerWrite(w, r, last)
+		c.answerWrite(w, form, r, last)
 		l.touch(c)
 	}
 	if last {

@@ -37,6 +37,7 @@ type conn struct {
 	remote string
 	local  string // address that the client connected to
 	parser *protocol.Parser
+	locked bool // the client has yet to tell its user and password
 
 	need      int  // input to have before parsing is worth it, bytes
 	inputLeft int  // with eof: bytes of input that are still handled
@@ -164,7 +165,7 @@ func (c *conn) handle(input []byte) (done int) {
 			c.stopped = true
 			return done
 		}
-		n, verdict := c.parser.Parse(input[done:], req)
+		n, verdict := c.parse(input[done:], req)
 		switch verdict {
 		case protocol.NeedMore:
 			done += n
@@ -217,34 +218,47 @@ func (c *conn) consume(n int) {
 	c.inputLeft -= n
 }
 
+// parse finds the first request of b.
+func (c *conn) parse(b []byte, req *protocol.Request) (consumed int, v protocol.Verdict) {
+	if c.locked {
+		return c.parser.ParseLogin(b, req)
+	}
+	return c.parser.Parse(b, req)
+}
+
 // execute carries out the request that the first size bytes of input hold, and
 // reports whether it is done with; false means that it has to wait, unparsed.
 func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	switch {
+	case c.locked && !isPublic(req):
+		c.refuse(req, "CLIENT_ERROR unauthenticated\r\n", protocol.StatusAuthFailure)
+		c.closing = true
+	case asksForMembers(req):
+		if c.unanswered > 0 {
+			return false
+		}
+		c.answerMembers(req)
 	case req.Command.IsRead():
 		return c.read(req, size, input)
 	case req.Command == protocol.FlushAll && c.loop.options.FlushDisabled:
 		if c.unanswered > 0 {
 			return false
 		}
-		if !req.NoReply {
-			c.reply("CLIENT_ERROR flush_all not allowed\r\n")
-		}
-	case req.TooLarge && req.Command != protocol.Set:
-		// Nothing changes: only a set removes the old item.
+		c.refuse(req, "CLIENT_ERROR flush_all not allowed\r\n", protocol.StatusAuthFailure)
+	case req.TooLarge && !removesOld(req):
 		if c.unanswered > 0 {
 			return false
 		}
 		c.loop.counters.add(storeTooLarge, 1)
 		if !req.NoReply {
-			c.out = protocol.AppendReply(c.buffer(), req.Command, &protocol.Result{Status: protocol.StatusTooLarge})
+			c.out = protocol.AppendAnswer(c.buffer(), req.Command, &req.Form, &protocol.Result{Status: protocol.StatusTooLarge})
 		}
 	case req.Command.IsWrite():
 		if !c.write(req) {
 			return false
 		}
 	case req.Command == protocol.Stats && string(req.Arg) == "conns":
-		if !c.listConns() {
+		if !c.listConns(req) {
 			return false
 		}
 	default:
@@ -255,6 +269,12 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	}
 	c.refusedSpan = 0
 	return true
+}
+
+// removesOld reports whether a storage command that is too large removes the old
+// item, as memcached has it: set does, and ms in each of its modes.
+func removesOld(req *protocol.Request) bool {
+	return req.Command == protocol.Set || req.Form.Codec == protocol.Meta
 }
 
 // write hands a write to the backend.
@@ -268,77 +288,15 @@ func (c *conn) write(req *protocol.Request) bool {
 		return false
 	}
 	l.wantFlush()
-	w := writeWaiter{c: c, keys: 1, command: req.Command, noReply: req.NoReply}
+	w := writeWaiter{c: c, keys: 1, command: req.Command, noReply: req.NoReply, fields: req.Fields}
 	if req.Command == protocol.Gat || req.Command == protocol.Gats {
 		w.keys = len(req.Keys)
 	}
+	if req.Form.Codec != protocol.Text {
+		w.formed = true
+		l.forms.push(&req.Form)
+	}
 	l.writes.push(w)
 	c.unanswered += w.keys
-	return true
-}
-
-// read answers a get or gets, if its bytes are covered by a barrier.
-func (c *conn) read(req *protocol.Request, size int, input []byte) bool {
-	if c.unanswered > 0 {
-		return false
-	}
-	if size <= c.refusedSpan {
-		c.out = protocol.AppendReply(c.buffer(), req.Command, &protocol.Result{Status: c.refused})
-		return true
-	}
-	l := c.loop
-	if size > c.granted {
-		if !l.backend.Barrier() {
-			l.barriers.push(c)
-			l.wantFlush()
-			c.barrier, c.barrierSpan = true, len(input)
-			return false
-		}
-		c.granted = len(input)
-	}
-	if size > c.prepared && size < c.granted {
-		l.ahead, c.prepared = protocol.AheadKeys(input[:min(c.granted, len(input))], l.ahead[:0])
-		l.backend.Prepare(l.ahead)
-	}
-	return c.get(req)
-}
-
-// get appends the values of the keys. It stops between two of them when the
-// client does not take its replies, and goes on there when called again.
-func (c *conn) get(req *protocol.Request) bool {
-	var (
-		l       = c.loop
-		withCAS = req.Command == protocol.Gets
-		first   = c.keysDone
-		hits    = 0
-		found   bool
-		out     = c.buffer()
-	)
-	for i := first; i < len(req.Keys); i++ {
-		if n := i - first; n%aheadMax == 0 && len(req.Keys)-i > 1 {
-			l.backend.Prepare(req.Keys[i:min(i+aheadMax, len(req.Keys))])
-		}
-		if out, found = l.backend.Get(out, req.Keys[i], withCAS); found {
-			hits++
-		}
-		if len(out) < outChunkBytes {
-			continue
-		}
-		c.out = out
-		c.flush()
-		if c.closed {
-			return false
-		}
-		out = c.buffer()
-		if c.outbound > outboundBytesMax {
-			l.lag(c)
-			c.keysDone = i + 1
-			l.countGets(c.keysDone-first, hits)
-			return false
-		}
-	}
-	c.out = append(out, protocol.ReplyEnd...)
-	c.keysDone = 0
-	l.countGets(len(req.Keys)-first, hits)
 	return true
 }

@@ -32,6 +32,8 @@ const (
 	touchMisses
 	storeTooLarge
 	storeNoMemory
+	authCmds
+	authErrors
 	bytesRead
 	bytesWritten
 	counterCount
@@ -48,6 +50,7 @@ func (k counter) name() string {
 		casMisses: "cas_misses", casHits: "cas_hits", casBadval: "cas_badval",
 		touchHits: "touch_hits", touchMisses: "touch_misses",
 		storeTooLarge: "store_too_large", storeNoMemory: "store_no_memory",
+		authCmds: "auth_cmds", authErrors: "auth_errors",
 		bytesRead: "bytes_read", bytesWritten: "bytes_written",
 	}[k]
 }
@@ -79,9 +82,9 @@ func (s *counters) publish() {
 	}
 }
 
-// addWrite counts the outcome of one write as memcached's process_*_command
-// functions do. Outcomes that mean "not executed" count nowhere.
-func (s *counters) addWrite(cmd protocol.Command, status protocol.Status) {
+// addWrite counts the outcome of one write as memcached's process_*_command and
+// process_bin_* functions do. Outcomes that mean "not executed" count nowhere.
+func (s *counters) addWrite(cmd protocol.Command, codec protocol.Codec, fields protocol.Fields, status protocol.Status) {
 	switch status {
 	case protocol.StatusTooLarge:
 		s.add(storeTooLarge, 1)
@@ -95,22 +98,66 @@ func (s *counters) addWrite(cmd protocol.Command, status protocol.Status) {
 	}
 	found := status != protocol.StatusNotFound && status != protocol.StatusMiss
 	switch cmd {
-	case protocol.Set, protocol.Add, protocol.Replace, protocol.Append, protocol.Prepend:
+	case protocol.Set, protocol.Replace, protocol.CAS:
 		s.add(cmdSet, 1)
-	case protocol.CAS:
+		if cmd == protocol.CAS || fields&protocol.HasCAS != 0 {
+			s.addCAS(status)
+		}
+	case protocol.Add, protocol.Append, protocol.Prepend:
 		s.add(cmdSet, 1)
-		s.addCAS(status)
+	case protocol.MetaGet, protocol.MetaGat:
+		s.addMetaGet(cmd, codec, found)
 	case protocol.Gat, protocol.Gats, protocol.Touch:
 		s.add(cmdTouch, 1)
 		s.addFound(found, touchHits, touchMisses)
 	case protocol.Delete:
-		s.addFound(found, deleteHits, deleteMisses)
+		s.addDelete(codec, fields, status)
 	case protocol.Incr:
-		s.addFound(found, incrHits, incrMisses)
+		s.addDelta(status, incrHits, incrMisses)
 	case protocol.Decr:
-		s.addFound(found, decrHits, decrMisses)
+		s.addDelta(status, decrHits, decrMisses)
 	case protocol.FlushAll:
 		s.add(cmdFlush, 1)
+	}
+}
+
+// addMetaGet counts a read that went through the log. One of Meta that touches is
+// counted as touching only if it found something.
+func (s *counters) addMetaGet(cmd protocol.Command, codec protocol.Codec, found bool) {
+	if cmd == protocol.MetaGat && (found || codec == protocol.Binary) {
+		s.add(cmdTouch, 1)
+		s.addFound(found, touchHits, touchMisses)
+		return
+	}
+	s.add(cmdGet, 1)
+	s.addFound(found, getHits, getMisses)
+}
+
+// addDelete counts the outcome of a delete. To find another cas unique is a miss
+// for Meta and nothing for Binary, and to mark an item is not to delete it.
+func (s *counters) addDelete(codec protocol.Codec, fields protocol.Fields, status protocol.Status) {
+	switch status {
+	case protocol.StatusNotFound:
+		s.add(deleteMisses, 1)
+	case protocol.StatusExists:
+		if codec == protocol.Meta {
+			s.add(deleteMisses, 1)
+		}
+	default:
+		if fields&protocol.Invalidate == 0 {
+			s.add(deleteHits, 1)
+		}
+	}
+}
+
+// addDelta counts the outcome of incr and decr. Creating the counter, or meeting
+// another cas unique, is neither a hit nor a miss.
+func (s *counters) addDelta(status protocol.Status, hit, miss counter) {
+	switch status {
+	case protocol.StatusNumber:
+		s.add(hit, 1)
+	case protocol.StatusNotFound:
+		s.add(miss, 1)
 	}
 }
 

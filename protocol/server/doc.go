@@ -1,4 +1,4 @@
-// Package server serves the memcached protocol on TCP: it accepts connections,
+// Package server serves memcached's protocols on TCP: it accepts connections,
 // runs gnet's event loops, and keeps every connection's answers in the order of
 // its requests. What the requests mean is the business of the Backend behind it.
 //
@@ -21,6 +21,8 @@
 //	                   a barrier covers its bytes
 //	stats conns        earlier writes are answered, and  answered at once
 //	                   each loop has told of its own
+//	mg, me, Binary's   as get                            answered at once from Loop.Look, or, if the
+//	get                                                  item would change, handed on like a write
 //	everything else    earlier writes are answered       answered at once
 //
 // A request that has to wait stays unparsed in the connection's input, and so
@@ -37,7 +39,8 @@
 //	input     pipelineBytesMax and one read of 64 KiB while requests wait, else
 //	          one unfinished request: the item limit and its command line, or the
 //	          line of a multiget, which package protocol bounds
-//	writes    unansweredWritesMax, without the bytes that the backend copied
+//	writes    unansweredWritesMax, without the bytes that the backend copied, and
+//	          the form of each that is not of Text: its flags and key
 //	output    outboundBytesMax, outChunkBytes and one item; for answers of gat,
 //	          which cannot wait, outboundHardBytesMax; for stats conns, 150 bytes
 //	          for each connection of the server

@@ -35,6 +35,7 @@ func (c *conn) open(gc gnet.Conn, l *loop) {
 	c.loop = l
 	c.gc, c.stream, c.fd = gc, gc, gc.Fd()
 	c.parser = protocol.NewParser(l.options.ItemBytesMax)
+	c.locked = l.options.Authenticator != nil
 	c.need = 1
 	c.activeSweep = l.sweeps
 	l.conns[c] = struct{}{}

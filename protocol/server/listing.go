@@ -32,7 +32,7 @@ type connInfo struct {
 
 // listConns answers "stats conns", if all loops have told of their connections.
 // It asks them when called first.
-func (c *conn) listConns() bool {
+func (c *conn) listConns(req *protocol.Request) bool {
 	if c.unanswered > 0 {
 		return false
 	}
@@ -51,11 +51,11 @@ func (c *conn) listConns() bool {
 		return false
 	}
 	slices.SortFunc(c.listing.conns, func(a, b connInfo) int { return a.fd - b.fd })
-	out := c.buffer()
+	var lines []byte
 	for i := range c.listing.conns {
-		out = c.listing.conns[i].append(out)
+		lines = c.listing.conns[i].append(lines)
 	}
-	c.out = append(out, protocol.ReplyEnd...)
+	c.answerStats(req, append(lines, protocol.ReplyEnd...))
 	c.listing = nil
 	return true
 }

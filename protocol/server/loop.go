@@ -46,6 +46,8 @@ type loop struct {
 	spare   [][]byte         // reply buffers that are not in use
 
 	writes   fifo[writeWaiter]
+	forms    forms         // of those writes that are formed
+	form     protocol.Form // of the write being answered
 	barriers fifo[*conn]
 
 	conns   map[*conn]struct{}

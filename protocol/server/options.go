@@ -62,6 +62,11 @@ type Options struct {
 	// complete it in that time; 0 is never.
 	PartialTimeout time.Duration
 
+	// Authenticator, if there is one, knows who may use the cache (-Y), and AuthFile
+	// is where it has that from, as told by stats settings.
+	Authenticator Authenticator
+	AuthFile      string
+
 	FlushDisabled bool   // refuse flush_all (-F)
 	Shutdown      func() // run by the shutdown command (-A); nil refuses the command. It must not block.
 

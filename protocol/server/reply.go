@@ -58,25 +58,32 @@ func (c *conn) shut() {
 	_ = c.gc.EventLoop().Close(c.gc) // calls OnClose; an error says that the descriptor was gone already
 }
 
+// outOfMemory is what a client is told that leaves too much unread.
+const outOfMemory = "SERVER_ERROR out of memory writing get response\r\n"
+
 // answerWrite appends the reply to one operation of the write of w, of which it
-// is the last if last.
-func (c *conn) answerWrite(w *writeWaiter, r *protocol.Result, last bool) {
+// is the last if last, in the form of the write.
+func (c *conn) answerWrite(w *writeWaiter, f *protocol.Form, r *protocol.Result, last bool) {
 	if w.noReply {
 		return
 	}
+	full := len(r.Value) > 0 && c.outbound+len(c.out)+len(r.Value) > outboundHardBytesMax
 	switch {
 	case w.command != protocol.Gat && w.command != protocol.Gats:
-		c.out = protocol.AppendReply(c.buffer(), w.command, r)
+		if full {
+			r = &resultFull
+		}
+		c.out = protocol.AppendAnswer(c.buffer(), w.command, f, r)
 	case w.failed:
 		// Its one error line is written.
 	case r.Status != protocol.StatusHit && r.Status != protocol.StatusMiss:
 		w.failed = true
-		c.out = protocol.AppendReply(c.buffer(), w.command, r)
-	case c.outbound+len(c.out)+len(r.Value) > outboundHardBytesMax:
+		c.out = protocol.AppendAnswer(c.buffer(), w.command, f, r)
+	case full:
 		w.failed = true
-		c.reply("SERVER_ERROR out of memory writing get response\r\n")
+		c.reply(outOfMemory)
 	default:
-		c.out = protocol.AppendReply(c.buffer(), w.command, r)
+		c.out = protocol.AppendAnswer(c.buffer(), w.command, f, r)
 		if last {
 			c.reply(protocol.ReplyEnd)
 		}
@@ -84,4 +91,17 @@ func (c *conn) answerWrite(w *writeWaiter, r *protocol.Result, last bool) {
 	if len(c.out) >= outChunkBytes {
 		c.flush()
 	}
+}
+
+// resultFull answers a write whose value the client has no room for.
+var resultFull = protocol.Result{Status: protocol.StatusOutOfMemory}
+
+// refuse answers a request that is not carried out: with line in Text and Meta,
+// in Binary with the packet of the status.
+func (c *conn) refuse(req *protocol.Request, line string, s protocol.Status) {
+	if req.NoReply {
+		return
+	}
+	refused := protocol.Request{Form: req.Form, Reply: line, Status: s}
+	c.out = protocol.AppendInvalid(c.buffer(), &refused)
 }

@@ -20,9 +20,13 @@ func (s *Server) appendSettings(dst []byte) []byte {
 	dst = appendStatInt(dst, "num_threads", int64(len(s.loops)))
 	dst = appendStat(dst, "detail_enabled", "no")
 	dst = appendStat(dst, "cas_enabled", "yes")
-	dst = appendStat(dst, "binding_protocol", "ascii")
-	dst = appendStat(dst, "auth_enabled_sasl", "no")
-	dst = appendStat(dst, "auth_enabled_ascii", "no")
+	dst = appendStat(dst, "binding_protocol", "auto-negotiate")
+	dst = appendStat(dst, "auth_enabled_sasl", yesNo(o.Authenticator != nil))
+	if o.Authenticator != nil {
+		dst = appendStat(dst, "auth_enabled_ascii", o.AuthFile)
+	} else {
+		dst = appendStat(dst, "auth_enabled_ascii", "no")
+	}
 	dst = appendStatInt(dst, "item_size_max", int64(o.ItemBytesMax))
 	dst = appendStat(dst, "maxconns_fast", "yes")
 	dst = appendStat(dst, "slab_reassign", "no")

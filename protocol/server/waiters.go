@@ -47,5 +47,7 @@ type writeWaiter struct {
 	keys    int // answers to come: 1, but for gat and gats
 	command protocol.Command
 	noReply bool
+	formed  bool // its form is kept in loop.forms; else it is that of Text
 	failed  bool // of gat and gats: the error line was written, the rest is silent
+	fields  protocol.Fields
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -39,11 +40,14 @@ func (b *Block) Replay(conn net.Conn, o Options) error {
 	r := &replay{options: o, conn: conn, in: bufio.NewReader(conn), vars: map[string]string{"{run}": o.Run}}
 	var pending strings.Builder
 	for i, s := range b.steps {
-		pending.WriteString(r.fill(s.send))
-		if s.send != "" && i+1 < len(b.steps) && b.steps[i+1].send != "" {
+		bytes, err := r.bytes(&s)
+		pending.WriteString(bytes)
+		if err == nil && s.sends() && i+1 < len(b.steps) && b.steps[i+1].sends() {
 			continue
 		}
-		err := r.send(pending.String())
+		if err == nil {
+			err = r.send(pending.String())
+		}
 		pending.Reset()
 		if err != nil && b.steps[len(b.steps)-1].closed {
 			err = nil // the server hung up before it had read all
@@ -58,10 +62,18 @@ func (b *Block) Replay(conn net.Conn, o Options) error {
 			return nil
 		}
 	}
-	if err := r.inStep(); err != nil {
+	if err := r.inStep(b); err != nil {
 		return fmt.Errorf("%s:%d: after the block: %w", b.File, b.Line, err)
 	}
 	return nil
+}
+
+// bytes returns what the client sends in a step.
+func (r *replay) bytes(s *step) (string, error) {
+	if s.packet != nil {
+		return s.packet.encode(r.fill)
+	}
+	return r.fill(s.send), nil
 }
 
 func (r *replay) fill(s string) string {
@@ -103,6 +115,40 @@ func (r *replay) do(s *step) error {
 		}
 	case s.expect != "":
 		return r.expect(s.expect)
+	case s.answer != "":
+		return r.expectAnswer(s.answer)
+	}
+	return nil
+}
+
+// expectAnswer reads a packet that the server says and compares it with want.
+func (r *replay) expectAnswer(want string) error {
+	got, err := readAnswer(r.in)
+	if err != nil {
+		return err
+	}
+	want = r.fill(want)
+	if got == want {
+		return nil
+	}
+	pattern := "^"
+	var names []string
+	rest := want
+	for at := variable.FindStringIndex(rest); at != nil; at = variable.FindStringIndex(rest) {
+		pattern += regexp.QuoteMeta(rest[:at[0]]) + `(\d+)`
+		names = append(names, rest[at[0]:at[1]])
+		rest = rest[at[1]:]
+	}
+	compiled, err := regexp.Compile(pattern + regexp.QuoteMeta(rest) + "$")
+	if err != nil {
+		return err
+	}
+	found := compiled.FindStringSubmatch(got)
+	if found == nil {
+		return fmt.Errorf("the server says %.200s, should say %.200s", got, want)
+	}
+	for i, name := range names {
+		r.vars[name] = found[i+1]
 	}
 	return nil
 }
@@ -154,12 +200,23 @@ func (r *replay) literal(want string) error {
 
 // inStep asks something that every server answers: the answer comes next only if
 // nothing is left over.
-func (r *replay) inStep() error {
-	if err := r.send("verbosity 0\r\n"); err != nil {
+func (r *replay) inStep(b *Block) error {
+	question := "verbosity 0\r\n"
+	if b.isBinary() {
+		noop := packet{opcode: 0x0a, fields: []field{{"opaque", "4242"}}}
+		var err error
+		if question, err = noop.encode(r.fill); err != nil {
+			return err
+		}
+	}
+	if err := r.send(question); err != nil {
 		return err
 	}
 	if err := r.conn.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return err
+	}
+	if b.isBinary() {
+		return r.expectAnswer("noop opaque=4242")
 	}
 	return r.literal("OK\r\n")
 }

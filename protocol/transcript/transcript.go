@@ -10,6 +10,8 @@
 //	C: set k{run} 0 0 1 the client sends this and \r\n
 //	c: x\r\n            the client sends just this
 //	S: STORED           the server answers this and \r\n
+//	P: get key=k{run}   the client sends this packet of the binary protocol
+//	R: get cas={c} flags=7 value=x   the server answers this packet
 //	S: closed           written <closed>: the server closes the connection
 //	wait 1100ms         time passes
 //
@@ -17,6 +19,13 @@
 // {run} is a text that differs in each replay, so that keys are new. Another
 // {name} in an S line stands for a decimal, and in a later line of the block for
 // the same.
+//
+// A packet is the name of its command, or its number, and fields. A field's value
+// with blanks or escapes stands in quotes. flags, exptime, level, delta and initial
+// become the extras in the order given; opaque, cas, key, value, magic, datatype,
+// keylength, extraslength and bodylength are what they say. An R line names what
+// is not zero, in this order: datatype status opaque cas flags or extras, key,
+// value or number.
 //
 // It serves tests, here and of other packages.
 package transcript
@@ -47,7 +56,9 @@ type Block struct {
 type step struct {
 	line   int
 	send   string
+	packet *packet // to be sent
 	expect string
+	answer string // packet that is expected
 	closed bool
 	wait   time.Duration
 }
@@ -134,6 +145,10 @@ func (b *Block) add(text string, line int) error {
 		s.send += "\r\n"
 	case "c:":
 		s.send, err = unescape(rest)
+	case "P:":
+		s.packet, err = parsePacket(rest)
+	case "R:":
+		s.answer = repeat(rest)
 	case "S:":
 		if s.closed = rest == "<closed>"; !s.closed {
 			s.expect, err = unescape(rest)
@@ -153,8 +168,9 @@ var (
 	variable = regexp.MustCompile(`\{[a-z]+\d*\}`)
 )
 
-func unescape(s string) (string, error) {
-	s = repeats.ReplaceAllStringFunc(s, func(m string) string {
+// repeat writes out what is to be there several times.
+func repeat(s string) string {
+	return repeats.ReplaceAllStringFunc(s, func(m string) string {
 		parts := repeats.FindStringSubmatch(m)
 		n, err := strconv.Atoi(parts[1])
 		if err != nil {
@@ -162,20 +178,50 @@ func unescape(s string) (string, error) {
 		}
 		return strings.Repeat(parts[2], n)
 	})
+}
+
+func unescape(s string) (string, error) {
+	s = repeat(s)
 	if !strings.Contains(s, `\`) {
 		return s, nil
 	}
 	return strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
 }
 
-// Requests returns all that the client of the block sends.
+// Requests returns all that the client of the block sends, with variables as they
+// are written, and in numbers of packets 1 instead.
 func (b *Block) Requests() string {
 	var sent strings.Builder
 	for _, s := range b.steps {
 		sent.WriteString(s.send)
+		if s.packet == nil {
+			continue
+		}
+		encoded, err := s.packet.encode(func(v string) string {
+			if variable.FindString(v) == v {
+				return "1"
+			}
+			return v
+		})
+		if err == nil { // a replay reports it
+			sent.WriteString(encoded)
+		}
 	}
 	return sent.String()
 }
+
+// isBinary reports whether the client speaks the binary protocol.
+func (b *Block) isBinary() bool {
+	for _, s := range b.steps {
+		if s.packet != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// sends reports whether the client does something in the step.
+func (s *step) sends() bool { return s.send != "" || s.packet != nil }
 
 // Waits reports whether the block lets time pass.
 func (b *Block) Waits() bool {

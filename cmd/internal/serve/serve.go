@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -32,6 +33,7 @@ type Node interface {
 	Close() error
 	Done() <-chan struct{} // closed when the node has stopped, by Close or by a failure
 	Err() error            // why it stopped by itself
+	Reload() error         // reads again what a running server may read again
 }
 
 // Process is what a server's process is given from outside.
@@ -83,6 +85,7 @@ func (p Process) run(req request) int {
 	go p.watchStop(ctx, cancel)
 
 	req.cfg.Logger = newLogger(p.Stderr, req.cfg.Verbose)
+	reloads := hangUps(req.cfg)
 	node, err := p.Open(ctx, req.cfg)
 	if err != nil && ctx.Err() != nil {
 		return exitStopped // it was told to stop before it served
@@ -96,13 +99,46 @@ func (p Process) run(req request) int {
 	}
 	req.cfg.Logger.Info("serving", "clients", strings.Join(req.cfg.ClientAddrs, ","),
 		"peers", req.cfg.PeerAddr, "data", req.cfg.DataDir)
+	stopReloads := reloadAt(reloads, node, req.cfg)
 	select {
 	case <-node.Done():
 		err = node.Err()
 	case <-ctx.Done():
 	}
+	stopReloads()
 	stopNotify() // a second signal ends the process at once
 	return p.close(node, err)
+}
+
+// hangUps returns where SIGHUP arrives if the server has a file of users to read
+// again: otherwise the signal ends the process as usual. It is asked for before the
+// server can be reached, so that nobody is too early.
+func hangUps(cfg raftcached.Config) chan os.Signal {
+	signals := make(chan os.Signal, 1)
+	if cfg.AuthFile != "" {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
+// reloadAt has the node read its users again at every signal. It returns what ends
+// that.
+func reloadAt(signals chan os.Signal, node Node, cfg raftcached.Config) (stop func()) {
+	var reloads sync.WaitGroup
+	reloads.Go(func() {
+		for range signals {
+			if err := node.Reload(); err != nil {
+				cfg.Logger.Error("read the users again, those known stay", "error", err)
+			} else {
+				cfg.Logger.Info("read the users again", "file", cfg.AuthFile)
+			}
+		}
+	})
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		reloads.Wait()
+	}
 }
 
 // watchStop calls cancel when Stop is closed. It returns after that, or with the

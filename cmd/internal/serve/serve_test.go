@@ -84,6 +84,9 @@ func TestFlags(t *testing.T) {
 		{"-vv", func(c raftcached.Config) bool { return c.Verbose == 2 }},
 		{"-vvv", func(c raftcached.Config) bool { return c.Verbose == 3 }},
 		{"-U 0 -B ascii", addrs(":11211")},
+		{"-B binary", addrs(":11211")},
+		{"-Y users", func(c raftcached.Config) bool { return c.AuthFile == "users" }},
+		{"--auth-file=users", func(c raftcached.Config) bool { return c.AuthFile == "users" }},
 		{"-reads local", func(c raftcached.Config) bool { return c.Reads == raftcached.ReadsLocal }},
 		{"-request-timeout 500ms", func(c raftcached.Config) bool { return c.RequestTimeout == 500*time.Millisecond }},
 		{"-data /x", func(c raftcached.Config) bool { return c.DataDir == "/x" }},
@@ -145,15 +148,15 @@ func TestWrongFlags(t *testing.T) {
 		{"-p x", nil, `-p is "x": write a whole number from 1 to 65535`},
 		{"--port 70000", nil, `-port is "70000": write a whole number from 1 to 65535`},
 		{"-m 0", nil, `-m is "0": write a whole number from 1 to 1048576`},
-		{"-I 9m", nil, `-I is "9m": write a size from 1k to 8m`},
-		{"-I 1", nil, `-I is "1": write a size from 1k to 8m`},
+		{"-I 9m", nil, `-I is "9m": write a size from 1k to 8m, an item goes whole from server to server`},
+		{"-I 1", nil, `-I is "1": write a size from 1k to 8m, an item goes whole from server to server`},
 		{"-m 4 -I 3m", nil, "item limit of 3145728 bytes is more than half of the memory limit of 4194304: lower it to 2097152 or raise the memory limit"},
 		{"-l a,,b", nil, `-l is "a,,b": write addresses like 127.0.0.1 or 127.0.0.1:11211, separated by commas`},
 		{"-l h:http", nil, `address "h:http" is not host:port: write it like 127.0.0.1:11211`},
 		{"-peer-listen h:5", nil, `-peer-listen is "h:5": a server alone has no peers: leave it out, or add -config`},
 		{"-o modern", nil, `-o is "modern": the one option is idle_timeout=SECONDS`},
 		{"-U 11211", nil, `-U is "11211": write 0: there is no UDP`},
-		{"-B binary", nil, `-B is "binary": write ascii: the text protocol is the only one`},
+		{"-B proxy", nil, `-B is "proxy": write auto: each connection speaks text or binary as it likes`},
 		{"-d", nil, "-d is refused, the server stays in the foreground: let a service manager start it, or the shell with &"},
 		{"-reads dirty", nil, `-reads is "dirty": write linearizable or local`},
 		{"-request-timeout 5", nil, `-request-timeout is "5": write a time with its unit, like 500ms or 2s`},
@@ -222,11 +225,13 @@ type fakeNode struct {
 	done   chan struct{}
 	err    error
 	closed bool
+	reload func() error
 }
 
 func (n *fakeNode) Close() error          { n.closed = true; return nil }
 func (n *fakeNode) Done() <-chan struct{} { return n.done }
 func (n *fakeNode) Err() error            { return n.err }
+func (n *fakeNode) Reload() error         { return n.reload() }
 
 func runFake(open func(context.Context, raftcached.Config) (Node, error), stop chan struct{}) (code int, stderr string) {
 	var out bytes.Buffer

@@ -47,8 +47,9 @@ var settings = []setting{
 	{"reads", "", "MODE", "linearizable (default), or local: possibly stale", applyReads},
 	{"request-timeout", "", "TIME", "how long a request may wait for the cluster, like 500ms (default: 2s)", applyTimeout},
 	{"disable-flush-all", "F", "", "refuse flush_all", applyNoFlush},
+	{"auth-file", "Y", "FILE", "users and passwords, a line USER:PASSWORD each; read again at SIGHUP", applyAuthFile},
 	{"extended", "o", "OPTIONS", "idle_timeout=SECONDS closes idle connections", applyExtended},
-	{"protocol", "B", "NAME", "ascii or auto: the text protocol is the only one", applyProtocol},
+	{"protocol", "B", "NAME", "ignored: the first byte of a connection tells its protocol", applyProtocol},
 	{"udp-port", "U", "PORT", "0: there is no UDP", applyUDP},
 	{"user", "u", "NAME", "ignored, with a note", applyNothing},
 	{"verbose", "v", "", "say more on stderr; also -vv, -vvv", applyVerbose},
@@ -136,6 +137,14 @@ func applyVerbose(t *target, text string) (err error) {
 	return err
 }
 
+func applyAuthFile(t *target, text string) error {
+	if text == "" {
+		return fmt.Errorf("name a file")
+	}
+	t.cfg.AuthFile = text
+	return nil
+}
+
 // applyExtended takes those of memcached's -o options that mean something here.
 func applyExtended(t *target, text string) error {
 	for option := range strings.SplitSeq(text, ",") {
@@ -150,8 +159,8 @@ func applyExtended(t *target, text string) error {
 }
 
 func applyProtocol(_ *target, text string) error {
-	if text != "ascii" && text != "auto" {
-		return fmt.Errorf("write ascii: the text protocol is the only one")
+	if text != "auto" && text != "ascii" && text != "binary" {
+		return fmt.Errorf("write auto: each connection speaks text or binary as it likes")
 	}
 	return nil
 }
@@ -192,7 +201,7 @@ func parseSize(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 0 || n > highest>>shift || n<<shift < 1<<10 {
-		return 0, fmt.Errorf("write a size from 1k to 8m")
+		return 0, fmt.Errorf("write a size from 1k to 8m, an item goes whole from server to server")
 	}
 	return n << shift, nil
 }

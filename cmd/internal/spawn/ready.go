@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"raftcached"
+	"raftcached/auth"
 )
 
 const (
@@ -18,11 +19,12 @@ const (
 
 // awaitReady returns when each server has said that it knows a leader and has
 // answered a get, or with the context's error. It asks by address, so that a
-// server that was started again by hand counts too.
-func awaitReady(ctx context.Context, servers []raftcached.Server) error {
+// server that was started again by hand counts too, and where a password is asked
+// for, as the first user of the file.
+func awaitReady(ctx context.Context, servers []raftcached.Server, authFile string) error {
 	for _, s := range servers {
 		for {
-			if err := askReady(ctx, s.ClientAddr()); err == nil {
+			if err := askReady(ctx, s.ClientAddr(), authFile); err == nil {
 				break
 			}
 			select {
@@ -36,7 +38,11 @@ func awaitReady(ctx context.Context, servers []raftcached.Server) error {
 }
 
 // askReady asks one server once; nil means that it serves.
-func askReady(ctx context.Context, addr string) error {
+func askReady(ctx context.Context, addr, authFile string) error {
+	login, err := loginOf(authFile)
+	if err != nil {
+		return err
+	}
 	dialer := net.Dialer{Timeout: readyTimeout}
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -46,10 +52,13 @@ func askReady(ctx context.Context, addr string) error {
 	if err := conn.SetDeadline(time.Now().Add(readyTimeout)); err != nil {
 		return err
 	}
-	if _, err := conn.Write([]byte("stats raft\r\nget server-spawner\r\n")); err != nil {
+	if _, err := conn.Write([]byte(login + "stats raft\r\nget server-spawner\r\n")); err != nil {
 		return err
 	}
 	lines := bufio.NewScanner(conn)
+	if login != "" && (!lines.Scan() || lines.Text() != "STORED") {
+		return fmt.Errorf("login at %s: %q", addr, lines.Text())
+	}
 	leader := ""
 	for lines.Scan() && lines.Text() != "END" {
 		if id, ok := strings.CutPrefix(lines.Text(), "STAT raft_leader_id "); ok {
@@ -66,4 +75,17 @@ func askReady(ctx context.Context, addr string) error {
 		return fmt.Errorf("get at %s: %q", addr, lines.Text())
 	}
 	return lines.Err()
+}
+
+// loginOf returns what tells a server the password of the first user of a file;
+// nothing without a file.
+func loginOf(authFile string) (string, error) {
+	if authFile == "" {
+		return "", nil
+	}
+	user, password, err := auth.First(authFile)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("set server-spawner 0 0 %d\r\n%s %s\r\n", len(user)+1+len(password), user, password), nil
 }

@@ -1,6 +1,7 @@
 package spawn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -33,6 +34,7 @@ type Spawner struct {
 	stdout   io.Writer
 	cluster  *raftcached.Cluster
 	children []*child
+	authFile string    // of all servers; empty if they ask for no password
 	exits    chan exit // one message for each child that was started
 	running  int
 }
@@ -120,6 +122,7 @@ func (s *Spawner) plan() error {
 		if err != nil {
 			return err
 		}
+		s.authFile = cmp.Or(os.Getenv("RAFTCACHED_AUTH_FILE"), cfg.AuthFile) // as the servers have it
 		s.children = append(s.children, &child{
 			server:  server,
 			dataDir: cfg.DataDir,
@@ -155,7 +158,7 @@ func (s *Spawner) serve(ctx context.Context) (code int, err error) {
 	defer cancel()
 	ready := make(chan struct{})
 	go func() {
-		if awaitReady(readyCtx, s.cluster.Servers) == nil {
+		if awaitReady(readyCtx, s.cluster.Servers, s.authFile) == nil {
 			close(ready)
 		}
 	}()

@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"math"
+	"strconv"
+)
+
+// numberBytesMax is the longest decimal of 64 bits.
+const numberBytesMax = 20
+
+// count64 does incr and decr: incr wraps at 64 bits, decr stops at 0, and a
+// number shorter than what was there is padded with blanks, as memcached does
+// (protocol.txt, "Increment/Decrement").
+func (e *Engine) count64(op *Op) Result {
+	f := e.find(op.Key)
+	if !f.alive {
+		return e.beginCount(op, &f)
+	}
+	_, old, m := f.record.read(f.head)
+	n, ok := parseNumber(old)
+	switch {
+	case len(old) > 0 && op.Fields&HasCAS != 0 && op.CAS != 0 && op.CAS != m.cas:
+		return Result{Status: StatusExists}
+	case !ok:
+		return Result{Status: StatusNonNumeric}
+	case op.Kind == OpIncr:
+		n += op.Delta
+	case n < op.Delta:
+		n = 0
+	default:
+		n -= op.Delta
+	}
+	var digits [numberBytesMax]byte
+	value := strconv.AppendUint(digits[:0], n, 10)
+	blanks := e.blanks[:0]
+	for len(value)+len(blanks) < len(old) {
+		blanks = append(blanks, ' ')
+	}
+	e.blanks = blanks
+	m.access.hit = f.head&hitBit != 0
+	if len(value) > len(old) {
+		// memcached writes a number that fits over the old one, and makes a new
+		// item, without its marks, of one that does not.
+		m.marks, m.access.hit = 0, false
+	}
+	before := m.expiryMs
+	if op.Fields&HasExptime != 0 {
+		m.expiryMs = e.expiryMs(op.Exptime)
+	}
+	m.cas = e.newCAS(op)
+	if s := e.put(&f, &m, op.Key, value, blanks); s != StatusStored {
+		return Result{Status: s}
+	}
+	r := e.tell(op, StatusNumber, &m, len(value)+len(blanks))
+	r.Number = n
+	return e.tellBefore(op, r, before)
+}
+
+// beginCount makes the number that is counted, if the operation asks for that.
+func (e *Engine) beginCount(op *Op, f *found) Result {
+	if op.Fields&HasVivify == 0 {
+		return Result{Status: StatusNotFound}
+	}
+	var digits [numberBytesMax]byte
+	value := strconv.AppendUint(digits[:0], op.Initial, 10)
+	m := meta{cas: e.newCAS(op), expiryMs: e.vivifiedExpiryMs(op)}
+	if s := e.put(f, &m, op.Key, value, nil); s != StatusStored {
+		return Result{Status: s}
+	}
+	r := e.tell(op, StatusNumber, &m, len(value))
+	r.Number = op.Initial
+	return e.tellBefore(op, r, 0)
+}
+
+// parseNumber reads a decimal of 64 bits the way memcached's strtoull does:
+// blanks may stand before and behind it, or a NUL behind it.
+func parseNumber(b []byte) (uint64, bool) {
+	for len(b) > 0 && isBlank(b[0]) {
+		b = b[1:]
+	}
+	if len(b) > 0 && b[0] == '+' {
+		b = b[1:]
+	}
+	var n uint64
+	digits := 0
+	for ; digits < len(b) && b[digits] >= '0' && b[digits] <= '9'; digits++ {
+		d := uint64(b[digits] - '0')
+		if n > (math.MaxUint64-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, digits > 0 && (digits == len(b) || b[digits] == 0 || isBlank(b[digits]))
+}
+
+func isBlank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// apply does op and returns its result, but for what only a node knows.
+func (m *model) apply(op *Op) Result {
+	r := m.perform(op)
+	if r.Told = op.Fields != 0 || op.Kind == OpMetaGet; !r.Told {
+		r.Details = Details{}
+		if r.Status != StatusHit {
+			r.CAS, r.Flags = 0, 0
+		}
+	}
+	return r
+}
+
+func (m *model) perform(op *Op) Result {
+	old, _ := m.visible(string(op.Key))
+	switch op.Kind {
+	case OpSet, OpAdd, OpReplace, OpCAS:
+		return m.set(op, old)
+	case OpAppend, OpPrepend:
+		return m.concat(op, old)
+	case OpIncr, OpDecr:
+		return m.count(op, old)
+	case OpMetaGet:
+		return m.metaGet(op, old)
+	case OpDelete:
+		return m.delete(op, old)
+	case OpTouch, OpGat:
+		if old == nil {
+			return Result{Status: map[OpKind]Status{OpTouch: StatusNotFound, OpGat: StatusMiss}[op.Kind]}
+		}
+		r := m.change(old, func(it *modelItem) { it.expiryMs = m.expiry(op.Exptime) })
+		if r.Status = StatusTouched; op.Kind == OpGat {
+			r.Status, r.Value = StatusHit, []byte(old.value)
+		}
+		return r
+	default: // OpFlushAll
+		m.mutations++
+		m.flush = 0
+		if op.Exptime > 0 {
+			m.flush = m.expiry(op.Exptime)
+		} else {
+			m.queues = [queueCount][]*modelItem{}
+		}
+		return Result{Status: StatusOK}
+	}
+}
+
+// change stores a changed copy of an item and tells what it is then.
+func (m *model) change(old *modelItem, f func(*modelItem)) Result {
+	it := *old
+	f(&it)
+	m.mutations++
+	m.put(&it)
+	return m.tell(&it)
+}
+
+// keep stores an item and tells what it is then.
+func (m *model) keep(it *modelItem, done Status) Result {
+	if s := m.store(it); s != StatusStored {
+		return Result{Status: s}
+	}
+	r := m.tell(it)
+	r.Status = done
+	return r
+}
+
+func (m *model) tell(it *modelItem) Result {
+	return Result{CAS: it.cas, Flags: it.flags, Details: Details{
+		SizeBytes: len(it.value), TTLSeconds: m.left(it), Marks: it.marks,
+	}}
+}
+
+// left is the time to live in seconds, rounded up.
+func (m *model) left(it *modelItem) int64 {
+	if it.expiryMs == 0 {
+		return -1
+	}
+	return max(0, (it.expiryMs-m.now+999)/1000)
+}
+
+func (m *model) cas(op *Op, zeroIsNone bool) uint64 {
+	if op.Fields&HasNewCAS == 0 || zeroIsNone && op.NewCAS == 0 {
+		return m.mutations + 1
+	}
+	return op.NewCAS
+}
+
+func (m *model) set(op *Op, old *modelItem) Result {
+	it := &modelItem{key: string(op.Key), value: string(op.Value)}
+	it.flags, it.expiryMs, it.cas = op.Flags, m.expiry(op.Exptime), m.cas(op, true)
+	if op.Kind == OpCAS || op.Fields&HasCAS != 0 && op.Kind != OpAdd {
+		switch {
+		case old == nil:
+			return Result{Status: StatusNotFound}
+		case op.CAS != 0 && op.CAS < old.cas && op.Fields&Invalidate != 0:
+			it.expiryMs, it.marks = old.expiryMs, Stale|old.marks&AlreadyWon
+		case op.CAS == 0 || op.CAS != old.cas:
+			return Result{Status: StatusExists}
+		}
+	} else if op.Kind == OpAdd && old != nil || op.Kind == OpReplace && old == nil {
+		return Result{Status: StatusNotStored}
+	}
+	r := m.keep(it, StatusStored)
+	if r.Status != StatusStored && op.Kind == OpSet {
+		o, _ := m.find(it.key)
+		m.remove(o)
+	}
+	return r
+}
+
+func (m *model) concat(op *Op, old *modelItem) Result {
+	it := &modelItem{key: string(op.Key), value: string(op.Value)}
+	it.cas = m.cas(op, true)
+	switch {
+	case old == nil && op.Fields&HasVivify == 0:
+		return Result{Status: StatusNotStored}
+	case old == nil:
+		it.flags, it.expiryMs = op.Flags, m.expiry(op.Vivify)
+		return m.keep(it, StatusStored)
+	case op.Fields&HasCAS != 0 && op.CAS != 0 && op.CAS != old.cas:
+		return Result{Status: StatusExists}
+	}
+	it.flags, it.expiryMs = old.flags, old.expiryMs
+	if it.value = old.value + it.value; op.Kind == OpPrepend {
+		it.value = string(op.Value) + old.value
+	}
+	r := m.keep(it, StatusStored)
+	if r.Status != StatusStored {
+		r.Status = StatusNotStored
+	}
+	return r
+}
+
+// created is the expiry of an item that an operation creates on a miss.
+func (m *model) created(op *Op) int64 {
+	if op.Fields&HasExptime != 0 && op.Fields&TouchBeforeVivify == 0 {
+		return m.expiry(op.Exptime)
+	}
+	return m.expiry(op.Vivify)
+}
+
+func (m *model) count(op *Op, old *modelItem) Result {
+	it := &modelItem{key: string(op.Key)}
+	it.cas = m.cas(op, false)
+	n, before := op.Initial, int64(-1)
+	if old == nil {
+		if op.Fields&HasVivify == 0 {
+			return Result{Status: StatusNotFound}
+		}
+		it.expiryMs = m.created(op)
+		it.value = strconv.FormatUint(n, 10)
+	} else {
+		if op.Fields&HasCAS != 0 && op.CAS != 0 && op.CAS != old.cas && old.value != "" {
+			return Result{Status: StatusExists}
+		}
+		var ok bool
+		if n, ok = parseNumber([]byte(old.value)); !ok {
+			return Result{Status: StatusNonNumeric}
+		}
+		if op.Kind == OpIncr {
+			n += op.Delta
+		} else {
+			n -= min(n, op.Delta)
+		}
+		it.value = fmt.Sprintf("%-*d", len(old.value), n)
+		it.flags, it.expiryMs, before = old.flags, old.expiryMs, m.left(old)
+		if len(it.value) == len(old.value) {
+			it.marks = old.marks
+		}
+		if op.Fields&HasExptime != 0 {
+			it.expiryMs = m.expiry(op.Exptime)
+		}
+	}
+	r := m.keep(it, StatusNumber)
+	if r.Status == StatusNumber {
+		if r.Number = n; op.Fields&TTLBefore != 0 {
+			r.TTLSeconds = before
+		}
+	}
+	return r
+}
+
+func (m *model) metaGet(op *Op, old *modelItem) Result {
+	if old == nil {
+		if op.Fields&HasVivify == 0 {
+			return Result{Status: StatusMiss}
+		}
+		it := &modelItem{key: string(op.Key)}
+		it.cas, it.marks, it.expiryMs = m.cas(op, false), AlreadyWon, m.created(op)
+		r := m.keep(it, StatusHit)
+		if r.Status != StatusHit {
+			return Result{Status: StatusMiss}
+		}
+		if r.Marks = Won; op.Fields&TTLBefore != 0 {
+			r.TTLSeconds = -1
+		}
+		return r
+	}
+	it := *old
+	left := m.left(old)
+	if op.Fields&HasExptime != 0 {
+		it.expiryMs = m.expiry(op.Exptime)
+	}
+	if op.Fields&TouchBeforeRecache != 0 {
+		left = m.left(&it)
+	}
+	shown := old.marks
+	if old.marks&AlreadyWon == 0 && (old.marks&Stale != 0 || op.Fields&HasRecache != 0 && left >= 0 && left < op.Recache) {
+		it.marks |= AlreadyWon
+		shown |= Won
+	}
+	r := m.tell(&it)
+	if shown&Won != 0 || op.Fields&HasExptime != 0 {
+		m.mutations++
+		m.put(&it)
+	}
+	r.Status, r.Value, r.Marks = StatusHit, []byte(old.value), shown
+	if op.Fields&TTLBefore != 0 {
+		r.TTLSeconds = m.left(old)
+	}
+	return r
+}
+
+func (m *model) delete(op *Op, old *modelItem) Result {
+	switch {
+	case old == nil:
+		return Result{Status: StatusNotFound}
+	case op.Fields&HasCAS != 0 && op.CAS != old.cas:
+		return Result{Status: StatusExists}
+	case op.Fields&(RemoveValue|Invalidate) == 0:
+		m.mutations++
+		m.remove(old)
+		return Result{Status: StatusDeleted}
+	}
+	cas := m.cas(op, false)
+	r := m.change(old, func(it *modelItem) {
+		if op.Fields&RemoveValue != 0 {
+			it.value, it.meta = "", meta{flags: op.Flags, cas: it.cas}
+		}
+		if op.Fields&(Invalidate|HasNewCAS) != 0 {
+			it.cas = cas
+		}
+		if op.Fields&Invalidate != 0 {
+			it.marks = Stale
+		}
+		if op.Fields&HasExptime != 0 {
+			it.expiryMs = m.expiry(op.Exptime)
+		}
+	})
+	r.Status = StatusDeleted
+	return r
+}

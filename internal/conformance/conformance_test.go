@@ -1,0 +1,183 @@
+package conformance
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"raftcached/internal/cluster"
+)
+
+var (
+	againstReal = flag.Bool("real", false, "run the clients against memcached instead of this server")
+	withNPM     = flag.Bool("npm", false, "run the clients for Node.js too, which npm's registry has")
+)
+
+// testLimit bounds all suites together.
+const testLimit = 10 * time.Minute
+
+// TestClients runs every client against one cluster, one after the other: most of
+// them flush it.
+func TestClients(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
+	defer cancel()
+	target := startTarget(ctx, t)
+	for _, s := range suites() {
+		t.Run(s.name, func(t *testing.T) {
+			if s.npm && !*withNPM {
+				t.Skip("needs -npm")
+			}
+			if exec.CommandContext(ctx, s.probe[0], s.probe[1:]...).Run() != nil {
+				skip(t, "needs %s: apt-get install %s", s.name, s.debian)
+			}
+			folder := ""
+			if s.npm {
+				folder = installNPM(ctx, t)
+			}
+			outcomes, err := s.run(ctx, target.addrs, folder)
+			if err != nil {
+				t.Error(err)
+			}
+			report(t, s.name, s.checks, target.judge(ctx, t, s, outcomes))
+		})
+	}
+	t.Run("gomemcache", func(t *testing.T) { report(t, "gomemcache", gomemcacheChecks, gomemcache(target.addrs)) })
+}
+
+// report prints the summary of a suite and fails for each check that failed, or if
+// there were not as many as there should be.
+func report(t *testing.T, name string, checks int, outcomes []outcome) {
+	t.Helper()
+	failed := 0
+	for _, o := range outcomes {
+		if !o.passed {
+			failed++
+			t.Errorf("%s fails", o.check)
+		}
+	}
+	if len(outcomes) != checks {
+		t.Errorf("%d checks, want %d", len(outcomes), checks)
+	}
+	fmt.Printf("%s: %d passed, %d failed\n", name, len(outcomes)-failed, failed)
+}
+
+// target is what the clients talk to.
+type target struct {
+	addrs []string           // three, of three servers or of one memcached
+	real  *cluster.Memcached // the same memcached, or nil
+}
+
+func startTarget(ctx context.Context, t *testing.T) *target {
+	t.Helper()
+	if *againstReal {
+		m := startMemcached(ctx, t)
+		return &target{addrs: []string{m.Addr, m.Addr, m.Addr}, real: m}
+	}
+	dir := t.TempDir()
+	executable, err := cluster.Build(ctx, dir, "./cmd/raftcached")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cluster.Start(ctx, cluster.Options{Executable: executable, Dir: dir, Servers: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, s := range c.Servers {
+			if t.Failed() {
+				t.Logf("server %d logged:\n%s", s.ID, s.LogTail())
+			}
+		}
+	})
+	return &target{addrs: c.ClientAddrs()}
+}
+
+func startMemcached(ctx context.Context, t *testing.T) *cluster.Memcached {
+	t.Helper()
+	if _, err := cluster.FindMemcached(); err != nil {
+		skip(t, "needs memcached: %v", err)
+	}
+	m, err := cluster.StartMemcached(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// judge lets checks pass that memcached is known to fail, if it does. An older one
+// is not asked: it may pass them.
+func (g *target) judge(ctx context.Context, t *testing.T, s suite, outcomes []outcome) []outcome {
+	t.Helper()
+	forgivable := map[string]bool{}
+	for _, o := range outcomes {
+		if !o.passed && expectedToFail(s.name, o.check) {
+			forgivable[o.check] = true
+		}
+	}
+	if len(forgivable) == 0 {
+		return outcomes
+	}
+	reference := g.real
+	if reference == nil {
+		reference = startMemcached(ctx, t)
+	}
+	failsThere := forgivable
+	if !reference.Older() {
+		failsThere = failures(ctx, t, s, reference.Addr)
+	}
+	for i, o := range outcomes {
+		if forgivable[o.check] {
+			outcomes[i].passed = failsThere[o.check]
+		}
+	}
+	return outcomes
+}
+
+// failures are the checks of a suite that the server at addr fails.
+func failures(ctx context.Context, t *testing.T, s suite, addr string) map[string]bool {
+	t.Helper()
+	outcomes, err := s.run(ctx, []string{addr, addr, addr}, "")
+	if err != nil {
+		t.Error(err)
+	}
+	failed := map[string]bool{}
+	for _, o := range outcomes {
+		failed[o.check] = !o.passed
+	}
+	return failed
+}
+
+// skip skips a test that misses something. Where RAFTCACHED_REQUIRE is 1, as in
+// CI, it fails instead.
+func skip(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+func TestParse(t *testing.T) {
+	got := parseCapable("ascii set noreply      [pass]\nascii delete           ascii incr           [pass]\nbinary stat           [pass]\n")
+	want := []outcome{{"ascii set noreply", true}, {"ascii delete", false}, {"ascii incr", true}, {"binary stat", true}}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("memccapable: %v, want %v", got, want)
+	}
+	got = parseScript("ok set\nnot ok gat\nsome warning\n")
+	want = []outcome{{"set", true}, {"gat", false}}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("script: %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,60 @@
+package raftcached
+
+import (
+	"raftcached/engine"
+	"raftcached/protocol"
+	"raftcached/protocol/server"
+)
+
+// look is what one call of Look works with. The function that the reader calls
+// for the item is bound once: a closure for each call would be garbage.
+type look struct {
+	view func(dst, key []byte, it engine.Item) []byte
+
+	req    *protocol.Request
+	writes bool // the item would change
+	result protocol.Result
+}
+
+// Look implements server.Loop.
+func (l *loopBackend) Look(dst []byte, req *protocol.Request) ([]byte, server.Found) {
+	k := &l.look
+	if k.view == nil {
+		k.view = k.answer
+	}
+	k.req, k.writes = req, false
+	keepAccess := req.Command == protocol.MetaDebug || req.Fields&protocol.KeepAccess != 0
+	dst, found := l.reader.Look(dst, req.Key, keepAccess, k.view)
+	k.req = nil
+	switch {
+	case found && k.writes, !found && req.Fields&protocol.HasVivify != 0:
+		return dst, server.NeedsWrite
+	case found:
+		return dst, server.Hit
+	}
+	k.result = protocol.Result{Status: protocol.StatusMiss, Key: req.Key}
+	return protocol.AppendAnswer(dst, req.Command, &req.Form, &k.result), server.Miss
+}
+
+// answer appends the reply to a request that met an item, unless the item would
+// change: then nobody has read it yet.
+func (k *look) answer(dst, key []byte, it engine.Item) []byte {
+	if k.req.Command == protocol.MetaGet && k.req.Form.Codec == protocol.Meta && it.Wins(k.recache()) {
+		k.writes = true
+		return dst
+	}
+	k.result = protocol.Result{
+		Status: protocol.StatusHit, Flags: it.Flags, CAS: it.CAS, Key: key, Value: it.Value,
+		SizeBytes: len(it.Value), TTLSeconds: it.TTLSeconds(), Marks: protocol.Marks(it.Marks), IdleSeconds: it.IdleSeconds,
+	}
+	return protocol.AppendAnswer(dst, k.req.Command, &k.req.Form, &k.result)
+}
+
+// recache is the exptime below which the request takes an item for one to be
+// fetched anew; 0 if it said nothing of it.
+func (k *look) recache() int64 {
+	if k.req.Fields&protocol.HasRecache == 0 {
+		return 0
+	}
+	return k.req.Recache
+}

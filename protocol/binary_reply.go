@@ -1,0 +1,204 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// The numbers that tell in packets how a request went (protocol_binary.txt,
+// "Response Status"; the last three are of later servers than memcached).
+const (
+	codeSuccess     = 0x00
+	codeNotFound    = 0x01
+	codeExists      = 0x02
+	codeTooLarge    = 0x03
+	codeInvalid     = 0x04
+	codeNotStored   = 0x05
+	codeNonNumeric  = 0x06
+	codeAuth        = 0x20
+	codeUnknown     = 0x81
+	codeOutOfMemory = 0x82
+	codeInternal    = 0x84 // nobody knows what happened
+	codeTemporary   = 0x86 // nothing happened, and may be asked again
+)
+
+// binaryError is a status as packets tell it.
+type binaryError struct {
+	code uint16
+	text string
+}
+
+// binaryErrors holds the errors by their status, in memcached's words. Those that
+// memcached has not are told in the words of replyLines.
+var binaryErrors = [...]binaryError{
+	StatusNotStored:      {codeNotStored, "Not stored."},
+	StatusExists:         {codeExists, "Data exists for key."},
+	StatusNotFound:       {codeNotFound, "Not found"},
+	StatusMiss:           {codeNotFound, "Not found"},
+	StatusNonNumeric:     {codeNonNumeric, "Non-numeric server-side value for incr or decr"},
+	StatusTooLarge:       {codeTooLarge, "Too large."},
+	StatusOutOfMemory:    {codeOutOfMemory, "Out of memory"},
+	StatusNoLeader:       {code: codeTemporary},
+	StatusOutcomeUnknown: {code: codeInternal},
+	StatusTimeout:        {code: codeTemporary},
+	StatusRepairing:      {code: codeTemporary},
+	StatusNoMajority:     {code: codeTemporary},
+	StatusUnknownCommand: {codeUnknown, "Unknown command"},
+	StatusInvalid:        {codeInvalid, "Invalid arguments"},
+	StatusAuthFailure:    {codeAuth, "Auth failure."},
+}
+
+// What memcached says instead of "Out of memory" where it knows more.
+const (
+	textStoringOutOfMemory  = "Out of memory allocating item"
+	textCountingOutOfMemory = "Out of memory incrementing value"
+)
+
+// appendBinaryReply appends the packet that answers a binary command. Of the
+// commands that end in Q those that get leave out misses, the others success.
+func appendBinaryReply(dst []byte, c Command, f *Form, r *Result) []byte {
+	h := header{opcode: f.Opcode, opaque: f.Opaque}
+	switch r.Status {
+	case StatusNone:
+		return dst
+	case StatusHit:
+		h.cas = r.CAS
+		h.extras, h.key = 4, len(f.Key)
+		h.body = h.extras + h.key + len(r.Value)
+		dst = appendHeader(dst, binaryReplyMagic, codeSuccess, &h)
+		dst = binary.BigEndian.AppendUint32(dst, r.Flags)
+		dst = append(dst, f.Key...)
+		return append(dst, r.Value...)
+	case StatusMiss, StatusNotFound:
+		if c == MetaGet || c == MetaGat {
+			return appendBinaryMiss(dst, f)
+		}
+	case StatusStored, StatusDeleted, StatusTouched, StatusOK, StatusNumber:
+		if f.Quiet {
+			return dst
+		}
+		return appendBinarySuccess(dst, &h, r)
+	}
+	code, text := binaryErrorOf(c, r.Status)
+	return appendBinaryText(dst, f, code, text)
+}
+
+// appendBinaryMiss appends what answers a get that finds nothing. Those that ask
+// for the key get it instead of words.
+func appendBinaryMiss(dst []byte, f *Form) []byte {
+	switch {
+	case f.Quiet:
+		return dst
+	case len(f.Key) == 0:
+		return appendBinaryText(dst, f, codeNotFound, binaryErrors[StatusNotFound].text)
+	}
+	h := header{opcode: f.Opcode, opaque: f.Opaque, key: len(f.Key), body: len(f.Key)}
+	dst = appendHeader(dst, binaryReplyMagic, codeNotFound, &h)
+	return append(dst, f.Key...)
+}
+
+// appendBinarySuccess appends the answer to a change.
+func appendBinarySuccess(dst []byte, h *header, r *Result) []byte {
+	switch r.Status {
+	case StatusStored:
+		h.cas = r.CAS
+	case StatusTouched:
+		h.cas = r.CAS
+		h.extras, h.body = 4, 4
+		dst = appendHeader(dst, binaryReplyMagic, codeSuccess, h)
+		return binary.BigEndian.AppendUint32(dst, r.Flags)
+	case StatusNumber:
+		h.cas = r.CAS
+		h.body = 8
+		dst = appendHeader(dst, binaryReplyMagic, codeSuccess, h)
+		return binary.BigEndian.AppendUint64(dst, r.Number)
+	}
+	return appendHeader(dst, binaryReplyMagic, codeSuccess, h)
+}
+
+// binaryErrorOf returns how packets tell that a command failed.
+func binaryErrorOf(c Command, s Status) (code uint16, text string) {
+	e := binaryErrors[StatusInvalid]
+	if int(s) < len(binaryErrors) && binaryErrors[s].code != codeSuccess {
+		e = binaryErrors[s]
+	}
+	switch {
+	case s == StatusNotStored && c == Add:
+		e = binaryErrors[StatusExists]
+	case s == StatusNotStored && c == Replace:
+		e = binaryErrors[StatusNotFound]
+	case s == StatusOutOfMemory && (c == Incr || c == Decr):
+		e.text = textCountingOutOfMemory
+	case s == StatusOutOfMemory && c >= Set && c <= Prepend:
+		e.text = textStoringOutOfMemory
+	case e.text == "":
+		const prefix, end = "SERVER_ERROR ", "\r\n"
+		line := replyLines[s]
+		e.text = line[len(prefix) : len(line)-len(end)]
+	}
+	return e.code, e.text
+}
+
+// appendBinaryText appends a packet that tells something in words, an error if
+// code is not that of success.
+func appendBinaryText(dst []byte, f *Form, code uint16, text string) []byte {
+	h := header{opcode: f.Opcode, opaque: f.Opaque, body: len(text)}
+	dst = appendHeader(dst, binaryReplyMagic, code, &h)
+	return append(dst, text...)
+}
+
+// AppendInvalid appends what answers a request that is Invalid.
+func AppendInvalid(dst []byte, req *Request) []byte {
+	if req.Form.Codec != Binary {
+		return append(dst, req.Reply...)
+	}
+	code, text := binaryErrorOf(Invalid, req.Status)
+	return appendBinaryText(dst, &req.Form, code, text)
+}
+
+// AppendText appends the packet that answers a binary command with a text, such
+// as version.
+func AppendText(dst []byte, f *Form, text string) []byte {
+	return appendBinaryText(dst, f, codeSuccess, text)
+}
+
+// Lines of statistics.
+var (
+	lineEnd      = []byte("\r\n")
+	prefixStat   = []byte("STAT ")
+	prefixPrefix = []byte("PREFIX ")
+)
+
+// AppendStats appends the answer to stats, of which lines are that in text. In
+// packets each statistic is one, and an empty one ends them; an error is the one
+// that tells that there are no such statistics.
+func AppendStats(dst []byte, f *Form, lines []byte) []byte {
+	if f.Codec != Binary {
+		return append(dst, lines...)
+	}
+	first, _, _ := bytes.Cut(lines, lineEnd)
+	switch {
+	case string(first) == "ERROR", bytes.HasPrefix(first, []byte("CLIENT_ERROR")):
+		return appendBinaryText(dst, f, codeNotFound, binaryErrors[StatusNotFound].text)
+	case bytes.HasPrefix(first, prefixPrefix):
+		dst = appendStat(dst, f, []byte("detailed"), lines) // as memcached answers "detail dump"
+		lines = nil
+	}
+	for len(lines) > 0 {
+		var line []byte
+		line, lines, _ = bytes.Cut(lines, lineEnd)
+		if stat, found := bytes.CutPrefix(line, prefixStat); found {
+			name, value, _ := bytes.Cut(stat, []byte(" "))
+			dst = appendStat(dst, f, name, value)
+		}
+	}
+	return appendStat(dst, f, nil, nil)
+}
+
+// appendStat appends the packet of one statistic.
+func appendStat(dst []byte, f *Form, name, value []byte) []byte {
+	h := header{opcode: f.Opcode, opaque: f.Opaque, key: len(name), body: len(name) + len(value)}
+	dst = appendHeader(dst, binaryReplyMagic, codeSuccess, &h)
+	dst = append(dst, name...)
+	return append(dst, value...)
+}

@@ -1,0 +1,225 @@
+package protocol
+
+// isMeta reports whether a line is one of the meta commands, which are two
+// letters long.
+func isMeta(line []byte) bool {
+	if len(line) < 2 || line[0] != 'm' || len(line) > 2 && line[2] != ' ' {
+		return false
+	}
+	switch line[1] {
+	case 'g', 's', 'd', 'a', 'n', 'e':
+		return true
+	}
+	return false
+}
+
+// parseMeta parses a line for which isMeta holds (protocol.txt, "Meta Commands").
+func (p *Parser) parseMeta(line []byte, req *Request) {
+	p.tokens.last = nil // no word of a meta command silences errors
+	req.Form.Codec = Meta
+	name, rest := line[1], line[2:]
+	if name == 'n' {
+		req.Command = Noop
+		return
+	}
+	req.Key, rest = nextWord(rest)
+	if name == 's' && !p.parseMetaLength(&rest) || req.Key == nil {
+		req.fail(replyBadFormat)
+		return
+	}
+	req.Form.Flags = rest
+	words := 2
+	if name == 's' {
+		words = 3
+	}
+	words, ok := metaWords(rest, words)
+	if !ok {
+		req.fail(replyBadFormat)
+		return
+	}
+	if name == 'e' {
+		p.parseMetaDebug(req)
+		return
+	}
+	f := metaFlags{key: req.Key, decoded: p.metaKey[:0], delta: 1}
+	var reply string
+	switch {
+	case len(req.Key) > keyBytesMax:
+		reply = replyBadFormat
+	case words > metaWordsMax:
+		reply = replyManyFlags
+	default:
+		reply = f.parse(rest)
+	}
+	switch {
+	case reply == "":
+		p.metaCommand(name, &f, req)
+	case name == 'a':
+		req.fail(replyBadMetaFlag) // one line for all
+	default:
+		req.fail(reply)
+	}
+}
+
+// metaCommand makes a request of what was parsed.
+func (p *Parser) metaCommand(name byte, f *metaFlags, req *Request) {
+	req.Key = f.key
+	req.Form.Quiet, req.Form.Base64, req.Form.Value = f.quiet, f.base64, f.value
+	if f.returnKey {
+		req.Form.Key = f.key
+	}
+	switch name {
+	case 'g':
+		f.get(req)
+	case 's':
+		p.metaSet(f, req)
+	case 'd':
+		f.remove(req)
+	case 'a':
+		f.count(req)
+	}
+	if f.opaqueTooLong && req.Command != Invalid && !req.TooLarge {
+		req.fail(replyLongOpaque)
+	}
+}
+
+// parseMetaLength takes the length of the data block of ms from the front of
+// rest. Once it is known the block belongs to the request, whatever else is
+// wrong.
+func (p *Parser) parseMetaLength(rest *[]byte) bool {
+	var word []byte
+	word, *rest = nextWord(*rest)
+	size, ok := parseMetaInt(word)
+	if !ok || size < 0 || size > valueBytesMax {
+		return false
+	}
+	p.tokens.valueBytes = int(size)
+	return true
+}
+
+// parseMetaDebug parses me KEY [b].
+func (p *Parser) parseMetaDebug(req *Request) {
+	req.Command = MetaDebug
+	if len(req.Key) > keyBytesMax {
+		req.fail(replyBadFormat)
+		return
+	}
+	if flag, _ := nextWord(req.Form.Flags); string(flag) == "b" {
+		key, ok := decodeKey(p.metaKey[:0], req.Key)
+		if !ok {
+			req.fail(replyBadFormat)
+			return
+		}
+		req.Key, req.Form.Base64 = key, true
+	}
+	req.Form.Key = req.Key
+}
+
+// get makes the request an mg: one that touches the item is a write.
+func (f *metaFlags) get(req *Request) {
+	req.Command = MetaGet
+	if f.fields&HasExptime != 0 {
+		req.Command = MetaGat
+	}
+	req.Form.HasMatch = f.fields&HasCAS != 0
+	req.Form.MatchCAS = f.cas
+	req.Fields = f.fields & (HasNewCAS | HasExptime | HasVivify | HasRecache | KeepAccess | TTLBefore | TouchBeforeRecache | TouchBeforeVivify)
+	req.NewCAS, req.Exptime, req.Vivify, req.Recache = f.newCAS, f.exptime, f.vivify, f.recache
+}
+
+// metaSet makes the request an ms. What memcached passes over in a mode is left
+// out: the exptime of append, the cas unique of add.
+func (p *Parser) metaSet(f *metaFlags, req *Request) {
+	size := p.tokens.valueBytes
+	fields := f.fields & HasNewCAS
+	switch f.mode {
+	case 0, 'S', 'R':
+		req.Command = Set
+		if f.mode == 'R' {
+			req.Command = Replace
+		}
+		fields |= f.fields & (HasCAS | HasExptime)
+		if f.fields&HasCAS != 0 {
+			fields |= f.fields & Invalidate
+		}
+	case 'E':
+		req.Command = Add
+		fields |= f.fields & HasExptime
+	case 'A', 'P':
+		req.Command = Append
+		if f.mode == 'P' {
+			req.Command = Prepend
+		}
+		fields |= f.fields & (HasCAS | HasVivify)
+		if f.cas == 0 {
+			fields &^= HasCAS // here 0 asks for no comparison
+		}
+	default:
+		req.fail(replyBadSetMode)
+		return
+	}
+	if f.newCAS == 0 {
+		fields &^= HasNewCAS // of ms, 0 asks for the next number
+	}
+	if itemBytes(len(req.Key), f.clientFlags, size) > p.itemBytesMax {
+		req.Command, req.TooLarge = Set, true // the old item goes, whatever the mode
+	}
+	req.Form.SizeBytes = size
+	req.Flags = f.clientFlags
+	req.setFields(f, fields)
+}
+
+// remove makes the request an md. It sets an exptime only on an item that stays.
+func (f *metaFlags) remove(req *Request) {
+	req.Command = Delete
+	fields := f.fields & (HasCAS | HasNewCAS | Invalidate | RemoveValue)
+	if fields&(Invalidate|RemoveValue) != 0 {
+		fields |= f.fields & HasExptime
+	}
+	if fields&RemoveValue != 0 {
+		req.Flags = f.clientFlags
+	}
+	req.setFields(f, fields)
+}
+
+// count makes the request an ma.
+func (f *metaFlags) count(req *Request) {
+	switch f.mode {
+	case 0, 'I', '+':
+		req.Command = Incr
+	case 'D', '-':
+		req.Command = Decr
+	default:
+		req.fail(replyBadCountMode)
+		return
+	}
+	req.Delta = f.delta
+	fields := f.fields & (HasCAS | HasNewCAS | HasExptime | HasVivify | TTLBefore | TouchBeforeVivify)
+	if f.cas == 0 {
+		fields &^= HasCAS // here 0 asks for no comparison
+	}
+	if fields&HasVivify != 0 {
+		fields |= HasInitial // 0 unless it was given
+	}
+	req.setFields(f, fields)
+}
+
+// setFields copies the values of the given fields.
+func (req *Request) setFields(f *metaFlags, fields Fields) {
+	req.Fields = fields
+	if fields&HasCAS != 0 {
+		req.CAS = f.cas
+	}
+	if fields&HasNewCAS != 0 {
+		req.NewCAS = f.newCAS
+	}
+	if fields&HasExptime != 0 {
+		req.Exptime = f.exptime
+	}
+	if fields&HasVivify != 0 {
+		req.Vivify = f.vivify
+	}
+	if fields&HasInitial != 0 {
+		req.Initial = f.initial
+	}
+}

@@ -1,0 +1,78 @@
+package server
+
+import "raftcached/protocol"
+
+// What memory does of the meta commands and the binary protocol: enough to see that
+// a read becomes a write and is answered as one. Any R wins where nobody has.
+
+// Look implements Loop.
+func (l *memoryLoop) Look(dst []byte, req *protocol.Request) ([]byte, Found) {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	it, found := l.b.items[string(req.Key)]
+	found = found && !l.b.gone(it)
+	switch {
+	case !found && req.Fields&protocol.HasVivify != 0, found && req.Fields&protocol.HasRecache != 0 && !it.won:
+		l.b.note("needs write " + string(req.Key))
+		return dst, NeedsWrite
+	case !found:
+		return protocol.AppendAnswer(dst, req.Command, &req.Form, &protocol.Result{Status: protocol.StatusMiss}), Miss
+	}
+	r := it.shown()
+	return protocol.AppendAnswer(dst, req.Command, &req.Form, &r), Hit
+}
+
+// shown is what is told of an item.
+func (it *item) shown() protocol.Result {
+	r := protocol.Result{
+		Status: protocol.StatusHit, Value: it.value, Flags: it.flags, CAS: it.cas, SizeBytes: len(it.value), TTLSeconds: -1,
+	}
+	if it.won {
+		r.Marks = protocol.AlreadyWon
+	}
+	return r
+}
+
+// metaGet executes mg and Binary's gat. b.mu is held.
+func (b *memory) metaGet(op *operation, it item, found bool) protocol.Result {
+	wins := found && op.Fields&protocol.HasRecache != 0 && !it.won
+	if !found {
+		if op.Fields&protocol.HasVivify == 0 {
+			return protocol.Result{Status: protocol.StatusMiss}
+		}
+		b.cas++
+		it = item{cas: b.cas, stored: b.now()}
+		wins = true
+	}
+	if op.Fields&protocol.HasExptime != 0 {
+		it.expires = b.expiry(op.Exptime)
+	}
+	it.won = it.won || wins
+	b.items[op.key] = it
+	r := it.shown()
+	if wins {
+		r.Marks = protocol.Won
+	}
+	return r
+}
+
+// packet returns a packet of the binary protocol, without cas unique, with 7 for
+// its opaque.
+func packet(opcode uint8, key, value string, extras ...byte) string {
+	body := len(extras) + len(key) + len(value)
+	header := []byte{
+		0x80, opcode, byte(len(key) >> 8), byte(len(key)), byte(len(extras)), 0, 0, 0,
+		byte(body >> 24), byte(body >> 16), byte(body >> 8), byte(body), 0, 0, 0, 7,
+		0, 0, 0, 0, 0, 0, 0, 0,
+	}
+	return string(header) + string(extras) + key + value
+}
+
+// answer returns the packet that answers one, with a status and a body.
+func answer(opcode, status uint8, cas uint64, body string) string {
+	return string([]byte{
+		0x81, opcode, 0, 0, 0, 0, 0, status,
+		0, 0, byte(len(body) >> 8), byte(len(body)), 0, 0, 0, 7,
+		0, 0, 0, 0, 0, 0, byte(cas >> 8), byte(cas),
+	}) + body
+}
