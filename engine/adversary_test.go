@@ -126,23 +126,50 @@ func (a *adversary) op() *Op {
 	case op.Kind == OpAppend, op.Kind == OpPrepend:
 		op.Value = op.Value[:len(op.Value)/4]
 	}
+	if op.Key != nil && a.rng.IntN(3) == 0 {
+		a.extend(op)
+	}
 	return op
+}
+
+// extend asks for what the meta commands and the binary protocol may ask for.
+func (a *adversary) extend(op *Op) {
+	if a.rng.IntN(2) == 0 {
+		op.Kind = OpMetaGet
+	}
+	op.Fields = Fields(a.rng.Uint32()) & Fields(a.rng.Uint32()) & (fieldsEnd - 1)
+	op.CAS = a.rng.Uint64N(a.engines[0].mutations + 3)
+	op.NewCAS, op.Initial, op.Delta = a.rng.Uint64()>>a.rng.IntN(64), a.rng.Uint64(), a.rng.Uint64()>>a.rng.IntN(64)
+	op.Vivify, op.Recache = []int64{0, 1, 100, -1, math.MaxInt32}[a.rng.IntN(5)], a.rng.Int64N(100)
+	op.Flags = a.rng.Uint32() >> a.rng.IntN(33)
+}
+
+// answer returns what all engines are to answer of a result.
+func (a *adversary) answer(out []byte) string {
+	r, rest, err := DecodeResult(out)
+	if err != nil || len(rest) > 0 {
+		a.fatalf("result %.40x: %v", out, err)
+	}
+	r.IdleSeconds, r.Marks = 0, r.Marks&^HitBefore
+	value := hashKey(r.Value)
+	r.Value = nil
+	return fmt.Sprintf("%+v %x", r, value)
 }
 
 // apply applies an operation everywhere.
 func (a *adversary) apply(op *Op) {
-	a.last = fmt.Sprintf("kind %d, key %q, %d bytes, exptime %d, delta %d", op.Kind, op.Key, len(op.Value), op.Exptime, op.Delta)
-	var want []byte
+	a.last = fmt.Sprintf("kind %d, fields %x, key %q, %d bytes, exptime %d, delta %d", op.Kind, op.Fields, op.Key, len(op.Value), op.Exptime, op.Delta)
+	want := ""
 	for i, e := range a.engines {
 		evictions, total := e.evictions, e.st.total()
 		out, err := e.Apply(1, AppendOp(nil, op), nil, true)
 		if err != nil {
 			a.fatalf("%v", err)
 		}
-		if i == 0 {
-			want = out
-		} else if !bytes.Equal(out, want) {
-			a.fatalf("engine %d answers %.40x, want %.40x", i, out, want)
+		if got := a.answer(out); i == 0 {
+			want = got
+		} else if got != want {
+			a.fatalf("engine %d answers %.300s, want %.300s", i, got, want)
 		}
 		most := int64(shrinkPerItem) + 2*int64(len(op.Value)+300)/chargeMin
 		if e.st.total() < total/2 {
