@@ -61,7 +61,9 @@ func (e *Engine) perform(op *Op) Result {
 		e.lent = true
 		r := e.touch(op, &f)
 		e.lent = false
-		r.Status, r.Key, r.Flags, r.CAS, r.Value = StatusHit, op.Key, m.flags, m.cas, value
+		if r.Status == StatusTouched {
+			r.Status, r.Key, r.Flags, r.CAS, r.Value = StatusHit, op.Key, m.flags, m.cas, value
+		}
 		return r
 	case OpMetaGet:
 		e.lent = true
@@ -210,14 +212,22 @@ func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) Status {
 	if s := e.fits(m, keyLen, valueLen); s != StatusStored {
 		return s
 	}
-	if e.limits.NoEvict {
-		charge := chargeFor(m, keyLen, valueLen)
-		if f.handle != 0 && !e.st.gone(f.record, f.head) {
-			charge -= chargeOf(f.record.sizeBytes(f.head))
-		}
-		if e.st.total()+charge > e.limits.MemoryBytes {
-			return StatusOutOfMemory
-		}
+	return e.room(f, m, keyLen, valueLen)
+}
+
+// room is StatusOutOfMemory where nothing may be evicted and an item takes more
+// than there is, in the place of f. An item that stays may do so too: an expiry
+// and marks are stored only if there are any.
+func (e *Engine) room(f *found, m *meta, keyLen, valueLen int) Status {
+	if !e.limits.NoEvict || m.expiryMs != 0 && m.expiryMs <= e.st.timeMs.Load() {
+		return StatusStored // what has expired is not stored
+	}
+	more := chargeFor(m, keyLen, valueLen)
+	if f.handle != 0 && !e.st.gone(f.record, f.head) {
+		more -= chargeOf(f.record.sizeBytes(f.head))
+	}
+	if more > 0 && e.st.total()+more > e.limits.MemoryBytes {
+		return StatusOutOfMemory
 	}
 	return StatusStored
 }
@@ -269,10 +279,13 @@ func (e *Engine) discard(key []byte) {
 
 // touch sets the expiry of a live item, which is an access. The cas unique stays.
 func (e *Engine) touch(op *Op, f *found) Result {
-	e.mutations++
 	_, value, m := f.record.read(f.head)
 	m.expiryMs = e.expiryMs(op.Exptime)
 	m.access.hit = true
+	if s := e.room(f, &m, len(op.Key), len(value)); s != StatusStored {
+		return Result{Status: s}
+	}
+	e.mutations++
 	e.replace(f, &m, op.Key, value, nil)
 	return e.tell(op, StatusTouched, &m, len(value))
 }

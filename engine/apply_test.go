@@ -278,6 +278,7 @@ func TestExpirySlots(t *testing.T) {
 
 func TestNoEvict(t *testing.T) {
 	e := newEngine(t, Limits{MemoryBytes: 3 * chargeOf(16), ItemBytesMax: 1 << 10, NoEvict: true})
+	e.Advance(testStart)
 	for i := range 3 {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i)})
 	}
@@ -290,6 +291,19 @@ func TestNoEvict(t *testing.T) {
 	one(t, e, Op{Kind: OpDelete, Key: []byte("k1")})
 	if r := one(t, e, Op{Kind: OpAdd, Key: []byte("k3")}); r.Status != StatusStored {
 		t.Fatalf("after a delete: %d", r.Status)
+	}
+	// An expiry takes room too.
+	if r := one(t, e, Op{Kind: OpTouch, Key: []byte("k0"), Exptime: 60}); r.Status != StatusOutOfMemory {
+		t.Fatalf("touch of an item that was to live for ever: %d", r.Status)
+	}
+	if r := one(t, e, Op{Kind: OpGat, Key: []byte("k0"), Exptime: 60}); r.Status != StatusOutOfMemory || len(r.Value) > 0 {
+		t.Fatalf("gat of an item that was to live for ever: %d, %q", r.Status, r.Value)
+	}
+	if r := one(t, e, Op{Kind: OpTouch, Key: []byte("k0"), Exptime: -1}); r.Status != StatusTouched {
+		t.Fatalf("touch that ends an item: %d", r.Status)
+	}
+	if s := e.Stats(); s.CurrItems != 2 || s.Evictions != 0 {
+		t.Fatalf("%d items, %d evictions", s.CurrItems, s.Evictions)
 	}
 }
 

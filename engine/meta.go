@@ -28,6 +28,14 @@ func (e *Engine) metaGet(op *Op) Result {
 	won := wins(m.marks, decides, now, op.recache())
 	if won {
 		m.marks |= AlreadyWon
+	}
+	if s := e.room(&f, &m, len(op.Key), len(value)); s != StatusStored {
+		if touched {
+			return Result{Status: s}
+		}
+		won = false // it cannot be marked, so nobody wins it
+	}
+	if won {
 		marks |= Won
 	}
 	keep := op.Fields&KeepAccess != 0
@@ -83,14 +91,13 @@ func (e *Engine) deleteItem(op *Op) Result {
 		return Result{Status: StatusExists}
 	}
 	cas := e.newCAS(op)
-	e.mutations++
 	if op.Fields&(RemoveValue|Invalidate) == 0 {
+		e.mutations++
 		e.st.remove(f.hash, f.handle)
 		return Result{Status: StatusDeleted}
 	}
 	m.access = f.record.access(f.head)
 	if op.Fields&RemoveValue != 0 {
-		e.totalItems++
 		value, m = nil, meta{flags: op.Flags, cas: m.cas}
 		if op.Fields&HasNewCAS != 0 {
 			m.cas = cas
@@ -101,6 +108,13 @@ func (e *Engine) deleteItem(op *Op) Result {
 	}
 	if op.Fields&HasExptime != 0 {
 		m.expiryMs = e.expiryMs(op.Exptime)
+	}
+	if s := e.room(&f, &m, len(op.Key), len(value)); s != StatusStored {
+		return Result{Status: s}
+	}
+	e.mutations++
+	if op.Fields&RemoveValue != 0 {
+		e.totalItems++
 	}
 	e.replace(&f, &m, op.Key, value, nil)
 	return e.tell(op, StatusDeleted, &m, len(value))

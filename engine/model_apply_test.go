@@ -34,8 +34,8 @@ func (m *model) perform(op *Op) Result {
 		if old == nil {
 			return Result{Status: map[OpKind]Status{OpTouch: StatusNotFound, OpGat: StatusMiss}[op.Kind]}
 		}
-		r := m.change(old, func(it *modelItem) { it.expiryMs = m.expiry(op.Exptime) })
-		if r.Status = StatusTouched; op.Kind == OpGat {
+		r := m.change(old, StatusTouched, func(it *modelItem) { it.expiryMs = m.expiry(op.Exptime) })
+		if r.Status == StatusTouched && op.Kind == OpGat {
 			r.Status, r.Value = StatusHit, []byte(old.value)
 		}
 		return r
@@ -52,12 +52,10 @@ func (m *model) perform(op *Op) Result {
 }
 
 // change stores a changed copy of an item and tells what it is then.
-func (m *model) change(old *modelItem, f func(*modelItem)) Result {
+func (m *model) change(old *modelItem, done Status, f func(*modelItem)) Result {
 	it := *old
 	f(&it)
-	m.mutations++
-	m.put(&it)
-	return m.tell(&it)
+	return m.keep(&it, done)
 }
 
 // keep stores an item and tells what it is then.
@@ -215,6 +213,12 @@ func (m *model) metaGet(op *Op, old *modelItem) Result {
 		it.marks |= AlreadyWon
 		shown |= Won
 	}
+	if !m.hasRoom(&it) {
+		if op.Fields&HasExptime != 0 {
+			return Result{Status: StatusOutOfMemory}
+		}
+		it.marks, shown = old.marks, old.marks
+	}
 	r := m.tell(&it)
 	if shown&Won != 0 || op.Fields&HasExptime != 0 {
 		m.mutations++
@@ -239,7 +243,7 @@ func (m *model) delete(op *Op, old *modelItem) Result {
 		return Result{Status: StatusDeleted}
 	}
 	cas := m.cas(op, false)
-	r := m.change(old, func(it *modelItem) {
+	return m.change(old, StatusDeleted, func(it *modelItem) {
 		if op.Fields&RemoveValue != 0 {
 			it.value, it.meta = "", meta{flags: op.Flags, cas: it.cas}
 		}
@@ -253,6 +257,4 @@ func (m *model) delete(op *Op, old *modelItem) Result {
 			it.expiryMs = m.expiry(op.Exptime)
 		}
 	})
-	r.Status = StatusDeleted
-	return r
 }

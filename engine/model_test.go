@@ -175,18 +175,24 @@ func (m *model) expiry(exptime int64) int64 {
 
 // store takes an item in, as far as there is room.
 func (m *model) store(it *modelItem) Status {
-	if m.noEvict {
-		charge := chargeFor(&it.meta, len(it.key), len(it.value))
-		if old, _ := m.find(it.key); old != nil {
-			charge -= old.charge
-		}
-		if m.total()+charge > m.limit {
-			return StatusOutOfMemory
-		}
+	if !m.hasRoom(it) {
+		return StatusOutOfMemory
 	}
 	m.mutations++
 	m.put(it)
 	return StatusStored
+}
+
+// hasRoom reports whether an item may be stored in the place of that of its key.
+func (m *model) hasRoom(it *modelItem) bool {
+	if !m.noEvict || it.expiryMs != 0 && it.expiryMs <= m.now {
+		return true
+	}
+	more := chargeFor(&it.meta, len(it.key), len(it.value))
+	if old, _ := m.find(it.key); old != nil {
+		more -= old.charge
+	}
+	return more <= 0 || m.total()+more <= m.limit
 }
 
 func (m *model) hint(hashes []byte) {
