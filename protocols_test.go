@@ -1,6 +1,11 @@
 package raftcached
 
-import "testing"
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
 
 // TestProtocolsShareItems: what clients write in one language others read in
 // theirs. Each step is a connection of its own.
@@ -21,6 +26,33 @@ func TestProtocolsShareItems(t *testing.T) {
 		"C: get b\nS: END",
 	} {
 		play(t, n, steps)
+	}
+}
+
+// TestCreatedCounterIsNoHit: memcached counts neither a hit nor a miss then.
+func TestCreatedCounterIsNoHit(t *testing.T) {
+	n := openNode(t, loneConfig(t))
+	for _, steps := range []string{
+		"P: incr delta=1 initial=5 exptime=0 key=a\nR: incr cas={c} number=5",
+		"C: ma b N0\nS: HD\nC: ma c N0 MD t c v k\nS: VA 1 t-1 c{c} kc\nS: 0\nC: ma a\nS: HD\nC: ma none\nS: NF",
+	} {
+		play(t, n, steps)
+	}
+	conn, err := net.Dial("tcp", n.ClientAddrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }() // it is at its end
+	if _, err := io.WriteString(conn, "stats\r\nquit\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	stats, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "STAT incr_misses 1\r\nSTAT incr_hits 1\r\nSTAT decr_misses 0\r\nSTAT decr_hits 0\r\n"
+	if !strings.Contains(string(stats), want) {
+		t.Errorf("stats are %q, want %q in them", stats, want)
 	}
 }
 

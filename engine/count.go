@@ -56,7 +56,8 @@ func (e *Engine) count64(op *Op) Result {
 	return e.tellBefore(op, r, before)
 }
 
-// beginCount makes the number that is counted, if the operation asks for that.
+// beginCount makes the number that is counted, if the operation asks for that. The
+// result is marked Won, as it is where mg creates an item.
 func (e *Engine) beginCount(op *Op, f *found) Result {
 	if op.Fields&HasVivify == 0 {
 		return Result{Status: StatusNotFound}
@@ -68,7 +69,7 @@ func (e *Engine) beginCount(op *Op, f *found) Result {
 		return Result{Status: s}
 	}
 	r := e.tell(op, StatusNumber, &m, len(value))
-	r.Number = op.Initial
+	r.Number, r.Marks = op.Initial, Won
 	return e.tellBefore(op, r, 0)
 }
 

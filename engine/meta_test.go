@@ -147,12 +147,12 @@ func TestMetaCommands(t *testing.T) {
 		}},
 		{"counting creates what is missing", []metaStep{
 			{0, with(OpIncr, "", initial(13)), "NOT_FOUND"},
-			{0, with(OpIncr, "", initial(13), vivify(60)), "NUMBER 13 c1 s2 t60"},
+			{0, with(OpIncr, "", initial(13), vivify(60)), "NUMBER 13 c1 s2 t60 W"},
 			{0, with(OpDecr, "", initial(13), vivify(90), exptime(70)), "NUMBER 12 c2 s2 t70"},
 			{0, with(OpDecr, "", ifCAS(1)), "EXISTS"},
 			{0, with(OpDecr, "", ifCAS(0), by(5)), "NUMBER 7 c3 s2 t70"}, // "7 "
 			{0, with(OpDelete, ""), "DELETED c0 s0 t0"},
-			{0, with(OpIncr, "", vivify(60), exptime(30), also(TouchBeforeVivify)), "NUMBER 0 c5 s1 t60"},
+			{0, with(OpIncr, "", vivify(60), exptime(30), also(TouchBeforeVivify)), "NUMBER 0 c5 s1 t60 W"},
 			{0, with(OpSet, ""), "STORED c6 s0 t-1"},
 			{0, with(OpIncr, "", ifCAS(1)), "NON_NUMERIC"}, // without a look at the cas unique
 			{0, with(OpSet, "x"), "STORED c7 s1 t-1"},

@@ -180,6 +180,9 @@ func (m *model) count(op *Op, old *modelItem) Result {
 		if r.Number = n; op.Fields&TTLBefore != 0 {
 			r.TTLSeconds = before
 		}
+		if old == nil {
+			r.Marks = Won
+		}
 	}
 	return r
 }

@@ -57,7 +57,7 @@ type Marks uint8
 // The marks. Won is of a result, Stale and AlreadyWon are state, HitBefore is
 // what this node knows.
 const (
-	Won        Marks = 1 << iota // whoever asked is to fetch the item anew
+	Won        Marks = 1 << iota // whoever asked is to fetch the item anew; of OpIncr and OpDecr: it was created
 	Stale                        // it was invalidated
 	AlreadyWon                   // somebody was told to fetch it anew
 	HitBefore                    // it was read before

@@ -53,7 +53,7 @@ type Marks uint8
 
 // The marks.
 const (
-	Won        Marks = 1 << iota // this client is to fetch the item anew (W)
+	Won        Marks = 1 << iota // this client is to fetch the item anew (W); of incr and decr: they created it
 	Stale                        // the item was invalidated (X)
 	AlreadyWon                   // another client is fetching it (Z)
 	HitBefore                    // it was read before, on the node that is asked (h)

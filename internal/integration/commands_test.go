@@ -149,14 +149,15 @@ func manyKeys(t *testing.T, client *memcache.Client) {
 	}
 }
 
-// TestNetcat is the session that the README shows, typed by hand.
+// TestNetcat is the session that the README shows, typed by hand: the line ends
+// of a terminal become the protocol's by -C.
 func TestNetcat(t *testing.T) {
 	nc := needProgram(t, "nc", "netcat-openbsd")
 	ctx, c := startCluster(t, cluster.Options{})
 	for _, s := range c.Servers {
 		host, port, _ := strings.Cut(s.ClientAddr, ":")
-		cmd := exec.CommandContext(ctx, nc, "-w", "10", host, port)
-		cmd.Stdin = strings.NewReader("set greeting 0 0 5\r\nhello\r\nget greeting\r\nversion\r\nquit\r\n")
+		cmd := exec.CommandContext(ctx, nc, "-C", "-w", "10", host, port)
+		cmd.Stdin = strings.NewReader("set greeting 0 0 5\nhello\nget greeting\nversion\nquit\n")
 		output, err := cmd.CombinedOutput()
 		want := "STORED\r\nVALUE greeting 0 5\r\nhello\r\nEND\r\nVERSION 1.6.45\r\n"
 		if err != nil || string(output) != want {

@@ -102,6 +102,34 @@ func TestClientThatPoursWritesAndNeverReadsIsHeldBack(t *testing.T) {
 	await(t, "the connection is gone", func() bool { return s.open.Load() == 0 })
 }
 
+// TestAnswersOfOneTurnAreBounded: requests that ask for much in few bytes wait too
+// when the client does not take their answers.
+func TestAnswersOfOneTurnAreBounded(t *testing.T) {
+	for name, request := range map[string]string{"text": "stats\r\n", "binary": packet(0x10, "", "")} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, newMemory())
+			c := dial(t, s)
+			poured := make(chan error, 1)
+			go func() {
+				_, err := io.WriteString(c, strings.Repeat(request, 64<<20/len(request)))
+				poured <- err
+			}()
+			awaitConn(t, s, "the client does not take its replies", func(c *conn) bool { return c.outbound > 0 && c.paused })
+			onLoop(s, func(l *loop) {
+				for c := range l.conns {
+					if most := outboundBytesMax + outChunkBytes + 10_000; c.outbound > most {
+						t.Errorf("%d bytes wait for the client, want at most %d", c.outbound, most)
+					}
+				}
+			})
+			_ = c.Close()
+			if err := <-poured; err == nil {
+				t.Error("the client could send everything")
+			}
+		})
+	}
+}
+
 func TestLargeItemsPassInPieces(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
 	value := strings.Repeat("v", 1<<20-512)

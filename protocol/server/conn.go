@@ -189,6 +189,9 @@ func (c *conn) handle(input []byte) (done int) {
 		c.parser.Consumed(req)
 		done += n
 		c.consume(n)
+		if len(c.out) >= outChunkBytes {
+			c.flush()
+		}
 	}
 	if c.parser.Swallowing() {
 		c.beginPartial()

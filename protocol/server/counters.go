@@ -84,7 +84,8 @@ func (s *counters) publish() {
 
 // addWrite counts the outcome of one write as memcached's process_*_command and
 // process_bin_* functions do. Outcomes that mean "not executed" count nowhere.
-func (s *counters) addWrite(cmd protocol.Command, codec protocol.Codec, fields protocol.Fields, status protocol.Status) {
+func (s *counters) addWrite(cmd protocol.Command, codec protocol.Codec, fields protocol.Fields, r *protocol.Result) {
+	status := r.Status
 	switch status {
 	case protocol.StatusTooLarge:
 		s.add(storeTooLarge, 1)
@@ -113,9 +114,9 @@ func (s *counters) addWrite(cmd protocol.Command, codec protocol.Codec, fields p
 	case protocol.Delete:
 		s.addDelete(codec, fields, status)
 	case protocol.Incr:
-		s.addDelta(status, incrHits, incrMisses)
+		s.addDelta(r, incrHits, incrMisses)
 	case protocol.Decr:
-		s.addDelta(status, decrHits, decrMisses)
+		s.addDelta(r, decrHits, decrMisses)
 	case protocol.FlushAll:
 		s.add(cmdFlush, 1)
 	}
@@ -152,11 +153,11 @@ func (s *counters) addDelete(codec protocol.Codec, fields protocol.Fields, statu
 
 // addDelta counts the outcome of incr and decr. Creating the counter, or meeting
 // another cas unique, is neither a hit nor a miss.
-func (s *counters) addDelta(status protocol.Status, hit, miss counter) {
-	switch status {
-	case protocol.StatusNumber:
+func (s *counters) addDelta(r *protocol.Result, hit, miss counter) {
+	switch {
+	case r.Status == protocol.StatusNumber && r.Marks&protocol.Won == 0:
 		s.add(hit, 1)
-	case protocol.StatusNotFound:
+	case r.Status == protocol.StatusNotFound:
 		s.add(miss, 1)
 	}
 }

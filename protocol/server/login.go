@@ -30,7 +30,8 @@ func isPublic(req *protocol.Request) bool {
 	}
 }
 
-// logIn looks whether the user may use the cache.
+// logIn looks whether the user may use the cache. Who could before and now tells
+// a wrong password cannot any more, as in memcached's init_sasl_conn.
 func (c *conn) logIn(req *protocol.Request) {
 	auth := c.loop.options.Authenticator
 	if auth == nil {
@@ -42,6 +43,7 @@ func (c *conn) logIn(req *protocol.Request) {
 	switch {
 	case !ok || !auth.Authenticate(user, password):
 		c.loop.counters.add(authErrors, 1)
+		c.locked = true
 		c.refuse(req, "CLIENT_ERROR authentication failure\r\n", protocol.StatusAuthFailure)
 		return
 	case req.Form.Codec == protocol.Binary:

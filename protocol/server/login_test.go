@@ -109,6 +109,17 @@ func TestLoginInBinary(t *testing.T) {
 	}
 }
 
+// TestWrongPasswordLocksAgain: in Binary a client may tell who it is at any time,
+// and is then who it told last.
+func TestWrongPasswordLocksAgain(t *testing.T) {
+	c := dial(t, startLocked(t))
+	right, wrong := packet(0x21, "PLAIN", "\x00foo\x00bar"), packet(0x21, "PLAIN", "\x00foo\x00baz")
+	authenticated, refused := answer(0x21, 0, 0, "Authenticated"), answer(0x21, 0x20, 0, "Auth failure.")
+	c.sendBytes(right + wrong + right + packet(0x0a, "", "") + wrong + packet(0x0a, "", ""))
+	c.expectBytes(authenticated + refused + authenticated + answer(0x0a, 0, 0, "") + refused + answer(0x0a, 0x20, 0, "Auth failure."))
+	c.expectClosed()
+}
+
 // TestNoSASLWithoutUsers: a client that asks is told as memcached tells it that
 // was built without.
 func TestNoSASLWithoutUsers(t *testing.T) {

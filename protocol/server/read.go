@@ -51,9 +51,6 @@ func (c *conn) look(req *protocol.Request) bool {
 	default:
 		l.countGets(1, 0)
 	}
-	if len(c.out) >= outChunkBytes {
-		c.flush()
-	}
 	return true
 }
 
