@@ -14,7 +14,7 @@ const (
 
 	// restRatio is for how many times as long as the disk took it is then left to
 	// the log.
-	restRatio = 3
+	restRatio = 8
 )
 
 // paced writes a file at a pace that leaves the disk to the log most of the time.
