@@ -137,7 +137,8 @@ func (a *adversary) extend(op *Op) {
 	if a.rng.IntN(2) == 0 {
 		op.Kind = OpMetaGet
 	}
-	op.Fields = Fields(a.rng.Uint32()) & Fields(a.rng.Uint32()) & (fieldsEnd - 1)
+	some, others := Fields(a.rng.Uint32()), Fields(a.rng.Uint32())
+	op.Fields = some & others & (fieldsEnd - 1) // a few at a time
 	op.CAS = a.rng.Uint64N(a.engines[0].mutations + 3)
 	op.NewCAS, op.Initial, op.Delta = a.rng.Uint64()>>a.rng.IntN(64), a.rng.Uint64(), a.rng.Uint64()>>a.rng.IntN(64)
 	op.Vivify, op.Recache = []int64{0, 1, 100, -1, math.MaxInt32}[a.rng.IntN(5)], a.rng.Int64N(100)

@@ -31,7 +31,7 @@ type simExtra struct {
 }
 
 func newSimMachine() *simMachine {
-	e, err := engine.New(engine.Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20})
+	e, err := engine.New(engine.Limits{MemoryBytes: 8 << 20, ItemBytesMax: 1 << 20})
 	if err != nil {
 		panic(err)
 	}

@@ -19,7 +19,10 @@ func TestReserve(t *testing.T) {
 		t.Fatalf("after one page was given back: %d %d %d", b[0], b[4096], b[size-1])
 	}
 	Release(b)
-	if _, err := Reserve(1 << 62); OffHeap && err == nil {
+	if !OffHeap {
+		return // the Go heap panics
+	}
+	if _, err := Reserve(1 << 62); err == nil {
 		t.Fatal("reserved more than there are addresses")
 	}
 }
