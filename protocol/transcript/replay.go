@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -177,9 +178,39 @@ func (r *replay) expect(want string) error {
 			}
 			digits += string(c)
 		}
-		r.vars[want[at[0]:at[1]]] = digits
+		if err := r.settle(want[at[0]:at[1]], digits); err != nil {
+			return err
+		}
 		want = want[at[1]:]
 	}
+}
+
+// settle takes down what a name stands for, or compares a time with what the
+// server says.
+func (r *replay) settle(name, digits string) error {
+	end := len(name) - 2
+	seconds, err := strconv.Atoi(name[1:end])
+	if err != nil {
+		r.vars[name] = digits
+		return nil
+	}
+	got, err := strconv.Atoi(digits)
+	passed := got - seconds
+	if name[end] == '-' {
+		passed = -passed
+	}
+	if err != nil || passed < 0 || passed > r.slackSeconds() {
+		return fmt.Errorf("the server says %q seconds, should say %s", digits, name)
+	}
+	return nil
+}
+
+// slackSeconds is how much more time may pass than what the block lets pass.
+func (r *replay) slackSeconds() int {
+	if r.options.Wait != nil {
+		return 0
+	}
+	return int(answerTimeout / time.Second)
 }
 
 func (r *replay) literal(want string) error {

@@ -18,7 +18,8 @@
 // Go's escapes \xNN, \r, \n, \t, \\ stand for bytes, <1000*x> for as many x.
 // {run} is a text that differs in each replay, so that keys are new. Another
 // {name} in an S line stands for a decimal, and in a later line of the block for
-// the same.
+// the same. {90-} in an S line stands for 90 seconds that run down, {2+} for 2 that
+// go on: where real time passes, the answer may be up to ten seconds along.
 //
 // A packet is the name of its command, or its number, and fields. A field's value
 // with blanks or escapes stands in quotes. flags, exptime, level, delta and initial
@@ -165,7 +166,7 @@ func (b *Block) add(text string, line int) error {
 
 var (
 	repeats  = regexp.MustCompile(`<(\d+)\*([^>]+)>`)
-	variable = regexp.MustCompile(`\{[a-z]+\d*\}`)
+	variable = regexp.MustCompile(`\{[a-z]+\d*\}|\{\d+[+-]\}`)
 )
 
 // repeat writes out what is to be there several times.
