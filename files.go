@@ -29,7 +29,7 @@ func openFiles(fs disk.FS, dir string, members []identity.Member) (*files, error
 	for _, m := range members {
 		conf.Voters = append(conf.Voters, m.RaftID)
 	}
-	w, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{Bootstrap: conf})
+	w, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{Bootstrap: conf, Background: true})
 	if err != nil {
 		return nil, err
 	}

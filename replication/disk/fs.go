@@ -41,6 +41,8 @@ type File interface {
 	// to be done with them. Unlike Sync it makes nothing durable: it keeps much
 	// from piling up that the next Sync, of any file, would have to wait for.
 	WriteBack(from, bytes int64) error
+	// Zero writes zeros into the range, and leaves alone where Write writes next.
+	Zero(from, bytes int64) error
 	// Preallocate reserves room, which reads as zeros until it is written.
 	Preallocate(bytes int64) error
 	Size() (int64, error)

@@ -88,6 +88,20 @@ func (f osFile) WriteBack(from, bytes int64) error {
 	return err
 }
 
+// zeros is what Zero writes; it takes no memory.
+var zeros [256 << 10]byte
+
+func (f osFile) Zero(from, bytes int64) error {
+	for bytes > 0 {
+		n, err := f.WriteAt(zeros[:min(bytes, int64(len(zeros)))], from)
+		if err != nil {
+			return err
+		}
+		from, bytes = from+int64(n), bytes-int64(n)
+	}
+	return nil
+}
+
 func (f osFile) Preallocate(bytes int64) error {
 	err := control(f.File, func(fd int) error { return unix.Fallocate(fd, 0, 0, bytes) })
 	if errors.Is(err, syscall.EOPNOTSUPP) {

@@ -30,6 +30,10 @@ type Options struct {
 	// MemoryBytesMax bounds the recent entries that are kept in memory; older
 	// ones are read from their segments.
 	MemoryBytesMax int64
+
+	// Background removes segments, and makes new ones ready, on goroutines of the
+	// log's own. Without it, as simulations want it, Save and Compact do all.
+	Background bool
 }
 
 // Write is what one Save makes durable.
@@ -42,11 +46,13 @@ type Write struct {
 
 // Log is the log of one node.
 type Log struct {
-	fs      disk.FS
-	dir     string
-	options Options
-	buf     []byte // of Save, reused
-	failed  error  // the first error of a write: nothing is trusted after it
+	fs       disk.FS
+	dir      string
+	options  Options
+	buf      []byte // of Save, reused
+	failed   error  // the first error of a write: nothing is trusted after it
+	remover  remover
+	preparer preparer
 
 	mu       sync.RWMutex // what follows; held for writing only in memory
 	hard     *pb.HardState
@@ -208,17 +214,13 @@ func (l *Log) lastSize() int64 {
 	return l.segments[len(l.segments)-1].size
 }
 
-// begin creates a segment that starts with the hard state and the mark.
+// begin goes on in a new segment, which starts with the hard state and the mark.
 func (l *Log) begin(seq uint64) error {
-	name := segmentName(l.dir, seq)
-	f, err := l.fs.Create(name)
+	f, err := l.newFile(seq)
 	if err != nil {
-		return fmt.Errorf("create segment %q: %w", name, err)
+		return fmt.Errorf("begin segment %d: %w", seq, err)
 	}
 	seg := &segment{seq: seq, file: f}
-	if err := f.Preallocate(l.options.SegmentBytes); err != nil {
-		return errors.Join(fmt.Errorf("preallocate segment %q: %w", name, err), f.Close())
-	}
 	l.buf = appendSegmentHeader(l.buf[:0], seq, l.lastSize())
 	err = l.add(seg, kindCompacted, l.mark)
 	if err == nil {
@@ -227,16 +229,40 @@ func (l *Log) begin(seq uint64) error {
 	if err == nil {
 		err = l.write(seg, true)
 	}
-	if err == nil {
-		err = l.fs.SyncDir(l.dir)
-	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("begin segment %q: %w", name, err), f.Close())
+		return errors.Join(fmt.Errorf("begin segment %d: %w", seq, err), f.Close())
 	}
 	l.mu.Lock()
 	l.segments = append(l.segments, seg)
 	l.mu.Unlock()
+	if l.options.Background {
+		l.preparer.prepare(seq + 1)
+	}
 	return nil
+}
+
+// newFile returns the file of a new segment, durably named: the one that was made
+// ready, if it was.
+func (l *Log) newFile(seq uint64) (disk.File, error) {
+	s := l.preparer.take()
+	if s.complete {
+		return s.file, nil
+	}
+	if s.file == nil {
+		f, err := l.fs.Create(segmentName(l.dir, seq))
+		if err != nil {
+			return nil, fmt.Errorf("create it: %w", err)
+		}
+		s.file = f
+	}
+	err := s.file.Preallocate(l.options.SegmentBytes)
+	if err == nil {
+		err = l.fs.SyncDir(l.dir)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("reserve its room: %w", err), s.file.Close())
+	}
+	return s.file, nil
 }
 
 // Compact lets the entries up to and including index go; a durable snapshot must
@@ -278,8 +304,8 @@ func (l *Log) compact(index, term uint64) error {
 	return l.removeUnneeded()
 }
 
-// removeUnneeded removes the segments before the first that holds an entry of
-// the log, the oldest first.
+// removeUnneeded has the segments removed that are before the first which holds
+// an entry of the log.
 func (l *Log) removeUnneeded() error {
 	l.mu.Lock()
 	first := l.segments[len(l.segments)-1].seq
@@ -294,14 +320,7 @@ func (l *Log) removeUnneeded() error {
 	gone := l.segments[:n:n]
 	l.segments = l.segments[n:]
 	l.mu.Unlock()
-	for _, seg := range gone {
-		// A reader may still hold the segment: entries below the first index are
-		// not looked up any more, and a read under way fails as compacted.
-		if err := errors.Join(seg.file.Close(), l.fs.Remove(segmentName(l.dir, seg.seq))); err != nil {
-			return fmt.Errorf("remove segment %d: %w", seg.seq, err)
-		}
-	}
-	return nil
+	return l.remover.remove(gone)
 }
 
 // SizeBytes is the size of what the segments hold.
@@ -318,7 +337,7 @@ func (l *Log) Close() error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var errs []error
+	errs := []error{l.remover.close(), l.preparer.close()}
 	for _, seg := range l.segments {
 		errs = append(errs, seg.file.Close())
 	}

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"raftcached/replication/disk/disktest"
@@ -12,17 +13,29 @@ import (
 )
 
 // TestModel drives a log and a slice through random appends, replacements,
-// compactions, restarts behind snapshots and reopenings.
+// compactions, restarts behind snapshots, reopenings and crashes.
 func TestModel(t *testing.T) {
+	t.Run("at once", func(t *testing.T) { testModel(t, testOptions) })
+	inBackground := testOptions
+	inBackground.Background = true
+	t.Run("in the background", func(t *testing.T) { testModel(t, inBackground) })
+}
+
+func testModel(t *testing.T, o Options) {
 	rapid.Check(t, func(rt *rapid.T) {
 		fs := disktest.NewCrashable()
-		l := open(t, fs)
+		l := openWith(t, fs, o)
 		m := model{hard: hard(0, 0, 0), voters: "[1 2 3]"}
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
-			switch rapid.IntRange(0, 9).Draw(rt, "step") {
+			switch rapid.IntRange(0, 10).Draw(rt, "step") {
 			case 0:
 				must(t, l.Close())
-				l = open(t, fs)
+				l = openWith(t, fs, o)
+			case 10: // all was synced, so nothing is lost
+				crashed := disktest.Crash(fs, rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0)))
+				must(t, l.Close())
+				fs = crashed
+				l = openWith(t, fs, o)
 			case 1:
 				to := m.base + rapid.Uint64Range(0, uint64(len(m.ents))).Draw(rt, "to")
 				must(t, l.Compact(to))
@@ -38,6 +51,7 @@ func TestModel(t *testing.T) {
 				rt.Fatalf("log:\n%s\nmodel:\n%s", got, want)
 			}
 		}
+		must(t, l.Close())
 	})
 }
 

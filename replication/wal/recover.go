@@ -23,6 +23,8 @@ func Open(fs disk.FS, dir string, o Options) (*Log, error) {
 		o.MemoryBytesMax = DefaultMemoryBytesMax
 	}
 	l := &Log{fs: fs, dir: dir, options: o, hard: &pb.HardState{}}
+	l.remover = remover{fs: fs, dir: dir, background: o.Background}
+	l.preparer = preparer{fs: fs, dir: dir, bytes: o.SegmentBytes}
 	l.mark = &pb.SnapshotMetadata{ConfState: o.Bootstrap, Index: new(uint64(0)), Term: new(uint64(0))}
 	l.index = newIndex(0, 0, o.MemoryBytesMax)
 	if err := l.open(); err != nil {
@@ -37,6 +39,9 @@ func (l *Log) open() error {
 	}
 	seqs, err := l.list()
 	if err != nil {
+		return err
+	}
+	if seqs, err = l.dropBlank(seqs); err != nil {
 		return err
 	}
 	next := uint64(1)
@@ -71,6 +76,24 @@ func (l *Log) list() ([]uint64, error) {
 		}
 	}
 	return seqs, nil
+}
+
+// dropBlank removes the last segment if it was only made ready: the one before is
+// then the last that was written to, and may end in an unfinished write.
+func (l *Log) dropBlank(seqs []uint64) ([]uint64, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	last := len(seqs) - 1
+	name := segmentName(l.dir, seqs[last])
+	b, err := disk.ReadFile(l.fs, name)
+	if err != nil || len(bytes.TrimRight(b, "\x00")) > 0 {
+		return seqs, err
+	}
+	if err := l.fs.Remove(name); err != nil {
+		return nil, fmt.Errorf("remove unused segment: %w", err)
+	}
+	return seqs[:last], nil
 }
 
 // recovery is what is known while segments are read.

@@ -134,6 +134,14 @@ func (f *file) Sync() error {
 // WriteBack does nothing: it promises nothing.
 func (f *file) WriteBack(int64, int64) error { return nil }
 
+func (f *file) Zero(from, bytes int64) error {
+	if err := f.fs.fault(); err != nil {
+		return err
+	}
+	_, err := f.WriteAt(make([]byte, bytes), from)
+	return err
+}
+
 // Preallocate does nothing: a file in memory has room.
 func (f *file) Preallocate(int64) error { return nil }
 
