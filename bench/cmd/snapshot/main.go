@@ -45,7 +45,7 @@ func main() {
 	flag.IntVar(&c.sizeMiB, "size", 1024, "MiB of items")
 	flag.IntVar(&c.valueBytes, "value", 1024, "bytes of a value")
 	flag.IntVar(&c.rate, "rate", 8000, "sets a second, and as many gets")
-	flag.IntVar(&c.conns, "conns", 32, "connections, half of them for sets")
+	flag.IntVar(&c.conns, "conns", 256, "connections, half of them for sets")
 	flag.IntVar(&c.servers, "servers", 1, "servers; clients talk to the first, snapshots are those of the first")
 	flag.DurationVar(&c.duration, "duration", 2*time.Minute, "how long the load lasts")
 	flag.StringVar(&c.dir, "dir", "", "folder for the servers' data; it needs five times -size")
