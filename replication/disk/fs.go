@@ -6,6 +6,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"path/filepath"
+	"slices"
 )
 
 // FS is a file system. Names are paths as the operating system takes them. A
@@ -110,17 +111,32 @@ func writeFile(fs FS, name string, b []byte) error {
 }
 
 // ReadFile returns what the file holds.
-func ReadFile(fs FS, name string) ([]byte, error) {
+func ReadFile(fs FS, name string) ([]byte, error) { return ReadFileInto(fs, name, nil) }
+
+// ReadFileInto returns what the file holds, in buf if that is long enough.
+func ReadFileInto(fs FS, name string, buf []byte) ([]byte, error) {
 	f, err := fs.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open %q: %w", name, err)
 	}
-	b, err := io.ReadAll(f)
+	b, err := readInto(f, buf)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", name, err)
+	}
+	return b, nil
+}
+
+func readInto(f File, buf []byte) ([]byte, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := slices.Grow(buf[:0], int(size))[:size]
+	if _, err := io.ReadFull(f, b); err != nil {
+		return nil, err
 	}
 	return b, nil
 }

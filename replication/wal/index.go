@@ -57,15 +57,23 @@ func (x *index) append(ents []*pb.Entry, places []place) {
 		return
 	}
 	x.truncate(ents[0].GetIndex())
-	for _, e := range ents {
-		if n := len(x.runs); n == 0 || x.runs[n-1].term != e.GetTerm() {
-			x.runs = append(x.runs, termRun{e.GetIndex(), e.GetTerm()})
-		}
+	for i, e := range ents {
+		x.add(entryHead{index: e.GetIndex(), term: e.GetTerm()}, places[i])
 		x.recentBytes += entryBytes(e)
 	}
-	x.places = append(x.places, places...)
 	x.recent = append(x.recent, ents...)
 	x.forget()
+}
+
+// add takes one entry, in the place of all at and behind its index, without
+// keeping it in memory; either the entries in memory are given to append, or there
+// are none.
+func (x *index) add(e entryHead, at place) {
+	x.truncate(e.index)
+	if n := len(x.runs); n == 0 || x.runs[n-1].term != e.term {
+		x.runs = append(x.runs, termRun{e.index, e.term})
+	}
+	x.places = append(x.places, at)
 }
 
 func entryBytes(e *pb.Entry) int64 { return int64(proto.Size(e)) }

@@ -99,6 +99,7 @@ func (l *Log) dropBlank(seqs []uint64) ([]uint64, error) {
 // recovery is what is known while segments are read.
 type recovery struct {
 	log *Log
+	buf []byte // for a segment, reused
 
 	// floating is set while the entries read are not known to be connected to the
 	// mark before them: the segments between may have been removed. Then the log
@@ -139,10 +140,11 @@ func (l *Log) recover(seqs []uint64) error {
 // and the unfinished write at its end.
 func (r *recovery) segment(seq uint64, last bool) error {
 	name := segmentName(r.log.dir, seq)
-	b, err := disk.ReadFile(r.log.fs, name)
+	b, err := disk.ReadFileInto(r.log.fs, name, r.buf)
 	if err != nil {
 		return err
 	}
+	r.buf = b
 	before, ok := readSegmentHeader(b, seq)
 	switch {
 	case ok && len(r.log.segments) > 0 && before != r.log.lastSize():
@@ -245,22 +247,11 @@ func (r *recovery) record(rec *record, at place) error {
 		}
 		l.hard = hs
 	case kindEntry:
-		e := new(pb.Entry)
-		if err := proto.Unmarshal(payload, e); err != nil {
+		e, err := readEntryHead(payload)
+		if err != nil {
 			return fmt.Errorf("decode entry: %w", err)
 		}
-		if base := l.index.base; e.GetIndex() == base+1 && base == l.mark.GetIndex() {
-			r.floating = false
-		}
-		if r.floating && (len(l.index.places) == 0 || e.GetIndex() <= l.index.base) {
-			l.index = newIndex(e.GetIndex()-1, 0, l.options.MemoryBytesMax)
-		} else if e.GetIndex() <= l.index.base {
-			return fmt.Errorf("entry %d was compacted", e.GetIndex())
-		}
-		if err := checkIndexes([]*pb.Entry{e}, l.index.base, l.index.last()); err != nil {
-			return err
-		}
-		l.index.append([]*pb.Entry{e}, []place{at})
+		return r.entry(e, at)
 	default:
 		m := new(pb.SnapshotMetadata)
 		if err := proto.Unmarshal(payload, m); err != nil {
@@ -268,6 +259,25 @@ func (r *recovery) record(rec *record, at place) error {
 		}
 		r.mark(rec.kind, m)
 	}
+	return nil
+}
+
+// entry takes over where an entry stands. None is kept in memory: few of them will
+// be read, and a log may be large.
+func (r *recovery) entry(e entryHead, at place) error {
+	l := r.log
+	if base := l.index.base; e.index == base+1 && base == l.mark.GetIndex() {
+		r.floating = false
+	}
+	if r.floating && (len(l.index.places) == 0 || e.index <= l.index.base) {
+		l.index = newIndex(e.index-1, 0, l.options.MemoryBytesMax)
+	} else if e.index <= l.index.base {
+		return fmt.Errorf("entry %d was compacted", e.index)
+	}
+	if last := l.index.last(); e.index > last+1 {
+		return fmt.Errorf("entry %d does not fit a log of entries %d to %d", e.index, l.index.base+1, last)
+	}
+	l.index.add(e, at)
 	return nil
 }
 
