@@ -1,8 +1,8 @@
 package engine
 
 // chunksAhead is how many chunks of an image are read and checked while others
-// are stored.
-const chunksAhead = 3
+// are stored: the disk and the memory take turns in being slow.
+const chunksAhead = 8
 
 // chunkReader reads the chunks of an image on a goroutine of its own: reading and
 // checking takes as long as storing does. It ends by the end of the image, by an
@@ -24,7 +24,7 @@ type readChunk struct {
 // Nobody else may use in until stop has returned.
 func readAhead(in *imageReader) *chunkReader {
 	c := &chunkReader{
-		ready:   make(chan readChunk),
+		ready:   make(chan readChunk, chunksAhead),
 		free:    make(chan []byte, chunksAhead),
 		stopped: make(chan struct{}),
 	}

@@ -50,7 +50,7 @@ func (e *Engine) takeOver(fresh *Engine) {
 	e.totalItems, e.evictions, e.expired, e.events = fresh.totalItems, fresh.evictions, fresh.expired, fresh.events
 	e.unfetched, e.evictedAfter = fresh.unfetched, fresh.evictedAfter
 	fresh.st.epochs, e.layout = &e.epochs, fresh.layout
-	fresh.st.index.least = bucketsMin
+	fresh.st.index.least, fresh.st.populates = bucketsMin, false
 	e.become(fresh.st)
 	e.ghosts.close()
 	e.ghosts = fresh.ghosts
@@ -84,6 +84,7 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 		return nil, want, err
 	}
 	fresh.limits = limits
+	fresh.st.populates = true
 	fresh.formed.Store(head[12+limitsBytes] == 1)
 	fresh.st.timeMs.Store(int64(v[1]))
 	fresh.mutations, fresh.pendingFlush = v[2], int64(v[3])
@@ -96,6 +97,7 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 func (e *Engine) readChunks(in *imageReader) error {
 	chunks := readAhead(in)
 	defer chunks.stop()
+	var store chunkStore
 	for {
 		chunk, err := chunks.next()
 		if err != nil || chunk == nil {
@@ -103,7 +105,7 @@ func (e *Engine) readChunks(in *imageReader) error {
 		}
 		switch kind, body := chunk[0], chunk[1:]; kind {
 		case chunkSmall, chunkMain:
-			err = e.addItems(int(kind-chunkSmall), body)
+			err = e.addItems(&store, int(kind-chunkSmall), body)
 		case chunkGhost:
 			err = e.ghosts.addPage(body)
 		default:
@@ -115,42 +117,71 @@ func (e *Engine) readChunks(in *imageReader) error {
 	}
 }
 
-// addItems stores the items of a chunk, which keeps belonging to the caller.
-func (e *Engine) addItems(q int, chunk []byte) error {
-	r := reader{b: chunk}
-	for len(r.b) > 0 {
-		keyLen, bits := int(r.byte()), r.byte()
-		m := meta{freq: uint32(bits >> itemFreq), level: bits & itemLevelMask}
-		if bits&itemMarksBit != 0 {
-			m.marks = Marks(r.byte())
-			if m.marks == 0 || m.marks&^(Stale|AlreadyWon) != 0 {
-				r.fail()
-			}
+// chunkStore is what storing a chunk leaves to the next.
+type chunkStore struct {
+	items   []imageItem
+	touched uint32 // keeps loads from being optimised away
+}
+
+// imageItem is an item of a chunk. Key and value alias the chunk.
+type imageItem struct {
+	meta       meta
+	key, value []byte
+	hash       uint64
+}
+
+// addItems stores the items of a chunk, which keeps belonging to the caller. It
+// reads all of them first and asks for their places in the index, so that these
+// come from memory side by side.
+func (e *Engine) addItems(in *chunkStore, q int, chunk []byte) error {
+	items := in.items[:0]
+	for r := (reader{b: chunk}); len(r.b) > 0; {
+		it, err := e.readItem(&r)
+		if err != nil {
+			return err
 		}
-		valueLen := r.uvarint()
-		m.flags = r.uint32()
-		m.expiryMs = r.varint()
-		m.cas = r.uvarint()
-		key, value := r.take(uint64(keyLen)), r.take(valueLen)
-		if r.failed || keyLen == 0 || keyLen > keyBytesMax {
-			return fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
+		in.touched += e.st.index.touch(it.hash)
+		items = append(items, it)
+	}
+	in.items = items
+	for i := range items {
+		it := &items[i]
+		if h, _ := e.st.index.lookup(it.hash, it.key); h != 0 {
+			return fmt.Errorf("key %q twice: %w", it.key, ErrMalformed)
 		}
-		now := e.st.timeMs.Load()
-		if m.expiryMs == 0 && m.level != 0 || m.expiryMs < 0 || m.level >= levelCount ||
-			m.expiryMs != 0 && slotEnd(m.level, m.expiryMs) <= now {
-			return fmt.Errorf("item that expires at %d, level %d: %w", m.expiryMs, m.level, ErrMalformed)
-		}
-		f := e.find(key)
-		if f.handle != 0 {
-			return fmt.Errorf("key %q twice: %w", key, ErrMalformed)
-		}
-		e.st.add(q, f.hash, 0, slot{}, &m, key, value, nil)
+		e.st.add(q, it.hash, 0, slot{}, &it.meta, it.key, it.value, nil)
 		e.st.reclaim()
 		if e.st.total() > MemoryBytesMax || e.st.total() > max(e.limits.MemoryBytes, raiseMax*e.formedBytes, raiseFree) {
 			return fmt.Errorf("items of %d bytes: %w", e.st.total(), ErrMalformed)
 		}
 	}
 	return nil
+}
+
+// readItem reads the next item of a chunk.
+func (e *Engine) readItem(r *reader) (imageItem, error) {
+	keyLen, bits := int(r.byte()), r.byte()
+	m := meta{freq: uint32(bits >> itemFreq), level: bits & itemLevelMask}
+	if bits&itemMarksBit != 0 {
+		m.marks = Marks(r.byte())
+		if m.marks == 0 || m.marks&^(Stale|AlreadyWon) != 0 {
+			r.fail()
+		}
+	}
+	valueLen := r.uvarint()
+	m.flags = r.uint32()
+	m.expiryMs = r.varint()
+	m.cas = r.uvarint()
+	key, value := r.take(uint64(keyLen)), r.take(valueLen)
+	if r.failed || keyLen == 0 || keyLen > keyBytesMax {
+		return imageItem{}, fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
+	}
+	now := e.st.timeMs.Load()
+	if m.expiryMs == 0 && m.level != 0 || m.expiryMs < 0 || m.level >= levelCount ||
+		m.expiryMs != 0 && slotEnd(m.level, m.expiryMs) <= now {
+		return imageItem{}, fmt.Errorf("item that expires at %d, level %d: %w", m.expiryMs, m.level, ErrMalformed)
+	}
+	return imageItem{m, key, value, hashKey(key)}, nil
 }
 
 // addPage takes a part of the table of ghosts.

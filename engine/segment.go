@@ -156,6 +156,9 @@ func (s *store) newSegment(q, size int) *segment {
 	for g := seg.run.first; g < seg.run.first+seg.run.n; g++ {
 		s.arena.segmentOf[g] = seg.id
 	}
+	if s.populates {
+		memory.Populate(s.arena.mem[seg.run.first<<granuleShift:][:seg.capacity()])
+	}
 	return seg
 }
 

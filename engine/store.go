@@ -36,6 +36,10 @@ type store struct {
 	compact compaction
 	squeeze func() // called when the arena is full
 
+	// populates gives new segments their memory at once: they are filled as fast
+	// as can be.
+	populates bool
+
 	layout
 	count         int64             // of items that are charged
 	bytes         [queueCount]int64 // their charges

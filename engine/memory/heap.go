@@ -16,5 +16,8 @@ func Release([]byte) {}
 // GiveBack does nothing.
 func GiveBack([]byte) {}
 
+// Populate does nothing.
+func Populate([]byte) {}
+
 // OffHeap tells that memory that is not written to costs nothing.
 const OffHeap = false

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Reserve returns size bytes of zeroes outside the Go heap. They take memory only
@@ -37,6 +39,12 @@ func GiveBack(b []byte) {
 	if err := syscall.Madvise(b, syscall.MADV_DONTNEED); err != nil {
 		panic(os.NewSyscallError("madvise", err)) // the bounds are within those of Reserve
 	}
+}
+
+// Populate has the system put memory behind whole pages that will be written to
+// soon: all at once it takes less time than page by page.
+func Populate(b []byte) {
+	_ = unix.Madvise(b, unix.MADV_POPULATE_WRITE) // since Linux 5.14; without, only speed is lost
 }
 
 // OffHeap tells that memory that is not written to costs nothing.

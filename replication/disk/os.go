@@ -33,6 +33,9 @@ func (osFS) Open(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Files here are read from one end to the other. Where the system does not want
+	// to know, only speed is lost.
+	_ = control(f, func(fd int) error { return unix.Fadvise(fd, 0, 0, unix.FADV_SEQUENTIAL) })
 	return osFile{f}, nil
 }
 

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -212,10 +211,9 @@ func (w *Writer) Abort() error {
 // it returns io.EOF only if all was there.
 type Reader struct {
 	file  disk.File
-	in    *bufio.Reader
+	in    window
 	meta  *pb.SnapshotMetadata
-	chunk []byte // what is left of the present one
-	buf   []byte
+	chunk []byte // what is left of the present one, in the window
 	size  uint64
 	err   error
 }
@@ -226,8 +224,8 @@ func (s *Store) Open(index, term uint64) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open snapshot: %w", err)
 	}
-	r := &Reader{file: f, in: bufio.NewReaderSize(f, chunkBytes)}
-	if r.meta, err = readMetadata(r.in); err != nil {
+	r := &Reader{file: f, in: window{in: f}}
+	if r.meta, err = readMetadata(&r.in); err != nil {
 		return nil, errors.Join(fmt.Errorf("open snapshot %d: %w", index, err), f.Close())
 	}
 	if r.meta.GetIndex() != index || r.meta.GetTerm() != term {
@@ -239,33 +237,26 @@ func (s *Store) Open(index, term uint64) (*Reader, error) {
 // Meta returns the snapshot's metadata.
 func (r *Reader) Meta() *pb.SnapshotMetadata { return r.meta }
 
-func readMetadata(in io.Reader) (*pb.SnapshotMetadata, error) {
-	head := make([]byte, len(magic)+4)
-	if _, err := io.ReadFull(in, head); err != nil {
-		return nil, short(err)
+func readMetadata(in *window) (*pb.SnapshotMetadata, error) {
+	head, err := in.next(len(magic) + 4)
+	if err != nil {
+		return nil, err
 	}
+	headSum := crc32.Checksum(head, castagnoli)
 	n := binary.LittleEndian.Uint32(head[len(magic):])
 	if string(head[:len(magic)]) != magic || n > metadataBytesMax {
 		return nil, fmt.Errorf("no head of a snapshot: %w", ErrCorrupt)
 	}
-	rest := make([]byte, n+4)
-	if _, err := io.ReadFull(in, rest); err != nil {
-		return nil, short(err)
+	rest, err := in.next(int(n) + 4)
+	if err != nil {
+		return nil, err
 	}
-	sum := crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, rest[:n])
+	sum := crc32.Update(headSum, castagnoli, rest[:n])
 	meta := new(pb.SnapshotMetadata)
 	if sum != binary.LittleEndian.Uint32(rest[n:]) || proto.Unmarshal(rest[:n], meta) != nil {
 		return nil, fmt.Errorf("metadata has another checksum: %w", ErrCorrupt)
 	}
 	return meta, nil
-}
-
-// short makes an early end of the file the damage that it is.
-func short(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("file ends early: %w", ErrCorrupt)
-	}
-	return err
 }
 
 // Read implements io.Reader.
@@ -283,43 +274,42 @@ func (r *Reader) Read(b []byte) (int, error) {
 
 // next reads and checks the next chunk; io.EOF tells that the end is right.
 func (r *Reader) next() error {
-	var head [8]byte
-	if _, err := io.ReadFull(r.in, head[:4]); err != nil {
-		return short(err)
+	head, err := r.in.next(4)
+	if err != nil {
+		return err
 	}
-	n := binary.LittleEndian.Uint32(head[:4])
+	n := binary.LittleEndian.Uint32(head)
 	if n == 0 {
 		return r.end()
 	}
 	if n > chunkBytes {
 		return fmt.Errorf("chunk of %d bytes: %w", n, ErrCorrupt)
 	}
-	if _, err := io.ReadFull(r.in, head[4:]); err != nil {
-		return short(err)
+	b, err := r.in.next(4 + int(n))
+	if err != nil {
+		return err
 	}
-	if r.buf == nil {
-		r.buf = make([]byte, chunkBytes)
-	}
-	if _, err := io.ReadFull(r.in, r.buf[:n]); err != nil {
-		return short(err)
-	}
-	if crc32.Checksum(r.buf[:n], castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+	sum, chunk := b[:4], b[4:]
+	if crc32.Checksum(chunk, castagnoli) != binary.LittleEndian.Uint32(sum) {
 		return fmt.Errorf("chunk has another checksum: %w", ErrCorrupt)
 	}
-	r.chunk = r.buf[:n]
+	r.chunk = chunk
 	r.size += uint64(n)
 	return nil
 }
 
 func (r *Reader) end() error {
-	var end [12]byte
-	if _, err := io.ReadFull(r.in, end[:]); err != nil {
-		return short(err)
+	end, err := r.in.next(12)
+	if err != nil {
+		return err
 	}
 	if crc32.Checksum(end[:8], castagnoli) != binary.LittleEndian.Uint32(end[8:]) || binary.LittleEndian.Uint64(end[:8]) != r.size {
 		return fmt.Errorf("size differs: %w", ErrCorrupt)
 	}
-	if _, err := r.in.ReadByte(); !errors.Is(err, io.EOF) {
+	switch more, err := r.in.more(); {
+	case err != nil:
+		return err
+	case more:
 		return fmt.Errorf("bytes behind the end: %w", ErrCorrupt)
 	}
 	return io.EOF
@@ -379,8 +369,8 @@ func verify(fs disk.FS, name string) (*pb.SnapshotMetadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{file: f, in: bufio.NewReaderSize(f, chunkBytes)}
-	if r.meta, err = readMetadata(r.in); err == nil {
+	r := &Reader{file: f, in: window{in: f}}
+	if r.meta, err = readMetadata(&r.in); err == nil {
 		_, err = io.Copy(io.Discard, r)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
