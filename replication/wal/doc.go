@@ -4,6 +4,9 @@
 // Read first: Log.Save, which makes things durable; recover.go, which finds
 // them again; Record below.
 //
+// With Options.Background, goroutines of the log's own make the next segment ready
+// and remove those that Compact lets go; Close ends them.
+//
 // One goroutine at a time calls Save, Compact and Close; the reading side, which
 // has the meaning and errors of raft.Storage, may be called by any.
 //
@@ -27,7 +30,8 @@
 // A compaction mark says that entries up to its index are not needed any more,
 // a restart mark that the log begins anew behind a snapshot. Every segment
 // begins with the hard state and the mark in force, so that those before it can
-// be removed once no entry in them is needed.
+// be removed once no entry in them is needed. The next one may be there already,
+// all zeros: it was made ready, and counts for nothing until its header is written.
 //
 // # Recovery
 //

@@ -16,7 +16,7 @@ import (
 // The defaults of Options.
 const (
 	DefaultSegmentBytes   = 64 << 20
-	DefaultMemoryBytesMax = 16 << 20
+	DefaultMemoryBytesMax = 8 << 20
 )
 
 // Options of a Log; a zero field takes its default.

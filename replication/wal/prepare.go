@@ -56,27 +56,36 @@ func (p *preparer) take() prepared {
 	return s
 }
 
-// run makes a segment ready. Its errors are none of the log's: a segment that is
-// not ready is made when it is needed, and then they matter.
+// run makes a segment ready. Its errors are none of the log's: the segment is made
+// anew when it is needed, and then they matter.
 func (p *preparer) run(name string, stop <-chan struct{}) prepared {
 	f, err := p.fs.Create(name)
 	if err != nil {
 		return prepared{}
 	}
+	complete, err := p.fill(f, stop)
+	if err != nil {
+		_ = f.Close() // what its blocks hold is not known: they are let go
+		return prepared{}
+	}
+	return prepared{f, complete}
+}
+
+// fill writes zeros until the segment is complete, or until stop is closed.
+func (p *preparer) fill(f disk.File, stop <-chan struct{}) (complete bool, err error) {
 	for at := int64(0); at < p.bytes; at += zeroBytes {
 		start := time.Now()
 		n := min(zeroBytes, p.bytes-at)
-		if errors.Join(f.Zero(at, n), f.WriteBack(at, n)) != nil {
-			return prepared{file: f}
+		if err := errors.Join(f.Zero(at, n), f.WriteBack(at, n)); err != nil {
+			return false, err
 		}
 		select {
 		case <-stop:
-			return prepared{file: f}
+			return false, nil
 		case <-time.After(zeroRest * time.Since(start)):
 		}
 	}
-	err = errors.Join(f.Sync(), p.fs.SyncDir(p.dir))
-	return prepared{file: f, complete: err == nil}
+	return true, errors.Join(f.Sync(), p.fs.SyncDir(p.dir))
 }
 
 // close closes what was made ready. A later Open removes it.

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -37,4 +38,38 @@ func TestNextSegmentIsMadeReady(t *testing.T) {
 		}
 		must(t, l.Close())
 	})
+}
+
+// TestSegmentThatCannotBeMadeReady: it is made when it is needed.
+func TestSegmentThatCannotBeMadeReady(t *testing.T) {
+	fs := disktest.NewCrashable()
+	o := testOptions
+	o.Background = true
+	l := openWith(t, neverZero{fs}, o)
+	for i := range uint64(20) {
+		must(t, l.Save(Write{HardState: hard(1, 1, 0), Entries: entries(1, 10*i+1, 10*i+10), Sync: true}))
+	}
+	if n := len(l.segments); n < 10 {
+		t.Fatalf("%d segments", n)
+	}
+	want := contents(t, l)
+	must(t, l.Close())
+	if got := contents(t, open(t, fs)); got != want {
+		t.Fatalf("recovered %s, want %s", got, want)
+	}
+}
+
+// neverZero is a file system on which Zero leaves garbage and fails.
+type neverZero struct{ disk.FS }
+
+func (fs neverZero) Create(name string) (disk.File, error) {
+	f, err := fs.FS.Create(name)
+	return garbage{f}, err
+}
+
+type garbage struct{ disk.File }
+
+func (f garbage) Zero(int64, int64) error {
+	_, err := f.Write([]byte("garbage"))
+	return errors.Join(errors.New("no zeros"), err)
 }
