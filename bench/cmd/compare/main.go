@@ -148,12 +148,12 @@ func (s *servers) start(ctx context.Context, dir string) ([]bench.Target, error)
 	return targets, nil
 }
 
-// startMemcached starts Debian's memcached with as many threads as raftcached
-// takes by default.
+// startMemcached starts the memcached that RAFTCACHED_MEMCACHED names, else the one
+// in PATH, with as many threads as raftcached takes by default.
 func (s *servers) startMemcached(ctx context.Context, dir string) error {
-	program, err := exec.LookPath("memcached")
+	program, err := cluster.FindMemcached()
 	if err != nil {
-		return fmt.Errorf("find memcached: %w (apt-get install memcached)", err)
+		return err
 	}
 	version, err := exec.CommandContext(ctx, program, "-V").Output()
 	if err != nil {
