@@ -1,35 +1,49 @@
 package engine
 
+import "fmt"
+
 // chunksAhead is how many chunks of an image are read and checked while others
 // are stored: the disk and the memory take turns in being slow.
 const chunksAhead = 8
 
-// chunkReader reads the chunks of an image on a goroutine of its own: reading and
-// checking takes as long as storing does. It ends by the end of the image, by an
+// chunkReader reads the chunks of an image and their items on a goroutine of its
+// own: that takes as long as storing does. It ends by the end of the image, by an
 // error, or by stop.
 type chunkReader struct {
-	ready   chan readChunk
-	free    chan []byte // buffers, of chunks that were stored
+	nowMs   int64
+	ready   chan *imageChunk
+	free    chan *imageChunk // those that were stored
 	stopped chan struct{}
-	last    []byte // the chunk that next returned
+	last    *imageChunk // that next returned
 }
 
-// readChunk is a chunk; both are nil behind the last one.
-type readChunk struct {
-	chunk []byte
+// imageChunk is a chunk of an image.
+type imageChunk struct {
+	buf   []byte
+	kind  byte        // 0: behind the last one
+	body  []byte      // of buf
+	items []imageItem // of a chunk of items
 	err   error
 }
 
-// readAhead begins to read the chunks of in and what follows the last one.
-// Nobody else may use in until stop has returned.
-func readAhead(in *imageReader) *chunkReader {
+// imageItem is an item of a chunk. Key and value alias the chunk.
+type imageItem struct {
+	meta       meta
+	key, value []byte
+	hash       uint64
+}
+
+// readAhead begins to read the chunks of in and what follows the last one, for a
+// state of the given time. Nobody else may use in until stop has returned.
+func readAhead(in *imageReader, nowMs int64) *chunkReader {
 	c := &chunkReader{
-		ready:   make(chan readChunk, chunksAhead),
-		free:    make(chan []byte, chunksAhead),
+		nowMs:   nowMs,
+		ready:   make(chan *imageChunk, chunksAhead),
+		free:    make(chan *imageChunk, chunksAhead),
 		stopped: make(chan struct{}),
 	}
 	for range chunksAhead {
-		c.free <- nil
+		c.free <- new(imageChunk)
 	}
 	go c.read(in)
 	return c
@@ -38,37 +52,93 @@ func readAhead(in *imageReader) *chunkReader {
 func (c *chunkReader) read(in *imageReader) {
 	defer close(c.ready)
 	for {
-		var buf []byte
+		var chunk *imageChunk
 		select {
-		case buf = <-c.free:
+		case chunk = <-c.free:
 		case <-c.stopped:
 			return
 		}
-		chunk, err := in.chunk(buf)
-		if chunk == nil && err == nil {
-			err = in.end()
-		}
+		chunk.err = chunk.read(in, c.nowMs)
 		select {
-		case c.ready <- readChunk{chunk, err}:
+		case c.ready <- chunk:
 		case <-c.stopped:
 			return
 		}
-		if chunk == nil {
+		if chunk.kind == 0 || chunk.err != nil {
 			return
 		}
 	}
 }
 
+// read reads the next chunk, or the end of the image.
+func (c *imageChunk) read(in *imageReader, nowMs int64) error {
+	b, err := in.chunk(c.buf)
+	switch {
+	case err != nil:
+		return err
+	case b == nil:
+		c.kind = 0
+		return in.end()
+	}
+	c.buf, c.kind, c.body, c.items = b, b[0], b[1:], c.items[:0]
+	switch c.kind {
+	case chunkSmall, chunkMain:
+		return c.readItems(nowMs)
+	case chunkGhost:
+		return nil
+	default:
+		return fmt.Errorf("chunk of kind %d: %w", c.kind, ErrMalformed)
+	}
+}
+
+// readItems reads the items of the body.
+func (c *imageChunk) readItems(nowMs int64) error {
+	for r := (reader{b: c.body}); len(r.b) > 0; {
+		it, err := readImageItem(&r, nowMs)
+		if err != nil {
+			return err
+		}
+		c.items = append(c.items, it)
+	}
+	return nil
+}
+
+// readImageItem reads the next item of a chunk.
+func readImageItem(r *reader, nowMs int64) (imageItem, error) {
+	keyLen, bits := int(r.byte()), r.byte()
+	m := meta{freq: uint32(bits >> itemFreq), level: bits & itemLevelMask}
+	if bits&itemMarksBit != 0 {
+		m.marks = Marks(r.byte())
+		if m.marks == 0 || m.marks&^(Stale|AlreadyWon) != 0 {
+			r.fail()
+		}
+	}
+	valueLen := r.uvarint()
+	m.flags = r.uint32()
+	m.expiryMs = r.varint()
+	m.cas = r.uvarint()
+	key, value := r.take(uint64(keyLen)), r.take(valueLen)
+	if r.failed || keyLen == 0 || keyLen > keyBytesMax {
+		return imageItem{}, fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
+	}
+	if m.expiryMs == 0 && m.level != 0 || m.expiryMs < 0 || m.level >= levelCount ||
+		m.expiryMs != 0 && slotEnd(m.level, m.expiryMs) <= nowMs {
+		return imageItem{}, fmt.Errorf("item that expires at %d, level %d: %w", m.expiryMs, m.level, ErrMalformed)
+	}
+	return imageItem{m, key, value, hashKey(key)}, nil
+}
+
 // next returns the next chunk, valid until the next call, or nil when the image
 // has ended as it should.
-func (c *chunkReader) next() ([]byte, error) {
+func (c *chunkReader) next() (*imageChunk, error) {
 	if c.last != nil {
 		c.free <- c.last // there is room: it came from there
-		c.last = nil
 	}
-	r := <-c.ready
-	c.last = r.chunk
-	return r.chunk, r.err
+	c.last = <-c.ready
+	if c.last.err != nil || c.last.kind == 0 {
+		return nil, c.last.err
+	}
+	return c.last, nil
 }
 
 // stop ends the reading and waits for it.

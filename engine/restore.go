@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"runtime"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -95,21 +96,17 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 }
 
 func (e *Engine) readChunks(in *imageReader) error {
-	chunks := readAhead(in)
+	chunks := readAhead(in, e.st.timeMs.Load())
 	defer chunks.stop()
-	var store chunkStore
 	for {
 		chunk, err := chunks.next()
 		if err != nil || chunk == nil {
 			return err
 		}
-		switch kind, body := chunk[0], chunk[1:]; kind {
-		case chunkSmall, chunkMain:
-			err = e.addItems(&store, int(kind-chunkSmall), body)
-		case chunkGhost:
-			err = e.ghosts.addPage(body)
-		default:
-			err = fmt.Errorf("chunk of kind %d: %w", kind, ErrMalformed)
+		if chunk.kind == chunkGhost {
+			err = e.ghosts.addPage(chunk.body)
+		} else {
+			err = e.addItems(int(chunk.kind-chunkSmall), chunk.items)
 		}
 		if err != nil {
 			return err
@@ -117,33 +114,14 @@ func (e *Engine) readChunks(in *imageReader) error {
 	}
 }
 
-// chunkStore is what storing a chunk leaves to the next.
-type chunkStore struct {
-	items   []imageItem
-	touched uint32 // keeps loads from being optimised away
-}
-
-// imageItem is an item of a chunk. Key and value alias the chunk.
-type imageItem struct {
-	meta       meta
-	key, value []byte
-	hash       uint64
-}
-
-// addItems stores the items of a chunk, which keeps belonging to the caller. It
-// reads all of them first and asks for their places in the index, so that these
-// come from memory side by side.
-func (e *Engine) addItems(in *chunkStore, q int, chunk []byte) error {
-	items := in.items[:0]
-	for r := (reader{b: chunk}); len(r.b) > 0; {
-		it, err := e.readItem(&r)
-		if err != nil {
-			return err
-		}
-		in.touched += e.st.index.touch(it.hash)
-		items = append(items, it)
+// addItems stores items at the end of a queue. It asks for the places of all of
+// them in the index first, so that these come from memory side by side.
+func (e *Engine) addItems(q int, items []imageItem) error {
+	touched := uint32(0)
+	for i := range items {
+		touched += e.st.index.touch(items[i].hash)
 	}
-	in.items = items
+	runtime.KeepAlive(touched)
 	for i := range items {
 		it := &items[i]
 		if h, _ := e.st.index.lookup(it.hash, it.key); h != 0 {
@@ -156,32 +134,6 @@ func (e *Engine) addItems(in *chunkStore, q int, chunk []byte) error {
 		}
 	}
 	return nil
-}
-
-// readItem reads the next item of a chunk.
-func (e *Engine) readItem(r *reader) (imageItem, error) {
-	keyLen, bits := int(r.byte()), r.byte()
-	m := meta{freq: uint32(bits >> itemFreq), level: bits & itemLevelMask}
-	if bits&itemMarksBit != 0 {
-		m.marks = Marks(r.byte())
-		if m.marks == 0 || m.marks&^(Stale|AlreadyWon) != 0 {
-			r.fail()
-		}
-	}
-	valueLen := r.uvarint()
-	m.flags = r.uint32()
-	m.expiryMs = r.varint()
-	m.cas = r.uvarint()
-	key, value := r.take(uint64(keyLen)), r.take(valueLen)
-	if r.failed || keyLen == 0 || keyLen > keyBytesMax {
-		return imageItem{}, fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
-	}
-	now := e.st.timeMs.Load()
-	if m.expiryMs == 0 && m.level != 0 || m.expiryMs < 0 || m.level >= levelCount ||
-		m.expiryMs != 0 && slotEnd(m.level, m.expiryMs) <= now {
-		return imageItem{}, fmt.Errorf("item that expires at %d, level %d: %w", m.expiryMs, m.level, ErrMalformed)
-	}
-	return imageItem{m, key, value, hashKey(key)}, nil
 }
 
 // addPage takes a part of the table of ghosts.

@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"path/filepath"
 	"slices"
+	"unsafe"
 )
 
 // FS is a file system. Names are paths as the operating system takes them. A
@@ -17,6 +18,9 @@ type FS interface {
 	Create(name string) (File, error)
 	// Open opens a file for reading.
 	Open(name string) (File, error)
+	// OpenDirect opens a file that will be read once, by Read, from beginning to end
+	// and with buffers of DirectBuffer: past the system's cache, where it can.
+	OpenDirect(name string) (File, error)
 	Rename(from, to string) error
 	Remove(name string) error
 	// List returns the names in a folder, sorted, without their path.
@@ -47,6 +51,17 @@ type File interface {
 	// Preallocate reserves room, which reads as zeros until it is written.
 	Preallocate(bytes int64) error
 	Size() (int64, error)
+}
+
+// directAlign is what direct reads want addresses and lengths to be multiples of.
+const directAlign = 4096
+
+// DirectBuffer returns a buffer of n bytes for reading from what OpenDirect opened,
+// whole or a part of it that begins and ends at multiples of 4096 bytes.
+func DirectBuffer(n int) []byte {
+	b := make([]byte, n+directAlign)
+	at := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (directAlign - 1)
+	return b[at : at+n : at+n]
 }
 
 // ErrLocked tells that another process holds the lock.

@@ -3,6 +3,8 @@ package disk_test
 import (
 	"bytes"
 	"errors"
+	"io"
+	iofs "io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -52,6 +54,36 @@ func TestOperatingSystem(t *testing.T) {
 	names, err := fs.List(filepath.Dir(name))
 	if must(t, err); len(names) != 1 || names[0] != "f2" {
 		t.Fatalf("folder holds %q", names)
+	}
+}
+
+// TestDirectReads reads a file of any size, also with buffers that are not of the
+// kind asked for.
+func TestDirectReads(t *testing.T) {
+	fs, name := disk.OS(), filepath.Join(t.TempDir(), "f")
+	for _, size := range []int{0, 1, 4096, 10_000, 3 * 4096} {
+		want := bytes.Repeat([]byte("12345"), size/5+1)[:size]
+		must(t, disk.WriteFileAtomic(fs, name, want))
+		for _, buf := range [][]byte{disk.DirectBuffer(8192), disk.DirectBuffer(8192)[1:], make([]byte, 100)} {
+			f, err := fs.OpenDirect(name)
+			must(t, err)
+			var got []byte
+			for {
+				n, err := f.Read(buf)
+				got = append(got, buf[:n]...)
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				must(t, err)
+			}
+			must(t, f.Close())
+			if !bytes.Equal(got, want) {
+				t.Fatalf("read %d bytes of %d", len(got), size)
+			}
+		}
+	}
+	if _, err := fs.OpenDirect(name + "?"); !errors.Is(err, iofs.ErrNotExist) {
+		t.Fatal(err)
 	}
 }
 

@@ -39,6 +39,40 @@ func (osFS) Open(name string) (File, error) {
 	return osFile{f}, nil
 }
 
+func (o osFS) OpenDirect(name string) (File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_DIRECT, 0)
+	if errors.Is(err, syscall.EINVAL) {
+		return o.Open(name) // only speed is lost
+	}
+	if err != nil {
+		return nil, err
+	}
+	return directFile{osFile{f}}, nil
+}
+
+// directFile is an osFile opened with O_DIRECT.
+type directFile struct{ osFile }
+
+// Read implements io.Reader. What the file system does not take directly, such as
+// a read at the end of a file, it reads like any other, and all behind it.
+func (f directFile) Read(b []byte) (int, error) {
+	n, err := f.osFile.Read(b)
+	if !errors.Is(err, syscall.EINVAL) {
+		return n, err
+	}
+	err = control(f.File, func(fd int) error {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err == nil {
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags&^unix.O_DIRECT)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return f.osFile.Read(b)
+}
+
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
 func (osFS) Remove(name string) error     { return os.Remove(name) }
 func (osFS) MkdirAll(dir string) error    { return os.MkdirAll(dir, dirMode) }

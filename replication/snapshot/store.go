@@ -36,6 +36,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // node has a good one.
 var ErrCorrupt = errors.New("snapshot is damaged")
 
+var errShort = fmt.Errorf("file ends early: %w", ErrCorrupt)
+
 // Store is a folder of snapshots.
 type Store struct {
 	fs  disk.FS
@@ -90,11 +92,8 @@ func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
 			continue
 		}
 		meta := &pb.SnapshotMetadata{Index: new(index), Term: new(term)}
-		if r, err := s.Open(index, term); err == nil {
-			meta = r.meta
-			if err := r.Close(); err != nil {
-				return nil, fmt.Errorf("list snapshots: %w", err)
-			}
+		if m, err := s.metadata(index, term); err == nil {
+			meta = m
 		}
 		list = append(list, meta)
 	}
@@ -102,6 +101,16 @@ func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
 		return cmp.Or(cmp.Compare(b.GetIndex(), a.GetIndex()), cmp.Compare(b.GetTerm(), a.GetTerm()))
 	})
 	return list, nil
+}
+
+// metadata reads the metadata of a snapshot alone.
+func (s *Store) metadata(index, term uint64) (*pb.SnapshotMetadata, error) {
+	f, err := s.fs.Open(s.name(index, term))
+	if err != nil {
+		return nil, fmt.Errorf("open snapshot: %w", err)
+	}
+	meta, err := readMetadata(start{f}, index, term)
+	return meta, errors.Join(err, f.Close())
 }
 
 // Prune removes the snapshots of an index below the given one. A file that is
@@ -211,7 +220,7 @@ func (w *Writer) Abort() error {
 // it returns io.EOF only if all was there.
 type Reader struct {
 	file  disk.File
-	in    window
+	in    *window
 	meta  *pb.SnapshotMetadata
 	chunk []byte // what is left of the present one, in the window
 	size  uint64
@@ -220,16 +229,13 @@ type Reader struct {
 
 // Open opens a snapshot for reading.
 func (s *Store) Open(index, term uint64) (*Reader, error) {
-	f, err := s.fs.Open(s.name(index, term))
+	f, err := s.fs.OpenDirect(s.name(index, term))
 	if err != nil {
 		return nil, fmt.Errorf("open snapshot: %w", err)
 	}
-	r := &Reader{file: f, in: window{in: f}}
-	if r.meta, err = readMetadata(&r.in); err != nil {
-		return nil, errors.Join(fmt.Errorf("open snapshot %d: %w", index, err), f.Close())
-	}
-	if r.meta.GetIndex() != index || r.meta.GetTerm() != term {
-		return nil, errors.Join(fmt.Errorf("open snapshot %d: file is of index %d: %w", index, r.meta.GetIndex(), ErrCorrupt), f.Close())
+	r := &Reader{file: f, in: newWindow(f)}
+	if r.meta, err = readMetadata(r.in, index, term); err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
@@ -237,7 +243,39 @@ func (s *Store) Open(index, term uint64) (*Reader, error) {
 // Meta returns the snapshot's metadata.
 func (r *Reader) Meta() *pb.SnapshotMetadata { return r.meta }
 
-func readMetadata(in *window) (*pb.SnapshotMetadata, error) {
+// source is where the parts of a file come from, one after the other. A part is
+// valid until the next call.
+type source interface {
+	next(n int) ([]byte, error)
+}
+
+// start is a source for the first parts of a file.
+type start struct{ in io.Reader }
+
+func (s start) next(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.in, b); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, errShort
+		}
+		return nil, err
+	}
+	return b, nil
+}
+
+// readMetadata reads the metadata of the snapshot of a known index and term.
+func readMetadata(in source, index, term uint64) (*pb.SnapshotMetadata, error) {
+	meta, err := readAnyMetadata(in)
+	if err == nil && (meta.GetIndex() != index || meta.GetTerm() != term) {
+		err = fmt.Errorf("file is of index %d: %w", meta.GetIndex(), ErrCorrupt)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open snapshot %d: %w", index, err)
+	}
+	return meta, nil
+}
+
+func readAnyMetadata(in source) (*pb.SnapshotMetadata, error) {
 	head, err := in.next(len(magic) + 4)
 	if err != nil {
 		return nil, err
@@ -316,7 +354,10 @@ func (r *Reader) end() error {
 }
 
 // Close closes the file.
-func (r *Reader) Close() error { return r.file.Close() }
+func (r *Reader) Close() error {
+	r.in.stop()
+	return r.file.Close()
+}
 
 // Raw opens a snapshot's file as it is, for Receive on another node.
 func (s *Store) Raw(index, term uint64) (rc io.ReadCloser, sizeBytes int64, err error) {
@@ -365,15 +406,15 @@ func (s *Store) receive(tmp string, in io.Reader, sizeBytes int64) (*pb.Snapshot
 
 // verify reads a whole file.
 func verify(fs disk.FS, name string) (*pb.SnapshotMetadata, error) {
-	f, err := fs.Open(name)
+	f, err := fs.OpenDirect(name)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{file: f, in: window{in: f}}
-	if r.meta, err = readMetadata(&r.in); err == nil {
+	r := &Reader{file: f, in: newWindow(f)}
+	if r.meta, err = readAnyMetadata(r.in); err == nil {
 		_, err = io.Copy(io.Discard, r)
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(err, r.Close()); err != nil {
 		return nil, err
 	}
 	return r.meta, nil

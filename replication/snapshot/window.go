@@ -2,31 +2,90 @@ package snapshot
 
 import (
 	"errors"
-	"fmt"
 	"io"
+
+	"raftcached/replication/disk"
 )
 
-// windowBytes are read from a file at a time; a chunk and its head fit several
-// times.
-const windowBytes = 512 << 10
+const (
+	// pieceBytes are read from a file at a time, and piecesAhead of them while the
+	// one before is looked at.
+	pieceBytes  = 1 << 20
+	piecesAhead = 3
 
-// window reads a file in large pieces and shows what is in them without a copy,
-// but for what stands across the end of one.
+	// restBytesMax is the longest part of a chunk and its head that stands at the
+	// end of a piece.
+	restBytesMax = chunkBytes + 4096
+)
+
+// window reads a file in large pieces, on a goroutine of its own, and shows what is
+// in them without a copy, but for what stands across the end of one.
 type window struct {
-	in   io.Reader
-	buf  []byte
-	rest []byte // of buf, read and not shown yet
+	in      io.Reader
+	piece   *piece
+	rest    []byte // of piece, read and not shown yet
+	ready   chan *piece
+	free    chan *piece
+	stopped chan struct{}
+	err     error // of the last piece that came
 }
 
-// next returns the next n bytes, at most windowBytes, valid until the next call.
-// That the file ends before is ErrCorrupt.
+// piece is a part of the file, with room before it for the rest of the one before.
+type piece struct {
+	buf []byte
+	n   int
+	err error
+}
+
+func newWindow(in io.Reader) *window {
+	w := &window{
+		in: in, ready: make(chan *piece, piecesAhead), free: make(chan *piece, piecesAhead+1), stopped: make(chan struct{}),
+	}
+	for range piecesAhead + 1 {
+		w.free <- &piece{buf: disk.DirectBuffer(restBytesMax + pieceBytes)}
+	}
+	go w.read()
+	return w
+}
+
+func (w *window) read() {
+	defer close(w.ready)
+	for {
+		var p *piece
+		select {
+		case p = <-w.free:
+		case <-w.stopped:
+			return
+		}
+		p.n, p.err = io.ReadFull(w.in, p.buf[restBytesMax:])
+		select {
+		case w.ready <- p:
+		case <-w.stopped:
+			return
+		}
+		if p.err != nil {
+			return
+		}
+	}
+}
+
+// stop ends the reading and waits for it. The window is of no use then.
+func (w *window) stop() {
+	close(w.stopped)
+	for range w.ready {
+		continue // until it is closed
+	}
+}
+
+// next returns the next n bytes, at most a chunk and its head, valid until the next
+// call. That the file ends before is ErrCorrupt.
 func (w *window) next(n int) ([]byte, error) {
 	for len(w.rest) < n {
 		switch more, err := w.fill(); {
 		case err != nil:
 			return nil, err
 		case !more:
-			return nil, fmt.Errorf("file ends early: %w", ErrCorrupt)
+			return nil, errShort
 		}
 	}
 	b := w.rest[:n:n]
@@ -42,16 +101,21 @@ func (w *window) more() (bool, error) {
 	return w.fill()
 }
 
-// fill reads on, and reports false at the end of the file.
+// fill goes on to the next piece, and reports false at the end of the file.
 func (w *window) fill() (bool, error) {
-	if w.buf == nil {
-		w.buf = make([]byte, windowBytes)
+	if w.err != nil {
+		if errors.Is(w.err, io.EOF) || errors.Is(w.err, io.ErrUnexpectedEOF) {
+			return false, nil
+		}
+		return false, w.err
 	}
-	kept := copy(w.buf, w.rest)
-	n, err := io.ReadAtLeast(w.in, w.buf[kept:], 1)
-	w.rest = w.buf[:kept+n]
-	if errors.Is(err, io.EOF) {
-		return false, nil
+	p := <-w.ready
+	from := restBytesMax - len(w.rest)
+	copy(p.buf[from:], w.rest)
+	w.rest = p.buf[from : restBytesMax+p.n]
+	if w.piece != nil {
+		w.free <- w.piece
 	}
-	return err == nil, err
+	w.piece, w.err = p, p.err
+	return p.n > 0, nil
 }

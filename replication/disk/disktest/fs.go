@@ -73,6 +73,9 @@ func (fs *FS) Open(name string) (disk.File, error) {
 	return &file{f, fs}, nil
 }
 
+// OpenDirect implements disk.FS.
+func (fs *FS) OpenDirect(name string) (disk.File, error) { return fs.Open(name) }
+
 // Rename implements disk.FS.
 func (fs *FS) Rename(from, to string) error {
 	if err := fs.fault(); err != nil {
