@@ -341,3 +341,12 @@ func TestReadsAllocateNothing(t *testing.T) {
 		t.Fatalf("a hit allocates %v times", n)
 	}
 }
+
+// TestKeyTwiceInAnImage: which of the two items would be the right one?
+func TestKeyTwiceInAnImage(t *testing.T) {
+	e := newEngine(t, testLimits)
+	item := imageItem{key: []byte("k"), value: []byte("v"), hash: hashKey([]byte("k"))}
+	if err := e.addItems(queueSmall, []imageItem{item, item}); !errors.Is(err, ErrMalformed) {
+		t.Fatal(err)
+	}
+}

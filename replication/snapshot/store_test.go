@@ -166,3 +166,19 @@ func FuzzReceive(f *testing.F) {
 		must(t, errors.Join(err, rc.Close()))
 	})
 }
+
+// TestLongSnapshot reads one of several pieces, whose chunks stand across their
+// ends, from the disk.
+func TestLongSnapshot(t *testing.T) {
+	s, err := Open(disk.OS(), t.TempDir())
+	must(t, err)
+	want := make([]byte, 3*pieceBytes+12345)
+	for i := range want {
+		want[i] = byte(i * i >> 8)
+	}
+	write(t, s, 1, want)
+	got, err := read(s, 1)
+	if must(t, err); !bytes.Equal(got, want) {
+		t.Fatalf("read %d bytes, or others, of %d", len(got), len(want))
+	}
+}
