@@ -84,7 +84,7 @@ clients:
 ## conformance: other people's clients and the transcripts, against real servers; npm brings two of the clients
 conformance: clients
 	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|Netcat|Pymemcache|LoneServer' \
-		. ./protocol ./internal/integration
+		./internal/node ./protocol ./internal/integration
 	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run Clients ./internal/conformance -npm
 
 ## differential: the same random requests to this server and to memcached; it needs 1.6.45, older ones know the classic commands

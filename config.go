@@ -1,7 +1,6 @@
 package raftcached
 
 import (
-	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
@@ -10,8 +9,10 @@ import (
 	"time"
 
 	"raftcached/engine"
-
-	"raftcached/replication"
+	"raftcached/internal/node"
+	"raftcached/internal/settings"
+	"raftcached/protocol/server"
+	"raftcached/replication/disk"
 )
 
 // The defaults of a node. Those that memcached has too are memcached's.
@@ -28,6 +29,10 @@ const (
 	DefaultHeartbeatTicks   = 3 // fewer if that is over a tenth of ElectionTicks
 	DefaultLogRetainBytes   = 1 << 30
 )
+
+// partialTimeout is how long a client may take to complete a command. A client
+// that takes longer is gone, and would hold a connection for ever.
+const partialTimeout = time.Minute
 
 // The bounds of what may be configured.
 const (
@@ -121,19 +126,11 @@ type Config struct {
 	LogRetainBytes int64
 
 	Logger *slog.Logger // nil: nothing is logged
-
-	wrap func(machine) replication.StateMachine // if set, what is applied goes through it; for tests
 }
 
-// ConfigError says in one sentence what is wrong with a configuration and what
-// to change.
-type ConfigError struct{ text string }
-
-func (e *ConfigError) Error() string { return e.text }
-
-func configErrorf(format string, args ...any) error {
-	return &ConfigError{text: fmt.Sprintf(format, args...)}
-}
+// ConfigError is the type of an error that a change of the configuration repairs.
+// It says in one sentence what is wrong and what to change.
+type ConfigError = settings.Error
 
 // Complete returns the configuration with every default filled in, or a
 // *ConfigError if it cannot work. It shares no memory with c.
@@ -203,7 +200,7 @@ func (c *Config) check() error {
 		return errNotListed(c.ServerID, c.Servers)
 	}
 	if c.PeerAddr == "" && len(c.Servers) > 1 {
-		return configErrorf("server %d of a cluster has no peer address: set its host and logPort", c.ServerID)
+		return settings.Errorf("server %d of a cluster has no peer address: set its host and logPort", c.ServerID)
 	}
 	for _, addr := range append([]string{c.PeerAddr}, c.ClientAddrs...) {
 		if err := checkAddr(addr); err != nil {
@@ -211,9 +208,29 @@ func (c *Config) check() error {
 		}
 	}
 	if c.Reads != ReadsLinearizable && c.Reads != ReadsLocal {
-		return configErrorf("reads %q are unknown: use %q or %q", c.Reads, ReadsLinearizable, ReadsLocal)
+		return settings.Errorf("reads %q are unknown: use %q or %q", c.Reads, ReadsLinearizable, ReadsLocal)
 	}
 	return c.checkLimits()
+}
+
+// assembly returns what a node is assembled from, of a complete configuration.
+func (c *Config) assembly() node.Config {
+	n := node.Config{
+		ServerID: c.ServerID, Disk: disk.OS(), DataDir: c.DataDir, PeerAddr: c.PeerAddr,
+		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
+		LocalReads: c.Reads == ReadsLocal, RequestTimeout: c.RequestTimeout,
+		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
+		AuthFile: c.AuthFile, Logger: c.Logger,
+		Server: server.Options{
+			Listen: c.ClientAddrs, Loops: c.Threads, MaxConnections: c.MaxConns,
+			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,
+			Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, Logger: c.Logger,
+		},
+	}
+	for _, s := range c.Servers {
+		n.Servers = append(n.Servers, node.Server{ID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort})
+	}
+	return n
 }
 
 // checkLimits checks every number against its bounds.
@@ -234,7 +251,7 @@ func (c *Config) checkLimits() error {
 		return err
 	}
 	if half := c.MemoryLimitBytes / 2; int64(c.ItemBytesMax) > half {
-		return configErrorf("item limit of %d bytes is more than half of the memory limit of %d: lower it to %d or raise the memory limit",
+		return settings.Errorf("item limit of %d bytes is more than half of the memory limit of %d: lower it to %d or raise the memory limit",
 			c.ItemBytesMax, c.MemoryLimitBytes, half)
 	}
 	return nil
@@ -251,7 +268,7 @@ func firstError(errs ...error) error {
 
 func checkRange(what string, value, lowest, highest int64) error {
 	if value < lowest || value > highest {
-		return configErrorf("%s is %d: choose one from %d to %d", what, value, lowest, highest)
+		return settings.Errorf("%s is %d: choose one from %d to %d", what, value, lowest, highest)
 	}
 	return nil
 }
@@ -269,7 +286,7 @@ func checkAddr(addr string) error {
 			return nil
 		}
 	}
-	return configErrorf("address %q is not host:port: write it like 127.0.0.1:%d", addr, DefaultClientPort)
+	return settings.Errorf("address %q is not host:port: write it like 127.0.0.1:%d", addr, DefaultClientPort)
 }
 
 // errNotListed says which ids there are to choose from.
@@ -278,27 +295,27 @@ func errNotListed(id int, servers []Server) error {
 	for i, s := range servers {
 		ids[i] = strconv.Itoa(s.ID)
 	}
-	return configErrorf("server id %d is not listed: choose one of %s", id, strings.Join(ids, ", "))
+	return settings.Errorf("server id %d is not listed: choose one of %s", id, strings.Join(ids, ", "))
 }
 
 // checkServers checks a list of servers: ids, hosts and ports, each of them used
 // once.
 func checkServers(servers []Server) error {
 	if len(servers) == 0 || len(servers) > serversMax {
-		return configErrorf("%d servers are listed: list 1 to %d", len(servers), serversMax)
+		return settings.Errorf("%d servers are listed: list 1 to %d", len(servers), serversMax)
 	}
 	ids := map[int]bool{}
 	addrs := map[string]int{}
 	for _, s := range servers {
 		if s.ID < 0 || s.ID > serverIDMax {
-			return configErrorf("server id %d is out of range: choose one from 0 to %d", s.ID, serverIDMax)
+			return settings.Errorf("server id %d is out of range: choose one from 0 to %d", s.ID, serverIDMax)
 		}
 		if ids[s.ID] {
-			return configErrorf("server id %d is listed twice: give each server an id of its own", s.ID)
+			return settings.Errorf("server id %d is listed twice: give each server an id of its own", s.ID)
 		}
 		ids[s.ID] = true
 		if s.Host == "" || strings.ContainsAny(s.Host, " \t/") {
-			return configErrorf("host %q of server %d is not a name or an address: write it like 127.0.0.1", s.Host, s.ID)
+			return settings.Errorf("host %q of server %d is not a name or an address: write it like 127.0.0.1", s.Host, s.ID)
 		}
 		if err := checkPorts(s, len(servers) > 1, addrs); err != nil {
 			return err
@@ -311,23 +328,23 @@ func checkServers(servers []Server) error {
 // maps each host:port to the server that has it.
 func checkPorts(s Server, needLogPort bool, addrs map[string]int) error {
 	if s.LogPort == 0 && needLogPort {
-		return configErrorf("server %d has no logPort: give it the port for replication", s.ID)
+		return settings.Errorf("server %d has no logPort: give it the port for replication", s.ID)
 	}
 	for _, p := range []struct {
 		name string
 		port int
 	}{{"clientPort", s.ClientPort}, {"logPort", s.LogPort}} {
 		if p.port < 0 || p.port > portMax {
-			return configErrorf("%s %d of server %d is not a port: choose one from 1 to %d", p.name, p.port, s.ID, portMax)
+			return settings.Errorf("%s %d of server %d is not a port: choose one from 1 to %d", p.name, p.port, s.ID, portMax)
 		}
 		if p.port == 0 {
 			continue
 		}
 		addr := strings.ToLower(joinHostPort(s.Host, p.port))
 		if other, taken := addrs[addr]; taken && other == s.ID {
-			return configErrorf("clientPort and logPort of server %d are both %d: give them two ports", s.ID, p.port)
+			return settings.Errorf("clientPort and logPort of server %d are both %d: give them two ports", s.ID, p.port)
 		} else if taken {
-			return configErrorf("servers %d and %d both use %s: give one of them another port", other, s.ID, addr)
+			return settings.Errorf("servers %d and %d both use %s: give one of them another port", other, s.ID, addr)
 		}
 		addrs[addr] = s.ID
 	}

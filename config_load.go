@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"raftcached/internal/settings"
 )
 
 // configFileBytesMax bounds how much of a file is read before it is taken for
@@ -38,10 +40,10 @@ func ReadCluster(file string) (*Cluster, error) {
 	}
 	c := &Cluster{File: file}
 	if err := c.decode(text); err != nil {
-		return nil, configErrorf("config %q: %v", file, err)
+		return nil, settings.Errorf("config %q: %v", file, err)
 	}
 	if err := checkServers(c.Servers); err != nil {
-		return nil, configErrorf("config %q: %v", file, err)
+		return nil, settings.Errorf("config %q: %v", file, err)
 	}
 	slices.SortFunc(c.Servers, func(a, b Server) int { return a.ID - b.ID })
 	return c, nil
@@ -50,17 +52,17 @@ func ReadCluster(file string) (*Cluster, error) {
 func readConfigFile(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, configErrorf("config %q does not exist: name a server.json with -config", file)
+		return nil, settings.Errorf("config %q does not exist: name a server.json with -config", file)
 	} else if err != nil {
-		return nil, configErrorf("config %q cannot be read: %v", file, err)
+		return nil, settings.Errorf("config %q cannot be read: %v", file, err)
 	}
 	defer func() { _ = f.Close() }() // only read from
 	text, err := io.ReadAll(io.LimitReader(f, configFileBytesMax+1))
 	if err != nil {
-		return nil, configErrorf("config %q cannot be read: %v", file, err)
+		return nil, settings.Errorf("config %q cannot be read: %v", file, err)
 	}
 	if len(text) > configFileBytesMax {
-		return nil, configErrorf("config %q is longer than %d bytes: name a server.json with -config", file, configFileBytesMax)
+		return nil, settings.Errorf("config %q is longer than %d bytes: name a server.json with -config", file, configFileBytesMax)
 	}
 	return text, nil
 }
@@ -85,7 +87,7 @@ func (c *Cluster) Config(id int) (Config, error) {
 		}
 		return cfg, nil
 	}
-	return Config{}, configErrorf("config %q: %v", c.File, errNotListed(id, c.Servers))
+	return Config{}, settings.Errorf("config %q: %v", c.File, errNotListed(id, c.Servers))
 }
 
 // dataDir returns the data folder of a server: its own path, or a folder named
@@ -166,7 +168,7 @@ func (c *Cluster) decodeServers(raw json.RawMessage) error {
 			is   bool
 		}{{"id", s.ID < 0}, {"host", s.Host == ""}, {"clientPort", s.ClientPort == 0}, {"logPort", s.LogPort == 0}} {
 			if missing.is {
-				return configErrorf("%s has no %q: add it", where, missing.name)
+				return settings.Errorf("%s has no %q: add it", where, missing.name)
 			}
 		}
 		c.Servers = append(c.Servers, s)
@@ -193,7 +195,7 @@ func checkSyntax(text []byte) error {
 		offset = min(offset, int(syntax.Offset))
 	}
 	line := 1 + bytes.Count(text[:offset], []byte("\n"))
-	return configErrorf("line %d is not JSON (%v): check its commas, quotes and brackets", line, err)
+	return settings.Errorf("line %d is not JSON (%v): check its commas, quotes and brackets", line, err)
 }
 
 // decodeObject walks a JSON object, whose syntax was checked, and gives each
@@ -202,29 +204,29 @@ func checkSyntax(text []byte) error {
 func decodeObject(text []byte, where string, fields []field) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return configErrorf("%s is not a JSON object: put it in { and }", where)
+		return settings.Errorf("%s is not a JSON object: put it in { and }", where)
 	}
 	seen := map[string]bool{}
 	for dec.More() {
 		token, tokenErr := dec.Token()
 		var raw json.RawMessage
 		if err := firstError(tokenErr, dec.Decode(&raw)); err != nil {
-			return configErrorf("%s cannot be decoded: %v", where, err)
+			return settings.Errorf("%s cannot be decoded: %v", where, err)
 		}
 		name, _ := token.(string) // the syntax was checked: names are strings
 		i := slices.IndexFunc(fields, func(f field) bool { return strings.EqualFold(f.name, name) })
 		if i < 0 {
-			return configErrorf("unknown field %q in %s: use %s", name, where, fieldNames(fields))
+			return settings.Errorf("unknown field %q in %s: use %s", name, where, fieldNames(fields))
 		}
 		if seen[fields[i].name] {
-			return configErrorf("field %q is given twice in %s: keep one", fields[i].name, where)
+			return settings.Errorf("field %q is given twice in %s: keep one", fields[i].name, where)
 		}
 		seen[fields[i].name] = true
 		if err := fields[i].set(raw); err != nil {
 			if nested := (*ConfigError)(nil); errors.As(err, &nested) {
 				return err
 			}
-			return configErrorf("field %q in %s is %s: %v", fields[i].name, where, excerpt(raw), err)
+			return settings.Errorf("field %q in %s is %s: %v", fields[i].name, where, excerpt(raw), err)
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package raftcached
+package node
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"raftcached/internal/settings"
 )
 
 // writeUsers writes a file of users.
@@ -44,8 +46,8 @@ func TestNodeNeedsItsUsers(t *testing.T) {
 	cfg := loneConfig(t)
 	cfg.AuthFile = filepath.Join(t.TempDir(), "users")
 	_, err := Open(t.Context(), cfg)
-	if ce := (*ConfigError)(nil); !errors.As(err, &ce) {
-		t.Errorf("without the file: %v, want a ConfigError", err)
+	if ce := (*settings.Error)(nil); !errors.As(err, &ce) {
+		t.Errorf("without the file: %v, want a *settings.Error", err)
 	}
 }
 

@@ -1,4 +1,4 @@
-package raftcached
+package node
 
 import (
 	"bufio"
@@ -101,7 +101,7 @@ func TestDivergedNodeIsRepaired(t *testing.T) {
 		t.Run(role, func(t *testing.T) {
 			machines := make([]*corruptible, 3)
 			nodes := openClusterWith(t, func(cfg *Config) {
-				cfg.Reads = ReadsLocal
+				cfg.LocalReads = true
 				cfg.wrap = func(m machine) replication.StateMachine {
 					machines[cfg.ServerID] = &corruptible{machine: m, mayRestore: make(chan struct{})}
 					return machines[cfg.ServerID]

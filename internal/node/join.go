@@ -1,4 +1,4 @@
-package raftcached
+package node
 
 import (
 	"context"
@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"syscall"
 
-	"raftcached/replication/disk"
+	"raftcached/engine"
+	"raftcached/internal/settings"
 	"raftcached/replication/identity"
 	"raftcached/replication/peer"
 )
@@ -17,9 +18,9 @@ import (
 // peers of its limits is what the cluster was formed with, if it was.
 func (n *Node) identify(ctx context.Context) error {
 	var err error
-	n.identity, err = identity.Open(disk.OS(), n.cfg.DataDir, n.cfg.ServerID, rand.Reader)
+	n.identity, err = identity.Open(n.cfg.Disk, n.cfg.DataDir, n.cfg.ServerID, rand.Reader)
 	if err != nil {
-		return &ConfigError{text: err.Error()}
+		return settings.Errorf("%v", err)
 	}
 	formed := n.identity.Cluster() != nil
 	if formed {
@@ -56,7 +57,7 @@ func (n *Node) form(ctx context.Context) error {
 		cluster, err = n.transport.Form(ctx, func(text string) { n.cfg.Logger.Info(text) })
 		var refused *peer.RefusedError
 		if errors.As(err, &refused) {
-			return &ConfigError{text: err.Error()}
+			return settings.Errorf("%v", err)
 		}
 		if err != nil {
 			return err
@@ -74,18 +75,18 @@ func (n *Node) form(ctx context.Context) error {
 // fault.
 func (n *Node) checkCluster(c *identity.Cluster) error {
 	if ours := n.constants(); c.Constants.Ticks != ours.Ticks {
-		return configErrorf("the cluster was formed with ticks of %d ms and %d of them to an election, this node is configured with %d ms and %d: start it with those of the cluster",
+		return settings.Errorf("the cluster was formed with ticks of %d ms and %d of them to an election, this node is configured with %d ms and %d: start it with those of the cluster",
 			c.Constants.TickMs, c.Constants.ElectionTicks, ours.TickMs, ours.ElectionTicks)
 	}
 	n.adoptLimits(c.Constants.Limits)
 	if len(c.Members) != len(n.cfg.Servers) {
-		return configErrorf("the cluster was formed by %d servers, the configuration lists %d: list the same servers", len(c.Members), len(n.cfg.Servers))
+		return settings.Errorf("the cluster was formed by %d servers, the configuration lists %d: list the same servers", len(c.Members), len(n.cfg.Servers))
 	}
 	listed := n.listed()
 	for i, m := range c.Members {
 		l := listed[i]
 		if l.ServerID != m.ServerID || len(c.Members) > 1 && (l.Host != m.Host || l.LogPort != m.LogPort) {
-			return configErrorf("the cluster was formed with server %d at %s:%d, the configuration lists server %d at %s:%d: list the same servers",
+			return settings.Errorf("the cluster was formed with server %d at %s:%d, the configuration lists server %d at %s:%d: list the same servers",
 				m.ServerID, m.Host, m.LogPort, l.ServerID, l.Host, l.LogPort)
 		}
 	}
@@ -109,14 +110,14 @@ func (n *Node) adoptLimits(l identity.Limits) {
 		n.cfg.Logger.Warn("whether evictions are disabled was set at formation: the configuration has no effect",
 			"configured", ours.NoEvict, "formed with", l.NoEvict)
 	}
-	n.cfg.MemoryLimitBytes, n.cfg.ItemBytesMax, n.cfg.NoEvict = l.MemoryLimitBytes, int(l.ItemBytesMax), l.NoEvict
+	n.cfg.Limits = engine.Limits{MemoryBytes: l.MemoryLimitBytes, ItemBytesMax: int(l.ItemBytesMax), NoEvict: l.NoEvict}
 }
 
 // constants are what this node's configuration shares with its cluster.
 func (n *Node) constants() identity.Constants {
 	return identity.Constants{
 		Limits: identity.Limits{
-			MemoryLimitBytes: n.cfg.MemoryLimitBytes, ItemBytesMax: int64(n.cfg.ItemBytesMax), NoEvict: n.cfg.NoEvict,
+			MemoryLimitBytes: n.cfg.Limits.MemoryBytes, ItemBytesMax: int64(n.cfg.Limits.ItemBytesMax), NoEvict: n.cfg.Limits.NoEvict,
 		},
 		Ticks: identity.Ticks{TickMs: n.cfg.Tick.Milliseconds(), ElectionTicks: int64(n.cfg.ElectionTicks)},
 	}
@@ -153,7 +154,7 @@ func (n *Node) raftID(serverID int) uint64 {
 // configuration.
 func addressError(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EACCES) {
-		return &ConfigError{text: fmt.Sprintf("%v: stop what uses the port, or choose another one", err)}
+		return settings.Errorf("%v: stop what uses the port, or choose another one", err)
 	}
 	return err
 }

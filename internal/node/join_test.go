@@ -1,4 +1,4 @@
-package raftcached
+package node
 
 import (
 	"bytes"
@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"raftcached/engine"
+	"raftcached/internal/settings"
 )
 
 // warnings is what a node's logger was told at level Warn.
@@ -61,14 +64,14 @@ func TestOtherLimitsAreAWarning(t *testing.T) {
 	}
 
 	other := cfg
-	other.MemoryLimitBytes, other.ItemBytesMax, other.NoEvict = 128<<20, 2<<20, true
+	other.Limits = engine.Limits{MemoryBytes: 128 << 20, ItemBytesMax: 2 << 20, NoEvict: true}
 	n, err := Open(t.Context(), other)
 	if err != nil {
 		t.Fatal(err)
 	}
 	play(t, n, tooLarge)
-	if got := n.engine.Stats().LimitMaxBytes; got != 64<<20 || n.cfg.NoEvict {
-		t.Errorf("memory limit is %d, evictions disabled: %v; want what the cluster was formed with", got, n.cfg.NoEvict)
+	if got := n.engine.Stats().LimitMaxBytes; got != 64<<20 || n.cfg.Limits.NoEvict {
+		t.Errorf("memory limit is %d, evictions disabled: %v; want what the cluster was formed with", got, n.cfg.Limits.NoEvict)
 	}
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
@@ -91,7 +94,7 @@ func TestOtherTicksAreRefused(t *testing.T) {
 	runNode(t, cfg, "C: verbosity 0\nS: OK\n")
 	cfg.ElectionTicks = 40
 	_, err := Open(context.Background(), cfg)
-	var wrong *ConfigError
+	var wrong *settings.Error
 	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "10 ms and 20") || !strings.Contains(err.Error(), "10 ms and 40") {
 		t.Fatalf("other ticks: %v, want both in a sentence", err)
 	}
@@ -119,7 +122,7 @@ func TestMemoryLimitIsInTheLog(t *testing.T) {
 	if err := follower.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cfg.MemoryLimitBytes, cfg.Logger = 128<<20, warned.logger()
+	cfg.Limits.MemoryBytes, cfg.Logger = 128<<20, warned.logger()
 	nodes[cfg.ServerID] = openNode(t, cfg)
 	awaitLeader(t, nodes)
 	wantLimit()

@@ -1,4 +1,4 @@
-package raftcached
+package node
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package raftcached
+package node
 
 import (
 	"context"
@@ -8,18 +8,14 @@ import (
 	"sync"
 	"time"
 
-	"raftcached/auth"
 	"raftcached/engine"
+	"raftcached/internal/auth"
+	"raftcached/internal/settings"
 	"raftcached/protocol/server"
 	"raftcached/replication"
-	"raftcached/replication/disk"
 	"raftcached/replication/identity"
 	"raftcached/replication/peer"
 )
-
-// partialTimeout is how long a client may take to complete a command that it
-// began: whoever takes longer is gone, and would hold a connection for ever.
-const partialTimeout = time.Minute
 
 // drainTimeout is how long Close waits for the answers of outstanding requests.
 const drainTimeout = 5 * time.Second
@@ -46,12 +42,8 @@ type Node struct {
 
 // Open starts a node and returns when it serves clients. A node of a cluster
 // that was never formed waits, until ctx ends, for every server that is listed.
-// A *ConfigError says what to change in the configuration.
+// A *settings.Error says what to change in the configuration.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
-	cfg, err := cfg.Complete()
-	if err != nil {
-		return nil, err
-	}
 	n := &Node{cfg: cfg, done: make(chan struct{})}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.release())
@@ -66,19 +58,16 @@ func (n *Node) start(ctx context.Context) error {
 	var err error
 	if n.cfg.AuthFile != "" {
 		if n.users, err = auth.Open(n.cfg.AuthFile); err != nil {
-			return &ConfigError{text: err.Error()}
+			return settings.Errorf("%v", err)
 		}
 	}
 	if err = n.identify(ctx); err != nil {
 		return err
 	}
-	if n.files, err = openFiles(disk.OS(), n.cfg.DataDir, n.members); err != nil {
+	if n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.members); err != nil {
 		return err
 	}
-	n.engine, err = engine.New(engine.Limits{
-		MemoryBytes: n.cfg.MemoryLimitBytes, ItemBytesMax: n.cfg.ItemBytesMax, NoEvict: n.cfg.NoEvict,
-	})
-	if err != nil {
+	if n.engine, err = engine.New(n.cfg.Limits); err != nil {
 		return fmt.Errorf("start engine: %w", err)
 	}
 	if err := n.startReplica(); err != nil {
@@ -95,7 +84,7 @@ func (n *Node) start(ctx context.Context) error {
 
 func (n *Node) startReplica() error {
 	cfg := replication.ReplicaConfig{
-		ID: n.raftID(n.cfg.ServerID), Boot: n.identity.Boot(), Loops: n.cfg.Threads,
+		ID: n.raftID(n.cfg.ServerID), Boot: n.identity.Boot(), Loops: n.cfg.Server.Loops,
 		Log: n.files.log, Snapshots: n.files.snapshots, Diverged: n.files.diverged, Machine: machine{n.engine},
 		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
 		RequestTimeout: n.cfg.RequestTimeout, LogRetainBytes: n.cfg.LogRetainBytes,
@@ -107,7 +96,7 @@ func (n *Node) startReplica() error {
 	for _, m := range n.members {
 		cfg.Voters = append(cfg.Voters, m.RaftID)
 	}
-	for i := range n.cfg.Threads {
+	for i := range n.cfg.Server.Loops {
 		l := &loopBackend{node: n, id: i, reader: n.engine.NewReader()}
 		n.loops = append(n.loops, l)
 		cfg.Clients = append(cfg.Clients, l)
@@ -123,11 +112,8 @@ func (n *Node) startReplica() error {
 }
 
 func (n *Node) serverOptions() server.Options {
-	o := server.Options{
-		Listen: n.cfg.ClientAddrs, Loops: n.cfg.Threads, MaxConnections: n.cfg.MaxConns,
-		ItemBytesMax: n.cfg.ItemBytesMax, IdleTimeout: n.cfg.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: n.cfg.FlushDisabled,
-		Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: n.cfg.Verbose, Logger: n.cfg.Logger,
-	}
+	o := n.cfg.Server
+	o.ItemBytesMax = n.cfg.Limits.ItemBytesMax // as the cluster was formed with
 	if n.users != nil {
 		o.Authenticator, o.AuthFile = n.users, n.users.Name()
 	}
@@ -155,7 +141,7 @@ func (n *Node) NewLoop(id int, c server.Completer) server.Loop {
 // is not shown even so.
 func (n *Node) readsInline() bool {
 	s := n.replica.Status()
-	return s.Alone || n.cfg.Reads == ReadsLocal && s.Verdict != replication.VerdictRepairing
+	return s.Alone || n.cfg.LocalReads && s.Verdict != replication.VerdictRepairing
 }
 
 // ClientAddrs returns the addresses at which clients are served.

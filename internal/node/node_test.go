@@ -1,8 +1,9 @@
-package raftcached
+package node
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"sync"
@@ -10,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"raftcached/engine"
+	"raftcached/protocol/server"
 	"raftcached/protocol/transcript"
+	"raftcached/replication/disk"
 
 	"go.uber.org/goleak"
 )
@@ -37,8 +41,16 @@ func openNode(t *testing.T, cfg Config) *Node {
 	return n
 }
 
+// loneConfig is the configuration of a node alone, with the defaults of package
+// raftcached.
 func loneConfig(t *testing.T) Config {
-	return Config{ClientAddrs: []string{"127.0.0.1:0"}, DataDir: t.TempDir(), Threads: 2}
+	return Config{
+		Servers: []Server{{Host: "localhost", ClientPort: 11211}}, Disk: disk.OS(), DataDir: t.TempDir(),
+		Limits:         engine.Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20},
+		RequestTimeout: 2 * time.Second, Tick: 10 * time.Millisecond, ElectionTicks: 20, HeartbeatTicks: 2, LogRetainBytes: 1 << 30,
+		Server: server.Options{Listen: []string{"127.0.0.1:0"}, Loops: 2},
+		Logger: slog.New(slog.DiscardHandler),
+	}
 }
 
 // openCluster opens three nodes in this process.
@@ -70,10 +82,9 @@ func openClusterWith(t *testing.T, change func(*Config)) []*Node {
 	var wg sync.WaitGroup
 	for i := range nodes {
 		wg.Go(func() {
-			cfg := Config{
-				ServerID: i, Servers: servers, DataDir: filepath.Join(dir, fmt.Sprint(i)), Threads: 2,
-				ClientAddrs: []string{"127.0.0.1:0"}, PeerAddr: servers[i].PeerAddr(),
-			}
+			cfg := loneConfig(t)
+			cfg.ServerID, cfg.Servers, cfg.DataDir = i, servers, filepath.Join(dir, fmt.Sprint(i))
+			cfg.PeerAddr = joinHostPort(servers[i].Host, servers[i].LogPort)
 			change(&cfg)
 			nodes[i] = openNode(t, cfg)
 		})
@@ -118,7 +129,7 @@ var replays atomic.Int64
 // replayAll replays every transcript against the node.
 func replayAll(t *testing.T, n *Node, chop func(string) []string, waits bool) {
 	t.Helper()
-	blocks, err := transcript.LoadAll("protocol/testdata")
+	blocks, err := transcript.LoadAll("../../protocol/testdata")
 	if err != nil || len(blocks) == 0 {
 		t.Fatalf("%d blocks, %v", len(blocks), err)
 	}
@@ -146,7 +157,7 @@ func TestTranscriptsOnALoneNode(t *testing.T) {
 
 func TestTranscriptsThroughAFollower(t *testing.T) {
 	leader, follower := awaitLeader(t, openClusterWith(t, func(cfg *Config) {
-		cfg.MemoryLimitBytes = 8 << 20 // under the race detector each flush_all allocates it anew
+		cfg.Limits.MemoryBytes = 8 << 20 // under the race detector each flush_all allocates it anew
 	}))
 	replayAll(t, follower, nil, true)
 	replayAll(t, leader, nil, false)

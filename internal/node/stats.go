@@ -1,4 +1,4 @@
-package raftcached
+package node
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ func (n *Node) State() server.State {
 		expired += l.reader.Expired()
 	}
 	state := server.State{
-		Items: s.CurrItems, TotalItems: s.TotalItems, Bytes: s.Bytes, LimitBytes: s.LimitMaxBytes, Evicts: !n.cfg.NoEvict,
+		Items: s.CurrItems, TotalItems: s.TotalItems, Bytes: s.Bytes, LimitBytes: s.LimitMaxBytes, Evicts: !n.cfg.Limits.NoEvict,
 		Evictions: s.Evictions, EvictedUnfetched: s.EvictedUnfetched,
 		Reclaimed: s.Expired, ExpiredUnfetched: s.ExpiredUnfetched, GetExpired: expired,
 		EvictedAge:     time.Duration(s.EvictedAfterMs) * time.Millisecond,
@@ -101,11 +101,11 @@ func (n *Node) appendClusterStats(dst []byte) []byte {
 // lone node, where it listens.
 func (n *Node) clientAddr(serverID int) string {
 	if len(n.cfg.Servers) == 1 {
-		return n.cfg.ClientAddrs[0]
+		return n.cfg.Server.Listen[0]
 	}
 	for _, s := range n.cfg.Servers {
 		if s.ID == serverID {
-			return s.ClientAddr()
+			return joinHostPort(s.Host, s.ClientPort)
 		}
 	}
 	panic(fmt.Sprintf("server %d is not listed", serverID)) // checkCluster has seen to it

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"raftcached"
-	"raftcached/auth"
+	"raftcached/internal/auth"
 )
 
 const (

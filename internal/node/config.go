@@ -1,0 +1,51 @@
+package node
+
+import (
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"raftcached/engine"
+	"raftcached/protocol/server"
+	"raftcached/replication"
+	"raftcached/replication/disk"
+)
+
+// Config is what a node is assembled from. Package raftcached completes and
+// checks it: no field has a default here.
+type Config struct {
+	ServerID int      // which of Servers this node is
+	Servers  []Server // the whole cluster, in the order of ids
+
+	Disk     disk.FS
+	DataDir  string // folder of this node's log and snapshots
+	PeerAddr string // host:port at which peers are served; empty in single-node mode
+
+	Limits         engine.Limits
+	LocalReads     bool          // answer reads without asking the other nodes
+	RequestTimeout time.Duration // a request waits at most this long for the cluster
+
+	Tick           time.Duration // of raft's clock
+	ElectionTicks  int
+	HeartbeatTicks int
+	LogRetainBytes int64
+
+	AuthFile string         // file of the users; empty: no authentication
+	Server   server.Options // of the server for clients; the node sets its Authenticator
+	Logger   *slog.Logger
+
+	wrap func(machine) replication.StateMachine // if set, what is applied goes through it; for tests
+}
+
+// Server is one member of a cluster.
+type Server struct {
+	ID         int
+	Host       string // name or address at which clients and peers reach it
+	ClientPort int
+	LogPort    int
+}
+
+func joinHostPort(host string, port int) string {
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}

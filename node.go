@@ -1,0 +1,45 @@
+package raftcached
+
+import (
+	"context"
+	"net"
+
+	"raftcached/internal/node"
+)
+
+// Node is one running server. Its methods may be called from any goroutine.
+type Node struct{ inner *node.Node }
+
+// Open starts a node and returns when it serves clients. A node of a cluster
+// that was never formed waits, until ctx ends, for every server that is listed.
+// A *ConfigError says what to change in the configuration.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	cfg, err := cfg.Complete()
+	if err != nil {
+		return nil, err
+	}
+	inner, err := node.Open(ctx, cfg.assembly())
+	if err != nil {
+		return nil, err
+	}
+	return &Node{inner}, nil
+}
+
+// ClientAddrs returns the addresses at which clients are served, in the order of
+// Config.ClientAddrs. A port that was 0 there is the real one here.
+func (n *Node) ClientAddrs() []net.Addr { return n.inner.ClientAddrs() }
+
+// Reload reads Config.AuthFile again, if there is one. After an error the users
+// are those before. A client that has authenticated is not asked again.
+func (n *Node) Reload() error { return n.inner.Reload() }
+
+// Done is closed when the node has stopped, by Close or by a failure.
+func (n *Node) Done() <-chan struct{} { return n.inner.Done() }
+
+// Err returns why the node stopped: nil while it runs and after Close, otherwise
+// the failure, after which the process should end.
+func (n *Node) Err() error { return n.inner.Err() }
+
+// Close answers outstanding requests, as far as that is possible within seconds,
+// and stops the node.
+func (n *Node) Close() error { return n.inner.Close() }
