@@ -1,8 +1,9 @@
 # The one entrypoint for developers. `make check` is what a commit must pass.
 
 GO        ?= go
-TOOL      := $(GO) tool -modfile=tools/go.mod
-GOLANGCI  := $(GO) tool -modfile=tools/golangci/go.mod golangci-lint
+# -modfile does not work in a workspace, so the tools run outside of it.
+TOOL      := GOWORK=off $(GO) tool -modfile=tools/go.mod
+GOLANGCI  := GOWORK=off $(GO) tool -modfile=$(CURDIR)/tools/golangci/go.mod golangci-lint
 FUZZTIME  ?= 30s
 
 CHAOSRUNS ?= 5
@@ -28,13 +29,15 @@ CLIENTS := memcached netcat-openbsd perl python3-pymemcache python3-pylibmc libm
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
 
-## test: every test, as the README says it
+## test: every test of the product, as the README says it, and of bench
 test:
 	$(GO) test ./...
+	$(GO) test ./bench/...
 
 ## race: every test under the race detector
 race:
 	$(GO) test -race ./...
+	$(GO) test -race ./bench/...
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:
@@ -99,8 +102,9 @@ rewrite:
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l .); if [ -n "$$unformatted" ]; then \
 		echo "run make fmt; not formatted:" >&2; echo "$$unformatted" >&2; exit 1; fi
-	$(GO) vet ./...
+	$(GO) vet ./... ./bench/...
 	$(GOLANGCI) run ./...
+	cd bench && $(GOLANGCI) run ./...
 
 ## fmt: format every file in place
 fmt:

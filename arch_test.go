@@ -16,6 +16,10 @@ import (
 
 const modulePath = "raftcached"
 
+// benchModule is the folder of the module that measures the product. Its
+// packages are on the map as the product's are; the modules below tools are not.
+const benchModule = "bench"
+
 // layer says what the package in a folder may import of this module, and what
 // its tests may import besides.
 type layer struct {
@@ -156,7 +160,7 @@ func within(imported, module string) bool {
 	return imported == module || strings.HasPrefix(imported, module+"/")
 }
 
-// packageDirs returns every folder of the module that has Go files.
+// packageDirs returns every folder of the product and of bench that has Go files.
 func packageDirs(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
@@ -167,7 +171,7 @@ func packageDirs(t *testing.T) []string {
 		if entry.IsDir() {
 			name := entry.Name()
 			_, goMod := os.Stat(filepath.Join(file, "go.mod"))
-			otherModule := file != "." && goMod == nil
+			otherModule := goMod == nil && file != "." && file != benchModule
 			if file != "." && strings.HasPrefix(name, ".") || name == "testdata" || otherModule {
 				return filepath.SkipDir
 			}
@@ -231,6 +235,8 @@ func TestImportRules(t *testing.T) {
 		{"engine", "os", true, true},
 		{"replication/disk", "os", false, true},
 		{"replication/wal", "raftcached/replication/disk/disktest", false, false},
+		{"bench/hitratio", "raftcached/engine", false, true},
+		{"engine", "raftcached/bench/zipf", false, false},
 		{"replication/disk/disktest", "github.com/cockroachdb/pebble/v2/vfs", false, true},
 	} {
 		if why := breach(c.dir, layers[c.dir], c.imported, c.isTest); (why == "") != c.allowed {

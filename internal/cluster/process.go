@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -24,25 +26,31 @@ func Build(ctx context.Context, dir, packageDir string, flags ...string) (string
 	args := append([]string{"build", "-o", executable}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, packageDir)...)
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOWORK=off") // the product by its own go.mod alone
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", packageDir, err, output)
 	}
 	return executable, nil
 }
 
-// repositoryRoot returns the folder of go.mod: the working directory or one
-// above it.
+// moduleLine is the line of go.mod that names the product's module. The
+// repository has other modules in folders below it.
+const moduleLine = "module raftcached"
+
+// repositoryRoot returns the folder of the product's go.mod: the working
+// directory or one above it.
 func repositoryRoot() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && slices.Contains(strings.Split(string(text), "\n"), moduleLine) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("find the repository: no go.mod in or above %q", start)
+			return "", fmt.Errorf("find the repository: no go.mod with %q in or above %q", moduleLine, start)
 		}
 	}
 }
