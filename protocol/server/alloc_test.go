@@ -1,36 +1,53 @@
 package server
 
 import (
-	"bytes"
-	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/panjf2000/gnet/v2"
-
 	"raftcached/protocol"
+	"raftcached/protocol/server/eventloop"
 )
 
-// fakeStream is a stream whose input can be rewound and whose output is counted.
-type fakeStream struct {
-	input []byte
-	at    int
-	wrote int
+// fakeLoop is an event loop of which nothing is awaited.
+type fakeLoop struct{}
+
+func (fakeLoop) Post(func())     { panic("nothing is to be posted") }
+func (fakeLoop) RequestTurnEnd() {}
+
+// fakeConn is a connection whose input can be rewound and whose output is
+// counted.
+type fakeConn struct {
+	handler eventloop.Handler
+	input   []byte
+	at      int
+	wrote   int
 }
 
-func (f *fakeStream) Peek(int) ([]byte, error)    { return f.input[f.at:], nil }
-func (f *fakeStream) Discard(n int) (int, error)  { f.at += n; return n, nil }
-func (f *fakeStream) InboundBuffered() int        { return len(f.input) - f.at }
-func (f *fakeStream) Write(p []byte) (int, error) { f.wrote += len(p); return len(p), nil }
-func (f *fakeStream) OutboundBuffered() int       { return 0 }
+func (f *fakeConn) FD() int            { return -1 }
+func (f *fakeConn) RemoteAddr() string { return "client" }
+func (f *fakeConn) LocalAddr() string  { return "server" }
+func (f *fakeConn) Peek() []byte       { return f.input[f.at:] }
+func (f *fakeConn) Discard(n int)      { f.at += n }
+func (f *fakeConn) Buffered() int      { return len(f.input) - f.at }
+func (f *fakeConn) Write(p []byte)     { f.wrote += len(p) }
+func (f *fakeConn) Outbound() int      { return 0 }
+func (f *fakeConn) NotifyOutbound(int) {}
+func (f *fakeConn) Pause()             {}
+func (f *fakeConn) Resume()            {}
+func (f *fakeConn) Close()             { f.handler.Closed() }
 
-// fakeConn returns a connection without a network.
-func fakeConn(b Backend, input string) (*conn, *fakeStream) {
+// newFakeConn opens a connection without a network on a loop of its own.
+func newFakeConn(b Backend, input string) *fakeConn {
 	s := &Server{options: Options{ItemBytesMax: 1 << 20}, backend: b}
-	l := newLoop(s, nil, -1)
-	l.backend = b.NewLoop(0, l)
-	f := &fakeStream{input: []byte(input)}
-	return &conn{loop: l, stream: f, fd: -1, parser: protocol.NewParser(1 << 20), need: 1}, f
+	f := &fakeConn{input: []byte(input)}
+	f.handler = s.newLoop(0, fakeLoop{}).Open(f)
+	return f
+}
+
+// turn has the server handle the whole input, once more.
+func (f *fakeConn) turn() {
+	f.at = 0
+	f.handler.Readable()
 }
 
 // silent is a backend of one item that records nothing.
@@ -65,16 +82,12 @@ func (silent) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
 }
 
 func TestGetAllocatesNothing(t *testing.T) {
-	c, f := fakeConn(silent{}, strings.Repeat("get a\r\nget none\r\ngets a none a\r\n", 10))
-	turn := func() {
-		f.at = 0
-		c.received()
-	}
-	turn()
+	f := newFakeConn(silent{}, strings.Repeat("get a\r\nget none\r\ngets a none a\r\n", 10))
+	f.turn()
 	if want := 10 * len("VALUE a 0 1\r\nx\r\nEND\r\nEND\r\nVALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n"); f.wrote != want {
 		t.Fatalf("wrote %d bytes, want %d", f.wrote, want)
 	}
-	if n := testing.AllocsPerRun(100, turn); n != 0 {
+	if n := testing.AllocsPerRun(100, f.turn); n != 0 {
 		t.Errorf("30 requests in a turn: %v allocations, want 0", n)
 	}
 }
@@ -84,16 +97,12 @@ func TestMetaAndBinaryReadsAllocateNothing(t *testing.T) {
 		"meta":   strings.Repeat("mg a v s k Oopaque\r\nmg none q\r\nmg YQ== b v\r\nmn\r\n", 10),
 		"binary": strings.Repeat(packet(0x0c, "a", "")+packet(0x09, "none", "")+packet(0x0a, "", ""), 10),
 	} {
-		c, f := fakeConn(silent{}, requests)
-		turn := func() {
-			f.at = 0
-			c.received()
-		}
-		turn()
+		f := newFakeConn(silent{}, requests)
+		f.turn()
 		if f.wrote == 0 {
 			t.Fatalf("%s: nothing was answered", name)
 		}
-		if n := testing.AllocsPerRun(100, turn); n != 0 {
+		if n := testing.AllocsPerRun(100, f.turn); n != 0 {
 			t.Errorf("%s: a pipeline of reads: %v allocations, want 0", name, n)
 		}
 	}
@@ -102,11 +111,10 @@ func TestMetaAndBinaryReadsAllocateNothing(t *testing.T) {
 // BenchmarkGet measures what the server adds to a pipeline of 32 gets, between
 // the read and the write of the socket.
 func BenchmarkGet(b *testing.B) {
-	c, f := fakeConn(silent{}, strings.Repeat("get a\r\n", 32))
+	f := newFakeConn(silent{}, strings.Repeat("get a\r\n", 32))
 	b.ReportAllocs()
 	for b.Loop() {
-		f.at = 0
-		c.received()
+		f.turn()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/32, "ns/get")
 }
@@ -138,26 +146,5 @@ func TestFifoKeepsOrder(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { q.push(1); q.pop() }); n != 0 {
 		t.Errorf("push and pop: %v allocations, want 0", n)
-	}
-}
-
-// gnetOfAnotherLayout are event loops that lack what pausing needs.
-type (
-	loopWithoutPoller struct{ gnet.EventLoop }
-	loopWithValue     struct {
-		gnet.EventLoop
-		poller int //nolint:unused // read by reflection
-	}
-	loopWithoutFD struct {
-		gnet.EventLoop
-		poller *bytes.Buffer
-	}
-)
-
-func TestUnknownLayoutOfGnetIsAnError(t *testing.T) {
-	for _, el := range []gnet.EventLoop{loopWithoutPoller{}, &loopWithoutPoller{}, &loopWithValue{}, &loopWithoutFD{}, &loopWithoutFD{poller: &bytes.Buffer{}}} {
-		if fd, err := epollDescriptor(el); err == nil || !strings.Contains(err.Error(), "gnet") {
-			t.Errorf("%v: descriptor %d, error %v", reflect.TypeOf(el), fd, err)
-		}
 	}
 }

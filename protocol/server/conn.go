@@ -1,41 +1,22 @@
 package server
 
 import (
-	"github.com/panjf2000/gnet/v2"
-
 	"raftcached/protocol"
+	"raftcached/protocol/server/eventloop"
 )
 
-// stream is what a connection needs of its transport: gnet.Conn, or halfClosed
-// after the client ended its input.
-type stream interface {
-	// Peek returns the next n bytes of input, all of them if n <= 0, valid until
-	// Discard. Discard drops n bytes, all of them if n <= 0.
-	Peek(n int) ([]byte, error)
-	Discard(n int) (int, error)
-	InboundBuffered() int
-
-	// Write sends p, and buffers what the client does not take yet. It keeps no
-	// part of p.
-	Write(p []byte) (int, error)
-	OutboundBuffered() int
-}
-
-// conn is one connection: its requests from bytes to answers. Everything in it
+// conn is one connection: its requests from bytes to answers. It is the
+// eventloop.Handler of its transport. Everything in it
 // belongs to its loop's goroutine.
 //
 // Invariant: input behind a request that waits is not parsed, so at most one of
 // these holds: writes are unanswered, a barrier is asked, or a listing is gathered.
 //
 // Invariant: whenever stopped is set, something calls serve again: an answer
-// (unanswered, barrier, listing), the loop's list blocked, or its list lagging.
+// (unanswered, barrier, listing), the loop's list blocked, or Writable (lagging).
 type conn struct {
 	loop   *loop
-	gc     gnet.Conn // only for closing; stream does the rest
-	stream stream
-	fd     int // in the loop's epoll set; -1 if it is not there
-	remote string
-	local  string // address that the client connected to
+	events eventloop.Conn
 	parser *protocol.Parser
 	locked bool // the client has yet to tell its user and password
 
@@ -45,7 +26,6 @@ type conn struct {
 	closing   bool // no more requests; closes when all answers have left
 	eof       bool // no more input; closes when the next inputLeft bytes are handled
 	closed    bool
-	paused    bool // not read from, by our doing
 
 	unanswered  int  // writes with the backend
 	barrier     bool // a barrier is asked and not answered
@@ -66,12 +46,73 @@ type conn struct {
 
 	touched bool // in loop.touched
 	blocked bool // in loop.blocked
-	lagging bool // in loop.lagging
+	lagging bool // Writable is awaited
 
-	stalledTicks int    // ticks without the client taking a byte
 	seenInput    int    // bytes of input left by the last turn
 	activeSweep  uint64 // sweep of the loop in which something last happened
 	partialSweep uint64 // sweep in which the unfinished request began; 0 if there is none
+}
+
+// Open implements eventloop.LoopHandler.
+func (l *loop) Open(events eventloop.Conn) eventloop.Handler {
+	c := &conn{
+		loop:        l,
+		events:      events,
+		parser:      protocol.NewParser(l.options.ItemBytesMax),
+		locked:      l.options.Authenticator != nil,
+		need:        1,
+		activeSweep: l.sweeps,
+	}
+	l.conns[c] = struct{}{}
+	return c
+}
+
+// Readable implements eventloop.Handler.
+func (c *conn) Readable() {
+	l := c.loop
+	l.counters.add(bytesRead, c.events.Buffered()-c.seenInput)
+	c.activeSweep = l.sweeps
+	if c.stopped && !c.closing {
+		c.finishTurn()
+	} else {
+		c.serve()
+	}
+	l.counters.publish()
+}
+
+// InputEnded implements eventloop.Handler. What the client has not completed is
+// not awaited any more.
+func (c *conn) InputEnded() {
+	if !c.eof {
+		c.endInput()
+	}
+	c.finishTurn()
+}
+
+// Writable implements eventloop.Handler: the client has caught up.
+func (c *conn) Writable() {
+	c.lagging = false
+	c.lookOutbound()
+	c.serve()
+}
+
+// Stalled implements eventloop.Handler. A client that leaves and does not take
+// its replies is not waited for.
+func (c *conn) Stalled() {
+	if c.closing || c.eof {
+		c.events.Close()
+	}
+}
+
+// Closed implements eventloop.Handler. What the connection still awaits in the
+// loop's queues is dropped when its turn comes.
+func (c *conn) Closed() {
+	c.closed = true
+	delete(c.loop.conns, c)
+	if c.out != nil {
+		c.loop.putBuffer(c.out)
+		c.out = nil
+	}
 }
 
 // serve handles what is buffered and sends the replies: the whole turn of a
@@ -93,15 +134,19 @@ func (c *conn) finishTurn() {
 	}
 	if c.closing || c.eof {
 		if c.done() {
-			c.shut()
+			c.events.Close()
 			return
 		}
 		if c.outbound > 0 {
-			c.loop.lag(c)
+			c.lag()
 		}
 	}
-	c.seenInput = c.stream.InboundBuffered()
-	c.updateReading()
+	c.seenInput = c.events.Buffered()
+	if (c.stopped || c.eof) && c.seenInput > pipelineBytesMax {
+		c.events.Pause()
+	} else {
+		c.events.Resume()
+	}
 }
 
 // done reports whether a connection that is to be closed has nothing left to
@@ -119,38 +164,23 @@ func (c *conn) handleInput() {
 	if c.barrier {
 		return
 	}
-	buffered := c.stream.InboundBuffered()
+	buffered := c.events.Buffered()
 	if buffered == 0 {
 		c.stopped = false
 		return
 	}
 	if c.closing {
-		c.discard(0)
+		c.events.Discard(buffered)
 		return
 	}
 	if buffered < c.need && !c.eof {
 		return
 	}
-	input, err := c.stream.Peek(-1)
-	if err != nil {
-		c.loop.log.Error("read buffered input", "remote", c.remote, "error", err)
-		c.closing = true
-		return
-	}
+	input := c.events.Peek()
 	if c.eof {
 		input = input[:min(c.inputLeft, len(input))]
 	}
-	if n := c.handle(input); n > 0 {
-		c.discard(n)
-	}
-}
-
-// discard drops n bytes of the input, all if n is 0. A write that failed may
-// have closed the connection meanwhile, and its input with it.
-func (c *conn) discard(n int) {
-	if !c.closed {
-		_, _ = c.stream.Discard(n) // never fails: n is at most what is buffered
-	}
+	c.events.Discard(c.handle(input))
 }
 
 // handle executes the requests of input, and returns how many bytes of it are
@@ -161,7 +191,7 @@ func (c *conn) handle(input []byte) (done int) {
 	c.need = 1
 	for done < len(input) && !c.closing && !c.closed {
 		if c.outbound > outboundBytesMax {
-			c.loop.lag(c)
+			c.lag()
 			c.stopped = true
 			return done
 		}
@@ -210,7 +240,7 @@ func (c *conn) beginPartial() {
 // now is handled and answered.
 func (c *conn) endInput() {
 	c.eof = true
-	c.inputLeft = c.stream.InboundBuffered()
+	c.inputLeft = c.events.Buffered()
 }
 
 // consume moves what is known of the input's ranges past n bytes.

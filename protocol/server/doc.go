@@ -1,6 +1,6 @@
-// Package server serves memcached's protocols on TCP: it accepts connections,
-// runs gnet's event loops, and keeps every connection's answers in the order of
-// its requests. What the requests mean is the business of the Backend behind it.
+// Package server serves memcached's protocols on the connections of package
+// eventloop, and keeps every connection's answers in the order of its requests.
+// What the requests mean is up to its Backend.
 //
 // Read first: Backend, Loop and Completer (the border to the node), then conn
 // (one connection's requests, from bytes to answers), then loop (what the
@@ -49,13 +49,8 @@
 //
 // # Goroutines
 //
-// One goroutine for each listener accepts, one for each event loop serves, and
-// one sweeps timeouts if there are any. All of a connection's and a loop's state
-// belongs to the loop's goroutine; the exceptions are the queue behind Post and
-// the published counters. There is no lock that is held while another is taken.
-//
-// gnet is driven through its Client, which is its engine without its acceptor:
-// gnet's own acceptor ends the whole engine when the process runs out of file
-// descriptors, cannot refuse a connection before a loop has it, and does not
-// tell the port that it was given. Go's listener does all three.
+// All of a connection's and a loop's state belongs to the goroutine of its event
+// loop (package eventloop, which knows the transport; this package does not). The
+// exceptions are Post and the published counters. There is no lock that is held
+// while another is taken.
 package server

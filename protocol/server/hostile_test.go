@@ -189,7 +189,7 @@ func TestConnectionDroppedInTheMiddleOfAValue(t *testing.T) {
 			_ = c.Close()
 		}
 	}
-	await(t, "the connections are gone", func() bool { return s.open.Load() == 0 })
+	await(t, "the connections are gone", func() bool { return s.engine.Counts().Open == 0 })
 	if events := b.events(); len(events) > 0 {
 		t.Errorf("the backend was asked for %q", events)
 	}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,10 +75,7 @@ func (l *loop) connInfos(asker *conn) []connInfo {
 	infos := make([]connInfo, 0, len(l.conns))
 	period := l.options.sweepPeriod()
 	for c := range l.conns {
-		info := connInfo{fd: c.fd, addr: c.remote, listener: c.local, state: c.stateName()}
-		if h, ok := c.stream.(*halfClosed); ok {
-			info.fd = h.fd
-		}
+		info := connInfo{fd: c.events.FD(), addr: c.events.RemoteAddr(), listener: c.events.LocalAddr(), state: c.stateName()}
 		if c == asker {
 			info.state = "conn_parse_cmd"
 		} else {
@@ -108,21 +104,15 @@ func (c *conn) stateName() string {
 	}
 }
 
-// listenerInfos describes the listeners.
+// listenerInfos describes the listeners that are open.
 func (s *Server) listenerInfos() []connInfo {
-	infos := make([]connInfo, 0, len(s.listeners))
-	for _, ln := range s.listeners {
-		info := connInfo{addr: ln.Addr().String(), state: "conn_listening", idle: s.options.Now().Sub(s.started)}
-		tcp, isTCP := ln.(*net.TCPListener)
-		if !isTCP {
-			continue
-		}
-		raw, err := tcp.SyscallConn()
-		if err != nil {
-			continue
-		}
-		if raw.Control(func(fd uintptr) { info.fd = int(fd) }) == nil { // closed otherwise
-			infos = append(infos, info)
+	listeners := s.engine.Listeners()
+	infos := make([]connInfo, 0, len(listeners))
+	for _, ln := range listeners {
+		if ln.FD >= 0 {
+			infos = append(infos, connInfo{
+				fd: ln.FD, addr: ln.Addr.String(), state: "conn_listening", idle: s.options.Now().Sub(s.started),
+			})
 		}
 	}
 	return infos

@@ -89,7 +89,7 @@ func TestStatsConnsOfWhoLeaves(t *testing.T) {
 		c.send("stats conns")
 		_ = c.Close()
 	}
-	await(t, "all are gone", func() bool { return s.open.Load() == 0 })
+	await(t, "all are gone", func() bool { return s.engine.Counts().Open == 0 })
 }
 
 // TestStatsConnsTellsIdleTime counts it in sweeps.
@@ -100,7 +100,7 @@ func TestStatsConnsTellsIdleTime(t *testing.T) {
 	idle.expect("VERSION 1.6.45")
 	onLoop(s, func(l *loop) {
 		for range 3 {
-			l.sweep()
+			l.Tick()
 		}
 	})
 	got := connsOf(t, asker)["tcp:"+idle.LocalAddr().String()]

@@ -41,7 +41,7 @@ func (c *conn) answerMembers(req *protocol.Request) {
 		c.reply(protocol.ReplyEnd)
 		return
 	}
-	version, members := c.loop.server.backend.Members(c.local)
+	version, members := c.loop.server.backend.Members(c.events.LocalAddr())
 	text := append(strconv.AppendUint(nil, version, 10), '\n')
 	for i, m := range members {
 		if i > 0 {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"runtime"
 	"time"
+
+	"raftcached/protocol/server/eventloop"
 )
 
 // Bounds of one connection and of one event loop.
@@ -30,9 +32,6 @@ const (
 	// when the writes are applied and cannot be held back. Above it a gat is
 	// answered with an error line, like memcached's out of memory.
 	outboundHardBytesMax = 64 << 20
-
-	// loopsMax is gnet's limit of event loops.
-	loopsMax = 256
 
 	// loopsDefault is memcached's default of -t.
 	loopsDefault = 4
@@ -88,8 +87,8 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.ItemBytesMax, itemBytesDefault)
 	setDefault(&o.Version, "1.6.45")
 	setDefault(&o.RaftcachedVersion, "unknown")
-	if o.Loops < 1 || o.Loops > loopsMax {
-		return o, fmt.Errorf("start server: %d event loops, want 1 to %d", o.Loops, loopsMax)
+	if o.Loops < 1 || o.Loops > eventloop.LoopsMax {
+		return o, fmt.Errorf("start server: %d event loops, want 1 to %d", o.Loops, eventloop.LoopsMax)
 	}
 	if o.MaxConnections < 1 {
 		return o, fmt.Errorf("start server: at most %d connections, want 1 or more", o.MaxConnections)

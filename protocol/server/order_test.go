@@ -120,7 +120,7 @@ func TestBarrierDoesNotCoverBytesThatCameLater(t *testing.T) {
 	awaitConn(t, s, "the barrier is asked", func(c *conn) bool { return c.barrier })
 	b.awaitEvents(1)
 	c.send("get b")
-	awaitConn(t, s, "the second read arrived", func(c *conn) bool { return c.stream.InboundBuffered() == len("get a\r\nget b\r\n") })
+	awaitConn(t, s, "the second read arrived", func(c *conn) bool { return c.events.Buffered() == len("get a\r\nget b\r\n") })
 
 	b.releaseOne()
 	c.expect("END")

@@ -82,7 +82,7 @@ func (c *conn) get(req *protocol.Request) bool {
 		}
 		out = c.buffer()
 		if c.outbound > outboundBytesMax {
-			l.lag(c)
+			c.lag()
 			c.keysDone = i + 1
 			l.countGets(c.keysDone-first, hits)
 			return false

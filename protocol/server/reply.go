@@ -15,47 +15,41 @@ func (c *conn) buffer() []byte {
 func (c *conn) reply(line string) { c.out = append(c.buffer(), line...) }
 
 // flush writes the gathered replies to the client in one piece. What it does not
-// take stays in the stream's buffer; a failed write closes the connection.
+// take stays in the buffer of the event loop; a failed write closes the
+// connection.
 func (c *conn) flush() {
 	if c.out != nil {
 		out := c.out
 		c.out = nil
-		c.send(out)
+		c.events.Write(out)
+		if !c.closed {
+			c.loop.counters.add(bytesWritten, len(out))
+			c.outbound = c.events.Outbound()
+		}
 		c.loop.putBuffer(out)
-	} else if c.outbound > 0 && !c.closed {
-		c.outbound = c.stream.OutboundBuffered()
+	} else if c.outbound > 0 {
+		c.lookOutbound()
 	}
 }
 
-// send writes p to the client.
-func (c *conn) send(p []byte) {
-	if len(p) == 0 || c.closed {
-		return
-	}
-	before := c.stream.OutboundBuffered()
-	if _, err := c.stream.Write(p); err != nil {
-		c.shut()
-		return
-	}
-	c.loop.counters.add(bytesWritten, len(p))
-	c.outbound = c.stream.OutboundBuffered()
-	if before == 0 && c.outbound > 0 {
-		c.paused = false // gnet has just set its own events
+// lag asks for Writable when the client has taken enough of its replies for the
+// connection to go on.
+func (c *conn) lag() {
+	c.lagging = true
+	if c.closing || c.eof && !c.stopped {
+		c.events.NotifyOutbound(0)
+	} else {
+		c.events.NotifyOutbound(outboundBytesMax / 2)
 	}
 }
 
-// shut closes the connection at once. Waiters that it still has in the loop's
-// queues are dropped when their turn comes.
-func (c *conn) shut() {
-	if c.closed {
-		return
+// lookOutbound looks how much the client has not taken. To take something is a
+// sign of life.
+func (c *conn) lookOutbound() {
+	before := c.outbound
+	if c.outbound = c.events.Outbound(); c.outbound < before {
+		c.activeSweep = c.loop.sweeps
 	}
-	if h, ok := c.stream.(*halfClosed); ok {
-		h.close()
-		c.loop.forget(c)
-		return
-	}
-	_ = c.gc.EventLoop().Close(c.gc) // calls OnClose; an error says that the descriptor was gone already
 }
 
 // outOfMemory is what a client is told that leaves too much unread.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"raftcached/protocol/server/eventloop"
 )
 
 func TestStartNamesTheAddressInUse(t *testing.T) {
@@ -24,7 +26,7 @@ func TestStartRefusesWrongOptions(t *testing.T) {
 	for name, o := range map[string]Options{
 		"no address":           {},
 		"negative loops":       {Listen: []string{"127.0.0.1:0"}, Loops: -1},
-		"too many loops":       {Listen: []string{"127.0.0.1:0"}, Loops: loopsMax + 1},
+		"too many loops":       {Listen: []string{"127.0.0.1:0"}, Loops: eventloop.LoopsMax + 1},
 		"negative connections": {Listen: []string{"127.0.0.1:0"}, MaxConnections: -1},
 		"negative item":        {Listen: []string{"127.0.0.1:0"}, ItemBytesMax: -1},
 		"bad address":          {Listen: []string{"127.0.0.1"}},
@@ -139,7 +141,7 @@ func TestCloseCutsConnectionsAfterItsDeadline(t *testing.T) {
 	}
 	open.expectClosed()
 	half.expectClosed()
-	if n := s.open.Load(); n != 0 {
+	if n := s.engine.Counts().Open; n != 0 {
 		t.Errorf("%d connections are open", n)
 	}
 	b.release() // answers that come too late are dropped

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"raftcached/protocol"
+	"raftcached/protocol/server/eventloop"
 )
 
 // appendStatsReply appends the complete answer to "stats arg". That to "stats
@@ -48,21 +49,19 @@ func appendDetail(dst []byte, arg string) []byte {
 	return append(dst, "OK\r\n"...) // on or off: the parser lets nothing else through
 }
 
-// libeventVersion is what "stats" tells as libevent: the event loop behind.
-const libeventVersion = "gnet-v2.10.0"
-
 // appendStats appends plain stats, in memcached's order. What memcached has and
 // this server has not is left out, but for counts of what cannot happen here:
 // tools ask for them. No name may hold a colon: programs take what has one for
 // stats of a slab.
 func (s *Server) appendStats(dst []byte) []byte {
 	t := s.totalsSinceReset()
+	open := int64(s.engine.Counts().Open)
 	dst = s.appendProcess(dst)
 	dst = appendStatInt(dst, "max_connections", int64(s.options.MaxConnections))
-	dst = appendStatInt(dst, "curr_connections", s.open.Load())
+	dst = appendStatInt(dst, "curr_connections", open)
 	dst = appendStatInt(dst, "total_connections", int64(t.total))
 	dst = appendStatInt(dst, "rejected_connections", int64(t.rejected))
-	dst = appendStatInt(dst, "connection_structures", s.open.Load())
+	dst = appendStatInt(dst, "connection_structures", open)
 	for k := range counterCount {
 		dst = appendStatInt(dst, k.name(), int64(t.counts[k]))
 		if k == getMisses {
@@ -87,7 +86,7 @@ func (s *Server) appendProcess(dst []byte) []byte {
 	dst = appendStatInt(dst, "time", now.Unix())
 	dst = appendStat(dst, "version", s.options.Version)
 	dst = appendStat(dst, "raftcached_version", s.options.RaftcachedVersion)
-	dst = appendStat(dst, "libevent", libeventVersion)
+	dst = appendStat(dst, "libevent", eventloop.Version)
 	dst = appendStatInt(dst, "pointer_size", strconv.IntSize)
 	return appendRusage(dst)
 }

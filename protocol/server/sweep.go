@@ -24,53 +24,31 @@ func (o *Options) sweepPeriod() time.Duration {
 	return min(max(shortest/sweepsPerTimeout, sweepPeriodMin), sweepPeriodMax)
 }
 
-// sweepUntil has every loop sweep its connections once a period, until stop is
-// closed.
-func (s *Server) sweepUntil(stop <-chan struct{}, period time.Duration) {
-	t := time.NewTicker(period)
-	defer t.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-t.C:
-			for _, l := range s.loops {
-				l.Post(l.sweep)
-			}
-		}
-	}
-}
-
-// sweep closes the connections whose time is up. Time is counted in sweeps, so
-// that no clock is read for each request.
-func (l *loop) sweep() {
+// Tick implements eventloop.LoopHandler: it closes the connections whose time is
+// up. Time is counted in sweeps, so that no clock is read for each request.
+func (l *loop) Tick() {
 	l.sweeps++
 	period := l.options.sweepPeriod()
 	idle, partial := sweepsOf(l.options.IdleTimeout, period), sweepsOf(l.options.PartialTimeout, period)
 	for c := range l.conns {
-		if c.awaiting() || c.takesReplies() {
+		if c.outbound > 0 {
+			c.lookOutbound()
+		}
+		if c.awaiting() {
 			c.activeSweep = l.sweeps
+		}
+		if c.activeSweep == l.sweeps {
 			continue
 		}
 		switch {
 		case idle > 0 && l.sweeps-c.activeSweep > idle:
-			l.log.Debug("close an idle connection", "remote", c.remote)
-			c.shut()
+			l.log.Debug("close an idle connection", "remote", c.events.RemoteAddr())
+			c.events.Close()
 		case partial > 0 && c.partialSweep > 0 && l.sweeps-c.partialSweep > partial:
-			l.log.Debug("close a connection whose command did not end", "remote", c.remote)
-			c.shut()
+			l.log.Debug("close a connection whose command did not end", "remote", c.events.RemoteAddr())
+			c.events.Close()
 		}
 	}
-}
-
-// takesReplies reports whether the client took replies since this was last
-// looked at.
-func (c *conn) takesReplies() bool {
-	before := c.outbound
-	if before > 0 {
-		c.outbound = c.stream.OutboundBuffered()
-	}
-	return c.outbound < before
 }
 
 // sweepsOf returns the number of whole sweeps after which the timeout has

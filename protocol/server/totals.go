@@ -10,7 +10,8 @@ type totals struct {
 
 // totals sums the counts up.
 func (s *Server) totals() totals {
-	t := totals{total: s.total.Load(), rejected: s.rejected.Load(), state: s.backend.State()}
+	conns := s.engine.Counts()
+	t := totals{total: conns.Accepted, rejected: conns.Refused, state: s.backend.State()}
 	for _, l := range s.loops {
 		for k := range t.counts {
 			t.counts[k] += l.counters.published[k].Load()

@@ -1,12 +1,12 @@
-package server
+package eventloop
 
 import (
 	"fmt"
 	"log/slog"
 )
 
-// gnetLog writes gnet's messages to a slog.Logger. What gnet tells of its own
-// life is only of use to a developer.
+// gnetLog writes gnet's messages to a slog.Logger. gnet's notes on its
+// own life are of use to a developer only.
 type gnetLog struct{ to *slog.Logger }
 
 // Debugf implements gnet's logging.Logger.

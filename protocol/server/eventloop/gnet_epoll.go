@@ -1,4 +1,4 @@
-package server
+package eventloop
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ import (
 //
 // gnet sets the events of a connection itself in two places: readable and
 // writable when a write could not be completed, readable when the last of the
-// outbound bytes left. Both are taken into account in conn.updateReading.
+// outbound bytes left. gnetConn.watch takes both into account.
 
 // readEvents are the events by which gnet's netpoll.ReadEvents reads.
 const readEvents = syscall.EPOLLIN | syscall.EPOLLPRI
@@ -64,29 +64,31 @@ func checkPause(c gnet.Conn) (epollFD int, err error) {
 	return epollFD, nil
 }
 
-// updateReading stops or resumes reading from the connection, if that has to
-// change. While replies wait for the client to read them nothing is read either:
-// such a client gets no further, and the end of its input is then only seen
-// when it has all its replies. gnet resumes reading when the last of them left.
-func (c *conn) updateReading() {
-	if c.fd < 0 {
+// watch has the epoll set report what is wanted of the connection now: that the
+// client takes output while some waits, else that input arrives, unless reading
+// is paused.
+func (c *gnetConn) watch() {
+	if c.phase != watched {
 		return
 	}
-	pause := c.outbound > 0 || (c.stopped || c.eof) && c.stream.InboundBuffered() > pipelineBytesMax
-	if pause == c.paused {
-		return
+	waits := c.socket.OutboundBuffered() > 0
+	if c.watching == syscall.EPOLLOUT && !waits {
+		c.watching = readEvents // gnet has set them when the last byte left
 	}
-	var events uint32
+	want := uint32(readEvents)
 	switch {
-	case c.outbound > 0:
-		events = syscall.EPOLLOUT
-	case !pause:
-		events = readEvents
+	case waits:
+		want = syscall.EPOLLOUT
+	case c.paused:
+		want = 0
 	}
-	if err := setEvents(c.loop.epollFD, c.fd, events); err != nil {
-		c.loop.log.Error("pause or resume a connection", "remote", c.remote, "error", err)
-		c.shut()
+	if want == c.watching {
 		return
 	}
-	c.paused = pause
+	if err := setEvents(c.loop.epollFD, c.socket.Fd(), want); err != nil {
+		c.loop.log.Error("pause or resume a connection", "remote", c.remote, "error", err)
+		c.Close()
+		return
+	}
+	c.watching = want
 }

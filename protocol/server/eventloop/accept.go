@@ -1,0 +1,95 @@
+package eventloop
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// acceptRetryDelay is how long accepting pauses after a failure, which usually
+// means that the process has no descriptor left.
+const acceptRetryDelay = 10 * time.Millisecond
+
+// refuseWriteTimeout bounds how long a refused client may delay the others.
+const refuseWriteTimeout = 10 * time.Millisecond
+
+// listen opens the listeners. Go sets SO_REUSEADDR, so that a restart does not
+// wait for its port, and never SO_REUSEPORT, so that a second server on the same
+// port fails instead of taking half of the connections.
+func (e *Engine) listen() error {
+	for _, addr := range e.config.Listen {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			e.closeListeners()
+			return fmt.Errorf("listen on %q: %w", addr, unwrapListen(err))
+		}
+		e.listeners = append(e.listeners, ln)
+	}
+	return nil
+}
+
+// unwrapListen drops the part of the error that repeats the address.
+func unwrapListen(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
+	return err
+}
+
+// closeListeners closes the listeners.
+func (e *Engine) closeListeners() {
+	for _, ln := range e.listeners {
+		_ = ln.Close() // its only error is that it is closed already
+	}
+}
+
+// listenerFD returns the number of a listener's descriptor; -1 if it is closed.
+func listenerFD(ln net.Listener) int {
+	fd := -1
+	if tcp, ok := ln.(*net.TCPListener); ok {
+		if raw, err := tcp.SyscallConn(); err == nil {
+			_ = raw.Control(func(n uintptr) { fd = int(n) }) // an error leaves -1
+		}
+	}
+	return fd
+}
+
+// accept passes the listener's connections to the loops until it is closed.
+func (e *Engine) accept(ln net.Listener) {
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			e.admit(nc)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			e.config.Logger.Error("accept a connection", "error", err)
+			select {
+			case <-e.stop:
+				return
+			case <-time.After(acceptRetryDelay):
+			}
+		}
+	}
+}
+
+// admit gives a connection to a loop, or refuses it with a line like memcached's
+// maxconns_fast. It returns when the loop has it.
+func (e *Engine) admit(nc net.Conn) {
+	if e.open.Add(1) > int64(e.config.MaxConnections) {
+		e.connClosed()
+		e.refused.Add(1)
+		_ = nc.SetDeadline(time.Now().Add(refuseWriteTimeout))
+		_, _ = nc.Write([]byte(e.config.RefusedLine)) // the client may be gone
+		_ = nc.Close()
+		return
+	}
+	e.accepted.Add(1)
+	remote := nc.RemoteAddr().String()
+	if err := e.loops.watch(nc); err != nil {
+		e.config.Logger.Error("watch a connection", "remote", remote, "error", err)
+		e.connClosed()
+	}
+}

@@ -1,0 +1,158 @@
+package eventloop
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// patience bounds every wait of the tests. Only a failure reaches it.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// gnet's pool of workers, which lives as long as the process.
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
+}
+
+// loopHooks is a LoopHandler made of functions, and a Loop.
+type loopHooks struct {
+	Loop
+	open    func(c Conn) Handler
+	turnEnd func()
+	tick    func()
+}
+
+func (l *loopHooks) Open(c Conn) Handler { return l.open(c) }
+
+func (l *loopHooks) TurnEnd() {
+	if l.turnEnd != nil {
+		l.turnEnd()
+	}
+}
+
+func (l *loopHooks) Tick() {
+	if l.tick != nil {
+		l.tick()
+	}
+}
+
+// hooks is a Handler made of functions. It reports each event to its channel
+// after its function has returned.
+type hooks struct {
+	c                                             Conn
+	readable, inputEnded, writable, stalled, done func(c Conn)
+	events                                        chan string
+}
+
+func (h *hooks) run(event string, f func(c Conn)) {
+	if f != nil {
+		f(h.c)
+	}
+	h.events <- event
+}
+
+func (h *hooks) Readable()   { h.run("readable", h.readable) }
+func (h *hooks) InputEnded() { h.run("input ended", h.inputEnded) }
+func (h *hooks) Writable()   { h.run("writable", h.writable) }
+func (h *hooks) Stalled()    { h.run("stalled", h.stalled) }
+func (h *hooks) Closed()     { h.run("closed", h.done) }
+
+// await waits for an event, and passes over those before it.
+func (h *hooks) await(t *testing.T, event string) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		select {
+		case got := <-h.events:
+			if got == event {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("waited in vain for %q", event)
+		}
+	}
+}
+
+// newEngine returns an engine of one loop, which ends with the test.
+func newEngine(t *testing.T, l *loopHooks, change ...func(*Config)) *Engine {
+	t.Helper()
+	c := Config{
+		Listen: []string{"127.0.0.1:0"}, Loops: 1, MaxConnections: 100, RefusedLine: "full\r\n",
+		Logger: slog.New(slog.DiscardHandler),
+		NewLoop: func(_ int, events Loop) LoopHandler {
+			l.Loop = events
+			return l
+		},
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	e, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Serve()
+	t.Cleanup(func() {
+		e.StopAccepting()
+		if err := e.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// serve returns an engine whose only connection has the handler h, its loop, and
+// the client.
+func serve(t *testing.T, h *hooks) (*loopHooks, *Engine, *net.TCPConn) {
+	t.Helper()
+	h.events = make(chan string, 1<<16)
+	l := &loopHooks{open: func(c Conn) Handler {
+		h.c = c
+		return h
+	}}
+	e := newEngine(t, l)
+	return l, e, dial(t, e)
+}
+
+// dial connects to the first listener until the test ends.
+func dial(t *testing.T, e *Engine) *net.TCPConn {
+	t.Helper()
+	nc, err := net.DialTCP("tcp", nil, e.Listeners()[0].Addr.(*net.TCPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return nc
+}
+
+// onLoop runs f on the loop's goroutine.
+func onLoop(l Loop, f func()) {
+	done := make(chan struct{})
+	l.Post(func() {
+		defer close(done)
+		f()
+	})
+	<-done
+}
+
+// await waits until the condition holds on the loop's goroutine.
+func await(t *testing.T, l Loop, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for ok := false; !ok; {
+		onLoop(l, func() { ok = condition() })
+		if ctx.Err() != nil {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
