@@ -55,7 +55,7 @@ func newAdversary(t *testing.T, seed uint64) *adversary {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.Apply(1, formation, nil, false); err != nil {
+		if _, err := e.Apply(1, formation, false); err != nil {
 			t.Fatal(err)
 		}
 		a.engines = append(a.engines, e)
@@ -146,11 +146,8 @@ func (a *adversary) extend(op *Op) {
 }
 
 // answer returns what all engines are to answer of a result.
-func (a *adversary) answer(out []byte) string {
-	r, rest, err := DecodeResult(out)
-	if err != nil || len(rest) > 0 {
-		a.fatalf("result %.40x: %v", out, err)
-	}
+func (a *adversary) answer(out *Results) string {
+	r := only(a.t, out)
 	r.IdleSeconds, r.Marks = 0, r.Marks&^HitBefore
 	value := hashKey(r.Value)
 	r.Value = nil
@@ -163,7 +160,7 @@ func (a *adversary) apply(op *Op) {
 	want := ""
 	for i, e := range a.engines {
 		evictions, total := e.evictions, e.st.total()
-		out, err := e.Apply(1, AppendOp(nil, op), nil, true)
+		out, err := e.Apply(1, AppendOp(nil, op), true)
 		if err != nil {
 			a.fatalf("%v", err)
 		}

@@ -10,36 +10,36 @@ const (
 	msPerSecond = 1000
 )
 
-// Apply applies the count operations of ops, in order, and appends an encoded
-// result for each to results if want is set. Bytes that are no operations are an
-// error, alike on all nodes; what came before them is applied.
-func (e *Engine) Apply(count int, ops, results []byte, want bool) ([]byte, error) {
+// Apply applies the count operations of ops, in order, and returns their results
+// if want is set, nil otherwise. Bytes that are no operations are an error, the same
+// on all nodes; the operations before them are applied.
+func (e *Engine) Apply(count int, ops []byte, want bool) (*Results, error) {
 	defer e.publish()
+	var results *Results
+	if want {
+		results = newResults(min(count, len(ops)))
+	}
 	for i := range count {
 		op, rest, err := DecodeOp(ops)
 		if err != nil {
 			return results, fmt.Errorf("operation %d of %d: %w", i, count, err)
 		}
 		ops = rest
-		r := e.do(&op)
+		r := e.perform(&op)
 		if want {
-			results = AppendResult(results, &r)
+			results.add(&r, r.Status == StatusHit || r.Status == StatusMiss || r.Status == StatusNumber || op.detailed())
 		}
 		e.tidy(e.stored) // r may alias memory that this gives back
 		e.stored = 0
 	}
 	if len(ops) > 0 {
-		return results, fmt.Errorf("%d bytes behind %d operations: %w", len(ops), count, ErrMalformed)
+		return results, fmt.Errorf("%d bytes after %d operations: %w", len(ops), count, ErrMalformed)
 	}
 	return results, nil
 }
 
-func (e *Engine) do(op *Op) Result {
-	r := e.perform(op)
-	r.Told = op.detailed()
-	return r
-}
-
+// perform does one operation. Slices of the result may alias a record; they are
+// valid until the next tidy.
 func (e *Engine) perform(op *Op) Result {
 	switch op.Kind {
 	case OpSet, OpAdd, OpReplace, OpCAS:

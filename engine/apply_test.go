@@ -13,15 +13,23 @@ var testLimits = Limits{MemoryBytes: 1 << 20, ItemBytesMax: 64 << 10}
 // one applies a single operation and returns its result.
 func one(t testing.TB, e *Engine, op Op) Result {
 	t.Helper()
-	out, err := e.Apply(1, AppendOp(nil, &op), nil, true)
+	out, err := e.Apply(1, AppendOp(nil, &op), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, rest, err := DecodeResult(out)
-	if err != nil || len(rest) > 0 {
-		t.Fatalf("result %x: %v", out, err)
+	return only(t, out)
+}
+
+// only returns the one result.
+func only(t fataler, results *Results) (only Result) {
+	t.Helper()
+	if results.Len() != 1 {
+		t.Fatalf("%d results, want 1", results.Len())
 	}
-	return r
+	for r := range results.All() {
+		only = *r
+	}
+	return only
 }
 
 // get returns "value/flags" of a key, or "miss".
@@ -311,11 +319,11 @@ func TestMalformedOperations(t *testing.T) {
 	op := k(OpSet, "v")
 	ok := AppendOp(nil, &op)
 	for cut := range ok {
-		if _, err := newEngine(t, testLimits).Apply(1, ok[:cut], nil, true); err == nil {
+		if _, err := newEngine(t, testLimits).Apply(1, ok[:cut], true); err == nil {
 			t.Errorf("operation cut to %d bytes was applied", cut)
 		}
 	}
-	if _, err := newEngine(t, testLimits).Apply(1, append(ok, 1), nil, true); err == nil {
+	if _, err := newEngine(t, testLimits).Apply(1, append(ok, 1), true); err == nil {
 		t.Error("bytes behind the operations were passed over")
 	}
 }

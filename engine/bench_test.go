@@ -29,7 +29,7 @@ func benchEngine(b *testing.B, n int) *Engine {
 		key = benchKey(key, uint64(i))
 		op.Key = key
 		buf = AppendOp(buf[:0], &op)
-		if _, err := e.Apply(1, buf, nil, false); err != nil {
+		if _, err := e.Apply(1, buf, false); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -129,7 +129,7 @@ func BenchmarkSetEvicting(b *testing.B) {
 			for e.Stats().Evictions == 0 {
 				op.Key = benchKey(nil, next)
 				next++
-				if _, err := e.Apply(1, AppendOp(nil, &op), nil, false); err != nil {
+				if _, err := e.Apply(1, AppendOp(nil, &op), false); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -148,7 +148,7 @@ func benchmarkSets(b *testing.B, e *Engine, number func(*rand.Rand) uint64) {
 		key = benchKey(key, number(rng))
 		op.Key = key
 		buf = AppendOp(buf[:0], &op)
-		if _, err := e.Apply(1, buf, nil, false); err != nil {
+		if _, err := e.Apply(1, buf, false); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -20,7 +20,7 @@ func TestFlushesOfLittleReplaceNothing(t *testing.T) {
 		ops = AppendOp(ops, &Op{Kind: OpFlushAll})
 	}
 	ops = AppendOp(ops, &Op{Kind: OpSet, Key: []byte("k")})
-	if _, err := e.Apply(2*flushes+1, ops, nil, false); err != nil {
+	if _, err := e.Apply(2*flushes+1, ops, false); err != nil {
 		t.Fatal(err)
 	}
 	if e.st != st {

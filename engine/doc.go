@@ -38,12 +38,6 @@
 //	fields  set of Fields uvarint, not 0 | new cas uvarint | initial uvarint |
 //	        vivify varint | recache varint
 //
-// # Result (within the node)
-//
-//	status 7 bits, details? 1 bit | details? | flags uvarint | cas uvarint | number uvarint |
-//	key length uvarint | value length uvarint | key | value
-//	details marks 1 | value length uvarint | ttl in seconds varint | idle seconds varint
-//
 // # Image
 //
 // Integers are little endian, checksums CRC-32C, the whole's digest xxHash64.

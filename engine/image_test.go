@@ -316,23 +316,6 @@ func TestOverwrittenKeyIsNeverMissed(t *testing.T) {
 	wg.Wait()
 }
 
-// FuzzDecodeResult decodes any bytes; what decodes must encode to itself.
-func FuzzDecodeResult(f *testing.F) {
-	f.Add(AppendResult(nil, &Result{Status: StatusHit, Key: []byte("k"), Value: []byte("v"), CAS: 7, Flags: 9}))
-	details := Details{Told: true, SizeBytes: 1, TTLSeconds: -1, Marks: Won | Stale, IdleSeconds: 5}
-	f.Add(AppendResult(nil, &Result{Status: StatusHit, Key: []byte("k"), Value: []byte("v"), Details: details}))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, _, err := DecodeResult(b)
-		if err != nil {
-			return
-		}
-		again, rest, err := DecodeResult(AppendResult(nil, &r))
-		if err != nil || len(rest) > 0 || fmt.Sprint(again) != fmt.Sprint(r) {
-			t.Fatalf("%+v became %+v, %v", r, again, err)
-		}
-	})
-}
-
 func TestReadsAllocateNothing(t *testing.T) {
 	e := newEngine(t, testLimits)
 	one(t, e, k(OpSet, "value"))

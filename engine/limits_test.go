@@ -59,7 +59,7 @@ func TestFormation(t *testing.T) {
 	first, second := e.Formation(), other.Formation()
 	for _, x := range []*Engine{e, other} {
 		for _, op := range [][]byte{first, second} {
-			if _, err := x.Apply(1, op, nil, false); err != nil {
+			if _, err := x.Apply(1, op, false); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -80,7 +80,7 @@ func TestFormationBoundsMemory(t *testing.T) {
 	skipUnderRace(t)
 	const memory = 8 << 20
 	e := newEngine(t, Limits{MemoryBytes: 1 << 30, ItemBytesMax: 1 << 20})
-	if _, err := e.Apply(1, newEngine(t, Limits{MemoryBytes: memory, ItemBytesMax: 1 << 20}).Formation(), nil, false); err != nil {
+	if _, err := e.Apply(1, newEngine(t, Limits{MemoryBytes: memory, ItemBytesMax: 1 << 20}).Formation(), false); err != nil {
 		t.Fatal(err)
 	}
 	for n := range 50_000 {

@@ -8,8 +8,8 @@ import (
 // apply does op and returns its result, but for what only a node knows.
 func (m *model) apply(op *Op) Result {
 	r := m.perform(op)
-	if r.Told = op.Fields != 0 || op.Kind == OpMetaGet; !r.Told {
-		r.Details = Details{}
+	if op.Fields == 0 && op.Kind != OpMetaGet {
+		r.SizeBytes, r.TTLSeconds, r.Marks = 0, 0, 0
 		if r.Status != StatusHit {
 			r.CAS, r.Flags = 0, 0
 		}
@@ -69,9 +69,7 @@ func (m *model) keep(it *modelItem, done Status) Result {
 }
 
 func (m *model) tell(it *modelItem) Result {
-	return Result{CAS: it.cas, Flags: it.flags, Details: Details{
-		SizeBytes: len(it.value), TTLSeconds: m.left(it), Marks: it.marks,
-	}}
+	return Result{CAS: it.cas, Flags: it.flags, SizeBytes: len(it.value), TTLSeconds: m.left(it), Marks: it.marks}
 }
 
 // left is the time to live in seconds, rounded up.

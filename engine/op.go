@@ -36,7 +36,7 @@ const (
 // keyBytesMax is the longest key (protocol.txt, "Keys").
 const keyBytesMax = 250
 
-// ErrMalformed tells that bytes are no operation, result or image.
+// ErrMalformed tells that bytes are no operation or image.
 var ErrMalformed = errors.New("malformed")
 
 // Op is one operation. Exptime is what the client sent: 0 never, negative at
@@ -81,10 +81,10 @@ const (
 	fieldsEnd
 )
 
-// detailed reports whether the operation's result has Details.
+// detailed reports whether the operation's result tells of the item; see Result.
 func (op *Op) detailed() bool { return op.Fields != 0 || op.Kind == OpMetaGet }
 
-// detailedBit in an encoded kind or status says that more fields follow.
+// detailedBit in an encoded kind says that more fields follow.
 const detailedBit = 1 << 7
 
 // AppendOp appends the encoding of op to dst.

@@ -170,14 +170,11 @@ func (m *model) tooLarge(op *Op) bool {
 // apply applies op to the engines, which are to tell what is wanted.
 func (tw *twins) apply(t *rapid.T, op *Op, want Result) {
 	for i, e := range tw.engines {
-		out, err := e.Apply(1, AppendOp(nil, op), nil, true)
+		out, err := e.Apply(1, AppendOp(nil, op), true)
 		if err != nil {
 			t.Fatalf("apply: %v", err)
 		}
-		got, _, err := DecodeResult(out)
-		if err != nil {
-			t.Fatalf("decode result: %v", err)
-		}
+		got := only(t, out)
 		// Each node knows of its own reads.
 		got.Marks &^= HitBefore
 		got.IdleSeconds, got.Key = 0, nil

@@ -130,7 +130,7 @@ func (a *Applier) applyData(data []byte, out *Batch) error {
 
 func (a *Applier) applySubBatch(s *SubBatch, out *Batch) error {
 	if s.Origin == clusterOrigin {
-		if _, err := a.machine.Apply(s.Count, s.Ops, nil, false); err != nil {
+		if _, err := a.machine.Apply(s.Count, s.Ops, false); err != nil {
 			return fmt.Errorf("apply the cluster's own sub-batch: %w", err)
 		}
 		return nil
@@ -143,11 +143,7 @@ func (a *Applier) applySubBatch(s *SubBatch, out *Batch) error {
 		out.Report.Gap = out.Report.Gap || own
 		return nil
 	}
-	var results []byte
-	if own && s.Count > 0 {
-		results = make([]byte, 0, 16*s.Count)
-	}
-	results, err := a.machine.Apply(s.Count, s.Ops, results, own)
+	results, err := a.machine.Apply(s.Count, s.Ops, own && s.Count > 0)
 	if err != nil {
 		return fmt.Errorf("apply sub-batch %d of (%d, %d): %w", s.Seq, s.Origin, s.Loop, err)
 	}

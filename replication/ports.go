@@ -25,9 +25,10 @@ type StateMachine interface {
 	// see it, and reports whether there is more.
 	Tidy() (more bool)
 
-	// Apply applies the count operations of ops and, if want, appends one
-	// encoded result for each to results.
-	Apply(count int, ops, results []byte, want bool) ([]byte, error)
+	// Apply applies the count operations of ops. If want is set it returns their
+	// results, a value that only the Client understands and that shares no memory
+	// with ops or the state.
+	Apply(count int, ops []byte, want bool) (results any, err error)
 
 	// TimeMs is the state's time.
 	TimeMs() int64
@@ -142,5 +143,5 @@ type Client interface {
 // Answer is what became of one sub-batch.
 type Answer struct {
 	Tag     uint64
-	Results []byte // one encoded result per operation; nil if the origin gave it up
+	Results any // of StateMachine.Apply; nil if the origin gave the sub-batch up
 }

@@ -26,9 +26,9 @@ func (m *textMachine) View() View        { return textView(m.text) }
 func (m *textMachine) Tidy() bool        { return false }
 func (m *textMachine) Hint([]byte)       {}
 func (m *textMachine) Formation() []byte { return nil }
-func (m *textMachine) Apply(_ int, ops, results []byte, _ bool) ([]byte, error) {
+func (m *textMachine) Apply(_ int, ops []byte, _ bool) (any, error) {
 	m.text += string(ops)
-	return results, nil
+	return nil, nil
 }
 func (m *textMachine) Digest() (contents, order uint64) { return uint64(len(m.text)), 0 }
 func (m *textMachine) Restore(r io.Reader) error {

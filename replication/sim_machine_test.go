@@ -56,18 +56,22 @@ func (m *simMachine) Hint(hashes []byte) {
 	m.Engine.Hint(hashes)
 }
 
-func (m *simMachine) Apply(count int, ops, results []byte, want bool) ([]byte, error) {
+func (m *simMachine) Apply(count int, ops []byte, want bool) (any, error) {
 	if bytes.Equal(ops, simFormation) {
 		if m.formations == 0 && m.entries != 1 || count != 1 || want {
 			return nil, fmt.Errorf("formed in entry %d, by %d operations, wanted: %v", m.entries, count, want)
 		}
 		m.formations++
-		return results, nil
+		return nil, nil
 	}
 	if m.formations == 0 {
 		return nil, errors.New("the log does not begin with the formation")
 	}
-	return m.Engine.Apply(count, ops, results, want)
+	results, err := m.Engine.Apply(count, ops, want)
+	if results == nil {
+		return nil, err
+	}
+	return results, err
 }
 
 func (m *simMachine) Formation() []byte {

@@ -474,7 +474,7 @@ func (n *simNode) ship(m *pb.Message) {
 
 // answer passes what became of a sub-batch to the clients that wait for it; of
 // two answers the first counts.
-func (n *simNode) answer(tag uint64, outcome simOutcome, results []byte) {
+func (n *simNode) answer(tag uint64, outcome simOutcome, results any) {
 	for len(n.waiting) > 0 && n.waiting[0].tag < tag {
 		n.pop(simUnknown, nil)
 	}
@@ -483,17 +483,18 @@ func (n *simNode) answer(tag uint64, outcome simOutcome, results []byte) {
 	}
 }
 
-func (n *simNode) pop(outcome simOutcome, results []byte) {
+func (n *simNode) pop(outcome simOutcome, results any) {
 	w := n.waiting[0]
 	n.waiting = n.waiting[1:]
-	for _, c := range w.clients {
-		var r engine.Result
-		if outcome == simAnswered {
-			var err error
-			r, results, err = engine.DecodeResult(results)
-			n.check(err)
+	answers := slices.Repeat([]engine.Result{{}}, len(w.clients))
+	if outcome == simAnswered {
+		answers = answers[:0]
+		for r := range results.(*engine.Results).All() {
+			answers = append(answers, *r)
 		}
-		c.answered(outcome, &r)
+	}
+	for i, c := range w.clients {
+		c.answered(outcome, &answers[i])
 	}
 }
 

@@ -35,7 +35,7 @@ func (r *replica) has(key []byte) bool {
 // apply applies an entry: count operations, at a time in ms.
 func (r *replica) apply(stampMs int64, count int, ops []byte) error {
 	r.engine.Advance(stampMs)
-	_, err := r.engine.Apply(count, ops, nil, false)
+	_, err := r.engine.Apply(count, ops, false)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"time"
 
 	"raftcached/engine"
@@ -175,14 +176,12 @@ func (l *loopBackend) answer(a *replication.Answer) {
 		l.fail(protocol.StatusOutcomeUnknown)
 		return
 	}
-	rest := a.Results
-	for range l.pop() {
-		r, after, err := engine.DecodeResult(rest)
-		if err != nil {
-			panic("decode own result: " + err.Error()) // the engine of this process wrote it
-		}
-		rest = after
-		l.result = resultOf(&r)
+	results := a.Results.(*engine.Results) // of this node's machine
+	if n := l.pop(); n != results.Len() {
+		panic(fmt.Sprintf("%d results of %d operations", results.Len(), n))
+	}
+	for r := range results.All() {
+		l.result = resultOf(r)
 		l.loop.WriteDone(&l.result)
 	}
 }

@@ -28,14 +28,14 @@ type corruptible struct {
 }
 
 // Apply implements replication.StateMachine.
-func (m *corruptible) Apply(count int, ops, results []byte, want bool) ([]byte, error) {
+func (m *corruptible) Apply(count int, ops []byte, want bool) (any, error) {
 	if m.due.CompareAndSwap(true, false) {
 		op := engine.Op{Kind: engine.OpSet, Key: []byte("corrupt"), Value: []byte("x")}
-		if _, err := m.machine.Apply(1, engine.AppendOp(nil, &op), nil, false); err != nil {
+		if _, err := m.machine.Apply(1, engine.AppendOp(nil, &op), false); err != nil {
 			return nil, err
 		}
 	}
-	return m.machine.Apply(count, ops, results, want)
+	return m.machine.Apply(count, ops, want)
 }
 
 // Restore implements replication.StateMachine.

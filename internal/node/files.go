@@ -68,5 +68,14 @@ func (s snapshots) Open(index, term uint64) (io.ReadCloser, error) { return s.St
 // machine is the engine as replication.StateMachine.
 type machine struct{ *engine.Engine }
 
+// Apply implements replication.StateMachine. The results are *engine.Results.
+func (m machine) Apply(count int, ops []byte, want bool) (any, error) {
+	results, err := m.Engine.Apply(count, ops, want)
+	if results == nil {
+		return nil, err // and not a nil of its type
+	}
+	return results, err
+}
+
 // View implements replication.StateMachine.
 func (m machine) View() replication.View { return m.Image() }

@@ -27,7 +27,7 @@ func TestFieldsAndMarksAreShared(t *testing.T) {
 		engine.Won: protocol.Won, engine.Stale: protocol.Stale,
 		engine.AlreadyWon: protocol.AlreadyWon, engine.HitBefore: protocol.HitBefore,
 	} {
-		if r := resultOf(&engine.Result{Status: engine.StatusHit, Details: engine.Details{Marks: told}}); r.Marks != meant {
+		if r := resultOf(&engine.Result{Status: engine.StatusHit, Marks: told}); r.Marks != meant {
 			t.Errorf("engine mark %b is protocol mark %b, want %b", told, r.Marks, meant)
 		}
 	}

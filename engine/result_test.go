@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+)
+
+// TestResultsKeepWhatTheyTell applies operations of all shapes at once: results
+// must not change with what is applied after them.
+func TestResultsKeepWhatTheyTell(t *testing.T) {
+	e := newEngine(t, testLimits)
+	var ops []byte
+	var want []Result
+	add := func(op Op, r Result) {
+		ops = AppendOp(ops, &op)
+		want = append(want, r)
+	}
+	for i := range 200 {
+		key, value := fmt.Appendf(nil, "key%d", i%7), bytes.Repeat([]byte{byte(i)}, 3*i)
+		add(Op{Kind: OpSet, Key: key, Value: value, Flags: uint32(i)}, Result{Status: StatusStored})
+		add(Op{Kind: OpGat, Key: key}, Result{Status: StatusHit, Key: key, Value: value, Flags: uint32(i), CAS: uint64(5*i + 1)})
+		add(Op{Kind: OpGat, Key: []byte("none")}, Result{Status: StatusMiss, Key: []byte("none")})
+		add(Op{Kind: OpSet, Key: []byte("n"), Value: []byte("41")}, Result{Status: StatusStored})
+		add(Op{Kind: OpIncr, Key: []byte("n"), Delta: 1}, Result{Status: StatusNumber, Number: 42})
+		add(Op{Kind: OpDelete, Key: []byte("n")}, Result{Status: StatusDeleted})
+		add(Op{Kind: OpDelete, Key: []byte("n")}, Result{Status: StatusNotFound})
+	}
+	results, err := e.Apply(len(want), ops, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(ops)
+	one(t, e, Op{Kind: OpFlushAll})
+	i := 0
+	for r := range results.All() {
+		if got := *r; fmt.Sprint(got) != fmt.Sprint(want[i]) {
+			t.Fatalf("result %d is %+v, want %+v", i, got, want[i])
+		}
+		i++
+	}
+	if i != len(want) || results.Len() != len(want) {
+		t.Fatalf("%d results, Len is %d, want %d", i, results.Len(), len(want))
+	}
+}
+
+// TestResultsAllocations: a sub-batch costs a fixed number of allocations, and a
+// byte for each result that is a status only.
+func TestResultsAllocations(t *testing.T) {
+	skipUnderRace(t)
+	for _, c := range []struct {
+		name        string
+		op          Op
+		count       int
+		allocations float64
+	}{
+		{"a set", k(OpSet, "1"), 1, 1},
+		{"many sets", k(OpSet, "1"), 1000, 2},
+		{"an incr", delta(OpIncr, 1), 1, 2},
+		{"a gat", k(OpGat, ""), 1, 3},
+	} {
+		e := newEngine(t, testLimits)
+		one(t, e, k(OpSet, "1"))
+		var ops []byte
+		for range c.count {
+			ops = AppendOp(ops, &c.op)
+		}
+		n := testing.AllocsPerRun(50, func() {
+			if _, err := e.Apply(c.count, ops, true); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n > c.allocations {
+			t.Errorf("%s: %v allocations, want %v", c.name, n, c.allocations)
+		}
+	}
+}
