@@ -94,9 +94,10 @@ conformance: clients
 differential:
 	$(GO) run ./internal/differential $(DIFFERENTIALFLAGS)
 
-## rewrite: write the replication stories anew from what happens; read the diff
+## rewrite: write the replication stories and the tables of settings from what the code does; read the diff
 rewrite:
 	$(GO) test ./replication -run Stories -rewrite
+	$(GO) test ./internal/settings -run Documents -rewrite
 
 ## lint: formatting, go vet and the linters of .golangci.yml
 lint:

@@ -48,7 +48,7 @@ var layers = map[string]layer{
 	"replication/identity":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/peer":          {may: []string{"replication/frame", "replication/identity"}},
 	"internal/auth":             {},
-	"internal/settings":         {},
+	"internal/settings":         {may: []string{"engine"}},
 	"internal/node": {may: []string{
 		"internal/auth", "internal/settings", "protocol", "protocol/server", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",

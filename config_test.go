@@ -4,9 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"raftcached/internal/settings"
 )
 
 // TestCompleteFillsMemcachedsDefaults: Config{} is a lone node as memcached
@@ -50,13 +54,14 @@ func TestCompleteRefusesWithASentence(t *testing.T) {
 		want string
 	}{
 		{"id", Config{ServerID: 7, Servers: []Server{{ID: 1, Host: "h", ClientPort: 1}}}, "server id 7 is not listed: choose one of 1"},
-		{"address", Config{ClientAddrs: []string{"11211"}}, `address "11211" is not host:port: write it like 127.0.0.1:11211`},
-		{"port", Config{ClientAddrs: []string{"h:70000"}}, `address "h:70000" is not host:port: write it like 127.0.0.1:11211`},
-		{"memory", Config{MemoryLimitBytes: 5}, "memory limit in bytes is 5: choose one from 1048576 to 17178820608"},
-		{"half", Config{MemoryLimitBytes: 4 << 20, ItemBytesMax: 3 << 20}, "item limit of 3145728 bytes is more than half of the memory limit of 4194304: lower it to 2097152 or raise the memory limit"},
-		{"reads", Config{Reads: "dirty"}, `reads "dirty" are unknown: use "linearizable" or "local"`},
-		{"heartbeat", Config{ElectionTicks: 12, HeartbeatTicks: 6}, "heartbeat ticks is 6: choose one from 1 to 4"},
-		{"timeout", Config{RequestTimeout: time.Millisecond}, "request timeout in ms is 1: choose one from 10 to 600000"},
+		{"address", Config{ClientAddrs: []string{"11211"}}, `ClientAddrs is "11211": write host:port, like 127.0.0.1:11211`},
+		{"port", Config{ClientAddrs: []string{"h:70000"}}, `ClientAddrs is "h:70000": write host:port, like 127.0.0.1:11211`},
+		{"memory", Config{MemoryLimitBytes: 5}, "MemoryLimitBytes is 5: choose one from 1048576 to 17178820608"},
+		{"half", Config{MemoryLimitBytes: 4 << 20, ItemBytesMax: 3 << 20}, "ItemBytesMax is 3145728: lower it to 2097152, half of MemoryLimitBytes, which is 4194304"},
+		{"reads", Config{Reads: "dirty"}, `Reads is "dirty": write "linearizable" or "local"`},
+		{"heartbeat", Config{ElectionTicks: 12, HeartbeatTicks: 6}, "HeartbeatTicks is 6: lower it to 4, a third of ElectionTicks, which is 12"},
+		{"timeout", Config{RequestTimeout: time.Millisecond}, "RequestTimeout is 1ms: choose one from 10ms to 10m0s"},
+		{"idle", Config{IdleTimeout: -time.Second}, "IdleTimeout is -1s: choose one from 0s to 8760h0m0s"},
 		{"peer", Config{Servers: []Server{{ID: 0, Host: "h", ClientPort: 1, LogPort: 2}, {ID: 1, Host: "h", ClientPort: 3, LogPort: 4}}}, "server 0 of a cluster has no peer address: set its host and logPort"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -173,6 +178,7 @@ func TestReadClusterRefusesWithASentence(t *testing.T) {
 		{"id range", `{"servers": [{"id": -1, "host": "h", "clientPort": 1, "logPort": 3}]}`, `field "id" in entry 1 of servers is -1: write a whole number from 0 to 2147483646`},
 		{"host", `{"servers": [{"id": 0, "host": "http://h", "clientPort": 1, "logPort": 3}]}`, `host "http://h" of server 0 is not a name or an address: write it like 127.0.0.1`},
 		{"fraction", `{"threads": 1.5, "servers": [` + one + `]}`, `field "threads" in the file is 1.5: write a whole number from 1 to 256`},
+		{"unit", `{"memoryLimitMiB": 20000}`, `field "memoryLimitMiB" in the file is 20000: write a whole number of MiB from 1 to 16383`},
 		{"reads", `{"reads": "stale"}`, `field "reads" in the file is "stale": write "linearizable" or "local"`},
 		{"bool", `{"disableFlushAll": 1}`, `field "disableFlushAll" in the file is 1: write true or false`},
 	} {
@@ -200,4 +206,56 @@ func TestClusterConfigOfUnlistedID(t *testing.T) {
 	}
 	_, err = c.Config(3)
 	wantConfigError(t, err, `config "server.json": server id 3 is not listed: choose one of 0, 1, 2`)
+}
+
+// TestLateErrorsNameTheFile: bounds that depend on each other are checked when the
+// configuration is completed, yet named as they were written.
+func TestLateErrorsNameTheFile(t *testing.T) {
+	const rest = `"servers": [{"id": 0, "host": "h", "clientPort": 1, "logPort": 2}]}`
+	for _, c := range []struct {
+		name, text string
+		change     func(*Config)
+		want       string
+	}{
+		{"both", `{"electionTicks": 12, "heartbeatTicks": 6, `, nil, `config "FILE": "heartbeatTicks" is 6: lower it to 4, a third of "electionTicks", which is 12`},
+		{"default", `{"heartbeatTicks": 9, `, nil, `config "FILE": "heartbeatTicks" is 9: lower it to 6, a third of "electionTicks", which is 20`},
+		{"units", `{"memoryLimitMiB": 4, "itemSizeMax": 3145728, `, nil, `config "FILE": "itemSizeMax" is 3145728: lower it to 2097152, half of "memoryLimitMiB", which is 4`},
+		{
+			"changed by the program", `{"itemSizeMax": 3145728, `, func(c *Config) { c.ItemBytesMax = 1 },
+			"ItemBytesMax is 1: choose one from 1024 to 8388608",
+		},
+		{
+			"limit changed by the program", `{"itemSizeMax": 3145728, `, func(c *Config) { c.MemoryLimitBytes = 4 << 20 },
+			`config "FILE": "itemSizeMax" is 3145728: lower it to 2097152, half of "memoryLimitMiB", which is 4`,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := writeConfig(t, c.text+rest)
+			cluster, err := ReadCluster(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := cluster.Config(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.change != nil {
+				c.change(&cfg)
+			}
+			_, err = cfg.Complete()
+			wantConfigError(t, err, strings.ReplaceAll(c.want, "FILE", file))
+		})
+	}
+}
+
+// TestTableCoversConfig: a field that nothing but a program can set is meant to be
+// one.
+func TestTableCoversConfig(t *testing.T) {
+	composed := []string{"ServerID", "Servers", "ClientAddrs", "Logger"}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		inTable := slices.ContainsFunc(settings.Table, func(s settings.Setting) bool { return s.Field == f.Name })
+		if f.IsExported() && !inTable && !slices.Contains(composed, f.Name) {
+			t.Errorf("Config.%s has no row in the table of settings", f.Name)
+		}
+	}
 }

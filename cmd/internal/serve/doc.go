@@ -1,9 +1,8 @@
-// Package serve is the command line of a server: flags, environment, signals
-// and exit codes around one raftcached node. cmd/raftcached is nothing else;
+// Package serve is the process of a server: command line, signals, logging and
+// exit codes around one raftcached node. cmd/raftcached is nothing else;
 // cmd/server-spawner runs it in the processes that it starts.
 //
-// Read first: Main, then the table settings in settings.go, which is the one
-// list of what can be set.
+// Read first: Main.
 //
 // Only Main's goroutine uses what is here.
 package serve

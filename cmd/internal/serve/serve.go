@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -30,6 +31,7 @@ const closeTimeout = 10 * time.Second
 
 // Node is a running server.
 type Node interface {
+	ClientAddrs() []net.Addr // where clients are served
 	Close() error
 	Done() <-chan struct{} // closed when the node has stopped, by Close or by a failure
 	Err() error            // why it stopped by itself
@@ -53,16 +55,16 @@ type Process struct {
 // Main runs one server until a signal, Stop or a failure, and returns the exit
 // code of the process.
 func Main(p Process) int {
-	req, err := parse(p.Args, p.Getenv)
+	args, err := raftcached.ParseArguments(p.Args, p.Getenv)
 	switch {
 	case err != nil:
 		return p.fail(exitUsage, err)
-	case req.help:
-		err = writeUsage(p.Stdout)
-	case req.version:
+	case args.Help:
+		err = raftcached.WriteUsage(p.Stdout)
+	case args.Version:
 		_, err = fmt.Fprintf(p.Stdout, "raftcached %s (memcached %s protocol)\n", raftcached.Version, raftcached.MemcachedVersion)
 	default:
-		return p.run(req)
+		return p.run(args)
 	}
 	if err != nil {
 		return p.fail(exitFailed, err)
@@ -71,8 +73,8 @@ func Main(p Process) int {
 }
 
 // run opens the node and waits for its end.
-func (p Process) run(req request) int {
-	for _, note := range req.notes {
+func (p Process) run(args raftcached.Arguments) int {
+	for _, note := range args.Notes {
 		_, _ = fmt.Fprintln(p.Stderr, "raftcached: "+note) // nobody to tell if stderr is gone
 	}
 	// Without this, a log line would end the server when its reader is gone.
@@ -84,9 +86,10 @@ func (p Process) run(req request) int {
 	go parent.WatchGoRun(ctx, cancel)
 	go p.watchStop(ctx, cancel)
 
-	req.cfg.Logger = newLogger(p.Stderr, req.cfg.Verbose)
-	reloads := hangUps(req.cfg)
-	node, err := p.Open(ctx, req.cfg)
+	cfg := args.Config
+	cfg.Logger = newLogger(p.Stderr, cfg.Verbose)
+	reloads := hangUps(cfg)
+	node, err := p.Open(ctx, cfg)
 	if err != nil && ctx.Err() != nil {
 		return exitStopped // it was told to stop before it served
 	}
@@ -97,9 +100,8 @@ func (p Process) run(req request) int {
 		}
 		return p.fail(code, err)
 	}
-	req.cfg.Logger.Info("serving", "clients", strings.Join(req.cfg.ClientAddrs, ","),
-		"peers", req.cfg.PeerAddr, "data", req.cfg.DataDir)
-	stopReloads := reloadAt(reloads, node, req.cfg)
+	cfg.Logger.Info("serving", "clients", listed(node.ClientAddrs()), "peers", cfg.PeerAddr, "data", cfg.DataDir)
+	stopReloads := reloadAt(reloads, node, cfg)
 	select {
 	case <-node.Done():
 		err = node.Err()
@@ -108,6 +110,15 @@ func (p Process) run(req request) int {
 	stopReloads()
 	stopNotify() // a second signal ends the process at once
 	return p.close(node, err)
+}
+
+// listed writes addresses on one line.
+func listed(addrs []net.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, addr := range addrs {
+		texts[i] = addr.String()
+	}
+	return strings.Join(texts, ",")
 }
 
 // hangUps returns where SIGHUP arrives if the server has a file of users to read

@@ -1,0 +1,83 @@
+package raftcached
+
+import (
+	"io"
+
+	"raftcached/internal/settings"
+)
+
+// Arguments is what a command line asks for.
+type Arguments struct {
+	Config        Config   // complete, unless Help or Version is set
+	Help, Version bool     // the usage or the version was asked for, and no server
+	Notes         []string // about flags that were accepted and have no effect
+}
+
+// ParseArguments reads the command line of a server, without the program's name,
+// and its environment, as cmd/raftcached does. A flag overrides the environment,
+// which overrides server.json, which overrides the default. The error is a
+// *ConfigError that names the setting as it was written.
+func ParseArguments(args []string, getenv func(string) string) (Arguments, error) {
+	line, err := settings.ReadLine(args, getenv)
+	if err != nil {
+		return Arguments{}, err
+	}
+	a := Arguments{Help: line.Help, Version: line.Version}
+	if a.Help || a.Version {
+		return a, nil
+	}
+	cfg, err := baseConfig(line)
+	if err != nil {
+		return Arguments{}, err
+	}
+	if name := line.Given("PeerAddr"); name != "" && cfg.PeerAddr == "" {
+		return Arguments{}, settings.Errorf("%s is for the servers of a cluster: leave it out, or add -config", name)
+	}
+	if err := line.Apply(&cfg, cfg.origins); err != nil {
+		return Arguments{}, err
+	}
+	before := ""
+	if len(cfg.ClientAddrs) > 0 {
+		before = cfg.ClientAddrs[0]
+	}
+	if addrs, err := line.ClientAddrs(before); err != nil {
+		return Arguments{}, err
+	} else if addrs != nil {
+		cfg.ClientAddrs = addrs
+	}
+	if name := line.Given("User"); name != "" {
+		a.Notes = append(a.Notes, name+" is ignored: the server keeps the user that starts it")
+	}
+	a.Config, err = cfg.Complete()
+	return a, err
+}
+
+// WriteUsage writes what -h shows: every flag with its default.
+func WriteUsage(w io.Writer) error { return settings.WriteUsage(w) }
+
+// baseConfig is the configuration before the settings: of the lone node, or of
+// the server of the config file that -id chooses.
+func baseConfig(line *settings.Line) (Config, error) {
+	id := line.Given("ID")
+	if line.Given("ConfigFile") == "" {
+		if id != "" {
+			return Config{}, settings.Errorf("%s chooses a server of a config: add -config server.json", id)
+		}
+		return Config{origins: settings.Origins{}}, nil
+	}
+	cluster, err := ReadCluster(line.ConfigFile)
+	if err != nil {
+		return Config{}, err
+	}
+	if id == "" && len(cluster.Servers) == 1 {
+		return cluster.Config(cluster.Servers[0].ID)
+	}
+	if id == "" {
+		return Config{}, settings.Errorf("config %q lists %d servers: choose one with -id", cluster.File, len(cluster.Servers))
+	}
+	cfg, err := cluster.Config(line.ID)
+	if err != nil {
+		return Config{}, settings.Errorf("%s is %d: choose one of %s, which config %q lists", id, line.ID, settings.IDs(cluster.file.Servers), cluster.File)
+	}
+	return cfg, nil
+}

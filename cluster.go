@@ -1,0 +1,77 @@
+package raftcached
+
+import (
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+
+	"raftcached/internal/settings"
+)
+
+// Server is one member of a cluster, as server.json lists it.
+type Server struct {
+	ID         int    // the operator's number, 0 or more
+	Host       string // name or address at which clients and peers reach it
+	ClientPort int    // memcached protocol
+	LogPort    int    // replication between the servers; 0 in single-node mode
+	Path       string // its data folder, if it is not the cluster's path and its id
+}
+
+// ClientAddr returns the host:port at which clients reach the server.
+func (s Server) ClientAddr() string { return joinHostPort(s.Host, s.ClientPort) }
+
+// PeerAddr returns the host:port at which the other servers reach it.
+func (s Server) PeerAddr() string { return joinHostPort(s.Host, s.LogPort) }
+
+func joinHostPort(host string, port int) string {
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// Cluster is what a server.json says: the servers, and the settings that hold
+// for each of them.
+type Cluster struct {
+	File    string   // the name it was read from
+	Servers []Server // in the order of ids
+
+	file   *settings.File
+	config Config // the settings; zero where the file is silent
+}
+
+// ReadCluster reads a server.json. Field names are case-insensitive. The error is
+// a *ConfigError that names the file.
+func ReadCluster(file string) (*Cluster, error) {
+	c := &Cluster{File: file, config: Config{origins: settings.Origins{}}}
+	var err error
+	if c.file, err = settings.ReadFile(file, &c.config, c.config.origins); err != nil {
+		return nil, err
+	}
+	for _, s := range c.file.Servers {
+		c.Servers = append(c.Servers, Server(s))
+	}
+	return c, nil
+}
+
+// Config returns the configuration of one server of the cluster, without the
+// defaults, which Open or Complete fill in.
+func (c *Cluster) Config(id int) (Config, error) {
+	for _, s := range c.Servers {
+		if s.ID != id {
+			continue
+		}
+		cfg := c.config
+		cfg.origins = maps.Clone(c.config.origins)
+		cfg.ServerID = id
+		cfg.Servers = slices.Clone(c.Servers)
+		cfg.DataDir = c.file.DataDir(settings.Server(s))
+		if cfg.AuthFile != "" {
+			cfg.AuthFile = c.file.Beside(cfg.AuthFile)
+		}
+		cfg.ClientAddrs = []string{s.ClientAddr()}
+		if s.LogPort != 0 {
+			cfg.PeerAddr = s.PeerAddr()
+		}
+		return cfg, nil
+	}
+	return Config{}, settings.Errorf("config %q: server id %d is not listed: choose one of %s", c.File, id, settings.IDs(c.file.Servers))
+}

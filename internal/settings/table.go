@@ -1,0 +1,137 @@
+package settings
+
+import (
+	"strings"
+	"time"
+
+	"raftcached/engine"
+)
+
+// Setting is something that a file, a variable or a flag can set.
+type Setting struct {
+	// Field is the field of the configuration, or else of the Line or the File that
+	// is read.
+	Field string
+
+	Flags  []string // without dashes: a long name, which also names the variable, and letters
+	JSON   string   // field of server.json
+	Option string   // among those of -o
+
+	Kind     Kind
+	Unit     Unit     // of a Number
+	Min, Max int64    // of a Number, in its Unit
+	Choices  []string // of a Choice
+	Required bool     // an entry of servers must have it
+
+	Arg     string // what the usage calls the value of the flag
+	Default string // as a flag takes it; empty: the zero value
+	Shown   string // what the documents show instead of Default
+	Help    string
+}
+
+// Unit is what a number counts: Size of it are one in the configuration.
+type Unit struct {
+	Name string
+	Size int64
+}
+
+// The units.
+var (
+	noUnit          = Unit{Size: 1}
+	byteUnit        = Unit{Name: "bytes", Size: 1}
+	mebibyteUnit    = Unit{Name: "MiB", Size: 1 << 20}
+	millisecondUnit = Unit{Name: "ms", Size: int64(time.Millisecond)}
+	secondUnit      = Unit{Name: "seconds", Size: int64(time.Second)}
+)
+
+// Bounds that are needed elsewhere too.
+const (
+	ServersMax     = 9         // more voters only make each write slower
+	ServerIDMax    = 1<<31 - 2 // a raft id is a server id plus one
+	PortMax        = 65535
+	PortDefault    = 11211
+	DataDirDefault = "data"
+)
+
+// Table is all settings, in the order of the usage and the documents.
+var Table = []Setting{
+	{Field: "ConfigFile", Flags: []string{"config"}, Kind: Text, Arg: "FILE", Help: "the cluster's server.json; without it, one node alone"},
+	{Field: "ID", Flags: []string{"id"}, Kind: Number, Unit: noUnit, Max: ServerIDMax, Arg: "N", Help: "which of the config's servers this is"},
+	{Field: "Path", JSON: "path", Kind: Text, Default: DataDirDefault, Help: "parent of the data folders of all servers, relative to this file"},
+	{Field: "Servers", JSON: "servers", Kind: servers, Shown: "required", Help: "the servers of the cluster, 1 to 9"},
+	{Field: "DataDir", Flags: []string{"data"}, Kind: Text, Arg: "DIR", Default: DataDirDefault, Shown: "`data`, or `path`/N", Help: "folder of the log and the snapshots"},
+	{Field: "Port", Flags: []string{"port", "p"}, Kind: Number, Unit: noUnit, Max: PortMax, Arg: "PORT", Shown: "11211, or `clientPort`", Help: "client port; 0: a free one, which the server logs"},
+	{Field: "Listen", Flags: []string{"listen", "l"}, Kind: Text, Arg: "ADDRS", Shown: "all interfaces, or `host`", Help: "client addresses, with or without a port, separated by commas"},
+	{Field: "PeerAddr", Flags: []string{"peer-listen"}, Kind: Text, Arg: "ADDR", Shown: "`host`:`logPort`", Help: "host:port at which the other servers reach this one"},
+	{
+		Field: "MemoryLimitBytes", Flags: []string{"memory-limit", "m"}, JSON: "memoryLimitMiB", Arg: "MIB",
+		Kind: Number, Unit: mebibyteUnit, Min: 1, Max: engine.MemoryBytesMax >> 20, Default: "64", Help: "memory for items, until cache_memlimit changes it",
+	},
+	{
+		Field: "ItemBytesMax", Flags: []string{"max-item-size", "I"}, JSON: "itemSizeMax", Arg: "SIZE",
+		// An item travels whole in a frame between nodes.
+		Kind: Size, Unit: byteUnit, Min: 1 << 10, Max: 8 << 20, Default: "1m", Shown: "1m; half of the memory if that is less", Help: "largest item: bytes, in flags also like 512k or 2m",
+	},
+	{Field: "NoEvict", Flags: []string{"disable-evictions", "M"}, JSON: "disableEvictions", Help: "answer an error when memory is full, rather than evict"},
+	{Field: "FlushDisabled", Flags: []string{"disable-flush-all", "F"}, JSON: "disableFlushAll", Help: "refuse flush_all"},
+	{Field: "AuthFile", Flags: []string{"auth-file", "Y"}, JSON: "authFile", Kind: Text, Arg: "FILE", Shown: "no authentication", Help: "users and passwords, a line USER:PASSWORD each; read again at SIGHUP"},
+	{
+		Field: "Reads", Flags: []string{"reads"}, JSON: "reads", Kind: Choice, Choices: []string{"linearizable", "local"}, Arg: "MODE",
+		Default: "linearizable", Help: "linearizable, or local: without the other servers, possibly stale",
+	},
+	{
+		Field: "RequestTimeout", Flags: []string{"request-timeout"}, JSON: "requestTimeoutMs", Arg: "TIME",
+		Kind: Duration, Unit: millisecondUnit, Min: 10, Max: 600_000, Default: "2s", Help: "how long a request may wait for the cluster",
+	},
+	{Field: "Tick", JSON: "tickMs", Kind: Duration, Unit: millisecondUnit, Min: 1, Max: 1000, Default: "10ms", Help: "one tick of raft's clock"},
+	// Below 10, one late tick is an election.
+	{Field: "ElectionTicks", JSON: "electionTicks", Kind: Number, Unit: noUnit, Min: 10, Max: 1000, Default: "20", Help: "an election starts after this many ticks without a leader, to twice as many"},
+	{
+		Field: "HeartbeatTicks", JSON: "heartbeatTicks", Kind: Number, Unit: noUnit, Min: 1, Max: 333, Default: "3",
+		Shown: "2; a tenth of `electionTicks`, up to 3", Help: "a leader sends a heartbeat every as many ticks, at most a third of `electionTicks`",
+	},
+	{Field: "MaxConns", Flags: []string{"conn-limit", "c"}, JSON: "maxConnections", Kind: Number, Unit: noUnit, Min: 1, Max: 1 << 20, Arg: "N", Default: "1024", Help: "client connections at one time"},
+	{Field: "Threads", Flags: []string{"threads", "t"}, JSON: "threads", Kind: Number, Unit: noUnit, Min: 1, Max: 256, Arg: "N", Default: "4", Shown: "4, or the cores if fewer", Help: "event loops"},
+	{Field: "IdleTimeout", JSON: "idleTimeoutSeconds", Option: "idle_timeout", Kind: Number, Unit: secondUnit, Max: 365 * 24 * 3600, Shown: "0: never", Help: "a connection that is idle for as long is closed"},
+	{Field: "LogRetainBytes", JSON: "logRetainMiB", Kind: Number, Unit: mebibyteUnit, Min: 1, Max: 1 << 20, Default: "1024", Help: "raft log retained for servers that fall behind, or the size of the items if that is more"},
+	{Field: "Extended", Flags: []string{"extended", "o"}, Kind: options, Arg: "OPTIONS", Help: "NAME=VALUE, separated by commas: idle_timeout=SECONDS"},
+	{Field: "Protocol", Flags: []string{"protocol", "B"}, Kind: Choice, Choices: []string{"auto", "ascii", "binary"}, Arg: "NAME", Help: "ignored: the first byte of a connection selects its protocol"},
+	{Field: "UDPPort", Flags: []string{"udp-port", "U"}, Kind: Choice, Choices: []string{"0"}, Arg: "PORT", Help: "0: there is no UDP"},
+	{Field: "User", Flags: []string{"user", "u"}, Kind: Text, Arg: "NAME", Help: "ignored, with a note: the server keeps the user that starts it"},
+	{Field: "Verbose", Flags: []string{"verbose", "v"}, Kind: Count, Unit: noUnit, Max: 3, Help: "log more; also -vv, -vvv"},
+	{Field: "Daemon", Flags: []string{"daemon", "d"}, Help: "refused: the server stays in the foreground"},
+	{Field: "Version", Flags: []string{"version", "V"}, Help: "print the version and exit"},
+	{Field: "Help", Flags: []string{"help", "h"}, Help: "print this and exit"},
+}
+
+// ServerTable is the fields of an entry of servers.
+var ServerTable = []Setting{
+	{Field: "ID", JSON: "id", Kind: Number, Unit: noUnit, Max: ServerIDMax, Required: true, Help: "number of the server, chosen with -id"},
+	{Field: "Host", JSON: "host", Kind: Text, Required: true, Help: "name or address at which clients and the other servers reach it"},
+	{Field: "ClientPort", JSON: "clientPort", Kind: Number, Unit: noUnit, Min: 1, Max: PortMax, Required: true, Help: "port for clients"},
+	{Field: "LogPort", JSON: "logPort", Kind: Number, Unit: noUnit, Min: 1, Max: PortMax, Required: true, Help: "port for the other servers"},
+	{Field: "Path", JSON: "path", Kind: Text, Shown: "`path`/N", Help: "its data folder, relative to this file"},
+}
+
+// Variable returns the environment variable of a setting, or nothing.
+func (s *Setting) Variable() string {
+	if len(s.Flags) == 0 || s.isQuestion() {
+		return ""
+	}
+	return "RAFTCACHED_" + strings.ToUpper(strings.ReplaceAll(s.Flags[0], "-", "_"))
+}
+
+// isQuestion reports whether a flag asks for something else than a server.
+func (s *Setting) isQuestion() bool {
+	return s.Field == "Help" || s.Field == "Version" || s.Field == "Daemon"
+}
+
+// byField returns the row of a field, which must be in the table.
+func byField(field string) *Setting {
+	for i := range Table {
+		if Table[i].Field == field {
+			return &Table[i]
+		}
+	}
+	panic("no setting is named " + field)
+}
