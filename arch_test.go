@@ -79,7 +79,8 @@ var layers = map[string]layer{
 
 // owners lists the modules that one package alone may import.
 var owners = map[string]string{
-	"github.com/panjf2000/gnet/v2": "protocol/server/eventloop",
+	"github.com/panjf2000/gnet/v2":      "protocol/server/eventloop",
+	"github.com/vmihailenco/msgpack/v5": "replication/frame",
 }
 
 // testModules may be imported by tests alone, and by packages made for tests,

@@ -1,96 +1,101 @@
 package frame
 
 import (
-	"encoding/binary"
-	"math"
+	"fmt"
+	"sync"
 
-	"github.com/vmihailenco/msgpack/v5/msgpcode"
+	"github.com/vmihailenco/msgpack/v5"
 )
+
+// encoder is an encoder of the library that appends to a slice.
+type encoder struct {
+	*msgpack.Encoder
+	out output
+}
+
+// output appends what is written to a slice. It never fails.
+type output struct{ b []byte }
+
+// Write implements io.Writer.
+func (o *output) Write(b []byte) (int, error) {
+	o.b = append(o.b, b...)
+	return len(b), nil
+}
+
+// WriteByte implements io.ByteWriter. Without it the library would allocate
+// for each byte.
+func (o *output) WriteByte(c byte) error {
+	o.b = append(o.b, c)
+	return nil
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := new(encoder)
+	e.Encoder = msgpack.NewEncoder(&e.out)
+	return e
+}}
+
+// begin returns an encoder that appends to dst. finish ends its use.
+func begin(dst []byte) *encoder {
+	e := encoders.Get().(*encoder)
+	e.out.b = dst
+	return e
+}
+
+// finish returns what was appended to, and gives the encoder back.
+func (e *encoder) finish(err error) []byte {
+	if err != nil {
+		panic(fmt.Sprintf("frame: encode: %v", err)) // output never fails
+	}
+	dst := e.out.b
+	e.out.b = nil
+	encoders.Put(e)
+	return dst
+}
 
 // AppendArrayLen appends the head of an array of n elements.
 func AppendArrayLen(dst []byte, n int) []byte {
-	switch {
-	case n <= 15:
-		return append(dst, msgpcode.FixedArrayLow|byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(dst, msgpcode.Array16), uint16(n))
-	default:
-		return binary.BigEndian.AppendUint32(append(dst, msgpcode.Array32), uint32(n))
-	}
+	e := begin(dst)
+	return e.finish(e.EncodeArrayLen(n))
 }
 
 // AppendUint appends an unsigned integer in its shortest form.
 func AppendUint(dst []byte, v uint64) []byte {
-	switch {
-	case v <= math.MaxInt8:
-		return append(dst, byte(v))
-	case v <= math.MaxUint8:
-		return append(dst, msgpcode.Uint8, byte(v))
-	case v <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(dst, msgpcode.Uint16), uint16(v))
-	case v <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(dst, msgpcode.Uint32), uint32(v))
-	default:
-		return binary.BigEndian.AppendUint64(append(dst, msgpcode.Uint64), v)
-	}
+	e := begin(dst)
+	return e.finish(e.EncodeUint(v))
 }
 
 // AppendInt appends a signed integer in its shortest form.
 func AppendInt(dst []byte, v int64) []byte {
-	switch {
-	case v >= 0:
-		return AppendUint(dst, uint64(v))
-	case v >= -32:
-		return append(dst, byte(v))
-	case v >= math.MinInt8:
-		return append(dst, msgpcode.Int8, byte(v))
-	case v >= math.MinInt16:
-		return binary.BigEndian.AppendUint16(append(dst, msgpcode.Int16), uint16(v))
-	case v >= math.MinInt32:
-		return binary.BigEndian.AppendUint32(append(dst, msgpcode.Int32), uint32(v))
-	default:
-		return binary.BigEndian.AppendUint64(append(dst, msgpcode.Int64), uint64(v))
-	}
+	e := begin(dst)
+	return e.finish(e.EncodeInt(v))
 }
 
-// AppendBytes appends a byte string. Its length must fit 32 bits.
+// AppendBytes appends a byte string, also if b is nil, for which the library
+// would write nil. Its length must fit 32 bits.
 func AppendBytes(dst, b []byte) []byte { return append(AppendBytesLen(dst, len(b)), b...) }
 
 // AppendBytesLen appends the head of a byte string of n bytes, which the caller
 // appends.
 func AppendBytesLen(dst []byte, n int) []byte {
-	switch {
-	case n <= math.MaxUint8:
-		return append(dst, msgpcode.Bin8, byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(dst, msgpcode.Bin16), uint16(n))
-	default:
-		return binary.BigEndian.AppendUint32(append(dst, msgpcode.Bin32), uint32(n))
-	}
+	e := begin(dst)
+	return e.finish(e.EncodeBytesLen(n))
 }
 
 // AppendString appends a text string. Its length must fit 32 bits.
 func AppendString(dst []byte, s string) []byte {
-	switch n := len(s); {
-	case n <= 31:
-		dst = append(dst, msgpcode.FixedStrLow|byte(n))
-	case n <= math.MaxUint8:
-		dst = append(dst, msgpcode.Str8, byte(n))
-	case n <= math.MaxUint16:
-		dst = binary.BigEndian.AppendUint16(append(dst, msgpcode.Str16), uint16(n))
-	default:
-		dst = binary.BigEndian.AppendUint32(append(dst, msgpcode.Str32), uint32(n))
-	}
-	return append(dst, s...)
+	e := begin(dst)
+	return e.finish(e.EncodeString(s))
 }
 
 // AppendBool appends a boolean.
 func AppendBool(dst []byte, v bool) []byte {
-	if v {
-		return append(dst, msgpcode.True)
-	}
-	return append(dst, msgpcode.False)
+	e := begin(dst)
+	return e.finish(e.EncodeBool(v))
 }
 
 // AppendNil appends nil.
-func AppendNil(dst []byte) []byte { return append(dst, msgpcode.Nil) }
+func AppendNil(dst []byte) []byte {
+	e := begin(dst)
+	return e.finish(e.EncodeNil())
+}

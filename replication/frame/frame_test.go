@@ -2,45 +2,69 @@ package frame
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/vmihailenco/msgpack/v5"
 )
 
-// TestSameAsTheLibrary shows that what is written here is MessagePack: the
-// library writes the same bytes and reads back the same values.
-func TestSameAsTheLibrary(t *testing.T) {
-	var ours []byte
-	var lib bytes.Buffer
-	enc := msgpack.NewEncoder(&lib)
-	must := func(err error) {
-		if err != nil {
-			t.Fatal(err)
+// TestForms holds the bytes of every form that is written: files and peers of
+// other versions know no others.
+func TestForms(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		got  []byte
+		want string // hexadecimal, the head of the value
+	}{
+		{"array of 0", AppendArrayLen(nil, 0), "90"},
+		{"array of 15", AppendArrayLen(nil, 15), "9f"},
+		{"array of 16", AppendArrayLen(nil, 16), "dc0010"},
+		{"array of 65535", AppendArrayLen(nil, 65535), "dcffff"},
+		{"array of 65536", AppendArrayLen(nil, 65536), "dd00010000"},
+		{"0", AppendUint(nil, 0), "00"},
+		{"127", AppendUint(nil, 127), "7f"},
+		{"128", AppendUint(nil, 128), "cc80"},
+		{"255", AppendUint(nil, 255), "ccff"},
+		{"256", AppendUint(nil, 256), "cd0100"},
+		{"65535", AppendUint(nil, 65535), "cdffff"},
+		{"65536", AppendUint(nil, 65536), "ce00010000"},
+		{"2^32-1", AppendUint(nil, math.MaxUint32), "ceffffffff"},
+		{"2^32", AppendUint(nil, math.MaxUint32+1), "cf0000000100000000"},
+		{"2^64-1", AppendUint(nil, math.MaxUint64), "cfffffffffffffffff"},
+		{"integer 128", AppendInt(nil, 128), "cc80"},
+		{"2^63-1", AppendInt(nil, math.MaxInt64), "cf7fffffffffffffff"},
+		{"-1", AppendInt(nil, -1), "ff"},
+		{"-32", AppendInt(nil, -32), "e0"},
+		{"-33", AppendInt(nil, -33), "d0df"},
+		{"-128", AppendInt(nil, -128), "d080"},
+		{"-129", AppendInt(nil, -129), "d1ff7f"},
+		{"-32768", AppendInt(nil, -32768), "d18000"},
+		{"-32769", AppendInt(nil, -32769), "d2ffff7fff"},
+		{"-2^31", AppendInt(nil, math.MinInt32), "d280000000"},
+		{"-2^31-1", AppendInt(nil, math.MinInt32-1), "d3ffffffff7fffffff"},
+		{"-2^63", AppendInt(nil, math.MinInt64), "d38000000000000000"},
+		{"no bytes", AppendBytes(nil, nil), "c400"},
+		{"a byte", AppendBytes(nil, []byte{7}), "c40107"},
+		{"255 bytes", AppendBytesLen(nil, 255), "c4ff"},
+		{"256 bytes", AppendBytesLen(nil, 256), "c50100"},
+		{"65535 bytes", AppendBytesLen(nil, 65535), "c5ffff"},
+		{"65536 bytes", AppendBytesLen(nil, 65536), "c600010000"},
+		{"empty string", AppendString(nil, ""), "a0"},
+		{"string of 31", AppendString(nil, strings.Repeat("s", 31))[:1], "bf"},
+		{"string of 32", AppendString(nil, strings.Repeat("s", 32))[:2], "d920"},
+		{"string of 255", AppendString(nil, strings.Repeat("s", 255))[:2], "d9ff"},
+		{"string of 256", AppendString(nil, strings.Repeat("s", 256))[:3], "da0100"},
+		{"string of 65536", AppendString(nil, strings.Repeat("s", 65536))[:5], "db00010000"},
+		{"true", AppendBool(nil, true), "c3"},
+		{"false", AppendBool(nil, false), "c2"},
+		{"nil", AppendNil(nil), "c0"},
+		{"after other bytes", AppendUint([]byte{0xaa}, 1), "aa01"},
+	} {
+		if got := hex.EncodeToString(c.got); got != c.want {
+			t.Errorf("%s is written as %s, want %s", c.name, got, c.want)
 		}
-	}
-	for _, n := range []int{0, 15, 16, 65535, 65536} {
-		ours = AppendArrayLen(ours, n)
-		must(enc.EncodeArrayLen(n))
-		ours = AppendBytes(ours, make([]byte, n))
-		must(enc.EncodeBytes(make([]byte, n)))
-		ours = AppendString(ours, strings.Repeat("s", n))
-		must(enc.EncodeString(strings.Repeat("s", n)))
-	}
-	for _, v := range integers() {
-		ours = AppendInt(ours, v)
-		must(enc.EncodeInt(v))
-		ours = AppendUint(ours, uint64(v))
-		must(enc.EncodeUint(uint64(v)))
-	}
-	ours = AppendNil(AppendBool(AppendBool(ours, true), false))
-	must(enc.EncodeBool(true))
-	must(enc.EncodeBool(false))
-	must(enc.EncodeNil())
-	if !bytes.Equal(ours, lib.Bytes()) {
-		t.Fatal("the library writes other bytes")
 	}
 }
 
@@ -117,34 +141,37 @@ func readString(limit int) func(*Reader) error {
 	return func(r *Reader) error { _, err := r.String(limit); return err }
 }
 
-// FuzzReader reads any bytes as values of every type, in an order that the
-// bytes themselves choose.
-func FuzzReader(f *testing.F) {
-	f.Add(AppendInt(AppendBytes(AppendArrayLen(nil, 2), []byte("ab")), -7))
-	f.Add([]byte{0xdd, 255, 255, 255, 255})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r := NewReader(b)
-		for len(r.Rest()) > 0 {
-			before := len(r.Rest())
-			var err error
-			switch r.Rest()[0] >> 4 {
-			case 0x9, 0xd:
-				_, err = r.ArrayLen(1 << 10)
-			case 0xc:
-				_, err = r.Bytes(1 << 10)
-			case 0xa, 0xb:
-				_, err = r.String(1 << 10)
-			default:
-				_, err = r.Int64()
-			}
-			if err != nil {
-				return
-			}
-			if len(r.Rest()) >= before {
-				t.Fatal("a value of no bytes")
+// TestLengthsAreNotAllocated gives lengths of gibibytes without their contents.
+func TestLengthsAreNotAllocated(t *testing.T) {
+	const allocatedMax = 64 << 10
+	for _, b := range [][]byte{{0xdd, 255, 255, 255, 255}, {0xc6, 255, 255, 255, 255}, {0xdb, 255, 255, 255, 255}} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for i := range readings {
+			r := NewReader(b)
+			if _, err := readings[i].read(&r); err == nil {
+				t.Errorf("%s read % x", readings[i].name, b)
 			}
 		}
-	})
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > allocatedMax {
+			t.Errorf("% x: %d bytes allocated", b, n)
+		}
+	}
+}
+
+// TestBytesAliasTheInput shows that no copy is made, and that appending to the
+// bytes does not overwrite the input.
+func TestBytesAliasTheInput(t *testing.T) {
+	in := AppendUint(AppendBytes(nil, []byte("abc")), 7)
+	r := NewReader(in)
+	b, err := r.Bytes(3)
+	if err != nil || &b[0] != &in[2] || cap(b) != 3 {
+		t.Fatalf("read %q with capacity %d, %v", b, cap(b), err)
+	}
+	if rest := r.Rest(); &rest[0] != &in[5] {
+		t.Fatalf("the rest is % x", rest)
+	}
 }
 
 func BenchmarkAppendAndRead(b *testing.B) {

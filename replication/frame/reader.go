@@ -1,11 +1,12 @@
 package frame
 
 import (
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"fmt"
-	"math"
+	"sync"
 
+	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
@@ -26,173 +27,153 @@ func NewReader(b []byte) Reader { return Reader{b} }
 // Rest returns what was not read yet.
 func (r *Reader) Rest() []byte { return r.b }
 
-// take returns the next n bytes.
-func (r *Reader) take(n uint64) ([]byte, error) {
-	if n > uint64(len(r.b)) {
-		return nil, fmt.Errorf("take %d of %d bytes: %w", n, len(r.b), ErrShort)
-	}
-	taken := r.b[:n:n]
-	r.b = r.b[n:]
-	return taken, nil
+// kind is a type of values: its name, and whether a value that begins with code
+// is of it. The library is less strict: it reads nil as the zero of any type,
+// strings as bytes, and negative integers as large ones.
+type kind struct {
+	name string
+	has  func(code byte) bool
 }
 
-// code returns the byte that tells the type of the next value.
-func (r *Reader) code() (byte, error) {
-	b, err := r.take(1)
+var (
+	array = kind{"array", func(c byte) bool {
+		return msgpcode.IsFixedArray(c) || c == msgpcode.Array16 || c == msgpcode.Array32
+	}}
+	unsigned = kind{"unsigned integer", func(c byte) bool {
+		return c <= msgpcode.PosFixedNumHigh || msgpcode.Uint8 <= c && c <= msgpcode.Uint64
+	}}
+	integer = kind{"integer", func(c byte) bool {
+		return msgpcode.IsFixedNum(c) || msgpcode.Uint8 <= c && c <= msgpcode.Int64
+	}}
+	byteString = kind{"byte string", msgpcode.IsBin}
+	textString = kind{"string", msgpcode.IsString}
+	boolean    = kind{"boolean", func(c byte) bool { return c == msgpcode.True || c == msgpcode.False }}
+)
+
+// decoder is a decoder of the library that reads from a slice. The library reads
+// from a bytes.Reader directly, without a buffer in between, and allocates only
+// for what it returns: nothing for numbers and lengths.
+type decoder struct {
+	*msgpack.Decoder
+	in bytes.Reader
+}
+
+var decoders = sync.Pool{New: func() any {
+	d := new(decoder)
+	d.Decoder = msgpack.NewDecoder(&d.in)
+	return d
+}}
+
+// begin returns a decoder that is at the next value, which must be of kind k.
+// finish ends its use.
+func (r *Reader) begin(k *kind) (*decoder, error) {
+	if len(r.b) == 0 {
+		return nil, fmt.Errorf("read %s: %w", k.name, ErrShort)
+	}
+	if code := r.b[0]; !k.has(code) {
+		return nil, fmt.Errorf("read %s, have code %#02x: %w", k.name, code, ErrType)
+	}
+	d := decoders.Get().(*decoder)
+	d.in.Reset(r.b)
+	return d, nil
+}
+
+// finish takes over what d has left, and gives d back. err is what d said: as the
+// kind was right, it can only be that the input ends early.
+func (r *Reader) finish(d *decoder, k *kind, err error) error {
+	r.b = r.b[len(r.b)-d.in.Len():]
+	d.in.Reset(nil)
+	decoders.Put(d)
 	if err != nil {
-		return 0, err
+		return fmt.Errorf("read %s: %w: %w", k.name, ErrShort, err)
 	}
-	return b[0], nil
-}
-
-// bigEndian returns the next n bytes as a number; n is 1, 2, 4 or 8.
-func (r *Reader) bigEndian(n uint64) (uint64, error) {
-	b, err := r.take(n)
-	if err != nil {
-		return 0, err
-	}
-	switch n {
-	case 1:
-		return uint64(b[0]), nil
-	case 2:
-		return uint64(binary.BigEndian.Uint16(b)), nil
-	case 4:
-		return uint64(binary.BigEndian.Uint32(b)), nil
-	default:
-		return binary.BigEndian.Uint64(b), nil
-	}
-}
-
-func errType(want string, code byte) error {
-	return fmt.Errorf("read %s, have code %#02x: %w", want, code, ErrType)
+	return nil
 }
 
 // ArrayLen reads the head of an array of at most limit elements. An array of
 // more elements than bytes follow is an error.
 func (r *Reader) ArrayLen(limit int) (int, error) {
-	c, err := r.code()
+	d, err := r.begin(&array)
 	if err != nil {
 		return 0, err
 	}
-	var n uint64
+	n, err := d.DecodeArrayLen()
+	err = r.finish(d, &array, err)
 	switch {
-	case msgpcode.IsFixedArray(c):
-		n = uint64(c & msgpcode.FixedArrayMask)
-	case c == msgpcode.Array16:
-		n, err = r.bigEndian(2)
-	case c == msgpcode.Array32:
-		n, err = r.bigEndian(4)
-	default:
-		return 0, errType("array", c)
-	}
-	if err != nil {
+	case err != nil:
 		return 0, err
-	}
-	if n > uint64(limit) {
+	case n > limit:
 		return 0, fmt.Errorf("read array of %d elements, at most %d expected: %w", n, limit, ErrLimit)
-	}
-	if n > uint64(len(r.b)) {
+	case n > len(r.b):
 		return 0, fmt.Errorf("read array of %d elements from %d bytes: %w", n, len(r.b), ErrShort)
 	}
-	return int(n), nil
+	return n, nil
 }
 
 // Uint64 reads an integer that is not negative.
 func (r *Reader) Uint64() (uint64, error) {
-	c, err := r.code()
+	d, err := r.begin(&unsigned)
 	if err != nil {
 		return 0, err
 	}
-	switch {
-	case c <= msgpcode.PosFixedNumHigh:
-		return uint64(c), nil
-	case c >= msgpcode.Uint8 && c <= msgpcode.Uint64:
-		return r.bigEndian(1 << (c - msgpcode.Uint8))
-	default:
-		return 0, errType("unsigned integer", c)
-	}
+	v, err := d.DecodeUint64()
+	return v, r.finish(d, &unsigned, err)
 }
 
 // Int64 reads an integer.
 func (r *Reader) Int64() (int64, error) {
-	if len(r.b) == 0 {
-		return 0, fmt.Errorf("read integer: %w", ErrShort)
+	d, err := r.begin(&integer)
+	if err != nil {
+		return 0, err
 	}
-	switch c := r.b[0]; {
-	case c >= msgpcode.NegFixedNumLow:
-		r.b = r.b[1:]
-		return int64(int8(c)), nil
-	case c >= msgpcode.Int8 && c <= msgpcode.Int64:
-		r.b = r.b[1:]
-		size := uint64(1) << (c - msgpcode.Int8)
-		v, err := r.bigEndian(size)
-		shift := 64 - 8*size
-		return int64(v<<shift) >> shift, err
-	default:
-		v, err := r.Uint64()
-		if err == nil && v > math.MaxInt64 {
-			return 0, fmt.Errorf("read integer %d: %w", v, ErrLimit)
-		}
-		return int64(v), err
+	isLarge := r.b[0] == msgpcode.Uint64
+	v, err := d.DecodeInt64()
+	err = r.finish(d, &integer, err)
+	if err == nil && isLarge && v < 0 {
+		return 0, fmt.Errorf("read integer %d: %w", uint64(v), ErrLimit)
 	}
+	return v, err
 }
 
 // Bytes reads a byte string of at most limit bytes. It aliases the input.
-func (r *Reader) Bytes(limit int) ([]byte, error) {
-	c, err := r.code()
-	if err != nil {
-		return nil, err
-	}
-	if c < msgpcode.Bin8 || c > msgpcode.Bin32 {
-		return nil, errType("byte string", c)
-	}
-	return r.sized(1<<(c-msgpcode.Bin8), limit)
-}
-
-// sized reads a length of size bytes and what it counts.
-func (r *Reader) sized(size uint64, limit int) ([]byte, error) {
-	n, err := r.bigEndian(size)
-	if err != nil {
-		return nil, err
-	}
-	if n > uint64(limit) {
-		return nil, fmt.Errorf("read %d bytes, at most %d expected: %w", n, limit, ErrLimit)
-	}
-	return r.take(n)
-}
+func (r *Reader) Bytes(limit int) ([]byte, error) { return r.sized(&byteString, limit) }
 
 // String reads a text string of at most limit bytes.
 func (r *Reader) String(limit int) (string, error) {
-	c, err := r.code()
-	if err != nil {
-		return "", err
-	}
-	var b []byte
-	switch {
-	case msgpcode.IsFixedString(c):
-		n := int(c & msgpcode.FixedStrMask)
-		if n > limit {
-			return "", fmt.Errorf("read %d bytes, at most %d expected: %w", n, limit, ErrLimit)
-		}
-		b, err = r.take(uint64(n))
-	case c >= msgpcode.Str8 && c <= msgpcode.Str32:
-		b, err = r.sized(1<<(c-msgpcode.Str8), limit)
-	default:
-		return "", errType("string", c)
-	}
+	b, err := r.sized(&textString, limit)
 	return string(b), err
+}
+
+// sized reads a string of either kind of at most limit bytes. The library reads
+// its length alone: it would copy the bytes.
+func (r *Reader) sized(k *kind, limit int) ([]byte, error) {
+	d, err := r.begin(k)
+	if err != nil {
+		return nil, err
+	}
+	n, err := d.DecodeBytesLen()
+	err = r.finish(d, k, err)
+	switch {
+	case err != nil:
+		return nil, err
+	case n > limit:
+		return nil, fmt.Errorf("read %s of %d bytes, at most %d expected: %w", k.name, n, limit, ErrLimit)
+	case n > len(r.b):
+		return nil, fmt.Errorf("read %s of %d bytes from %d: %w", k.name, n, len(r.b), ErrShort)
+	}
+	b := r.b[:n:n]
+	r.b = r.b[n:]
+	return b, nil
 }
 
 // Bool reads a boolean.
 func (r *Reader) Bool() (bool, error) {
-	c, err := r.code()
+	d, err := r.begin(&boolean)
 	if err != nil {
 		return false, err
 	}
-	if c != msgpcode.True && c != msgpcode.False {
-		return false, errType("boolean", c)
-	}
-	return c == msgpcode.True, nil
+	v, err := d.DecodeBool()
+	return v, r.finish(d, &boolean, err)
 }
 
 // SkipNil reads nil if that comes next, and reports whether it does.
