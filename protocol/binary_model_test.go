@@ -15,7 +15,12 @@ func (m *model) answerBinary(r *protocol.Request) []byte {
 	case protocol.Version:
 		return protocol.AppendText(nil, &r.Form, "1.6.45")
 	case protocol.Stats:
-		return protocol.AppendStats(nil, &r.Form, []byte(adminReply(r)))
+		list, lines := stats(string(r.Arg))
+		if lines == "ERROR\r\n" {
+			result.Status = protocol.StatusNotFound
+			break
+		}
+		return protocol.AppendStats(nil, &r.Form, list)
 	case protocol.SASLList, protocol.SASLAuth:
 		result.Status = protocol.StatusUnknownCommand
 	case protocol.Noop, protocol.Verbosity, protocol.Quit:

@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"bytes"
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // The numbers that tell in packets how a request went (protocol_binary.txt,
 // "Response Status"; the last three are of later servers than memcached).
@@ -160,45 +157,4 @@ func AppendInvalid(dst []byte, req *Request) []byte {
 // as version.
 func AppendText(dst []byte, f *Form, text string) []byte {
 	return appendBinaryText(dst, f, codeSuccess, text)
-}
-
-// Lines of statistics.
-var (
-	lineEnd      = []byte("\r\n")
-	prefixStat   = []byte("STAT ")
-	prefixPrefix = []byte("PREFIX ")
-)
-
-// AppendStats appends the answer to stats, of which lines are that in text. In
-// packets each statistic is one, and an empty one ends them; an error is the one
-// that tells that there are no such statistics.
-func AppendStats(dst []byte, f *Form, lines []byte) []byte {
-	if f.Codec != Binary {
-		return append(dst, lines...)
-	}
-	first, _, _ := bytes.Cut(lines, lineEnd)
-	switch {
-	case string(first) == "ERROR", bytes.HasPrefix(first, []byte("CLIENT_ERROR")):
-		return appendBinaryText(dst, f, codeNotFound, binaryErrors[StatusNotFound].text)
-	case bytes.HasPrefix(first, prefixPrefix):
-		dst = appendStat(dst, f, []byte("detailed"), lines) // as memcached answers "detail dump"
-		lines = nil
-	}
-	for len(lines) > 0 {
-		var line []byte
-		line, lines, _ = bytes.Cut(lines, lineEnd)
-		if stat, found := bytes.CutPrefix(line, prefixStat); found {
-			name, value, _ := bytes.Cut(stat, []byte(" "))
-			dst = appendStat(dst, f, name, value)
-		}
-	}
-	return appendStat(dst, f, nil, nil)
-}
-
-// appendStat appends the packet of one statistic.
-func appendStat(dst []byte, f *Form, name, value []byte) []byte {
-	h := header{opcode: f.Opcode, opaque: f.Opaque, key: len(name), body: len(name) + len(value)}
-	dst = appendHeader(dst, binaryReplyMagic, codeSuccess, &h)
-	dst = append(dst, name...)
-	return append(dst, value...)
 }

@@ -174,32 +174,6 @@ func TestBinaryErrors(t *testing.T) {
 	}
 }
 
-// TestAppendStats shows how lines of statistics become packets.
-func TestAppendStats(t *testing.T) {
-	const head = "\x81\x10\x00"
-	zeros := strings.Repeat("\x00", 12)
-	end := head + "\x00\x00\x00\x00\x00\x00\x00\x00\x00" + zeros
-	notFound := head + "\x00\x00\x00\x00\x01\x00\x00\x00\x09" + zeros + "Not found"
-	for lines, want := range map[string]string{
-		"END\r\n":                              end,
-		"RESET\r\n":                            end,
-		"OK\r\n":                               end,
-		"ERROR\r\n":                            notFound,
-		"CLIENT_ERROR usage\r\n":               notFound,
-		"STAT pid 12\r\nSTAT a b c\r\nEND\r\n": head + "\x03\x00\x00\x00\x00\x00\x00\x00\x05" + zeros + "pid12" + head + "\x01\x00\x00\x00\x00\x00\x00\x00\x04" + zeros + "ab c" + end,
-		"STAT empty \r\nEND\r\n":               head + "\x05\x00\x00\x00\x00\x00\x00\x00\x05" + zeros + "empty" + end,
-		"PREFIX a get 1\r\nEND\r\n":            head + "\x08\x00\x00\x00\x00\x00\x00\x00\x1d" + zeros + "detailedPREFIX a get 1\r\nEND\r\n" + end,
-	} {
-		form := protocol.Form{Codec: protocol.Binary, Opcode: opStat}
-		if got := string(protocol.AppendStats(nil, &form, []byte(lines))); got != want {
-			t.Errorf("%q becomes\n%q, want\n%q", lines, got, want)
-		}
-		if got := string(protocol.AppendStats(nil, &protocol.Form{}, []byte(lines))); got != lines {
-			t.Errorf("%q becomes %q in text", lines, got)
-		}
-	}
-}
-
 func TestBinaryAllocatesNothing(t *testing.T) {
 	input := []byte(packet(opGet, 3, 0, "key") + packet(opSet, 1, 8, "flagexptkvalue") + packet(opUnknown, 0, 0, ""))
 	p := protocol.NewParser(itemBytesMax)

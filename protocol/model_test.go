@@ -163,19 +163,28 @@ func adminReply(r *protocol.Request) string {
 	case protocol.ConfigGet:
 		return protocol.ReplyEnd
 	case protocol.Stats:
-		switch string(r.Arg) {
-		case "reset":
-			return "RESET\r\n"
-		case "detail on", "detail off":
-			return "OK\r\n"
-		case "nonsense":
-			return "ERROR\r\n"
-		case "sizes":
-			return "STAT sizes_status disabled\r\n" + protocol.ReplyEnd
+		list, line := stats(string(r.Arg))
+		if line == "" {
+			line = string(protocol.AppendStats(nil, &r.Form, list))
 		}
-		return protocol.ReplyEnd
+		return line
 	}
 	return r.Reply
+}
+
+// stats returns the statistics that arg asks for, or the line that answers it.
+func stats(arg string) (list protocol.StatList, line string) {
+	switch arg {
+	case "reset":
+		return nil, "RESET\r\n"
+	case "detail on", "detail off":
+		return nil, "OK\r\n"
+	case "nonsense":
+		return nil, "ERROR\r\n"
+	case "sizes":
+		return protocol.StatList{{Name: "sizes_status", Value: "disabled"}}, ""
+	}
+	return nil, ""
 }
 
 func (m *model) find(key []byte) (modelItem, bool) {

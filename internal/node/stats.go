@@ -8,19 +8,21 @@ import (
 	"strings"
 	"time"
 
+	"raftcached/protocol"
 	"raftcached/protocol/server"
+	"raftcached/protocol/server/stats"
 
 	"go.etcd.io/raft/v3"
 )
 
 // State implements server.Backend.
-func (n *Node) State() server.State {
+func (n *Node) State() stats.State {
 	s := n.engine.Stats()
 	expired := int64(0)
 	for _, l := range n.loops {
 		expired += l.reader.Expired()
 	}
-	state := server.State{
+	state := stats.State{
 		Items: s.CurrItems, TotalItems: s.TotalItems, Bytes: s.Bytes, LimitBytes: s.LimitMaxBytes, Evicts: !n.cfg.Limits.NoEvict,
 		Evictions: s.Evictions, EvictedUnfetched: s.EvictedUnfetched,
 		Reclaimed: s.Expired, ExpiredUnfetched: s.ExpiredUnfetched, GetExpired: expired,
@@ -33,20 +35,20 @@ func (n *Node) State() server.State {
 	return state
 }
 
-// AppendStats implements server.Backend: what only a server of a cluster has.
-func (n *Node) AppendStats(dst []byte, arg string) ([]byte, bool) {
+// Stats implements server.Backend: what only a server of a cluster has.
+func (n *Node) Stats(arg string) (protocol.StatList, bool) {
 	switch arg {
 	case "raft":
-		return n.appendRaftStats(dst), true
+		return n.raftStats(), true
 	case "cluster":
-		return n.appendClusterStats(dst), true
+		return n.clusterStats(), true
 	default:
-		return dst, false
+		return nil, false
 	}
 }
 
-// appendRaftStats answers stats raft. Ids are those of server.json.
-func (n *Node) appendRaftStats(dst []byte) []byte {
+// raftStats answers stats raft. Ids are those of server.json.
+func (n *Node) raftStats() (l protocol.StatList) {
 	s := n.replica.Status()
 	applied, digest := n.replica.Digest()
 	leader := int64(-1)
@@ -59,23 +61,24 @@ func (n *Node) appendRaftStats(dst []byte) []byte {
 			peers = append(peers, strconv.Itoa(m.ServerID))
 		}
 	}
-	dst = appendStat(dst, "raft_id", int64(n.serverID(s.ID)))
-	dst = appendStatText(dst, "raft_state", stateName(s.State))
-	dst = appendStat(dst, "raft_leader_id", leader)
-	dst = appendStat(dst, "raft_term", int64(s.Term))
-	dst = appendStat(dst, "raft_commit_index", int64(max(s.Commit, applied)))
-	dst = appendStat(dst, "raft_applied_index", int64(applied))
-	dst = appendStat(dst, "raft_last_log_index", int64(max(s.LastIndex, applied)))
-	dst = appendStatText(dst, "raft_peers", strings.Join(peers, ","))
-	dst = appendStatText(dst, "state_digest", fmt.Sprintf("%016x", digest))
-	return appendStatText(dst, "state_verdict", s.Verdict.String())
+	l.AddInt("raft_id", int64(n.serverID(s.ID)))
+	l.Add("raft_state", stateName(s.State))
+	l.AddInt("raft_leader_id", leader)
+	l.AddInt("raft_term", int64(s.Term))
+	l.AddInt("raft_commit_index", int64(max(s.Commit, applied)))
+	l.AddInt("raft_applied_index", int64(applied))
+	l.AddInt("raft_last_log_index", int64(max(s.LastIndex, applied)))
+	l.Add("raft_peers", strings.Join(peers, ","))
+	l.Add("state_digest", fmt.Sprintf("%016x", digest))
+	l.Add("state_verdict", s.Verdict.String())
+	return l
 }
 
-// appendClusterStats answers stats cluster: the members as this node sees them.
-func (n *Node) appendClusterStats(dst []byte) []byte {
+// clusterStats answers stats cluster: the members as this node sees them.
+func (n *Node) clusterStats() (l protocol.StatList) {
 	leader := n.replica.Status().Leader
 	reachable := 0
-	var lines []byte
+	var members protocol.StatList
 	for _, m := range n.members {
 		self := m.ServerID == n.cfg.ServerID
 		reached := self || n.transport != nil && n.transport.Connected(m.RaftID)
@@ -83,18 +86,18 @@ func (n *Node) appendClusterStats(dst []byte) []byte {
 			reachable++
 		}
 		name := "server:" + strconv.Itoa(m.ServerID) + ":"
-		lines = appendStatText(lines, name+"address", n.clientAddr(m.ServerID))
+		members.Add(name+"address", n.clientAddr(m.ServerID))
 		if n.transport != nil {
-			lines = appendStatText(lines, name+"log_address", joinHostPort(m.Host, m.LogPort))
+			members.Add(name+"log_address", joinHostPort(m.Host, m.LogPort))
 		}
-		lines = appendStatText(lines, name+"self", yesNo(self))
-		lines = appendStatText(lines, name+"leader", yesNo(m.RaftID == leader))
-		lines = appendStatText(lines, name+"reachable", yesNo(reached))
+		members.Add(name+"self", yesNo(self))
+		members.Add(name+"leader", yesNo(m.RaftID == leader))
+		members.Add(name+"reachable", yesNo(reached))
 	}
-	dst = appendStat(dst, "servers", int64(len(n.members)))
-	dst = appendStat(dst, "servers_majority", int64(len(n.members)/2+1))
-	dst = appendStat(dst, "servers_reachable", int64(reachable))
-	return append(dst, lines...)
+	l.AddInt("servers", int64(len(n.members)))
+	l.AddInt("servers_majority", int64(len(n.members)/2+1))
+	l.AddInt("servers_reachable", int64(reachable))
+	return append(l, members...)
 }
 
 // clientAddr returns where clients reach a member as the configuration says: of a
@@ -154,16 +157,4 @@ func stateName(s raft.StateType) string {
 	default:
 		return "follower"
 	}
-}
-
-func appendStat(dst []byte, name string, value int64) []byte {
-	return appendStatText(dst, name, strconv.FormatInt(value, 10))
-}
-
-func appendStatText(dst []byte, name, value string) []byte {
-	dst = append(dst, "STAT "...)
-	dst = append(dst, name...)
-	dst = append(dst, ' ')
-	dst = append(dst, value...)
-	return append(dst, "\r\n"...)
 }

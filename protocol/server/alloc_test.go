@@ -6,6 +6,7 @@ import (
 
 	"raftcached/protocol"
 	"raftcached/protocol/server/eventloop"
+	"raftcached/protocol/server/stats"
 )
 
 // fakeLoop is an event loop of which nothing is awaited.
@@ -53,14 +54,14 @@ func (f *fakeConn) turn() {
 // silent is a backend of one item that records nothing.
 type silent struct{}
 
-func (silent) NewLoop(int, Completer) Loop                     { return silent{} }
-func (silent) State() State                                    { return State{} }
-func (silent) AppendStats(dst []byte, _ string) ([]byte, bool) { return dst, true }
-func (silent) Members(string) (uint64, []Member)               { return 1, nil }
-func (silent) Barrier() bool                                   { return true }
-func (silent) Write(*protocol.Request) bool                    { return false }
-func (silent) Flush()                                          {}
-func (silent) Prepare([][]byte)                                {}
+func (silent) NewLoop(int, Completer) Loop            { return silent{} }
+func (silent) State() stats.State                     { return stats.State{} }
+func (silent) Stats(string) (protocol.StatList, bool) { return nil, true }
+func (silent) Members(string) (uint64, []Member)      { return 1, nil }
+func (silent) Barrier() bool                          { return true }
+func (silent) Write(*protocol.Request) bool           { return false }
+func (silent) Flush()                                 {}
+func (silent) Prepare([][]byte)                       {}
 
 func (silent) Look(dst []byte, req *protocol.Request) ([]byte, Found) {
 	if string(req.Key) != "a" {

@@ -1,6 +1,10 @@
 package server
 
-import "raftcached/protocol"
+import (
+	"strings"
+
+	"raftcached/protocol"
+)
 
 // answer answers the commands that neither read nor write the cache.
 func (c *conn) answer(req *protocol.Request) {
@@ -12,8 +16,7 @@ func (c *conn) answer(req *protocol.Request) {
 	case protocol.Noop:
 		c.confirm(req, "MN\r\n", "")
 	case protocol.Stats:
-		c.loop.counters.publish()
-		c.answerStats(req, c.loop.server.appendStatsReply(nil, string(req.Arg)))
+		c.answerStats(req)
 	case protocol.Shutdown:
 		c.shutdown()
 	case protocol.Quit:
@@ -41,9 +44,48 @@ func (c *conn) confirm(req *protocol.Request, line, body string) {
 	}
 }
 
-// answerStats passes on the complete answer to stats as Text has it.
-func (c *conn) answerStats(req *protocol.Request, lines []byte) {
-	c.out = protocol.AppendStats(c.buffer(), &req.Form, lines)
+// answerStats answers the stats commands but for "stats conns", which needs the
+// other loops: see listing.
+func (c *conn) answerStats(req *protocol.Request) {
+	s, arg := c.loop.server, string(req.Arg)
+	c.loop.counters.Publish()
+	if arg == "reset" {
+		s.stats.Reset()
+		c.confirmStats(req, "RESET\r\n")
+		return
+	}
+	if word, mode, _ := strings.Cut(arg, " "); word == "detail" {
+		if strings.TrimSpace(mode) == "dump" {
+			c.replyStats(req, nil) // no prefixes are kept
+		} else {
+			c.confirmStats(req, "OK\r\n") // on or off: the parser accepts nothing else
+		}
+		return
+	}
+	list, ok := s.stats.Report(arg)
+	if !ok {
+		list, ok = s.backend.Stats(arg)
+	}
+	if ok {
+		c.replyStats(req, list)
+	} else {
+		c.refuse(req, "ERROR\r\n", protocol.StatusNotFound)
+	}
+}
+
+// replyStats answers with statistics.
+func (c *conn) replyStats(req *protocol.Request, list protocol.StatList) {
+	c.out = protocol.AppendStats(c.buffer(), &req.Form, list)
+}
+
+// confirmStats answers a stats command that reports nothing. Binary has no line
+// for it, and answers as if the list were empty.
+func (c *conn) confirmStats(req *protocol.Request, line string) {
+	if req.Form.Codec == protocol.Binary {
+		c.replyStats(req, nil)
+	} else {
+		c.reply(line)
+	}
 }
 
 // shutdown ends the process, if the operator allowed it.

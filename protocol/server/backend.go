@@ -1,6 +1,9 @@
 package server
 
-import "raftcached/protocol"
+import (
+	"raftcached/protocol"
+	"raftcached/protocol/server/stats"
+)
 
 // Backend is the node behind the event loops.
 type Backend interface {
@@ -8,14 +11,13 @@ type Backend interface {
 	// is called once for each loop, before the loop serves.
 	NewLoop(id int, c Completer) Loop
 
-	// State returns what stats tells of the cache. Any goroutine may call it.
-	State() State
+	// State returns what stats reports of the cache. Any goroutine may call it.
+	State() stats.State
 
-	// AppendStats appends the "STAT name value\r\n" lines, without END, of a
-	// "stats ARG" that is not memcached's. It reports false when it knows no such
-	// ARG. Any goroutine may call it; it must not block for longer than one entry
-	// takes to apply.
-	AppendStats(dst []byte, arg string) ([]byte, bool)
+	// Stats returns the answer to a "stats ARG" that is not memcached's. It
+	// reports false if it knows no such ARG. Any goroutine may call it; it must
+	// not block for longer than one entry takes to apply.
+	Stats(arg string) (protocol.StatList, bool)
 
 	// Members returns the servers of the cluster and a number above 0 that grows
 	// when they change. A server alone is reached at local, the address that the

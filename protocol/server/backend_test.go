@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"raftcached/protocol"
+	"raftcached/protocol/server/stats"
 )
 
 // memory is a Backend on a Go map, with memcached's semantics and switches for
@@ -28,7 +29,7 @@ type memory struct {
 	later         chan<- func()   // if not nil, takes what applies and answers
 	held          bool            // answers wait for release
 	waiting       []func()        // what release runs
-	state         State           // what State tells, but for the items
+	state         stats.State     // what State tells, but for the items
 	log           []string
 	logged        *sync.Cond
 }
@@ -54,7 +55,7 @@ func newMemory() *memory {
 func (b *memory) NewLoop(_ int, c Completer) Loop { return &memoryLoop{b: b, c: c} }
 
 // State implements Backend: what a test set, and what the items are.
-func (b *memory) State() State {
+func (b *memory) State() stats.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.state
@@ -62,14 +63,12 @@ func (b *memory) State() State {
 	return s
 }
 
-// AppendStats implements Backend.
-func (b *memory) AppendStats(dst []byte, arg string) ([]byte, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// Stats implements Backend.
+func (b *memory) Stats(arg string) (protocol.StatList, bool) {
 	if arg == "raft" {
-		return append(dst, "STAT raft_state leader\r\n"...), true
+		return protocol.StatList{{Name: "raft_state", Value: "leader"}}, true
 	}
-	return append(dst, "rubbish that an unknown argument must not show"...), false
+	return protocol.StatList{{Name: "rubbish", Value: "that an unknown argument must not show"}}, false
 }
 
 // set changes the switches.

@@ -19,7 +19,7 @@ func (l *loop) WriteDone(r *protocol.Result) {
 		l.form = l.forms.pop() // a formed write has one answer
 		form = &l.form
 	}
-	l.counters.addWrite(w.command, form.Codec, w.fields, r)
+	l.counters.AddWrite(w.command, form.Codec, w.fields, r)
 	c.unanswered--
 	if !c.closed {
 		c.answerWrite(w, form, r, last)

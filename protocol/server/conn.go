@@ -3,6 +3,7 @@ package server
 import (
 	"raftcached/protocol"
 	"raftcached/protocol/server/eventloop"
+	"raftcached/protocol/server/stats"
 )
 
 // conn is one connection: its requests from bytes to answers. It is the
@@ -70,14 +71,14 @@ func (l *loop) Open(events eventloop.Conn) eventloop.Handler {
 // Readable implements eventloop.Handler.
 func (c *conn) Readable() {
 	l := c.loop
-	l.counters.add(bytesRead, c.events.Buffered()-c.seenInput)
+	l.counters.Add(stats.BytesRead, c.events.Buffered()-c.seenInput)
 	c.activeSweep = l.sweeps
 	if c.stopped && !c.closing {
 		c.finishTurn()
 	} else {
 		c.serve()
 	}
-	l.counters.publish()
+	l.counters.Publish()
 }
 
 // InputEnded implements eventloop.Handler. What the client has not completed is
@@ -282,7 +283,7 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 		if c.unanswered > 0 {
 			return false
 		}
-		c.loop.counters.add(storeTooLarge, 1)
+		c.loop.counters.Add(stats.StoreTooLarge, 1)
 		if !req.NoReply {
 			c.out = protocol.AppendAnswer(c.buffer(), req.Command, &req.Form, &protocol.Result{Status: protocol.StatusTooLarge})
 		}

@@ -50,11 +50,11 @@ func (c *conn) listConns(req *protocol.Request) bool {
 		return false
 	}
 	slices.SortFunc(c.listing.conns, func(a, b connInfo) int { return a.fd - b.fd })
-	var lines []byte
+	var list protocol.StatList
 	for i := range c.listing.conns {
-		lines = c.listing.conns[i].append(lines)
+		c.listing.conns[i].add(&list)
 	}
-	c.answerStats(req, append(lines, protocol.ReplyEnd...))
+	c.replyStats(req, list)
 	c.listing = nil
 	return true
 }
@@ -111,22 +111,22 @@ func (s *Server) listenerInfos() []connInfo {
 	for _, ln := range listeners {
 		if ln.FD >= 0 {
 			infos = append(infos, connInfo{
-				fd: ln.FD, addr: ln.Addr.String(), state: "conn_listening", idle: s.options.Now().Sub(s.started),
+				fd: ln.FD, addr: ln.Addr.String(), state: "conn_listening", idle: s.stats.Uptime(),
 			})
 		}
 	}
 	return infos
 }
 
-// append appends the lines of memcached's form.
-func (i *connInfo) append(dst []byte) []byte {
+// add adds the statistics that memcached has of a connection.
+func (i *connInfo) add(l *protocol.StatList) {
 	name := strconv.Itoa(i.fd) + ":"
-	dst = appendStat(dst, name+"addr", transportOf(i.addr)+i.addr)
+	l.Add(name+"addr", transportOf(i.addr)+i.addr)
 	if i.listener != "" {
-		dst = appendStat(dst, name+"listen_addr", transportOf(i.listener)+i.listener)
+		l.Add(name+"listen_addr", transportOf(i.listener)+i.listener)
 	}
-	dst = appendStat(dst, name+"state", i.state)
-	return appendStatInt(dst, name+"secs_since_last_cmd", int64(i.idle.Seconds()))
+	l.Add(name+"state", i.state)
+	l.AddInt(name+"secs_since_last_cmd", int64(i.idle.Seconds()))
 }
 
 // transportOf returns what memcached writes before an address.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"raftcached/protocol"
+	"raftcached/protocol/server/stats"
 )
 
 // saslPlain is the one SASL mechanism (RFC 4616): the message is an identity to
@@ -38,11 +39,11 @@ func (c *conn) logIn(req *protocol.Request) {
 		c.refuse(req, "ERROR\r\n", protocol.StatusUnknownCommand)
 		return
 	}
-	c.loop.counters.add(authCmds, 1)
+	c.loop.counters.Add(stats.AuthCmds, 1)
 	user, password, ok := credentials(req)
 	switch {
 	case !ok || !auth.Authenticate(user, password):
-		c.loop.counters.add(authErrors, 1)
+		c.loop.counters.Add(stats.AuthErrors, 1)
 		c.locked = true
 		c.refuse(req, "CLIENT_ERROR authentication failure\r\n", protocol.StatusAuthFailure)
 		return

@@ -5,6 +5,7 @@ import (
 
 	"raftcached/protocol"
 	"raftcached/protocol/server/eventloop"
+	"raftcached/protocol/server/stats"
 )
 
 const (
@@ -43,7 +44,7 @@ type loop struct {
 	flushWanted bool   // the backend has something to send on
 	sweeps      uint64 // calls of Tick, plus 1
 
-	counters counters
+	counters stats.Counters
 }
 
 // newLoop returns the state of an event loop.
@@ -74,7 +75,7 @@ func (l *loop) TurnEnd() {
 		l.flushWanted = false
 		l.backend.Flush()
 	}
-	l.counters.publish()
+	l.counters.Publish()
 }
 
 // takeBuffer returns an empty reply buffer.
@@ -92,11 +93,4 @@ func (l *loop) putBuffer(b []byte) {
 	if len(l.spare) < spareBuffersMax && cap(b) <= spareBufferBytesMax {
 		l.spare = append(l.spare, b[:0])
 	}
-}
-
-// countGets counts the keys of a get that were looked up.
-func (l *loop) countGets(keys, hits int) {
-	l.counters.add(cmdGet, keys)
-	l.counters.add(getHits, hits)
-	l.counters.add(getMisses, keys-hits)
 }

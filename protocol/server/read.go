@@ -1,6 +1,9 @@
 package server
 
-import "raftcached/protocol"
+import (
+	"raftcached/protocol"
+	"raftcached/protocol/server/stats"
+)
 
 // read answers a command for which IsRead holds, if its bytes are covered by a
 // barrier.
@@ -45,11 +48,11 @@ func (c *conn) look(req *protocol.Request) bool {
 	case found == NeedsWrite:
 		return c.write(req)
 	case req.Command == protocol.MetaDebug:
-		l.counters.add(cmdMeta, 1)
+		l.counters.Add(stats.CmdMeta, 1)
 	case found == Hit:
-		l.countGets(1, 1)
+		l.counters.AddGets(1, 1)
 	default:
-		l.countGets(1, 0)
+		l.counters.AddGets(1, 0)
 	}
 	return true
 }
@@ -84,12 +87,12 @@ func (c *conn) get(req *protocol.Request) bool {
 		if c.outbound > outboundBytesMax {
 			c.lag()
 			c.keysDone = i + 1
-			l.countGets(c.keysDone-first, hits)
+			l.counters.AddGets(c.keysDone-first, hits)
 			return false
 		}
 	}
 	c.out = append(out, protocol.ReplyEnd...)
 	c.keysDone = 0
-	l.countGets(len(req.Keys)-first, hits)
+	l.counters.AddGets(len(req.Keys)-first, hits)
 	return true
 }

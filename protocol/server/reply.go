@@ -1,6 +1,9 @@
 package server
 
-import "raftcached/protocol"
+import (
+	"raftcached/protocol"
+	"raftcached/protocol/server/stats"
+)
 
 // buffer returns the replies gathered so far, to be appended to and stored in
 // c.out.
@@ -23,7 +26,7 @@ func (c *conn) flush() {
 		c.out = nil
 		c.events.Write(out)
 		if !c.closed {
-			c.loop.counters.add(bytesWritten, len(out))
+			c.loop.counters.Add(stats.BytesWritten, len(out))
 			c.outbound = c.events.Outbound()
 		}
 		c.loop.putBuffer(out)

@@ -5,23 +5,20 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"time"
 
 	"raftcached/protocol/server/eventloop"
+	"raftcached/protocol/server/stats"
 )
 
 // Server is a running server. Its methods may be called from any goroutine.
 type Server struct {
 	options   Options
 	backend   Backend
-	started   time.Time
+	stats     *stats.Collector
 	engine    *eventloop.Engine
 	loops     []*loop
 	closeOnce sync.Once
 	closeErr  error
-
-	resetMu sync.Mutex
-	base    totals // counts at the last "stats reset"
 }
 
 // Start listens, starts the event loops, and returns when connections are being
@@ -31,7 +28,7 @@ func Start(o Options, b Backend) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, backend: b, started: o.Now()}
+	s := &Server{options: o, backend: b}
 	s.engine, err = eventloop.New(eventloop.Config{
 		Listen:         o.Listen,
 		Loops:          o.Loops,
@@ -44,8 +41,33 @@ func Start(o Options, b Backend) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.stats = s.newCollector()
 	s.engine.Serve()
 	return s, nil
+}
+
+// newCollector returns what answers the stats commands. The loops have started.
+func (s *Server) newCollector() *stats.Collector {
+	o := &s.options
+	settings := stats.Settings{
+		Version: o.Version, RaftcachedVersion: o.RaftcachedVersion, EventLoop: eventloop.Version,
+		Interface: o.Listen[0], MaxConnections: o.MaxConnections, ItemBytesMax: o.ItemBytesMax,
+		Verbosity: o.Verbosity, IdleTimeout: o.IdleTimeout,
+		Shutdown: o.Shutdown != nil, Flush: !o.FlushDisabled,
+		Login: o.Authenticator != nil, AuthFile: o.AuthFile,
+	}
+	if addr, ok := s.Addr().(*net.TCPAddr); ok {
+		settings.Port = addr.Port
+	}
+	source := stats.Source{
+		Conns: func() stats.Connections { return stats.Connections(s.engine.Counts()) },
+		State: s.backend.State,
+		Now:   o.Now,
+	}
+	for _, l := range s.loops {
+		source.Loops = append(source.Loops, &l.counters)
+	}
+	return stats.NewCollector(settings, source)
 }
 
 // newLoop returns the handler of an event loop, and binds a backend to it.

@@ -80,7 +80,9 @@ func TestAllListenersAndLoopsServe(t *testing.T) {
 	clients.Wait()
 	used := 0
 	for _, l := range s.loops {
-		if l.counters.published[cmdGet].Load() > 0 {
+		served := make(chan int)
+		l.Post(func() { served <- len(l.conns) })
+		if <-served > 0 {
 			used++
 		}
 	}

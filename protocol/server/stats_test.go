@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"raftcached/protocol"
+	"raftcached/protocol/server/stats"
 )
 
 func TestStats(t *testing.T) {
@@ -65,7 +66,7 @@ func TestStatsTellTheState(t *testing.T) {
 	c.send("stats items", "stats slabs", "set a 0 0 1", "1", "set b 0 0 1", "1", "get a", "get x")
 	c.expect("END", "STAT active_slabs 0", "STAT total_malloced 0", "END", "STORED", "STORED", "VALUE a 0 1", "1", "END", "END")
 	b.set(func(b *memory) {
-		b.state = State{
+		b.state = stats.State{
 			TotalItems: 7, Bytes: 301, LimitBytes: 64 << 20, Evicts: true,
 			Evictions: 3, EvictedUnfetched: 2, Reclaimed: 5, ExpiredUnfetched: 4, GetExpired: 1,
 			Age: 100 * time.Second, EvictedAge: 90 * time.Second,

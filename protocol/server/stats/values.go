@@ -1,19 +1,21 @@
-package server
+package stats
 
 import (
 	"math/bits"
 	"strconv"
 	"syscall"
+
+	"raftcached/protocol"
 )
 
-// appendRusage appends the processor time that the process used.
-func appendRusage(dst []byte) []byte {
+// addRusage adds the processor time that the process has used.
+func addRusage(l *protocol.StatList) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return dst
+		return
 	}
-	dst = appendStat(dst, "rusage_user", seconds(u.Utime))
-	return appendStat(dst, "rusage_system", seconds(u.Stime))
+	l.Add("rusage_user", seconds(u.Utime))
+	l.Add("rusage_system", seconds(u.Stime))
 }
 
 // seconds formats a time with six decimals.
@@ -23,10 +25,11 @@ func seconds(t syscall.Timeval) string {
 	return strconv.FormatInt(micros/perSecond, 10) + "." + strconv.FormatInt(micros%perSecond+perSecond, 10)[1:]
 }
 
-// powerOf returns the power of two that n reaches.
+// powerOf returns the exponent of the largest power of two that is at most n; 0
+// if n is less than one.
 func powerOf(n int64) int64 { return int64(max(1, bits.Len64(uint64(n)))) - 1 }
 
-// yesNo tells a setting as memcached does.
+// yesNo formats most settings that are on or off.
 func yesNo(b bool) string {
 	if b {
 		return "yes"
@@ -34,7 +37,7 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// onOff tells one of the settings that memcached tells differently.
+// onOff formats a setting for which memcached does not say yes or no.
 func onOff(b bool) string {
 	if b {
 		return "on"
@@ -42,6 +45,7 @@ func onOff(b bool) string {
 	return "off"
 }
 
+// oneOrZero formats a flag.
 func oneOrZero(b bool) string {
 	if b {
 		return "1"
