@@ -1,5 +1,5 @@
 // Command server-spawner starts every server of a server.json as a process of
-// its own on this machine, tells when the cluster serves, and stops all of them
+// its own on this machine, reports when the cluster serves, and stops all of them
 // when it is stopped.
 //
 //	go run ./cmd/server-spawner

@@ -1,16 +1,16 @@
-// Package auth keeps who may use the cache: users and passwords, from a file as
-// memcached -Y reads it.
+// Package auth holds the users who may use the cache, and their passwords, from a
+// file in the format of memcached -Y.
 //
-// Read first: File. What crosses the border are the names of files, and users and
-// passwords as bytes, which are not kept.
+// Read first: File. The names of files cross the border, and users and passwords
+// as bytes, which are not kept.
 //
-// Any goroutine may ask a File; whoever reloads it does not make them wait.
+// Any goroutine may use a File. Reloading it does not make the others wait.
 //
 // # The file
 //
 //	one line for each user    USER:PASSWORD\n
 //
-// A user has no colon. A password ends at the end of its line, "\r\n" too, and may
-// hold colons. A line holds up to 254 bytes, and a file up to 8 users, as in
-// memcached; more is refused here, where memcached cuts it short.
+// A user contains no colon. A password ends at the end of its line, which may be
+// "\r\n", and may contain colons. As in memcached, a line has up to 254 bytes and a
+// file up to 8 users. More is an error here; memcached truncates it.
 package auth

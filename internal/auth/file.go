@@ -18,7 +18,7 @@ const (
 	// and the zero byte that it counts.
 	lineBytesMax = 254
 
-	// fileBytesMax is the longest file that can be one.
+	// fileBytesMax is the length of the longest valid file.
 	fileBytesMax = usersMax * (lineBytesMax + 2)
 )
 
@@ -28,11 +28,11 @@ type File struct {
 	users atomic.Pointer[[]digest]
 }
 
-// digest is what is kept of a user and a password: all are equally long, so that
-// comparing them takes as long whatever they are.
+// digest is what is kept of a user and a password. All digests have the same
+// length, so that a comparison takes the same time for every user.
 type digest [2 * sha256.Size]byte
 
-// Open reads a file. Its errors are memcached's.
+// Open reads a file. Its errors have memcached's wording.
 func Open(name string) (*File, error) {
 	f := &File{name: name}
 	if err := f.Reload(); err != nil {
@@ -44,7 +44,7 @@ func Open(name string) (*File, error) {
 // Name returns the file's name.
 func (f *File) Name() string { return f.name }
 
-// Reload reads the file again. After an error the users are still those before.
+// Reload reads the file again. After an error the previous users stay.
 func (f *File) Reload() error {
 	text, err := read(f.name)
 	if err != nil {
@@ -58,7 +58,7 @@ func (f *File) Reload() error {
 	return nil
 }
 
-// read returns the beginning of a file, up to one byte more than a good one has.
+// read returns the beginning of a file, up to one byte more than a valid file has.
 func read(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -115,8 +115,9 @@ func digestOf(user, password []byte) (d digest) {
 	return d
 }
 
-// Authenticate reports whether the user has this password. How long it takes tells
-// nothing of either: it compares with all users, and all of them.
+// Authenticate reports whether the user has this password. The time that it takes
+// reveals nothing about either: it compares with all users, and compares whole
+// digests.
 func (f *File) Authenticate(user, password []byte) bool {
 	asked := digestOf(user, password)
 	known := 0

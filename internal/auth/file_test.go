@@ -45,8 +45,8 @@ func TestUsersAndPasswords(t *testing.T) {
 	}
 }
 
-// TestBadFiles: the sentence that an operator sees; and that a bad file leaves
-// those who may use the cache as they are.
+// TestBadFiles checks the message that an operator sees, and that an invalid file
+// leaves the previous users in place.
 func TestBadFiles(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "users")

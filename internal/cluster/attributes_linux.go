@@ -2,8 +2,8 @@ package cluster
 
 import "syscall"
 
-// attributes ties a process to the thread that starts it, and keeps the
-// terminal's signals from it.
+// attributes ties a process to the thread that starts it, and keeps the terminal's
+// signals away from it.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -15,17 +15,17 @@ import (
 	"time"
 )
 
-// The ports of server i, at the cluster's own loopback address.
+// The ports of server i, on the cluster's own loopback address.
 const (
 	clientPort = 11211
 	logPort    = 11311
-	hiddenPort = 11411 // behind the network, where the servers listen to each other
+	hiddenPort = 11411 // where a server listens for the others behind the network
 )
 
-// pollInterval is the pause between two questions to a server that is awaited.
+// pollInterval is the pause between two requests to a server that is awaited.
 const pollInterval = 10 * time.Millisecond
 
-// Options say how a cluster is run.
+// Options configure a cluster.
 type Options struct {
 	Executable  string         // the raftcached program, as Build returned it
 	Dir         string         // folder for data, logs and configs
@@ -57,9 +57,9 @@ type Server struct {
 
 // New prepares a cluster without starting any server.
 //
-// It lives at a loopback address of its own, chosen at random from 127/8: so
-// several clusters can run at the same time, and no outgoing connection can hold
-// one of its ports while a server restarts.
+// It uses a loopback address of its own, chosen at random from 127/8. So several
+// clusters can run at the same time, and no outgoing connection can occupy one of
+// its ports while a server restarts.
 func New(o Options) (*Cluster, error) {
 	host, err := randomLoopback()
 	if err != nil {
@@ -130,8 +130,8 @@ func (o Options) writeConfig(file, host string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// startNetwork puts a proxy at each server's logPort, in front of where it
-// really listens.
+// startNetwork puts a proxy on each server's logPort, in front of the port where the
+// server really listens.
 func (c *Cluster) startNetwork(host string) error {
 	c.network = newNetwork(func(conn net.Conn) int { return ownerOf(conn, c.pids()) })
 	for id := range c.Servers {
@@ -153,7 +153,7 @@ func (c *Cluster) pids() []int {
 	return pids
 }
 
-// Isolate cuts everything between one server and the others. It needs
+// Isolate cuts all links between one server and the others. It needs
 // Options.Network.
 func (c *Cluster) Isolate(id int) { c.network.setCut(c.pairsOf(id), true) }
 
@@ -175,7 +175,7 @@ func (c *Cluster) pairsOf(id int) []pair {
 	return pairs
 }
 
-// Close kills every server and waits until all is gone.
+// Close kills every server and waits until all have ended.
 func (c *Cluster) Close() error {
 	var errs []error
 	for _, s := range c.Servers {
@@ -217,8 +217,8 @@ func (c *Cluster) AwaitServing(ctx context.Context, ids ...int) error {
 	return nil
 }
 
-// AwaitLeader waits until a running server says that it leads, and returns it.
-// Of two, one of an older term that does not know better yet, the newer counts.
+// AwaitLeader waits until a running server reports that it leads, and returns it. If
+// two do, because one does not know yet that its term is over, the newer term counts.
 func (c *Cluster) AwaitLeader(ctx context.Context) (*Server, error) {
 	var leader *Server
 	err := Await(ctx, func() error {
@@ -282,7 +282,7 @@ func Await(ctx context.Context, f func() error) error {
 	}
 }
 
-// Start starts the server's process. It must not run.
+// Start starts the server's process. It must not be running.
 func (s *Server) Start() error {
 	if s.Running() {
 		return fmt.Errorf("start server %d: it runs", s.ID)
@@ -295,7 +295,7 @@ func (s *Server) Start() error {
 	return nil
 }
 
-// Running reports whether the server's process runs. A paused one does.
+// Running reports whether the server's process runs. A paused process counts.
 func (s *Server) Running() bool {
 	process := s.process.Load()
 	if process == nil {
@@ -312,13 +312,13 @@ func (s *Server) Running() bool {
 // Process returns the latest process of the server.
 func (s *Server) Process() *Process { return s.process.Load() }
 
-// Stop ends the server in order, as SIGTERM does.
+// Stop ends the server gracefully, with SIGTERM.
 func (s *Server) Stop(ctx context.Context) error { return s.process.Load().End(ctx, syscall.SIGTERM) }
 
 // killTimeout is how long the system may take to end a killed process.
 const killTimeout = 10 * time.Second
 
-// Kill ends the server as kill -9 does.
+// Kill ends the server with SIGKILL.
 func (s *Server) Kill() error {
 	process := s.process.Load()
 	if process == nil {
@@ -329,11 +329,11 @@ func (s *Server) Kill() error {
 	return process.End(ctx, syscall.SIGKILL)
 }
 
-// Pause stops the server's process as SIGSTOP does: its connections stay open
-// and it answers nothing.
+// Pause stops the server's process with SIGSTOP: its connections stay open and it
+// answers nothing.
 func (s *Server) Pause() error { return s.process.Load().Signal(syscall.SIGSTOP) }
 
-// Resume lets a paused server go on.
+// Resume continues a paused server.
 func (s *Server) Resume() error { return s.process.Load().Signal(syscall.SIGCONT) }
 
 // AwaitReady waits until the server answers a get and knows a leader. It returns
@@ -364,8 +364,8 @@ func (s *Server) AwaitReady(ctx context.Context) error {
 	return errors.Join(ended, err)
 }
 
-// Race returns what the race detector has found, if the server was built with
-// it, or nothing. A killed server leaves no exit code to tell.
+// Race returns what the race detector has found, or "" if it found nothing or the
+// server was built without it. The exit code of a killed server does not say.
 func (s *Server) Race() string {
 	const bytesMax = 8 << 10
 	text, err := os.ReadFile(s.LogFile)
@@ -379,7 +379,7 @@ func (s *Server) Race() string {
 	return report[:min(len(report), bytesMax)]
 }
 
-// LogTail returns the last lines that the server has logged.
+// LogTail returns the last lines of the server's log.
 func (s *Server) LogTail() string {
 	const lines = 30
 	text, err := os.ReadFile(s.LogFile)

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// Memcached is a real memcached, to compare with.
+// Memcached is a real memcached for comparison.
 type Memcached struct {
 	Addr    string // host:port
 	Version string // like "memcached 1.6.18"
@@ -21,8 +21,8 @@ type Memcached struct {
 	process *Process
 }
 
-// FindMemcached returns the path of the program: that which RAFTCACHED_MEMCACHED
-// names, else the one in PATH.
+// FindMemcached returns the path of the program: the one that RAFTCACHED_MEMCACHED
+// names, or else the one in PATH.
 func FindMemcached() (string, error) {
 	name := os.Getenv("RAFTCACHED_MEMCACHED")
 	if name == "" {
@@ -53,7 +53,7 @@ func StartMemcached(ctx context.Context, dir string, args ...string) (*Memcached
 	}
 	args = append([]string{"-l", host, "-p", fmt.Sprint(clientPort), "-U", "0"}, args...)
 	if os.Getuid() == 0 {
-		args = append(args, "-u", "root") // it refuses to run as root unasked
+		args = append(args, "-u", "root") // otherwise it refuses to run as root
 	}
 	process, err := StartProcess(filepath.Join(dir, "memcached.log"), nil, program, args...)
 	if err != nil {
@@ -73,14 +73,14 @@ func StartMemcached(ctx context.Context, dir string, args ...string) (*Memcached
 // Pid returns the process id.
 func (m *Memcached) Pid() int { return m.process.Pid() }
 
-// Close kills the process and waits until it is gone.
+// Close kills the process and waits until it has ended.
 func (m *Memcached) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
 	return m.process.End(ctx, syscall.SIGKILL)
 }
 
-// randomLoopback returns an address of 127/8 that is hardly anybody else's.
+// randomLoopback returns an address of 127/8 that most likely nobody else uses.
 func randomLoopback() (string, error) {
 	var random [3]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -89,11 +89,11 @@ func randomLoopback() (string, error) {
 	return fmt.Sprintf("127.%d.%d.%d", 1+random[0]%254, random[1], 1+random[2]%254), nil
 }
 
-// followed is the version whose answers this server gives.
+// followed is the version whose answers this server reproduces.
 var followed = [3]int{1, 6, 45}
 
 // Older reports whether the program is older than the version that this server
-// follows: it answers some things otherwise.
+// follows. An older one gives some other answers.
 func (m *Memcached) Older() bool {
 	_, digits, _ := strings.Cut(m.Version, " ")
 	for i, part := range strings.SplitN(digits, ".", len(followed)) {

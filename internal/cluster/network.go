@@ -10,12 +10,12 @@ import (
 // pair is one direction of dialling: from one server to another.
 type pair struct{ origin, target int }
 
-// network is what lies between servers: a TCP proxy in front of each of them,
-// which can be cut for each pair. A cut loses nothing by itself: connections
-// stay open and what was sent waits, as on a network that drops every packet
-// while TCP goes on trying. What was held back arrives late when it is mended.
+// network is a TCP proxy in front of each server. It can be cut for each pair of
+// servers. A cut loses nothing by itself: connections stay open and data waits, as on
+// a network that drops every packet while TCP retransmits. When the cut is mended,
+// the data arrives late.
 type network struct {
-	// origin tells which server an accepted connection comes from; -1: none.
+	// origin returns which server an accepted connection comes from; -1: none.
 	origin func(conn net.Conn) int
 
 	wait      sync.WaitGroup
@@ -46,7 +46,7 @@ func (n *network) listen(addr string, target int, targetAddr string) (string, er
 			if errors.Is(err, net.ErrClosed) {
 				return
 			} else if err != nil {
-				continue // the peer gave up before it was accepted
+				continue // the peer closed it before it was accepted
 			}
 			n.wait.Go(func() { n.serve(conn, target, targetAddr) })
 		}
@@ -76,7 +76,7 @@ func (n *network) close() error {
 	close(n.changed)
 	n.changed = make(chan struct{})
 	for conn := range n.conns {
-		_ = conn.Close() // whatever was under way is lost: that is what closing means
+		_ = conn.Close() // closing loses what is in flight
 	}
 	n.mu.Unlock()
 	n.wait.Wait()
@@ -97,7 +97,7 @@ func (n *network) awaitWhole(p pair) bool {
 	}
 }
 
-// keep enters a connection so that close ends it; false: closed already.
+// keep registers a connection so that close ends it. It reports false after close.
 func (n *network) keep(conn net.Conn) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -114,7 +114,7 @@ func (n *network) forget(conn net.Conn) {
 	_ = conn.Close() // both ends are done with it
 }
 
-// serve joins one connection with a new one to the target.
+// serve connects one connection with a new one to the target.
 func (n *network) serve(near net.Conn, target int, targetAddr string) {
 	defer n.forget(near)
 	p := pair{n.origin(near), target}

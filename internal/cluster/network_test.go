@@ -10,8 +10,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestNetworkHoldsBackWhileCut: what is sent over a cut pair arrives when it is
-// mended, and connections made meanwhile work then.
+// TestNetworkHoldsBackWhileCut: data sent over a cut pair arrives when the cut is
+// mended, and connections that were made meanwhile work then.
 func TestNetworkHoldsBackWhileCut(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	echo, err := net.Listen("tcp", "127.0.0.1:0")

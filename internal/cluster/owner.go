@@ -10,9 +10,9 @@ import (
 )
 
 // ownerOf returns which of some processes holds the other end of an accepted
-// connection on this machine, or -1. All servers dial from 127.0.0.1, so the
-// address does not tell; Linux does, in /proc: the table of connections names
-// the socket's inode, and a process's descriptors name theirs.
+// connection on this machine, or -1. All servers dial from 127.0.0.1, so the address
+// does not identify them, but /proc does: the table of connections has the socket's
+// inode, and so do the descriptors of a process.
 func ownerOf(conn net.Conn, pids []int) int {
 	remote, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {

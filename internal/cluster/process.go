@@ -26,7 +26,7 @@ func Build(ctx context.Context, dir, packageDir string, flags ...string) (string
 	args := append([]string{"build", "-o", executable}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, packageDir)...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOWORK=off") // the product by its own go.mod alone
+	cmd.Env = append(os.Environ(), "GOWORK=off") // only the product's own go.mod counts
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", packageDir, err, output)
 	}

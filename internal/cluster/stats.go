@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// askTimeout bounds one question to a server.
+// askTimeout bounds one request to a server.
 const askTimeout = 5 * time.Second
 
 // RaftStats is what `stats raft` answers.
 type RaftStats struct {
 	ID       int
 	State    string // leader, follower, candidate, learner
-	LeaderID int    // -1: none known
+	LeaderID int    // -1: unknown
 	Term     uint64
 	Commit   uint64 // index
 	Applied  uint64 // index
@@ -27,9 +27,8 @@ type RaftStats struct {
 	Digest   string // of the state at Applied: 16 hex digits
 }
 
-// Ask sends one request line to a server on a connection of its own and returns
-// the lines of its answer, up to but without END; an answer without END is its
-// one line.
+// Ask sends one request line to a server on a new connection and returns the lines
+// of the answer before END. An answer without END is a single line.
 func Ask(ctx context.Context, addr, line string) ([]string, error) {
 	dialer := net.Dialer{Timeout: askTimeout}
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -80,7 +79,7 @@ func Stats(ctx context.Context, addr, arg string) (map[string]string, error) {
 	return stats, nil
 }
 
-// AskRaftStats asks a server for its place in the cluster.
+// AskRaftStats returns the answer of a server to `stats raft`.
 func AskRaftStats(ctx context.Context, addr string) (RaftStats, error) {
 	stats, err := Stats(ctx, addr, "raft")
 	if err != nil {

@@ -17,7 +17,7 @@ func selfExecutable() string {
 }
 
 // childAttributes gives a server its own process group, which keeps the
-// terminal's Ctrl-C from it: the spawner stops it.
+// terminal's Ctrl-C away from it: the spawner stops it.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

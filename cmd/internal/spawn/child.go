@@ -13,16 +13,16 @@ import (
 	"raftcached"
 )
 
-// childVariable is set in the environment of the servers: the number of the
-// file descriptor whose end of file tells that the spawner is gone.
+// childVariable is set in the environment of the servers. It is the number of the
+// file descriptor whose end of file means that the spawner has ended.
 const childVariable = "RAFTCACHED_SPAWNER_FD"
 
 // childFD is the first descriptor after the three standard ones: the only entry
 // of exec.Cmd.ExtraFiles.
 const childFD = 3
 
-// logBytesMax is the size at which a server's log file is put aside, once, when
-// the server starts.
+// logBytesMax is the size of a log file above which a server gets a new one when it
+// starts.
 const logBytesMax = 16 << 20
 
 // IsChild reports whether this process is a server that a Spawner started.
@@ -39,12 +39,12 @@ func SpawnerGone(getenv func(string) string) (<-chan struct{}, error) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _ = io.Copy(io.Discard, pipe) // an error says the same as the end of file
+		_, _ = io.Copy(io.Discard, pipe) // an error means the same as the end of file
 	}()
 	return gone, nil
 }
 
-// child is one server: its process, and how to speak of it.
+// child is one server: its process, and its files.
 type child struct {
 	server  raftcached.Server
 	dataDir string
@@ -72,8 +72,8 @@ func (c *child) start(configFile string, lifeline *os.File) error {
 	return nil
 }
 
-// childEnvironment passes the environment on, less what would set the same
-// address or folder for every server.
+// childEnvironment passes the environment on, without the variables that would set
+// the same address or folder for every server.
 func childEnvironment(environment []string) []string {
 	env := []string{childVariable + "=" + strconv.Itoa(childFD)}
 	for _, variable := range environment {
@@ -88,8 +88,8 @@ func childEnvironment(environment []string) []string {
 	return env
 }
 
-// openLog opens the file that takes a server's output. It lies beside the data
-// folder, not in it: whoever wipes the folder keeps the log.
+// openLog opens the file for a server's output. It is beside the data folder, not in
+// it: if the folder is wiped, the log stays.
 func openLog(file string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return nil, fmt.Errorf("create log folder: %w", err)
@@ -106,7 +106,7 @@ func openLog(file string) (*os.File, error) {
 	return f, nil
 }
 
-// reason says why the process ended: the signal, or what the server said last.
+// reason returns why the process ended: the signal, or the last line of its log.
 func (c *child) reason(waitErr error) string {
 	state := c.cmd.ProcessState
 	if state == nil {
@@ -125,7 +125,7 @@ func (c *child) reason(waitErr error) string {
 	return text
 }
 
-// lastLine returns the last line of a log file, or nothing.
+// lastLine returns the last line of a log file, or "".
 func lastLine(file string) string {
 	const tailBytes = 4096
 	f, err := os.Open(file)

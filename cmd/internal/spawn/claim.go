@@ -14,12 +14,12 @@ import (
 	"raftcached"
 )
 
-// lockName is the file that a spawner holds locked in the folder above its
-// servers' data folders. It contains the spawner's process id.
+// lockName is the file that a spawner keeps locked in the parent of its servers'
+// data folders. It contains the spawner's process id.
 const lockName = "spawner.lock"
 
-// claimData takes the data folders for this spawner, or says who has them. The
-// lock goes with the process, so that a killed spawner leaves nothing behind.
+// claimData locks the data folders for this spawner. Its error names the process
+// that has them. The lock ends with the process, so a killed spawner leaves no lock.
 func claimData(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create data folder: %w", err)
@@ -30,7 +30,7 @@ func claimData(dir string) (*os.File, error) {
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err != nil {
-		holder, _ := io.ReadAll(io.LimitReader(f, 20)) // it only makes the message better
+		holder, _ := io.ReadAll(io.LimitReader(f, 20)) // it only improves the message
 		_ = f.Close()                                  // nothing was written
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock data folder %q: %w", dir, err)
@@ -49,8 +49,8 @@ func claimData(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// checkPorts reports the first port of the servers that another program has. It
-// is a courtesy: the servers find out themselves, but only one after the other.
+// checkPorts reports the first port of the servers that another program uses. It
+// is a courtesy: the servers would find out themselves, but one after the other.
 func checkPorts(servers []raftcached.Server) error {
 	for _, s := range servers {
 		for _, p := range []struct{ name, addr string }{

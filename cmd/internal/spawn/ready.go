@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	readyPoll    = 50 * time.Millisecond // between two questions to a server
-	readyTimeout = 3 * time.Second       // of one question: above a server's request timeout
+	readyPoll    = 50 * time.Millisecond // between two requests to a server
+	readyTimeout = 3 * time.Second       // of one request: above a server's request timeout
 )
 
-// awaitReady returns when each server has said that it knows a leader and has
-// answered a get, or with the context's error. It asks by address, so that a
-// server that was started again by hand counts too, and where a password is asked
-// for, as the first user of the file.
+// awaitReady returns when each server has reported a leader and has answered a get,
+// or with the context's error. It connects to the servers' addresses, so that a
+// server that was restarted by hand counts too. If the servers require a password,
+// it authenticates as the first user of the file.
 func awaitReady(ctx context.Context, servers []raftcached.Server, authFile string) error {
 	for _, s := range servers {
 		for {
@@ -37,7 +37,7 @@ func awaitReady(ctx context.Context, servers []raftcached.Server, authFile strin
 	return nil
 }
 
-// askReady asks one server once; nil means that it serves.
+// askReady asks one server once. It returns nil if the server serves.
 func askReady(ctx context.Context, addr, authFile string) error {
 	login, err := loginOf(authFile)
 	if err != nil {
@@ -77,8 +77,8 @@ func askReady(ctx context.Context, addr, authFile string) error {
 	return lines.Err()
 }
 
-// loginOf returns what tells a server the password of the first user of a file;
-// nothing without a file.
+// loginOf returns the request that authenticates the first user of a file, or ""
+// without a file.
 func loginOf(authFile string) (string, error) {
 	if authFile == "" {
 		return "", nil

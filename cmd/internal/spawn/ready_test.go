@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestReadyTellsAPassword: servers with a file of users are asked as the first of
-// them.
+// TestReadyTellsAPassword checks that askReady authenticates as the first user of
+// the file.
 func TestReadyTellsAPassword(t *testing.T) {
 	users := filepath.Join(t.TempDir(), "users")
 	if err := os.WriteFile(users, []byte("foo:bar\nother:x\n"), 0o600); err != nil {
@@ -28,7 +28,7 @@ func TestReadyTellsAPassword(t *testing.T) {
 			close(asked)
 			return
 		}
-		defer func() { _ = conn.Close() }() // everything was said
+		defer func() { _ = conn.Close() }() // the conversation is over
 		in := bufio.NewReader(conn)
 		line, _ := in.ReadString('\n')
 		block, _ := in.ReadString('\n')

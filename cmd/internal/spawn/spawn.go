@@ -18,14 +18,14 @@ import (
 	"raftcached/cmd/internal/parent"
 )
 
-// The exit codes of the spawner, as those of a server.
+// The exit codes of the spawner, the same as a server's.
 const (
 	exitStopped = 0
 	exitFailed  = 1
 	exitUsage   = 2
 )
 
-// stopGrace is how long the servers may take to stop in order; then they are
+// stopGrace is how long the servers may take to stop gracefully; then they are
 // killed. What they acknowledged is on disk.
 const stopGrace = 12 * time.Second
 
@@ -34,12 +34,12 @@ type Spawner struct {
 	stdout   io.Writer
 	cluster  *raftcached.Cluster
 	children []*child
-	authFile string    // of all servers; empty if they ask for no password
+	authFile string    // of all servers; empty if they require no password
 	exits    chan exit // one message for each child that was started
 	running  int
 }
 
-// exit tells that a child has ended.
+// exit reports that a child has ended.
 type exit struct {
 	child *child
 	err   error
@@ -60,7 +60,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		code, err = run(config, stdout)
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "server-spawner: %v\n", err) // nobody to tell if stderr is gone
+		_, _ = fmt.Fprintf(stderr, "server-spawner: %v\n", err) // nothing to do if stderr is gone
 	}
 	return code
 }
@@ -72,7 +72,7 @@ func parseFlags(args []string, stdout io.Writer) (config string, err error) {
 	switch err = flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		_, printErr := fmt.Fprint(stdout, "usage: server-spawner [-config server.json]\n\n"+
-			"Starts every server of the config as a process of its own, tells when the\n"+
+			"Starts every server of the config as a process of its own, reports when the\n"+
 			"cluster serves, and stops all of them on SIGINT or SIGTERM. The log of a\n"+
 			"server lies beside its data folder: data/0.log for data/0.\n")
 		return "", errors.Join(err, printErr)
@@ -98,7 +98,7 @@ func run(configFile string, stdout io.Writer) (code int, err error) {
 	if err != nil {
 		return exitFailed, err
 	}
-	defer func() { _ = lock.Close() }() // gives the folder free; nothing is lost if it fails
+	defer func() { _ = lock.Close() }() // releases the folder; nothing is lost if it fails
 	if err := checkPorts(cluster.Servers); err != nil {
 		return exitFailed, err
 	}
@@ -122,7 +122,7 @@ func (s *Spawner) plan() error {
 		if err != nil {
 			return err
 		}
-		s.authFile = cmp.Or(os.Getenv("RAFTCACHED_AUTH_FILE"), cfg.AuthFile) // as the servers have it
+		s.authFile = cmp.Or(os.Getenv("RAFTCACHED_AUTH_FILE"), cfg.AuthFile) // as the servers choose it
 		s.children = append(s.children, &child{
 			server:  server,
 			dataDir: cfg.DataDir,
@@ -132,14 +132,14 @@ func (s *Spawner) plan() error {
 	return nil
 }
 
-// serve starts the servers and watches over them until the context ends or none
-// is left.
+// serve starts the servers and watches them until the context ends or no server is
+// left.
 func (s *Spawner) serve(ctx context.Context) (code int, err error) {
 	lifeline, hold, err := os.Pipe()
 	if err != nil {
 		return exitFailed, fmt.Errorf("create pipe: %w", err)
 	}
-	defer func() { _ = hold.Close() }() // only ever held
+	defer func() { _ = hold.Close() }() // nothing was written to it
 	defer s.stopAll()
 	for _, c := range s.children {
 		if err := c.start(s.cluster.File, lifeline); err != nil {
@@ -177,7 +177,7 @@ func (s *Spawner) serve(ctx context.Context) (code int, err error) {
 	return exitFailed, errors.New("all servers have exited: their logs say why")
 }
 
-// reportExit says which server ended, why, and how to start it again.
+// reportExit prints which server ended, why, and how to start it again.
 func (s *Spawner) reportExit(e exit) {
 	id := e.child.server.ID
 	s.printf("server %d exited: %s\n", id, e.child.reason(e.err))
@@ -188,7 +188,7 @@ func (s *Spawner) reportExit(e exit) {
 	s.printf("start it again with: %s -config %s -id %d\n", program, s.cluster.File, id)
 }
 
-// stopAll ends the servers that still run, in order if they can.
+// stopAll stops the servers that still run, gracefully if possible.
 func (s *Spawner) stopAll() {
 	s.signalAll(syscall.SIGTERM)
 	grace := time.After(stopGrace)
@@ -210,8 +210,8 @@ func (s *Spawner) signalAll(sig os.Signal) {
 	}
 }
 
-// printf writes a line for the operator. The servers go on if nobody reads it
-// (Main catches SIGPIPE).
+// printf writes a line for the operator. The servers keep running if nobody reads
+// it (Main catches SIGPIPE).
 func (s *Spawner) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.stdout, format, args...)
 }

@@ -41,9 +41,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeServer stands in for a node: it has the ports of its entry in the config,
-// and says that it knows a leader. Server failingID fails at once, with its
-// reason on stderr as serve.Main does it.
+// fakeServer replaces a node: it listens on the ports of its entry in the config, and
+// reports a leader. Server failingID fails at once and prints the reason to stderr,
+// as serve.Main does.
 func fakeServer(args []string) int {
 	cluster, err := raftcached.ReadCluster(args[1])
 	if err != nil {
@@ -131,7 +131,7 @@ func startSpawner(t *testing.T, config string) *process {
 	return p
 }
 
-// stderr returns what the spawner has written there.
+// stderr returns what the spawner has written to it.
 func (p *process) stderr() string {
 	text, err := os.ReadFile(p.stderrFile)
 	if err != nil {
@@ -170,7 +170,7 @@ func (p *process) awaitExit(t *testing.T) int {
 			if ok {
 				continue
 			}
-			_ = p.cmd.Wait() // the exit code says it
+			_ = p.cmd.Wait() // the exit code is what counts
 			return p.cmd.ProcessState.ExitCode()
 		case <-deadline:
 			t.Fatalf("spawner still runs after %v", waitLimit)
@@ -178,7 +178,7 @@ func (p *process) awaitExit(t *testing.T) int {
 	}
 }
 
-// writeCluster writes a config of servers at a loopback address of its own.
+// writeCluster writes a config of servers on a loopback address of their own.
 func writeCluster(t *testing.T, ids ...int) string {
 	t.Helper()
 	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
@@ -258,8 +258,8 @@ func TestSignalsStopAll(t *testing.T) {
 	}
 }
 
-// TestKilledSpawnerTakesServersAlong: no server outlives a spawner that had no
-// chance to stop it, not even one that is stopped itself and can read no pipe.
+// TestKilledSpawnerTakesServersAlong: no server outlives a spawner that could not
+// stop it, not even a server that is stopped itself and cannot read the pipe.
 func TestKilledSpawnerTakesServersAlong(t *testing.T) {
 	p, config, pids := startThree(t)
 	if err := syscall.Kill(pids[1], syscall.SIGSTOP); err != nil {
@@ -271,7 +271,7 @@ func TestKilledSpawnerTakesServersAlong(t *testing.T) {
 	p.awaitExit(t)
 	awaitGone(t, pids)
 
-	// Neither the lock nor a port is left behind.
+	// Neither the lock nor a port is still taken.
 	startSpawner(t, config).awaitLine(t, "cluster ready")
 }
 
@@ -297,8 +297,8 @@ func TestPipeAloneStopsServer(t *testing.T) {
 	}
 }
 
-// TestServerExitIsReported: the rest goes on, and the report says how to start
-// the server again.
+// TestServerExitIsReported: the other servers keep running, and the report says how
+// to start the server again.
 func TestServerExitIsReported(t *testing.T) {
 	p, config, pids := startThree(t)
 	if err := syscall.Kill(pids[1], syscall.SIGKILL); err != nil {
@@ -311,8 +311,8 @@ func TestServerExitIsReported(t *testing.T) {
 	}
 }
 
-// TestExitReasonIsTheLastLogLine: and when no server is left, neither is there a
-// reason to wait.
+// TestExitReasonIsTheLastLogLine also checks that the spawner ends when no server is
+// left.
 func TestExitReasonIsTheLastLogLine(t *testing.T) {
 	p := startSpawner(t, writeCluster(t, failingID))
 	p.awaitLine(t, "server 9 exited: exit code 2: open data folder: it belongs to another node")
@@ -324,8 +324,8 @@ func TestExitReasonIsTheLastLogLine(t *testing.T) {
 	}
 }
 
-// TestSecondSpawner says in one sentence what is in its way, and leaves the
-// first alone.
+// TestSecondSpawner: a second spawner reports in one sentence what prevents it, and
+// does not disturb the first one.
 func TestSecondSpawner(t *testing.T) {
 	first, config, pids := startThree(t)
 	second := startSpawner(t, config)
