@@ -30,11 +30,10 @@ type layer struct {
 // layers is the map of ARCHITECTURE.md. "." is the face at the module's root; a
 // folder with Go files that is not listed here is a failure.
 var layers = map[string]layer{
-	"protocol":                  {tests: []string{"protocol/transcript"}},
-	"protocol/server":           {may: []string{"protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"protocol/transcript"}},
+	"protocol":                  {tests: []string{"internal/transcript"}},
+	"protocol/server":           {may: []string{"protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/transcript"}},
 	"protocol/server/eventloop": {},
 	"protocol/server/stats":     {may: []string{"protocol"}},
-	"protocol/transcript":       {},
 	"engine":                    {may: []string{"engine/memory"}},
 	"engine/memory":             {},
 	"replication": {
@@ -53,7 +52,7 @@ var layers = map[string]layer{
 	"internal/node": {may: []string{
 		"internal/auth", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
-	}, tests: []string{"protocol/transcript"}},
+	}, tests: []string{"internal/transcript"}},
 	".": {may: []string{"internal/node", "internal/settings", "engine", "protocol/server", "replication/disk"}},
 
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},
@@ -73,9 +72,10 @@ var layers = map[string]layer{
 	"bench/cmd/failover":    {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/memory":      {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"internal/cluster":      {},
+	"internal/transcript":   {},
 	"internal/conformance":  {tests: []string{"internal/cluster"}},
 	"internal/differential": {may: []string{"internal/cluster"}},
-	"internal/integration":  {tests: []string{"internal/cluster", "protocol/transcript"}},
+	"internal/integration":  {tests: []string{"internal/cluster", "internal/transcript"}},
 }
 
 // owners lists the modules that one package alone may import.

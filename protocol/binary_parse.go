@@ -3,7 +3,6 @@ package protocol
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 )
 
 // parseBinary looks for the first packet in b, as Parse does. What is wrong with
@@ -134,36 +133,4 @@ func (p *Parser) binaryValue(b []byte, at int, value presence, h *header, req *R
 	}
 	req.Value = b[at:end:end]
 	return end, Ready
-}
-
-// appendBinaryRequest appends the packet of a request.
-func appendBinaryRequest(dst []byte, r *Request) []byte {
-	var (
-		op    = &opcodes[r.Form.Opcode]
-		key   = r.Key
-		extra [deltaExtras]byte
-	)
-	switch op.command {
-	case Set, Add, Replace:
-		binary.BigEndian.PutUint32(extra[:], r.Flags)
-		binary.BigEndian.PutUint32(extra[4:], uint32(r.Exptime))
-	case Incr, Decr:
-		binary.BigEndian.PutUint64(extra[:], r.Delta)
-		binary.BigEndian.PutUint64(extra[8:], r.Initial)
-		binary.BigEndian.PutUint32(extra[16:], math.MaxUint32)
-		if r.Fields&HasVivify != 0 {
-			binary.BigEndian.PutUint32(extra[16:], uint32(r.Vivify))
-		}
-	case Touch, MetaGat, FlushAll:
-		binary.BigEndian.PutUint32(extra[:], uint32(r.Exptime))
-	case Stats:
-		key = r.Arg
-	}
-	dst = appendHeader(dst, binaryMagic, 0, &header{
-		opcode: r.Form.Opcode, key: len(key), extras: op.extras,
-		body: op.extras + len(key) + len(r.Value), opaque: r.Form.Opaque, cas: r.CAS,
-	})
-	dst = append(dst, extra[:op.extras]...)
-	dst = append(dst, key...)
-	return append(dst, r.Value...)
 }

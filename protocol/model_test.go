@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"raftcached/internal/transcript"
 	"raftcached/protocol"
-	"raftcached/protocol/transcript"
 )
 
 // TestTranscripts replays the transcripts against a model of a cache behind the

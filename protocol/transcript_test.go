@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"raftcached/internal/transcript"
 	"raftcached/protocol"
-	"raftcached/protocol/transcript"
 )
 
 func loadTranscripts(t *testing.T) []transcript.Block {

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"raftcached/internal/cluster"
-	"raftcached/protocol/transcript"
+	"raftcached/internal/transcript"
 )
 
 // absentStats are memcached's stats that this server does not tell, by the answer

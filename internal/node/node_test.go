@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/transcript"
 	"raftcached/protocol/server"
-	"raftcached/protocol/transcript"
 	"raftcached/replication/disk"
 
 	"go.uber.org/goleak"

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"raftcached/protocol/transcript"
+	"raftcached/internal/transcript"
 )
 
 // TestTranscripts replays the dialogues of package protocol through the server:

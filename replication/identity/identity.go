@@ -189,9 +189,6 @@ func decode(b []byte) (f file, err error) {
 // Boot is the number of this start of the node.
 func (id *Identity) Boot() uint64 { return id.file.Boot }
 
-// ServerID is the operator's id of the node.
-func (id *Identity) ServerID() int { return id.file.ServerID }
-
 // DirectoryID is the id of the data folder.
 func (id *Identity) DirectoryID() DirectoryID { return id.file.DirectoryID }
 

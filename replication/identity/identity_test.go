@@ -34,7 +34,7 @@ func TestBootNumberGrowsAndTheRestStays(t *testing.T) {
 				t.Fatal("formed twice")
 			}
 		}
-		if id.Boot() != boot || id.DirectoryID() != dir || id.ServerID() != 4 || id.Cluster().ID != cluster.ID {
+		if id.Boot() != boot || id.DirectoryID() != dir || id.file.ServerID != 4 || id.Cluster().ID != cluster.ID {
 			t.Fatalf("boot %d: %+v", boot, id.file)
 		}
 		must(t, id.Close())

@@ -1,19 +1,10 @@
 package protocol
 
-import "strconv"
-
-// commandNames holds what a client writes.
-var commandNames = [...]string{
-	Invalid: "invalid", Get: "get", Gets: "gets", Gat: "gat", Gats: "gats",
-	Set: "set", Add: "add", Replace: "replace", Append: "append", Prepend: "prepend", CAS: "cas",
-	Touch: "touch", Delete: "delete", Incr: "incr", Decr: "decr", FlushAll: "flush_all",
-	CacheMemlimit: "cache_memlimit",
-	MetaGat:       "mg", MetaGet: "mg", MetaDebug: "me", Noop: "mn", ConfigGet: "config", SASLList: "sasl list", SASLAuth: "sasl auth",
-	Version: "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
-}
-
-// String returns the command's name in the protocol.
-func (c Command) String() string { return commandNames[c] }
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+)
 
 // AppendRequest appends the bytes of a request, which must be neither Invalid nor
 // TooLarge. Parsing them gives the same request, but for what a Request does not
@@ -117,3 +108,35 @@ func appendWords(dst []byte, words ...[]byte) []byte {
 func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(append(dst, ' '), n, 10) }
 
 func appendUint(dst []byte, n uint64) []byte { return strconv.AppendUint(append(dst, ' '), n, 10) }
+
+// appendBinaryRequest appends the packet of a request.
+func appendBinaryRequest(dst []byte, r *Request) []byte {
+	var (
+		op    = &opcodes[r.Form.Opcode]
+		key   = r.Key
+		extra [deltaExtras]byte
+	)
+	switch op.command {
+	case Set, Add, Replace:
+		binary.BigEndian.PutUint32(extra[:], r.Flags)
+		binary.BigEndian.PutUint32(extra[4:], uint32(r.Exptime))
+	case Incr, Decr:
+		binary.BigEndian.PutUint64(extra[:], r.Delta)
+		binary.BigEndian.PutUint64(extra[8:], r.Initial)
+		binary.BigEndian.PutUint32(extra[16:], math.MaxUint32)
+		if r.Fields&HasVivify != 0 {
+			binary.BigEndian.PutUint32(extra[16:], uint32(r.Vivify))
+		}
+	case Touch, MetaGat, FlushAll:
+		binary.BigEndian.PutUint32(extra[:], uint32(r.Exptime))
+	case Stats:
+		key = r.Arg
+	}
+	dst = appendHeader(dst, binaryMagic, 0, &header{
+		opcode: r.Form.Opcode, key: len(key), extras: op.extras,
+		body: op.extras + len(key) + len(r.Value), opaque: r.Form.Opaque, cas: r.CAS,
+	})
+	dst = append(dst, extra[:op.extras]...)
+	dst = append(dst, key...)
+	return append(dst, r.Value...)
+}

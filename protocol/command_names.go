@@ -1,0 +1,14 @@
+package protocol
+
+// commandNames holds what a client writes.
+var commandNames = [...]string{
+	Invalid: "invalid", Get: "get", Gets: "gets", Gat: "gat", Gats: "gats",
+	Set: "set", Add: "add", Replace: "replace", Append: "append", Prepend: "prepend", CAS: "cas",
+	Touch: "touch", Delete: "delete", Incr: "incr", Decr: "decr", FlushAll: "flush_all",
+	CacheMemlimit: "cache_memlimit",
+	MetaGat:       "mg", MetaGet: "mg", MetaDebug: "me", Noop: "mn", ConfigGet: "config", SASLList: "sasl list", SASLAuth: "sasl auth",
+	Version: "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
+}
+
+// String returns the command's name in the protocol.
+func (c Command) String() string { return commandNames[c] }
