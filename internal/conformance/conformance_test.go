@@ -20,8 +20,8 @@ var (
 // testLimit bounds all suites together.
 const testLimit = 10 * time.Minute
 
-// TestClients runs every client against one cluster, one after the other: most of
-// them flush it.
+// TestClients runs every client against one cluster, one after the other, because
+// most of them flush it.
 func TestClients(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	defer cancel()
@@ -48,8 +48,8 @@ func TestClients(t *testing.T) {
 	t.Run("gomemcache", func(t *testing.T) { report(t, "gomemcache", gomemcacheChecks, gomemcache(target.addrs)) })
 }
 
-// report prints the summary of a suite and fails for each check that failed, or if
-// there were not as many as there should be.
+// report prints the summary of a suite. It fails the test for each check that failed,
+// and if there were fewer or more checks than expected.
 func report(t *testing.T, name string, checks int, outcomes []outcome) {
 	t.Helper()
 	failed := 0
@@ -67,7 +67,7 @@ func report(t *testing.T, name string, checks int, outcomes []outcome) {
 
 // target is what the clients talk to.
 type target struct {
-	addrs []string           // three, of three servers or of one memcached
+	addrs []string           // three: of three servers, or of one memcached
 	real  *cluster.Memcached // the same memcached, or nil
 }
 
@@ -116,8 +116,8 @@ func startMemcached(ctx context.Context, t *testing.T) *cluster.Memcached {
 	return m
 }
 
-// judge lets checks pass that memcached is known to fail, if it does. An older one
-// is not asked: it may pass them.
+// judge passes the checks that memcached is expected to fail, if it does fail them.
+// An older memcached is not run: it may pass them.
 func (g *target) judge(ctx context.Context, t *testing.T, s suite, outcomes []outcome) []outcome {
 	t.Helper()
 	forgivable := map[string]bool{}
@@ -145,7 +145,7 @@ func (g *target) judge(ctx context.Context, t *testing.T, s suite, outcomes []ou
 	return outcomes
 }
 
-// failures are the checks of a suite that the server at addr fails.
+// failures returns the checks of a suite that the server at addr fails.
 func failures(ctx context.Context, t *testing.T, s suite, addr string) map[string]bool {
 	t.Helper()
 	outcomes, err := s.run(ctx, []string{addr, addr, addr}, "")
@@ -159,8 +159,8 @@ func failures(ctx context.Context, t *testing.T, s suite, addr string) map[strin
 	return failed
 }
 
-// skip skips a test that misses something. Where RAFTCACHED_REQUIRE is 1, as in
-// CI, it fails instead.
+// skip skips a test because something is missing. With RAFTCACHED_REQUIRE=1, as in
+// CI, it fails the test instead.
 func skip(t *testing.T, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("RAFTCACHED_REQUIRE") == "1" {

@@ -1,20 +1,20 @@
-// Package conformance runs other people's clients, in the languages that people
-// use memcached from, against three real servers. It has only tests:
+// Package conformance runs existing memcached clients, in the languages that are
+// common with memcached, against three real servers. It has only tests:
 //
 //	make conformance                                  # all
 //	go test -v ./internal/conformance                 # those that Debian has
 //	go test -v ./internal/conformance -real           # against memcached, to prove the scripts
 //
-// Each prints NAME: N passed, N failed. A client that has a suite of its own,
-// memccapable, is run as it is; for the others clients/ holds a script that does
-// what the client can do. A script gets the address of each server (the same one
-// three times with -real) and prints a line for each check, "ok NAME" or "not ok
-// NAME"; it writes through one server and reads through another.
+// Each client prints NAME: N passed, N failed. memccapable has a suite of its own and
+// is run as it is. For the others, clients/ has a script that uses everything the
+// client can do. A script gets the address of each server (the same one three times
+// with -real), writes through one server, reads through another, and prints a line
+// for each check, "ok NAME" or "not ok NAME".
 //
-// What fails with memcached too is listed in expected_test.go with its reason; it
-// counts as passed only if memcached fails it in the same run.
+// Checks that memcached fails too are listed in expected_test.go with the reason.
+// They count as passed only if memcached fails them in the same run.
 //
-// Programs that are missing skip their test with the Debian package that has
-// them. The clients for Node.js come from npm's registry into a temporary folder,
+// If a program is missing its test is skipped, with the name of its Debian package.
+// The clients for Node.js are installed from npm's registry into a temporary folder,
 // and only with -npm.
 package conformance

@@ -9,11 +9,11 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 )
 
-// gomemcacheChecks is how many gomemcache makes.
+// gomemcacheChecks is the number of checks that gomemcache makes.
 const gomemcacheChecks = 24
 
-// gomemcache does what gomemcache can do, writing through one server and reading
-// through another.
+// gomemcache uses everything that gomemcache can do, writing through one server and
+// reading through another.
 func gomemcache(addrs []string) (outcomes []outcome) {
 	check := func(name string, ok bool) { outcomes = append(outcomes, outcome{name, ok}) }
 	var clients []*memcache.Client
@@ -21,7 +21,7 @@ func gomemcache(addrs []string) (outcomes []outcome) {
 		c := memcache.New(addr)
 		c.Timeout = 10 * time.Second
 		clients = append(clients, c)
-		defer func() { _ = c.Close() }() // nothing is lost with it
+		defer func() { _ = c.Close() }() // nothing is lost if it fails
 	}
 	one, two, three := clients[0], clients[1], clients[2]
 	item := func(key, value string) *memcache.Item {

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// outcome is that of one check of a client.
+// outcome is the result of one check of a client.
 type outcome struct {
 	check  string
 	passed bool
@@ -25,17 +25,17 @@ type suite struct {
 	name    string
 	debian  string   // packages to install
 	npm     bool     // from the registry, not from Debian
-	checks  int      // how many it makes: one that ends early has not passed
-	probe   []string // succeeds if the client is there
+	checks  int      // how many it makes: a suite that ends early has not passed
+	probe   []string // succeeds if the client is installed
 	command func(addrs []string) []string
 	parse   func(output string) []outcome
 }
 
-// python is the interpreter that Debian's modules are for, whichever is first in
-// PATH.
+// python is the interpreter that Debian's modules are for, even if another one is
+// first in PATH.
 const python = "/usr/bin/python3"
 
-// suites are all clients. Those for both protocols are run for each.
+// suites lists all clients. A client with both protocols is run with each.
 func suites() []suite {
 	return []suite{
 		capable("memccapable text", 27, "-a"),
@@ -51,7 +51,7 @@ func suites() []suite {
 	}
 }
 
-// capable runs memccapable, which belongs to libmemcached, at the last server.
+// capable runs memccapable, a program of libmemcached, against the last server.
 func capable(name string, checks int, protocol string) suite {
 	return suite{
 		name: name, debian: capablePackage, checks: checks, probe: []string{"sh", "-c", "command -v memccapable"},
@@ -81,8 +81,8 @@ func node(name string, checks int, file string) suite {
 
 var capableCheck = regexp.MustCompile(`((?:ascii|binary)(?: [a-z]+)+) {2,}(\[pass\])?`)
 
-// parseCapable reads the names of checks, "[pass]" behind those that pass. Of the
-// others it is said in the other output that they have failed.
+// parseCapable reads the names of checks, with "[pass]" after those that pass. The
+// other output says which ones failed.
 func parseCapable(output string) []outcome {
 	var outcomes []outcome
 	for _, m := range capableCheck.FindAllStringSubmatch(output, -1) {
@@ -104,11 +104,11 @@ func parseScript(output string) []outcome {
 	return outcomes
 }
 
-// run runs a suite. folder is where npm has installed, if the suite needs it.
+// run runs a suite. folder is where npm has installed the client, if npm was needed.
 func (s suite) run(ctx context.Context, addrs []string, folder string) ([]outcome, error) {
 	command := s.command(addrs)
 	if s.npm {
-		command[1] = filepath.Join(folder, filepath.Base(command[1])) // node looks for modules beside the script
+		command[1] = filepath.Join(folder, filepath.Base(command[1])) // Node.js looks for modules beside the script
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	var output, errs bytes.Buffer
@@ -121,11 +121,11 @@ func (s suite) run(ctx context.Context, addrs []string, folder string) ([]outcom
 	return outcomes, nil
 }
 
-// capablePackage has the one program whose exit code says that a check failed.
+// capablePackage has the only program whose exit code reports a failed check.
 const capablePackage = "libmemcached-tools"
 
-// installNPM installs what clients/package-lock.json pins into a folder of its
-// own, beside copies of the scripts.
+// installNPM installs what clients/package-lock.json pins into a temporary folder,
+// beside copies of the scripts.
 func installNPM(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()

@@ -12,12 +12,12 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// login is what a client sends first, as the user foo.
+// login is what a client sends first to authenticate as the user foo.
 func login(password string) string {
 	return fmt.Sprintf("set login 0 0 %d\r\nfoo %s", len("foo ")+len(password), password)
 }
 
-// awaitAnswer asks until the answer is the wanted line.
+// awaitAnswer repeats a request until the answer is the wanted line.
 func awaitAnswer(ctx context.Context, t *testing.T, s *cluster.Server, request, want string) {
 	t.Helper()
 	must(t, cluster.Await(ctx, func() error {
@@ -29,8 +29,8 @@ func awaitAnswer(ctx context.Context, t *testing.T, s *cluster.Server, request, 
 	}))
 }
 
-// TestPasswords: three servers ask for a password, and each reads its users again
-// when it is told to.
+// TestPasswords: three servers require a password, and each one reads its users
+// again on SIGHUP.
 func TestPasswords(t *testing.T) {
 	dir := t.TempDir()
 	users := filepath.Join(dir, "users")
@@ -54,5 +54,5 @@ func TestPasswords(t *testing.T) {
 	must(t, c.Servers[1].Process().Signal(syscall.SIGHUP))
 	awaitAnswer(ctx, t, c.Servers[1], login("new"), "STORED")
 	awaitAnswer(ctx, t, c.Servers[1], login("bar"), "CLIENT_ERROR authentication failure")
-	awaitAnswer(ctx, t, c.Servers[2], login("bar"), "STORED") // was told nothing
+	awaitAnswer(ctx, t, c.Servers[2], login("bar"), "STORED") // it got no signal
 }

@@ -16,9 +16,8 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// TestEveryCommandThroughEveryServer runs the commands that gomemcache knows
-// through the leader and through each follower; each outcome is read at all of
-// them.
+// TestEveryCommandThroughEveryServer runs gomemcache's commands through the leader
+// and through each follower, and reads each outcome at all of them.
 func TestEveryCommandThroughEveryServer(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
 	leader, err := c.AwaitLeader(ctx)
@@ -149,8 +148,8 @@ func manyKeys(t *testing.T, client *memcache.Client) {
 	}
 }
 
-// TestNetcat is the session that the README shows, typed by hand: the line ends
-// of a terminal become the protocol's by -C.
+// TestNetcat is a session typed by hand, as README shows it: -C turns the line ends
+// of a terminal into those of the protocol.
 func TestNetcat(t *testing.T) {
 	nc := needProgram(t, "nc", "netcat-openbsd")
 	ctx, c := startCluster(t, cluster.Options{})
@@ -166,8 +165,8 @@ func TestNetcat(t *testing.T) {
 	}
 }
 
-// TestPymemcache uses a client in another language, with its hash of keys over
-// all three servers.
+// TestPymemcache uses a client in another language, which spreads keys over all three
+// servers by hash.
 func TestPymemcache(t *testing.T) {
 	const program = `
 import sys
@@ -191,7 +190,7 @@ assert pool.set_many({"key%d" % i: b"%d" % i for i in range(50)}) == []
 assert two.get_many(["key%d" % i for i in range(50)]) == {"key%d" % i: b"%d" % i for i in range(50)}
 print("fine")
 `
-	python := "/usr/bin/python3" // the one that Debian's package is for
+	python := "/usr/bin/python3" // the interpreter that Debian's package is for
 	if err := exec.Command(python, "-c", "import pymemcache").Run(); err != nil {
 		skip(t, "needs pymemcache: apt-get install python3-pymemcache")
 	}
@@ -204,8 +203,8 @@ print("fine")
 	}
 }
 
-// TestLoneServer starts a server without a cluster, stops it in order, and finds
-// everything after a restart.
+// TestLoneServer starts a server without a cluster, stops it gracefully, and finds
+// its items after a restart.
 func TestLoneServer(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{Servers: 1})
 	client := clientOf(t, c.Servers[0])
@@ -233,8 +232,8 @@ func getAgain(client *memcache.Client, key string) (item *memcache.Item, err err
 	return item, err
 }
 
-// TestWrongStarts: what cannot work is told in one sentence, with exit code 2
-// for a wrong configuration, and harms nothing that runs.
+// TestWrongStarts: a start that cannot work is reported in one sentence, with exit
+// code 2 for a wrong configuration, and does not disturb servers that run.
 func TestWrongStarts(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
 	for _, w := range []struct {

@@ -10,10 +10,10 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// TestReadsOnAFollowerKeepAnItem fills small caches several times over by one
-// server, while another one serves reads of a few keys: these stay, on all
-// servers, because the readers' hints travel in the log; keys that nobody reads
-// go, and all servers hold the same in the end.
+// TestReadsOnAFollowerKeepAnItem fills small caches several times over through one
+// server while another server serves reads of a few keys. These keys stay on all
+// servers, because read hints travel in the raft log. Keys that nobody reads are
+// evicted, and in the end all servers hold the same items.
 func TestReadsOnAFollowerKeepAnItem(t *testing.T) {
 	const memoryMiB, kept, valueBytes = 8, 20, 10_000
 	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"memoryLimitMiB": memoryMiB}})
@@ -27,7 +27,7 @@ func TestReadsOnAFollowerKeepAnItem(t *testing.T) {
 		}
 	}
 	const whole = memoryMiB << 20 / valueBytes
-	fill(0, whole) // from here on hints are wanted
+	fill(0, whole) // from here on servers send hints
 	for i := range kept {
 		must(t, writer.Set(&memcache.Item{Key: fmt.Sprintf("read-%d", i), Value: value}))
 		must(t, writer.Set(&memcache.Item{Key: fmt.Sprintf("unread-%d", i), Value: value}))

@@ -19,7 +19,7 @@ import (
 
 const exporterPackage = "github.com/prometheus/memcached_exporter/cmd/memcached_exporter"
 
-// absentMetrics are what Prometheus' exporter tells of memcached and not of this
+// absentMetrics lists what Prometheus' exporter reports for memcached and not for this
 // server. A star stands for the rest of a name.
 var absentMetrics = []struct{ names, reason string }{
 	{"memcached_lru_crawler_*", "there is no crawler, and no LRU"},
@@ -29,8 +29,8 @@ var absentMetrics = []struct{ names, reason string }{
 	{"memcached_slab_items_crawler_reclaimed_total", "there is no crawler"},
 }
 
-// TestPrometheusExporter has the program that Prometheus users have scrape this
-// server and memcached: it finds both up, and the same metrics.
+// TestPrometheusExporter lets Prometheus' memcached_exporter scrape this server and
+// memcached: it reports both as up, with the same metrics.
 func TestPrometheusExporter(t *testing.T) {
 	ctx, server, memcached := startBoth(t)
 	exporter := startExporter(ctx, t)
@@ -64,7 +64,7 @@ func TestPrometheusExporter(t *testing.T) {
 	}
 }
 
-// absentMetric returns why this server does not have a metric, or nothing.
+// absentMetric returns why this server does not have a metric, or "".
 func absentMetric(name string) string {
 	for _, a := range absentMetrics {
 		for pattern := range strings.FieldsSeq(a.names) {
@@ -78,8 +78,8 @@ func absentMetric(name string) string {
 	return ""
 }
 
-// startExporter builds and starts the exporter that tools/exporter pins, and
-// returns where it answers.
+// startExporter builds and starts the exporter that tools/exporter pins, and returns
+// its address.
 func startExporter(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	program, err := cluster.Build(ctx, t.TempDir(), exporterPackage, "-modfile=tools/exporter/go.mod")
@@ -104,9 +104,8 @@ func startExporter(ctx context.Context, t *testing.T) string {
 	return addr
 }
 
-// scrape returns the metrics of memcached that the exporter tells of a server, by
-// name and labels. The slab's number is 1 whichever it is, and the version is
-// left out.
+// scrape returns the memcached metrics that the exporter reports for a server, by
+// name and labels. Every slab number is replaced by 1, and the version is left out.
 func scrape(ctx context.Context, t *testing.T, exporter, addr string) map[string]string {
 	t.Helper()
 	from := fmt.Sprintf("http://%s/scrape?target=%s", exporter, url.QueryEscape(addr))

@@ -15,14 +15,14 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// annoyReadMax is how long a client waits for an answer that may not come.
+// annoyReadMax is how long a client waits for an answer that may never come.
 const annoyReadMax = 10 * time.Millisecond
 
-// hostilePieces are what nobody should send, and beginnings of what one may send.
+// hostilePieces are requests that no client should send, and incomplete valid ones.
 func hostilePieces() []string {
 	packet := make([]byte, 24+8+1)
 	packet[0], packet[1], packet[3], packet[4] = 0x80, 0x01, 1, 8
-	binary.BigEndian.PutUint32(packet[8:], 1<<19) // a body that will not come
+	binary.BigEndian.PutUint32(packet[8:], 1<<19) // a body that is never sent
 	return []string{
 		"set hostile 0 0 100000\r\nxx", "ms hostile 100000 T1\r\nxx", "set hostile 0 0 2147483645\r\nxx", string(packet),
 		"get" + strings.Repeat(" k", 5000), strings.Repeat("x", 3000), "\x80\x80\x80", "\x00\xff\r\n\x80", "mg k v\r\nset k 0 0 5\r\nquit\r\n\r\n",
@@ -31,9 +31,9 @@ func hostilePieces() []string {
 	}
 }
 
-// TestHostileClients: while many send such things to every server and drop their
-// connections anywhere, a client that behaves is served by each of them, and in the
-// end all servers have the same state.
+// TestHostileClients: while many clients send such pieces to every server and drop
+// their connections at any point, each server keeps serving a well-behaved client,
+// and in the end all servers have the same state.
 func TestHostileClients(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
 	seed := rand.Uint64()
@@ -71,8 +71,8 @@ func TestHostileClients(t *testing.T) {
 	must(t, c.AwaitEqual(ctx))
 }
 
-// annoy sends a part of a text, perhaps reads a little, and goes away, without
-// saying so every other time.
+// annoy sends a part of a text, may read a little, and disconnects, half of the time
+// with a reset.
 func annoy(addr, text string, random *rand.Rand) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -81,7 +81,7 @@ func annoy(addr, text string, random *rand.Rand) {
 	if random.IntN(4) > 0 {
 		text = text[:random.IntN(len(text)+1)]
 	}
-	_, _ = io.WriteString(conn, text) // the server may have had enough
+	_, _ = io.WriteString(conn, text) // the server may have closed the connection
 	if random.IntN(2) == 0 {
 		_ = conn.SetReadDeadline(time.Now().Add(annoyReadMax))
 		_, _ = conn.Read(make([]byte, 1+random.IntN(100)))

@@ -12,8 +12,8 @@ import (
 )
 
 // TestKillUnderLoad kills the leader and a follower again and again while
-// clients write through all servers. Every acknowledged write is there at the
-// end, no increment counts twice, and all servers hold the same state.
+// clients write through all servers. In the end every acknowledged
+// write exists, no increment counted twice, and all servers have the same state.
 func TestKillUnderLoad(t *testing.T) {
 	const rounds, progress = 3, 300
 	ctx, c := startCluster(t, cluster.Options{})
@@ -62,10 +62,10 @@ func TestAllKilled(t *testing.T) {
 	}
 }
 
-// TestSnapshotCatchUp keeps a server down until the others have dropped the log
-// that it misses: it comes back by a snapshot.
+// TestSnapshotCatchUp keeps a server down until the others have dropped the part of
+// the raft log that it misses: it catches up by a snapshot.
 func TestSnapshotCatchUp(t *testing.T) {
-	const writes, valueBytes = 1000, 20 << 10 // 20 MiB for 1 MiB of retained log
+	const writes, valueBytes = 1000, 20 << 10 // 20 MiB for 1 MiB of retained raft log
 	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"logRetainMiB": 1}})
 	clients := clientsOf(t, c)
 	must(t, clients[0].Set(&memcache.Item{Key: "early", Value: []byte("x")}))
@@ -89,7 +89,7 @@ func TestSnapshotCatchUp(t *testing.T) {
 		}
 	}
 
-	// And what it took over is on its disk.
+	// And what it received is on its disk.
 	must(t, victim.Kill())
 	must(t, victim.Start())
 	must(t, victim.AwaitReady(ctx))

@@ -18,10 +18,10 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// TestLinearizable has clients at all servers set, append, delete and read a few
-// keys while servers are killed, stopped and cut off, and lets porcupine look
-// for an order of all operations that explains every answer. An append that
-// took effect twice, a read of something old and a lost write have none.
+// TestLinearizable lets clients at all servers set, append, delete and read a few
+// keys while servers are killed, stopped and cut off. Then porcupine searches for an
+// order of all operations that explains every answer. There is none if an append took
+// effect twice, a read was stale or a write was lost.
 func TestLinearizable(t *testing.T) {
 	const clientsPerServer = 2
 	ctx, c := startCluster(t, cluster.Options{Network: true})
@@ -78,17 +78,17 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
-// keys is how many keys the operations are spread over: few, so that they meet.
+// keys is how many keys the operations use: few, so that operations conflict.
 const keys = 4
 
-// input is what a client asked.
+// input is what a client requested.
 type input struct {
 	kind  string // set, append, delete, get
 	key   string
 	value string
 }
 
-// output is what it was told; unknown: it was told nothing certain.
+// output is the answer; unknown: the outcome is not certain.
 type output struct {
 	unknown bool
 	found   bool
@@ -168,7 +168,7 @@ func (h *history) drive(id int, client *memcache.Client) {
 		out, certain, err := ask(client, in)
 		done := time.Since(h.start)
 		if err != nil && (in.kind == "get" || certain) {
-			continue // it had no effect and told nothing
+			continue // it had no effect and revealed nothing
 		}
 		if err != nil {
 			out, done = output{unknown: true}, math.MaxInt64 // it may take effect at any time
@@ -181,7 +181,7 @@ func (h *history) drive(id int, client *memcache.Client) {
 	}
 }
 
-// ask carries one operation out. certain: it failed and has no effect.
+// ask executes one operation. certain: it failed and has no effect.
 func ask(client *memcache.Client, in input) (out output, certain bool, err error) {
 	item := &memcache.Item{Key: in.key, Value: []byte(in.value)}
 	switch in.kind {
@@ -205,7 +205,7 @@ func ask(client *memcache.Client, in input) (out output, certain bool, err error
 }
 
 // hasNoEffect reports whether an error says that the operation was certainly not
-// carried out. Each one that may have been doubles the checker's work.
+// executed. Each operation that may have been doubles the checker's work.
 func hasNoEffect(err error) bool {
 	var network *net.OpError
 	return err != nil && (strings.Contains(err.Error(), "SERVER_ERROR no leader") ||

@@ -13,9 +13,8 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// load is a set of workers that write without pause while servers are broken
-// under them, and remember what they were told. A worker goes on to the next
-// server when it is told nothing good.
+// load is a set of workers that write without pause while servers are broken, and
+// remember the answers. A worker uses the next server when a request fails.
 type load struct {
 	workers []*worker
 	acked   atomic.Int64 // writes acknowledged so far, by all workers
@@ -31,13 +30,13 @@ type worker struct {
 
 	attempts int             // numbers the writes
 	unique   map[string]bool // keys that were set once, acknowledged
-	last     string          // of the key that is set again and again: acknowledged last
+	last     string          // the last acknowledged value of the key that is set repeatedly
 	unknown  map[string]bool // values of that key whose outcome is unknown, since last
 
 	incrAcked   int // increments acknowledged
 	incrUnknown int
 	incrLast    uint64 // the last answer
-	wrong       error  // an answer that cannot be right
+	wrong       error  // an answer that is certainly wrong
 }
 
 // startLoad starts perServer workers at each server.
@@ -93,8 +92,8 @@ func (w *worker) step(l *load) {
 	l.acked.Add(1)
 }
 
-// incr counts up by one. Nobody else counts here, so each answer is above the
-// last by 1, and by at most one more for each increment whose outcome is
+// incr increments by one. Nobody else increments this key, so each answer exceeds the
+// last one by 1, and by at most one more for each increment whose outcome is
 // unknown.
 func (w *worker) incr(client *memcache.Client) error {
 	n, err := client.Increment(w.counter(), 1)
@@ -135,7 +134,7 @@ func (l *load) finish() {
 	l.wait.Wait()
 }
 
-// check reads at one server everything that was acknowledged.
+// check reads everything that was acknowledged from one server.
 func (l *load) check(t *testing.T, client *memcache.Client) {
 	t.Helper()
 	for _, w := range l.workers {

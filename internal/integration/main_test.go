@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// testLimit bounds whatever one test waits for.
+	// testLimit bounds how long one test waits for anything.
 	testLimit = 2 * time.Minute
 
-	// clientTimeout is above the servers' request timeout of 2 s: a client sees
-	// the server's answer, not its own impatience.
+	// clientTimeout is above the servers' request timeout of 2 s, so that a client
+	// sees the server's answer and not its own timeout.
 	clientTimeout = 10 * time.Second
 )
 
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 func runTests(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "raftcached")
 	if err == nil {
-		defer func() { _ = os.RemoveAll(dir) }() // the system cleans its folder
+		defer func() { _ = os.RemoveAll(dir) }() // the system cleans up its temporary folder
 		executable, err = cluster.Build(context.Background(), dir, "./cmd/raftcached", buildFlags...)
 	}
 	if err != nil {
@@ -42,8 +42,8 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// startCluster starts three servers and waits until all of them serve. It ends
-// them with the test and, if that has failed, shows what they logged.
+// startCluster starts three servers and waits until all of them serve. When the test
+// ends it stops them and, if the test has failed, prints their logs.
 func startCluster(t *testing.T, o cluster.Options) (context.Context, *cluster.Cluster) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
@@ -99,8 +99,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// wantEverywhere reads a key at every server. Reads are linearizable: what one
-// client was told is what each sees, at once.
+// wantEverywhere reads a key at every server. Reads are linearizable: what one client
+// has seen, all clients see immediately.
 func wantEverywhere(t *testing.T, clients []*memcache.Client, key, want string) {
 	t.Helper()
 	for id, client := range clients {
@@ -133,8 +133,8 @@ func followersOf(c *cluster.Cluster, leader *cluster.Server) []*cluster.Server {
 	return followers
 }
 
-// needProgram returns the path of a program, or skips the test. Where
-// RAFTCACHED_REQUIRE is 1, as in CI, a test that would skip fails.
+// needProgram returns the path of a program, or skips the test. With
+// RAFTCACHED_REQUIRE=1, as in CI, it fails the test instead.
 func needProgram(t *testing.T, name, debianPackage string) string {
 	t.Helper()
 	file, err := exec.LookPath(name)
@@ -152,8 +152,8 @@ func skip(t *testing.T, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-// isServerError reports whether an error is a SERVER_ERROR line of the server,
-// which gomemcache hands on as an unexpected line.
+// isServerError reports whether an error is a SERVER_ERROR line of the server, which
+// gomemcache returns as an unexpected line.
 func isServerError(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "SERVER_ERROR")
 }

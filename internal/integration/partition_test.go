@@ -9,8 +9,8 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// TestIsolatedLeader cuts the leader off. The others elect another and serve;
-// the isolated one shows nothing old, and catches up when the links are mended.
+// TestIsolatedLeader cuts the leader off. The others elect another leader and serve.
+// The isolated one returns nothing stale, and catches up when the links are mended.
 func TestIsolatedLeader(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{Network: true})
 	old, err := c.AwaitLeader(ctx)
@@ -31,13 +31,13 @@ func TestIsolatedLeader(t *testing.T) {
 	c.Mend()
 	must(t, c.AwaitReady(ctx))
 	must(t, c.AwaitEqual(ctx))
-	// The set at the isolated leader was given up; it may not come back.
+	// The set at the isolated leader was given up; it must not reappear.
 	wantEverywhere(t, clients, "k", "after")
 }
 
-// TestPausedLeader stops the leader's process for longer than an election. When
-// it goes on it believes for a moment that it leads, and must not show what it
-// had.
+// TestPausedLeader stops the leader's process for longer than an election. When it
+// continues, it believes for a moment that it still leads, and must not return its
+// stale value.
 func TestPausedLeader(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
 	clients := clientsOf(t, c)
@@ -77,7 +77,7 @@ func TestPartitionsUnderLoad(t *testing.T) {
 	}
 }
 
-// setUntilStored sets a key that is set by nobody else meanwhile.
+// setUntilStored sets a key that nobody else sets meanwhile.
 func setUntilStored(t *testing.T, client *memcache.Client, key, value string) {
 	t.Helper()
 	deadline := time.Now().Add(testLimit)

@@ -12,8 +12,9 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// TestCASRaces: clients at all servers read a number and swap in the next one.
-// If two ever won with one cas unique, the number would be less than the wins.
+// TestCASRaces: clients at all servers read a number and store the next one with cas.
+// If two clients won with the same cas unique, the number would be less than the
+// number of wins.
 func TestCASRaces(t *testing.T) {
 	const perServer, wins = 4, 25
 	_, c := startCluster(t, cluster.Options{})
@@ -52,8 +53,8 @@ func TestCASRaces(t *testing.T) {
 	}
 }
 
-// TestConcurrentIncr: increments from all servers sum up exactly, and no two are
-// answered with the same number.
+// TestConcurrentIncr: increments from all servers add up exactly, and no two get the
+// same answer.
 func TestConcurrentIncr(t *testing.T) {
 	const perServer, increments = 4, 100
 	_, c := startCluster(t, cluster.Options{})

@@ -16,15 +16,15 @@ import (
 	"raftcached/internal/transcript"
 )
 
-// absentStats are memcached's stats that this server does not tell, by the answer
-// that they stand in and the names, with the reason. A star stands for the rest
-// of a name.
+// absentStats lists the stats of memcached that this server does not have: the answer
+// that contains them, their names, and the reason. A star stands for the rest of a
+// name.
 var absentStats = []struct{ arg, names, reason string }{
-	{"", "response_obj_* read_buf_*", "replies and input have no pools of their own"},
-	{"", "reserved_fds", "no descriptors are set aside"},
+	{"", "response_obj_* read_buf_*", "replies and input have no pools"},
+	{"", "reserved_fds", "no descriptors are reserved"},
 	{"", "slab_* slabs_moved", "there are no slabs"},
 	{"", "lru_* lrutail_reflocked moves_* evicted_active direct_reclaims", "there is no LRU"},
-	{"", "crawler_*", "there is no crawler: what expires leaves by itself"},
+	{"", "crawler_*", "there is no crawler: expired items are removed without one"},
 	{"", "log_*", "there are no watchers"},
 	{"", "malloc_fails", "exhaustion of real memory ends the process"},
 	{"", "unexpected_napi_ids round_robin_fallback", "threads are not chosen by network queue"},
@@ -34,24 +34,24 @@ var absentStats = []struct{ arg, names, reason string }{
 	{"settings", "growth_factor chunk_size slab_chunk_max slab_automove_*", "there are no slabs"},
 	{"settings", "num_threads_per_udp", "there is no UDP"},
 	{"settings", "stat_key_prefix", "stats detail keeps no prefixes"},
-	{"settings", "reqs_per_event", "a connection goes on until its answers have no room"},
+	{"settings", "reqs_per_event", "a connection continues until there is no room for its answers"},
 	{"settings", "tcp_backlog", "it is the system's"},
 	{"settings", "hashpower_init", "the index grows by itself"},
 	{"settings", "lru_crawler_* tail_repair_time hot_* warm_* temp_lru temporary_ttl", "there is no LRU"},
 	{"settings", "watcher_logbuf_size worker_logbuf_size", "there are no watchers"},
-	{"settings", "read_buf_mem_limit", "input has no pool of its own"},
+	{"settings", "read_buf_mem_limit", "input has no pool"},
 	{"settings", "inline_ascii_response", "it is a way to build replies"},
 	{"settings", "ext_*", "nothing is moved to disk"},
 	{"settings", "ssl_*", "there is no TLS"},
 	{"settings", "num_napi_ids", "threads are not chosen by network queue"},
-	{"settings", "memory_file", "the log brings the items back"},
+	{"settings", "memory_file", "the raft log restores the items"},
 
 	{"items", "number_* age_* moves_* hits_to_* evicted_active lrutail_reflocked direct_reclaims", "there is no LRU"},
 	{"items", "crawler_*", "there is no crawler"},
 	{"items", "evicted_nonzero", "eviction does not look at expiry"},
 }
 
-// statsArgs are the answers that are compared.
+// statsArgs lists the answers that are compared.
 var statsArgs = []string{"", "settings", "items", "slabs"}
 
 // TestStatsNamesOfMemcached compares the names, answer by answer, with those of a
@@ -65,20 +65,20 @@ func TestStatsNamesOfMemcached(t *testing.T) {
 			_, have := ours[name]
 			switch reason := absent(arg, name); {
 			case !have && reason == "":
-				t.Errorf("stats %s: %s tells %s %s, this server does not and absentStats has no reason", arg, memcached.Version, name, theirs[name])
+				t.Errorf("stats %s: %s has %s %s, this server does not and absentStats has no reason", arg, memcached.Version, name, theirs[name])
 			case have && reason != "":
-				t.Errorf("stats %s: %s is absent because %s, but this server tells it", arg, name, reason)
+				t.Errorf("stats %s: %s is absent because %s, but this server has it", arg, name, reason)
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(ours)) {
 			if _, known := theirs[name]; !known && newest && name != "raftcached_version" {
-				t.Errorf("stats %s: this server tells %s, %s does not", arg, name, memcached.Version)
+				t.Errorf("stats %s: this server has %s, %s does not", arg, name, memcached.Version)
 			}
 		}
 	}
 }
 
-// absent returns why this server does not tell a stat of memcached, or nothing.
+// absent returns why this server does not have a stat of memcached, or "".
 func absent(arg, name string) string {
 	name = name[strings.LastIndexByte(name, ':')+1:]
 	for _, a := range absentStats {
@@ -92,8 +92,8 @@ func absent(arg, name string) string {
 	return ""
 }
 
-// TestStatsCountAsMemcachedDoes sends both the same commands: what they counted
-// is equal.
+// TestStatsCountAsMemcachedDoes sends both servers the same commands: their counts are
+// equal.
 func TestStatsCountAsMemcachedDoes(t *testing.T) {
 	ctx, server, memcached := startBoth(t)
 	large := strings.Repeat("x", 2<<20)
@@ -134,8 +134,8 @@ func TestStatsCountAsMemcachedDoes(t *testing.T) {
 	}
 }
 
-// countsCommands reports whether a stat counts what clients asked for, which has
-// to be alike, slabs or not.
+// countsCommands reports whether a stat counts the commands of clients. Such a count
+// must be equal, with or without slabs.
 func countsCommands(name string) bool {
 	name = name[strings.LastIndexByte(name, ':')+1:]
 	for _, suffix := range []string{"_hits", "_misses", "_badval"} {
@@ -146,7 +146,7 @@ func countsCommands(name string) bool {
 	return strings.HasPrefix(name, "cmd_") || strings.HasPrefix(name, "store_")
 }
 
-// grown returns by how much a count grew. An absent one is 0.
+// grown returns by how much a count grew. An absent count is 0.
 func grown(after, before string) int {
 	var a, b int
 	_, _ = fmt.Sscan(after, &a)
@@ -198,7 +198,7 @@ func converse(ctx context.Context, t *testing.T, addr, session string) string {
 	}
 }
 
-// TestStatsCluster: every server tells of every member, where it is, who leads,
+// TestStatsCluster: every server reports every member, its addresses, which one leads,
 // and, when one is killed, that it cannot be reached.
 func TestStatsCluster(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
@@ -224,7 +224,7 @@ func TestStatsCluster(t *testing.T) {
 	must(t, awaitStats(ctx, leader.ClientAddr, "cluster", map[string]string{"servers_reachable": "3"}))
 }
 
-// awaitStats waits until a server tells the stats that are named.
+// awaitStats waits until a server reports the given stats.
 func awaitStats(ctx context.Context, addr, arg string, want map[string]string) error {
 	return cluster.Await(ctx, func() error {
 		stats, err := cluster.Stats(ctx, addr, arg)
@@ -247,9 +247,9 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// TestMemcachedTool has the script that comes with memcached draw its table.
+// TestMemcachedTool lets memcached's own script print its table.
 func TestMemcachedTool(t *testing.T) {
-	const script = "/usr/share/memcached/scripts/memcached-tool" // where Debian puts it
+	const script = "/usr/share/memcached/scripts/memcached-tool" // as Debian installs it
 	if _, err := os.Stat(script); err != nil {
 		skip(t, "needs %s: apt-get install memcached", script)
 	}
