@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"raftcached/internal/item"
 )
 
 // TestAdversary applies logs that are hard on the engine to engines that have
@@ -137,8 +139,8 @@ func (a *adversary) extend(op *Op) {
 	if a.rng.IntN(2) == 0 {
 		op.Kind = OpMetaGet
 	}
-	some, others := Fields(a.rng.Uint32()), Fields(a.rng.Uint32())
-	op.Fields = some & others & (fieldsEnd - 1) // a few at a time
+	some, others := item.Fields(a.rng.Uint32()), item.Fields(a.rng.Uint32())
+	op.Fields = some & others & item.AllFields // a few at a time
 	op.CAS = a.rng.Uint64N(a.engines[0].mutations + 3)
 	op.NewCAS, op.Initial, op.Delta = a.rng.Uint64()>>a.rng.IntN(64), a.rng.Uint64(), a.rng.Uint64()>>a.rng.IntN(64)
 	op.Vivify, op.Recache = []int64{0, 1, 100, -1, math.MaxInt32}[a.rng.IntN(5)], a.rng.Int64N(100)
@@ -148,7 +150,7 @@ func (a *adversary) extend(op *Op) {
 // answer returns what all engines are to answer of a result.
 func (a *adversary) answer(out *Results) string {
 	r := only(a.t, out)
-	r.IdleSeconds, r.Marks = 0, r.Marks&^HitBefore
+	r.IdleSeconds, r.Marks = 0, r.Marks&^item.HitBefore
 	value := hashKey(r.Value)
 	r.Value = nil
 	return fmt.Sprintf("%+v %x", r, value)

@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"raftcached/internal/item"
+)
 
 const (
 	// relativeExptimeMax is the largest exptime that is relative to now, in
@@ -27,7 +31,7 @@ func (e *Engine) Apply(count int, ops []byte, want bool) (*Results, error) {
 		ops = rest
 		r := e.perform(&op)
 		if want {
-			results.add(&r, r.Status == StatusHit || r.Status == StatusMiss || r.Status == StatusNumber || op.detailed())
+			results.add(&r, r.Status == item.StatusHit || r.Status == item.StatusMiss || r.Status == item.StatusNumber || op.detailed())
 		}
 		e.tidy(e.stored) // r may alias memory that this gives back
 		e.stored = 0
@@ -40,7 +44,7 @@ func (e *Engine) Apply(count int, ops []byte, want bool) (*Results, error) {
 
 // perform does one operation. Slices of the result may alias a record; they are
 // valid until the next tidy.
-func (e *Engine) perform(op *Op) Result {
+func (e *Engine) perform(op *Op) item.Result {
 	switch op.Kind {
 	case OpSet, OpAdd, OpReplace, OpCAS:
 		return e.storeItem(op)
@@ -49,20 +53,20 @@ func (e *Engine) perform(op *Op) Result {
 	case OpTouch:
 		f := e.find(op.Key)
 		if !f.alive {
-			return Result{Status: StatusNotFound}
+			return item.Result{Status: item.StatusNotFound}
 		}
 		return e.touch(op, &f)
 	case OpGat:
 		f := e.find(op.Key)
 		if !f.alive {
-			return Result{Status: StatusMiss, Key: op.Key}
+			return item.Result{Status: item.StatusMiss, Key: op.Key}
 		}
 		_, value, m := f.record.read(f.head) // valid until the next tidy
 		e.lent = true
 		r := e.touch(op, &f)
 		e.lent = false
-		if r.Status == StatusTouched {
-			r.Status, r.Key, r.Flags, r.CAS, r.Value = StatusHit, op.Key, m.flags, m.cas, value
+		if r.Status == item.StatusTouched {
+			r.Status, r.Key, r.Flags, r.CAS, r.Value = item.StatusHit, op.Key, m.flags, m.cas, value
 		}
 		return r
 	case OpMetaGet:
@@ -76,14 +80,14 @@ func (e *Engine) perform(op *Op) Result {
 		return e.count64(op)
 	case OpFlushAll:
 		e.flush(op)
-		return Result{Status: StatusOK}
+		return item.Result{Status: item.StatusOK}
 	case OpInit:
-		return Result{Status: e.form(op)}
+		return item.Result{Status: e.form(op)}
 	case OpMemoryLimit:
-		return Result{Status: e.setMemoryLimit(op)}
+		return item.Result{Status: e.setMemoryLimit(op)}
 	default: // OpDiscard; DecodeOp lets nothing else pass
 		e.discard(op.Key)
-		return Result{Status: StatusTooLarge}
+		return item.Result{Status: item.StatusTooLarge}
 	}
 }
 
@@ -109,66 +113,66 @@ func (e *Engine) find(key []byte) found {
 }
 
 // storeItem does set, add, replace and cas (protocol.txt, "Storage commands").
-func (e *Engine) storeItem(op *Op) Result {
+func (e *Engine) storeItem(op *Op) item.Result {
 	f := e.find(op.Key)
 	m := meta{flags: op.Flags, cas: e.storedCAS(op), expiryMs: e.expiryMs(op.Exptime)}
 	s := e.condition(op, &f, &m)
-	if s == StatusStored {
+	if s == item.StatusStored {
 		s = e.put(&f, &m, op.Key, op.Value, nil)
 	} else if op.Kind == OpSet {
 		s = max(s, e.fits(&m, len(op.Key), len(op.Value))) // size comes before the cas unique
 	}
 	switch {
-	case s == StatusStored:
+	case s == item.StatusStored:
 		return e.tell(op, s, &m, len(op.Value))
-	case op.Kind == OpSet && s >= StatusTooLarge:
+	case op.Kind == OpSet && s >= item.StatusTooLarge:
 		// Like memcached: rather no value than a stale one.
 		e.discard(op.Key)
 	}
-	return Result{Status: s}
+	return item.Result{Status: s}
 }
 
 // condition decides whether m may be stored in the place of f.
-func (e *Engine) condition(op *Op, f *found, m *meta) Status {
-	compare := op.Kind == OpCAS || op.Fields&HasCAS != 0 && op.Kind != OpAdd
+func (e *Engine) condition(op *Op, f *found, m *meta) item.Status {
+	compare := op.Kind == OpCAS || op.Fields&item.HasCAS != 0 && op.Kind != OpAdd
 	switch {
 	case compare && !f.alive:
-		return StatusNotFound
+		return item.StatusNotFound
 	case op.Kind == OpAdd && f.alive, op.Kind == OpReplace && !f.alive:
-		return StatusNotStored
+		return item.StatusNotStored
 	case compare:
 		return compareStale(op, f, m)
 	default:
-		return StatusStored
+		return item.StatusStored
 	}
 }
 
 // concat does append and prepend: flags and expiry stay those of the old item.
-func (e *Engine) concat(op *Op) Result {
+func (e *Engine) concat(op *Op) item.Result {
 	f := e.find(op.Key)
-	if !f.alive && op.Fields&HasVivify != 0 {
+	if !f.alive && op.Fields&item.HasVivify != 0 {
 		m := meta{flags: op.Flags, cas: e.storedCAS(op), expiryMs: e.expiryMs(op.Vivify)}
-		if s := e.put(&f, &m, op.Key, op.Value, nil); s != StatusStored {
-			return Result{Status: s}
+		if s := e.put(&f, &m, op.Key, op.Value, nil); s != item.StatusStored {
+			return item.Result{Status: s}
 		}
-		return e.tell(op, StatusStored, &m, len(op.Value))
+		return e.tell(op, item.StatusStored, &m, len(op.Value))
 	}
 	if !f.alive {
-		return Result{Status: StatusNotStored}
+		return item.Result{Status: item.StatusNotStored}
 	}
 	_, head, m := f.record.read(f.head)
-	if op.Fields&HasCAS != 0 && op.CAS != 0 && op.CAS != m.cas {
-		return Result{Status: StatusExists}
+	if op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != m.cas {
+		return item.Result{Status: item.StatusExists}
 	}
 	tail := op.Value
 	if op.Kind == OpPrepend {
 		head, tail = tail, head
 	}
 	m.cas, m.marks = e.storedCAS(op), 0
-	if e.put(&f, &m, op.Key, head, tail) != StatusStored {
-		return Result{Status: StatusNotStored} // as memcached answers when it cannot make the longer item
+	if e.put(&f, &m, op.Key, head, tail) != item.StatusStored {
+		return item.Result{Status: item.StatusNotStored} // as memcached answers when it cannot make the longer item
 	}
-	return e.tell(op, StatusStored, &m, len(head)+len(tail))
+	return e.tell(op, item.StatusStored, &m, len(head)+len(tail))
 }
 
 // storedCAS returns the cas unique for what a storage command stores: memcached
@@ -182,34 +186,23 @@ func (e *Engine) storedCAS(op *Op) uint64 {
 
 // newCAS returns the cas unique that an item gets by the operation.
 func (e *Engine) newCAS(op *Op) uint64 {
-	if op.Fields&HasNewCAS != 0 {
+	if op.Fields&item.HasNewCAS != 0 {
 		return op.NewCAS
 	}
 	return e.mutations + 1
 }
 
-// itemHeaderBytes is what memcached's item has besides key and value, and
-// clientFlagsBytes what it has in addition if the flags are not 0.
-const (
-	itemHeaderBytes  = 59
-	clientFlagsBytes = 4
-)
-
 // fits decides whether an item is small enough to be stored.
-func (e *Engine) fits(m *meta, keyLen, valueLen int) Status {
-	size := itemHeaderBytes + keyLen + valueLen
-	if m.flags != 0 {
-		size += clientFlagsBytes
+func (e *Engine) fits(m *meta, keyLen, valueLen int) item.Status {
+	if item.SizeBytes(keyLen, m.flags, valueLen) > e.limits.ItemBytesMax || chargeFor(m, keyLen, valueLen) > e.limits.MemoryBytes/2 {
+		return item.StatusTooLarge
 	}
-	if size > e.limits.ItemBytesMax || chargeFor(m, keyLen, valueLen) > e.limits.MemoryBytes/2 {
-		return StatusTooLarge
-	}
-	return StatusStored
+	return item.StatusStored
 }
 
 // admit decides whether an item may be stored in the place of f.
-func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) Status {
-	if s := e.fits(m, keyLen, valueLen); s != StatusStored {
+func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) item.Status {
+	if s := e.fits(m, keyLen, valueLen); s != item.StatusStored {
 		return s
 	}
 	return e.room(f, m, keyLen, valueLen)
@@ -218,30 +211,30 @@ func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) Status {
 // room is StatusOutOfMemory where nothing may be evicted and an item takes more
 // than there is, in the place of f. An item that stays may do so too: an expiry
 // and marks are stored only if there are any.
-func (e *Engine) room(f *found, m *meta, keyLen, valueLen int) Status {
+func (e *Engine) room(f *found, m *meta, keyLen, valueLen int) item.Status {
 	if !e.limits.NoEvict || m.expiryMs != 0 && m.expiryMs <= e.st.timeMs.Load() {
-		return StatusStored // what has expired is not stored
+		return item.StatusStored // what has expired is not stored
 	}
 	more := chargeFor(m, keyLen, valueLen)
 	if f.handle != 0 && !e.st.gone(f.record, f.head) {
 		more -= chargeOf(f.record.sizeBytes(f.head))
 	}
 	if more > 0 && e.st.total()+more > e.limits.MemoryBytes {
-		return StatusOutOfMemory
+		return item.StatusOutOfMemory
 	}
-	return StatusStored
+	return item.StatusStored
 }
 
 // put stores an item in the place of f, which holds whatever has its key. Its
 // value is value followed by tail; both may alias the old item.
-func (e *Engine) put(f *found, m *meta, key, value, tail []byte) Status {
-	if s := e.admit(f, m, len(key), len(value)+len(tail)); s != StatusStored {
+func (e *Engine) put(f *found, m *meta, key, value, tail []byte) item.Status {
+	if s := e.admit(f, m, len(key), len(value)+len(tail)); s != item.StatusStored {
 		return s
 	}
 	e.mutations++
 	e.totalItems++
 	e.replace(f, m, key, value, tail)
-	return StatusStored
+	return item.StatusStored
 }
 
 // replace stores an item in the place of f. What has expired is not stored.
@@ -278,16 +271,16 @@ func (e *Engine) discard(key []byte) {
 }
 
 // touch sets the expiry of a live item, which is an access. The cas unique stays.
-func (e *Engine) touch(op *Op, f *found) Result {
+func (e *Engine) touch(op *Op, f *found) item.Result {
 	_, value, m := f.record.read(f.head)
 	m.expiryMs = e.expiryMs(op.Exptime)
 	m.access.hit = true
-	if s := e.room(f, &m, len(op.Key), len(value)); s != StatusStored {
-		return Result{Status: s}
+	if s := e.room(f, &m, len(op.Key), len(value)); s != item.StatusStored {
+		return item.Result{Status: s}
 	}
 	e.mutations++
 	e.replace(f, &m, op.Key, value, nil)
-	return e.tell(op, StatusTouched, &m, len(value))
+	return e.tell(op, item.StatusTouched, &m, len(value))
 }
 
 // flush does flush_all: now, or when the time has come. Of delayed ones the last

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"raftcached/internal/item"
 )
 
 const testStart = 1_900_000_000_000 // ms of Unix time
@@ -11,7 +13,7 @@ const testStart = 1_900_000_000_000 // ms of Unix time
 var testLimits = Limits{MemoryBytes: 1 << 20, ItemBytesMax: 64 << 10}
 
 // one applies a single operation and returns its result.
-func one(t testing.TB, e *Engine, op Op) Result {
+func one(t testing.TB, e *Engine, op Op) item.Result {
 	t.Helper()
 	out, err := e.Apply(1, AppendOp(nil, &op), true)
 	if err != nil {
@@ -21,7 +23,7 @@ func one(t testing.TB, e *Engine, op Op) Result {
 }
 
 // only returns the one result.
-func only(t fataler, results *Results) (only Result) {
+func only(t fataler, results *Results) (only item.Result) {
 	t.Helper()
 	if results.Len() != 1 {
 		t.Fatalf("%d results, want 1", results.Len())
@@ -49,7 +51,7 @@ func read(r *Reader, key string) string {
 // key k sees afterwards.
 type step struct {
 	op     Op
-	status Status
+	status item.Status
 	number uint64
 	then   string
 }
@@ -67,70 +69,70 @@ func TestCommands(t *testing.T) {
 		steps []step
 	}{
 		{"set overwrites", []step{
-			{flags(k(OpSet, "a"), 5), StatusStored, 0, "a/5"}, {k(OpSet, "b"), StatusStored, 0, "b/0"},
+			{flags(k(OpSet, "a"), 5), item.StatusStored, 0, "a/5"}, {k(OpSet, "b"), item.StatusStored, 0, "b/0"},
 		}},
 		{"add stores once", []step{
-			{k(OpAdd, "a"), StatusStored, 0, "a/0"}, {k(OpAdd, "b"), StatusNotStored, 0, "a/0"},
+			{k(OpAdd, "a"), item.StatusStored, 0, "a/0"}, {k(OpAdd, "b"), item.StatusNotStored, 0, "a/0"},
 		}},
 		{"replace needs an item", []step{
-			{k(OpReplace, "a"), StatusNotStored, 0, "miss"},
-			{k(OpSet, "b"), StatusStored, 0, "b/0"},
-			{k(OpReplace, "c"), StatusStored, 0, "c/0"},
+			{k(OpReplace, "a"), item.StatusNotStored, 0, "miss"},
+			{k(OpSet, "b"), item.StatusStored, 0, "b/0"},
+			{k(OpReplace, "c"), item.StatusStored, 0, "c/0"},
 		}},
 		{"append and prepend keep the flags", []step{
-			{k(OpAppend, "a"), StatusNotStored, 0, "miss"},
-			{flags(k(OpSet, "b"), 7), StatusStored, 0, "b/7"},
-			{flags(k(OpAppend, "c"), 9), StatusStored, 0, "bc/7"},
-			{k(OpPrepend, "a"), StatusStored, 0, "abc/7"},
+			{k(OpAppend, "a"), item.StatusNotStored, 0, "miss"},
+			{flags(k(OpSet, "b"), 7), item.StatusStored, 0, "b/7"},
+			{flags(k(OpAppend, "c"), 9), item.StatusStored, 0, "bc/7"},
+			{k(OpPrepend, "a"), item.StatusStored, 0, "abc/7"},
 		}},
 		{"delete", []step{
-			{k(OpDelete, ""), StatusNotFound, 0, "miss"},
-			{k(OpSet, "a"), StatusStored, 0, "a/0"},
-			{k(OpDelete, ""), StatusDeleted, 0, "miss"},
+			{k(OpDelete, ""), item.StatusNotFound, 0, "miss"},
+			{k(OpSet, "a"), item.StatusStored, 0, "a/0"},
+			{k(OpDelete, ""), item.StatusDeleted, 0, "miss"},
 		}},
 		{"incr wraps, decr stops", []step{
-			{delta(OpIncr, 1), StatusNotFound, 0, "miss"},
-			{flags(k(OpSet, "18446744073709551615"), 3), StatusStored, 0, "18446744073709551615/3"},
-			{delta(OpIncr, 2), StatusNumber, 1, "1                   /3"},
-			{delta(OpDecr, 5), StatusNumber, 0, "0                   /3"},
+			{delta(OpIncr, 1), item.StatusNotFound, 0, "miss"},
+			{flags(k(OpSet, "18446744073709551615"), 3), item.StatusStored, 0, "18446744073709551615/3"},
+			{delta(OpIncr, 2), item.StatusNumber, 1, "1                   /3"},
+			{delta(OpDecr, 5), item.StatusNumber, 0, "0                   /3"},
 		}},
 		{"a number grows", []step{
-			{k(OpSet, "9"), StatusStored, 0, "9/0"},
-			{delta(OpIncr, 1), StatusNumber, 10, "10/0"},
-			{delta(OpDecr, 1), StatusNumber, 9, "9 /0"},
-			{k(OpSet, "7\x00x"), StatusStored, 0, "7\x00x/0"},
-			{delta(OpIncr, 1), StatusNumber, 8, "8  /0"},
+			{k(OpSet, "9"), item.StatusStored, 0, "9/0"},
+			{delta(OpIncr, 1), item.StatusNumber, 10, "10/0"},
+			{delta(OpDecr, 1), item.StatusNumber, 9, "9 /0"},
+			{k(OpSet, "7\x00x"), item.StatusStored, 0, "7\x00x/0"},
+			{delta(OpIncr, 1), item.StatusNumber, 8, "8  /0"},
 		}},
 		{"what is no number", []step{
-			{k(OpSet, ""), StatusStored, 0, "/0"},
-			{delta(OpIncr, 1), StatusNonNumeric, 0, "/0"},
-			{k(OpSet, "12a"), StatusStored, 0, "12a/0"},
-			{delta(OpIncr, 1), StatusNonNumeric, 0, "12a/0"},
-			{k(OpSet, "-1"), StatusStored, 0, "-1/0"},
-			{delta(OpDecr, 1), StatusNonNumeric, 0, "-1/0"},
-			{k(OpSet, "18446744073709551616"), StatusStored, 0, "18446744073709551616/0"},
-			{delta(OpDecr, 1), StatusNonNumeric, 0, "18446744073709551616/0"},
+			{k(OpSet, ""), item.StatusStored, 0, "/0"},
+			{delta(OpIncr, 1), item.StatusNonNumeric, 0, "/0"},
+			{k(OpSet, "12a"), item.StatusStored, 0, "12a/0"},
+			{delta(OpIncr, 1), item.StatusNonNumeric, 0, "12a/0"},
+			{k(OpSet, "-1"), item.StatusStored, 0, "-1/0"},
+			{delta(OpDecr, 1), item.StatusNonNumeric, 0, "-1/0"},
+			{k(OpSet, "18446744073709551616"), item.StatusStored, 0, "18446744073709551616/0"},
+			{delta(OpDecr, 1), item.StatusNonNumeric, 0, "18446744073709551616/0"},
 		}},
 		{"a set that is too large removes", []step{
-			{k(OpSet, "a"), StatusStored, 0, "a/0"},
-			{k(OpAdd, big), StatusNotStored, 0, "a/0"},
-			{k(OpReplace, big), StatusTooLarge, 0, "a/0"},
-			{k(OpAppend, big), StatusNotStored, 0, "a/0"},
-			{k(OpSet, big), StatusTooLarge, 0, "miss"},
-			{k(OpSet, "a"), StatusStored, 0, "a/0"},
-			{k(OpDiscard, ""), StatusTooLarge, 0, "miss"},
+			{k(OpSet, "a"), item.StatusStored, 0, "a/0"},
+			{k(OpAdd, big), item.StatusNotStored, 0, "a/0"},
+			{k(OpReplace, big), item.StatusTooLarge, 0, "a/0"},
+			{k(OpAppend, big), item.StatusNotStored, 0, "a/0"},
+			{k(OpSet, big), item.StatusTooLarge, 0, "miss"},
+			{k(OpSet, "a"), item.StatusStored, 0, "a/0"},
+			{k(OpDiscard, ""), item.StatusTooLarge, 0, "miss"},
 		}},
 		{"flush", []step{
-			{k(OpSet, "a"), StatusStored, 0, "a/0"},
-			{Op{Kind: OpFlushAll}, StatusOK, 0, "miss"},
-			{k(OpAdd, "b"), StatusStored, 0, "b/0"},
+			{k(OpSet, "a"), item.StatusStored, 0, "a/0"},
+			{Op{Kind: OpFlushAll}, item.StatusOK, 0, "miss"},
+			{k(OpAdd, "b"), item.StatusStored, 0, "b/0"},
 		}},
 		{"expired at once", []step{
-			{Op{Kind: OpSet, Key: []byte("k"), Value: []byte("a"), Exptime: -1}, StatusStored, 0, "miss"},
-			{Op{Kind: OpSet, Key: []byte("k"), Value: []byte("a"), Exptime: relativeExptimeMax + 1}, StatusStored, 0, "miss"},
-			{k(OpSet, "a"), StatusStored, 0, "a/0"},
-			{Op{Kind: OpTouch, Key: []byte("k"), Exptime: -1}, StatusTouched, 0, "miss"},
-			{Op{Kind: OpTouch, Key: []byte("k")}, StatusNotFound, 0, "miss"},
+			{Op{Kind: OpSet, Key: []byte("k"), Value: []byte("a"), Exptime: -1}, item.StatusStored, 0, "miss"},
+			{Op{Kind: OpSet, Key: []byte("k"), Value: []byte("a"), Exptime: relativeExptimeMax + 1}, item.StatusStored, 0, "miss"},
+			{k(OpSet, "a"), item.StatusStored, 0, "a/0"},
+			{Op{Kind: OpTouch, Key: []byte("k"), Exptime: -1}, item.StatusTouched, 0, "miss"},
+			{Op{Kind: OpTouch, Key: []byte("k")}, item.StatusNotFound, 0, "miss"},
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,24 +155,24 @@ func casOf(e *Engine) (cas uint64) {
 
 func TestCASUnique(t *testing.T) {
 	e := newEngine(t, testLimits)
-	if r := one(t, e, Op{Kind: OpCAS, Key: []byte("k"), CAS: 1}); r.Status != StatusNotFound {
+	if r := one(t, e, Op{Kind: OpCAS, Key: []byte("k"), CAS: 1}); r.Status != item.StatusNotFound {
 		t.Fatalf("cas of nothing: %d", r.Status)
 	}
 	one(t, e, k(OpSet, "1"))
 	first := casOf(e)
-	if r := one(t, e, Op{Kind: OpCAS, Key: []byte("k"), CAS: first + 1}); r.Status != StatusExists {
+	if r := one(t, e, Op{Kind: OpCAS, Key: []byte("k"), CAS: first + 1}); r.Status != item.StatusExists {
 		t.Fatalf("cas with another unique: %d", r.Status)
 	}
 	one(t, e, Op{Kind: OpTouch, Key: []byte("k"), Exptime: 100})
 	if casOf(e) != first {
 		t.Fatal("touch changed the cas unique")
 	}
-	if r := one(t, e, Op{Kind: OpGat, Key: []byte("k")}); r.Status != StatusHit || r.CAS != first || string(r.Value) != "1" {
+	if r := one(t, e, Op{Kind: OpGat, Key: []byte("k")}); r.Status != item.StatusHit || r.CAS != first || string(r.Value) != "1" {
 		t.Fatalf("gat: %+v", r)
 	}
 	last := first
 	for _, op := range []Op{{Kind: OpCAS, Key: []byte("k"), CAS: first, Value: []byte("2")}, delta(OpIncr, 1), k(OpAppend, "0"), k(OpSet, "")} {
-		if r := one(t, e, op); r.Status != StatusStored && r.Status != StatusNumber {
+		if r := one(t, e, op); r.Status != item.StatusStored && r.Status != item.StatusNumber {
 			t.Fatalf("kind %d: %d", op.Kind, r.Status)
 		}
 		if casOf(e) <= last {
@@ -290,24 +292,24 @@ func TestNoEvict(t *testing.T) {
 	for i := range 3 {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i)})
 	}
-	if r := one(t, e, Op{Kind: OpAdd, Key: []byte("k3")}); r.Status != StatusOutOfMemory {
+	if r := one(t, e, Op{Kind: OpAdd, Key: []byte("k3")}); r.Status != item.StatusOutOfMemory {
 		t.Fatalf("status %d", r.Status)
 	}
-	if r := one(t, e, Op{Kind: OpSet, Key: []byte("k0")}); r.Status != StatusStored {
+	if r := one(t, e, Op{Kind: OpSet, Key: []byte("k0")}); r.Status != item.StatusStored {
 		t.Fatalf("the same size in the place of the old: %d", r.Status)
 	}
 	one(t, e, Op{Kind: OpDelete, Key: []byte("k1")})
-	if r := one(t, e, Op{Kind: OpAdd, Key: []byte("k3")}); r.Status != StatusStored {
+	if r := one(t, e, Op{Kind: OpAdd, Key: []byte("k3")}); r.Status != item.StatusStored {
 		t.Fatalf("after a delete: %d", r.Status)
 	}
 	// An expiry takes room too.
-	if r := one(t, e, Op{Kind: OpTouch, Key: []byte("k0"), Exptime: 60}); r.Status != StatusOutOfMemory {
+	if r := one(t, e, Op{Kind: OpTouch, Key: []byte("k0"), Exptime: 60}); r.Status != item.StatusOutOfMemory {
 		t.Fatalf("touch of an item that was to live for ever: %d", r.Status)
 	}
-	if r := one(t, e, Op{Kind: OpGat, Key: []byte("k0"), Exptime: 60}); r.Status != StatusOutOfMemory || len(r.Value) > 0 {
+	if r := one(t, e, Op{Kind: OpGat, Key: []byte("k0"), Exptime: 60}); r.Status != item.StatusOutOfMemory || len(r.Value) > 0 {
 		t.Fatalf("gat of an item that was to live for ever: %d, %q", r.Status, r.Value)
 	}
-	if r := one(t, e, Op{Kind: OpTouch, Key: []byte("k0"), Exptime: -1}); r.Status != StatusTouched {
+	if r := one(t, e, Op{Kind: OpTouch, Key: []byte("k0"), Exptime: -1}); r.Status != item.StatusTouched {
 		t.Fatalf("touch that ends an item: %d", r.Status)
 	}
 	if s := e.Stats(); s.CurrItems != 2 || s.Evictions != 0 {

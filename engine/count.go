@@ -3,6 +3,8 @@ package engine
 import (
 	"math"
 	"strconv"
+
+	"raftcached/internal/item"
 )
 
 // numberBytesMax is the longest decimal of 64 bits.
@@ -11,7 +13,7 @@ const numberBytesMax = 20
 // count64 does incr and decr: incr wraps at 64 bits, decr stops at 0, and a
 // number shorter than what was there is padded with blanks, as memcached does
 // (protocol.txt, "Increment/Decrement").
-func (e *Engine) count64(op *Op) Result {
+func (e *Engine) count64(op *Op) item.Result {
 	f := e.find(op.Key)
 	if !f.alive {
 		return e.beginCount(op, &f)
@@ -19,10 +21,10 @@ func (e *Engine) count64(op *Op) Result {
 	_, old, m := f.record.read(f.head)
 	n, ok := parseNumber(old)
 	switch {
-	case len(old) > 0 && op.Fields&HasCAS != 0 && op.CAS != 0 && op.CAS != m.cas:
-		return Result{Status: StatusExists}
+	case len(old) > 0 && op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != m.cas:
+		return item.Result{Status: item.StatusExists}
 	case !ok:
-		return Result{Status: StatusNonNumeric}
+		return item.Result{Status: item.StatusNonNumeric}
 	case op.Kind == OpIncr:
 		n += op.Delta
 	case n < op.Delta:
@@ -44,32 +46,32 @@ func (e *Engine) count64(op *Op) Result {
 		m.marks, m.access.hit = 0, false
 	}
 	before := m.expiryMs
-	if op.Fields&HasExptime != 0 {
+	if op.Fields&item.HasExptime != 0 {
 		m.expiryMs = e.expiryMs(op.Exptime)
 	}
 	m.cas = e.newCAS(op)
-	if s := e.put(&f, &m, op.Key, value, blanks); s != StatusStored {
-		return Result{Status: s}
+	if s := e.put(&f, &m, op.Key, value, blanks); s != item.StatusStored {
+		return item.Result{Status: s}
 	}
-	r := e.tell(op, StatusNumber, &m, len(value)+len(blanks))
+	r := e.tell(op, item.StatusNumber, &m, len(value)+len(blanks))
 	r.Number = n
 	return e.tellBefore(op, r, before)
 }
 
 // beginCount makes the number that is counted, if the operation asks for that. The
 // result is marked Won, as it is where mg creates an item.
-func (e *Engine) beginCount(op *Op, f *found) Result {
-	if op.Fields&HasVivify == 0 {
-		return Result{Status: StatusNotFound}
+func (e *Engine) beginCount(op *Op, f *found) item.Result {
+	if op.Fields&item.HasVivify == 0 {
+		return item.Result{Status: item.StatusNotFound}
 	}
 	var digits [numberBytesMax]byte
 	value := strconv.AppendUint(digits[:0], op.Initial, 10)
 	m := meta{cas: e.newCAS(op), expiryMs: e.vivifiedExpiryMs(op)}
-	if s := e.put(f, &m, op.Key, value, nil); s != StatusStored {
-		return Result{Status: s}
+	if s := e.put(f, &m, op.Key, value, nil); s != item.StatusStored {
+		return item.Result{Status: s}
 	}
-	r := e.tell(op, StatusNumber, &m, len(value))
-	r.Number, r.Marks = op.Initial, Won
+	r := e.tell(op, item.StatusNumber, &m, len(value))
+	r.Number, r.Marks = op.Initial, item.Won
 	return e.tellBefore(op, r, 0)
 }
 

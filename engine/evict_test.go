@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"testing"
+
+	"raftcached/internal/item"
 )
 
 // TestStoredItemLeadsItsQueue stores an item of half the memory, twice, while the
@@ -27,10 +29,10 @@ func TestStoredItemLeadsItsQueue(t *testing.T) {
 	hints := fill(1080)
 	e.Advance(testStart + 1) // hints count from the next entry on
 	e.Hint(hints)
-	if r := one(t, e, big); r.Status != StatusStored {
+	if r := one(t, e, big); r.Status != item.StatusStored {
 		t.Fatalf("status %d", r.Status)
 	}
-	if r := one(t, e, Op{Kind: OpGat, Key: big.Key}); r.Status != StatusHit || len(r.Value) != len(big.Value) {
+	if r := one(t, e, Op{Kind: OpGat, Key: big.Key}); r.Status != item.StatusHit || len(r.Value) != len(big.Value) {
 		t.Fatalf("status %d, %d bytes", r.Status, len(r.Value))
 	}
 	if s := e.Stats(); s.Bytes > limits.MemoryBytes || s.Bytes < limits.MemoryBytes*9/10 {
@@ -126,7 +128,7 @@ func TestResultOutlivesEviction(t *testing.T) {
 	fillMain(t, e, memory*95/100, size, 0)
 	one(t, e, Op{Kind: OpMemoryLimit, Delta: memoryLimitMin})
 	r := one(t, e, Op{Kind: OpGat, Key: []byte("main-7")})
-	if r.Status != StatusHit || !bytes.Equal(r.Value, bytes.Repeat([]byte{7}, size)) {
+	if r.Status != item.StatusHit || !bytes.Equal(r.Value, bytes.Repeat([]byte{7}, size)) {
 		t.Fatalf("status %d, %d bytes", r.Status, len(r.Value))
 	}
 }

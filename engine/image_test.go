@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"raftcached/internal/item"
 )
 
 // sample returns an engine with some of everything in it.
@@ -20,8 +22,8 @@ func sample(t testing.TB) *Engine {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: []byte(strings.Repeat("v", i)), Exptime: int64(i % 7), Flags: uint32(i)})
 	}
 	one(t, e, Op{Kind: OpDelete, Key: []byte("k7")})
-	one(t, e, Op{Kind: OpDelete, Key: []byte("k8"), Fields: Invalidate})
-	one(t, e, Op{Kind: OpDelete, Key: []byte("k14"), Fields: Invalidate})
+	one(t, e, Op{Kind: OpDelete, Key: []byte("k8"), Fields: item.Invalidate})
+	one(t, e, Op{Kind: OpDelete, Key: []byte("k14"), Fields: item.Invalidate})
 	one(t, e, Op{Kind: OpMetaGet, Key: []byte("k14")})
 	one(t, e, Op{Kind: OpFlushAll, Exptime: 100})
 	e.Advance(testStart + 3000)
@@ -211,7 +213,7 @@ func FuzzRestore(f *testing.F) {
 	small := newEngine(f, testLimits)
 	one(f, small, k(OpSet, "v"))
 	f.Add(imageOf(f, small))
-	one(f, small, with(OpDelete, "", also(Invalidate)))
+	one(f, small, with(OpDelete, "", also(item.Invalidate)))
 	f.Add(imageOf(f, small))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e := newEngine(t, testLimits)
@@ -328,8 +330,8 @@ func TestReadsAllocateNothing(t *testing.T) {
 // TestKeyTwiceInAnImage: which of the two items would be the right one?
 func TestKeyTwiceInAnImage(t *testing.T) {
 	e := newEngine(t, testLimits)
-	item := imageItem{key: []byte("k"), value: []byte("v"), hash: hashKey([]byte("k"))}
-	if err := e.addItems(queueSmall, []imageItem{item, item}); !errors.Is(err, ErrMalformed) {
+	twice := imageItem{key: []byte("k"), value: []byte("v"), hash: hashKey([]byte("k"))}
+	if err := e.addItems(queueSmall, []imageItem{twice, twice}); !errors.Is(err, ErrMalformed) {
 		t.Fatal(err)
 	}
 }

@@ -1,6 +1,10 @@
 package engine
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"raftcached/internal/item"
+)
 
 // Formation returns the operation that puts the limits with which New was called
 // into the log, or nil if the log has them already. Any goroutine may call it.
@@ -42,10 +46,10 @@ func btoi(b bool) int {
 }
 
 // form does OpInit: the first one sets the limits, others have no effect.
-func (e *Engine) form(op *Op) Status {
+func (e *Engine) form(op *Op) item.Status {
 	l, ok := readLimits(op.Value)
 	if !ok || e.formed.Load() {
-		return StatusOK
+		return item.StatusOK
 	}
 	if l.MemoryBytes != e.formedBytes {
 		e.resize(l.MemoryBytes)
@@ -54,7 +58,7 @@ func (e *Engine) form(op *Op) Status {
 	e.limits, e.formedBytes = l, l.MemoryBytes
 	e.ghosts.close()
 	e.ghosts = newGhosts(l.MemoryBytes)
-	return StatusOK
+	return item.StatusOK
 }
 
 // resize replaces the store, in which there is nothing yet, by one for another
@@ -72,15 +76,15 @@ func (e *Engine) resize(limit int64) {
 
 // setMemoryLimit does OpMemoryLimit. Items go bit by bit, with the entries that
 // follow, if the limit is lowered.
-func (e *Engine) setMemoryLimit(op *Op) Status {
+func (e *Engine) setMemoryLimit(op *Op) item.Status {
 	limit := int64(op.Delta)
 	switch {
 	case op.Delta < memoryLimitMin:
-		return StatusTooSmall
+		return item.StatusTooSmall
 	case op.Delta > uint64(max(raiseFree, raiseMax*e.formedBytes)) || op.Delta > uint64(MemoryBytesMax):
-		return StatusOutOfBounds
+		return item.StatusOutOfBounds
 	}
 	e.mutations++
 	e.limits.MemoryBytes = limit
-	return StatusOK
+	return item.StatusOK
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"testing"
+
+	"raftcached/internal/item"
 )
 
 // TestMemoryLimitChanges lowers and raises the limit on engines of different
@@ -14,7 +16,7 @@ func TestMemoryLimitChanges(t *testing.T) {
 	e, twin := newEngine(t, limits), newEngine(t, limits)
 	twin.layout = layout{16 << 10, 0}
 	twin.st.layout = twin.layout
-	both := func(op Op, want Status) {
+	both := func(op Op, want item.Status) {
 		t.Helper()
 		for _, x := range []*Engine{e, twin} {
 			if r := one(t, x, op); r.Status != want {
@@ -23,11 +25,11 @@ func TestMemoryLimitChanges(t *testing.T) {
 		}
 	}
 	for i := range 60_000 {
-		both(Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, 900)}, StatusStored)
+		both(Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, 900)}, item.StatusStored)
 	}
-	both(Op{Kind: OpMemoryLimit, Delta: memoryLimitMin - 1}, StatusTooSmall)
-	both(Op{Kind: OpMemoryLimit, Delta: raiseFree + 1}, StatusOutOfBounds)
-	both(Op{Kind: OpMemoryLimit, Delta: 8 << 20}, StatusOK)
+	both(Op{Kind: OpMemoryLimit, Delta: memoryLimitMin - 1}, item.StatusTooSmall)
+	both(Op{Kind: OpMemoryLimit, Delta: raiseFree + 1}, item.StatusOutOfBounds)
+	both(Op{Kind: OpMemoryLimit, Delta: 8 << 20}, item.StatusOK)
 	for n := 0; e.NextDueMs() <= e.TimeMs(); n++ {
 		before := e.Stats().CurrItems
 		e.Advance(testStart + int64(n))
@@ -35,7 +37,7 @@ func TestMemoryLimitChanges(t *testing.T) {
 		if gone := before - e.Stats().CurrItems; gone > shrinkPerEntry || n > 30 {
 			t.Fatalf("entry %d evicts %d items", n, gone)
 		}
-		both(Op{Kind: OpSet, Key: []byte("new"), Value: make([]byte, 900)}, StatusStored)
+		both(Op{Kind: OpSet, Key: []byte("new"), Value: make([]byte, 900)}, item.StatusStored)
 	}
 	if s := e.Stats(); s.Bytes > 8<<20 || s.Bytes < 7<<20 || s.LimitMaxBytes != 8<<20 {
 		t.Fatalf("with the lower limit: %+v", s)
@@ -43,7 +45,7 @@ func TestMemoryLimitChanges(t *testing.T) {
 	if use := memoryUse(e); use > 20<<20 {
 		t.Errorf("%d bytes in use", use)
 	}
-	both(Op{Kind: OpMemoryLimit, Delta: raiseFree}, StatusOK)
+	both(Op{Kind: OpMemoryLimit, Delta: raiseFree}, item.StatusOK)
 	again := newEngine(t, testLimits)
 	if err := again.Restore(imageReaderOf(t, e)); err != nil || digest(again) != digest(twin) || digest(e) != digest(twin) {
 		t.Fatalf("restored: %v, digests %x, %x, %x", err, digest(again), digest(e), digest(twin))

@@ -5,12 +5,14 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"raftcached/internal/item"
 )
 
 // with returns an operation on key k with what its options add.
 func with(kind OpKind, value string, options ...func(*Op)) Op {
 	op := k(kind, value)
-	op.Fields = Detailed
+	op.Fields = item.Detailed
 	if kind == OpIncr || kind == OpDecr {
 		op.Delta = 1
 	}
@@ -20,42 +22,44 @@ func with(kind OpKind, value string, options ...func(*Op)) Op {
 	return op
 }
 
-func also(f Fields) func(*Op) { return func(op *Op) { op.Fields |= f } }
+func also(f item.Fields) func(*Op) { return func(op *Op) { op.Fields |= f } }
 
 func clientFlags(n uint32) func(*Op) { return func(op *Op) { op.Flags = n } }
 
-func ifCAS(n uint64) func(*Op) { return func(op *Op) { op.Fields |= HasCAS; op.CAS = n } }
+func ifCAS(n uint64) func(*Op) { return func(op *Op) { op.Fields |= item.HasCAS; op.CAS = n } }
 
-func newCAS(n uint64) func(*Op) { return func(op *Op) { op.Fields |= HasNewCAS; op.NewCAS = n } }
+func newCAS(n uint64) func(*Op) { return func(op *Op) { op.Fields |= item.HasNewCAS; op.NewCAS = n } }
 
-func exptime(n int64) func(*Op) { return func(op *Op) { op.Fields |= HasExptime; op.Exptime = n } }
+func exptime(n int64) func(*Op) { return func(op *Op) { op.Fields |= item.HasExptime; op.Exptime = n } }
 
-func vivify(n int64) func(*Op) { return func(op *Op) { op.Fields |= HasVivify; op.Vivify = n } }
+func vivify(n int64) func(*Op) { return func(op *Op) { op.Fields |= item.HasVivify; op.Vivify = n } }
 
-func recache(n int64) func(*Op) { return func(op *Op) { op.Fields |= HasRecache; op.Recache = n } }
+func recache(n int64) func(*Op) { return func(op *Op) { op.Fields |= item.HasRecache; op.Recache = n } }
 
-func initial(n uint64) func(*Op) { return func(op *Op) { op.Fields |= HasInitial; op.Initial = n } }
+func initial(n uint64) func(*Op) {
+	return func(op *Op) { op.Fields |= item.HasInitial; op.Initial = n }
+}
 
 func by(n uint64) func(*Op) { return func(op *Op) { op.Delta = n } }
 
-var statusNames = map[Status]string{
-	StatusStored: "STORED", StatusNotStored: "NOT_STORED", StatusExists: "EXISTS", StatusNotFound: "NOT_FOUND",
-	StatusDeleted: "DELETED", StatusTouched: "TOUCHED", StatusNumber: "NUMBER", StatusHit: "HIT", StatusMiss: "MISS",
-	StatusNonNumeric: "NON_NUMERIC", StatusTooLarge: "TOO_LARGE", StatusOutOfMemory: "OUT_OF_MEMORY",
+var statusNames = map[item.Status]string{
+	item.StatusStored: "STORED", item.StatusNotStored: "NOT_STORED", item.StatusExists: "EXISTS", item.StatusNotFound: "NOT_FOUND",
+	item.StatusDeleted: "DELETED", item.StatusTouched: "TOUCHED", item.StatusNumber: "NUMBER", item.StatusHit: "HIT", item.StatusMiss: "MISS",
+	item.StatusNonNumeric: "NON_NUMERIC", item.StatusTooLarge: "TOO_LARGE", item.StatusOutOfMemory: "OUT_OF_MEMORY",
 }
 
 // outcome writes a result the way the meta commands do: the value or number, then
 // c cas unique, f client flags if there are some, s size, t time to live, and
 // what the item is marked with.
-func outcome(r *Result) string {
+func outcome(r *item.Result) string {
 	var b strings.Builder
 	b.WriteString(statusNames[r.Status])
 	switch r.Status {
-	case StatusHit:
+	case item.StatusHit:
 		fmt.Fprintf(&b, " %q", r.Value)
-	case StatusNumber:
+	case item.StatusNumber:
 		fmt.Fprintf(&b, " %d", r.Number)
-	case StatusStored, StatusTouched, StatusDeleted:
+	case item.StatusStored, item.StatusTouched, item.StatusDeleted:
 	default:
 		return b.String()
 	}
@@ -104,15 +108,15 @@ func TestMetaCommands(t *testing.T) {
 			{0, with(OpAppend, "2", newCAS(0)), "STORED c2 s2 t-1"},
 			{0, with(OpIncr, "", newCAS(0)), "NUMBER 13 c0 s2 t-1"},
 			{0, with(OpSet, "1", ifCAS(0)), "EXISTS"},
-			{0, with(OpDelete, "", also(Invalidate), newCAS(77)), "DELETED c77 s2 t-1 X"},
+			{0, with(OpDelete, "", also(item.Invalidate), newCAS(77)), "DELETED c77 s2 t-1 X"},
 			{0, with(OpSet, "1", newCAS(math.MaxUint64)), "STORED c18446744073709551615 s1 t-1"},
 		}},
 		{"what is deleted with Invalidate is stale, and one client wins it", []metaStep{
 			{0, with(OpSet, "v", exptime(50)), "STORED c1 s1 t50"},
-			{0, with(OpDelete, "", also(Invalidate)), "DELETED c2 s1 t50 X"},
+			{0, with(OpDelete, "", also(item.Invalidate)), "DELETED c2 s1 t50 X"},
 			{0, with(OpMetaGet, ""), `HIT "v" c2 s1 t50 W X`},
 			{0, with(OpMetaGet, ""), `HIT "v" c2 s1 t50 X Z`},
-			{0, with(OpDelete, "", also(Invalidate), exptime(9)), "DELETED c4 s1 t9 X"},
+			{0, with(OpDelete, "", also(item.Invalidate), exptime(9)), "DELETED c4 s1 t9 X"},
 			{0, with(OpTouch, "", exptime(0)), "TOUCHED c4 s1 t-1 X"},
 			{0, with(OpMetaGet, ""), `HIT "v" c4 s1 t-1 W X`},
 			{0, with(OpSet, "w"), "STORED c7 s1 t-1"},
@@ -120,18 +124,18 @@ func TestMetaCommands(t *testing.T) {
 		}},
 		{"a value fetched before the item was invalidated is stored as stale", []metaStep{
 			{0, with(OpSet, "v", exptime(50)), "STORED c1 s1 t50"},
-			{0, with(OpDelete, "", also(Invalidate)), "DELETED c2 s1 t50 X"},
+			{0, with(OpDelete, "", also(item.Invalidate)), "DELETED c2 s1 t50 X"},
 			{0, with(OpMetaGet, ""), `HIT "v" c2 s1 t50 W X`},
-			{0, with(OpSet, "old", ifCAS(1), also(Invalidate), exptime(90)), "STORED c4 s3 t50 X Z"},
-			{0, with(OpSet, "old", ifCAS(5), also(Invalidate)), "EXISTS"},
+			{0, with(OpSet, "old", ifCAS(1), also(item.Invalidate), exptime(90)), "STORED c4 s3 t50 X Z"},
+			{0, with(OpSet, "old", ifCAS(5), also(item.Invalidate)), "EXISTS"},
 			{0, with(OpMetaGet, ""), `HIT "old" c4 s3 t50 X Z`},
-			{0, with(OpSet, "new", ifCAS(4), also(Invalidate), exptime(90)), "STORED c5 s3 t90"},
+			{0, with(OpSet, "new", ifCAS(4), also(item.Invalidate), exptime(90)), "STORED c5 s3 t90"},
 		}},
 		{"a value is removed, and its item stays", []metaStep{
 			{0, with(OpSet, "v", clientFlags(5), exptime(50)), "STORED c1 f5 s1 t50"},
-			{0, with(OpDelete, "", also(RemoveValue)), "DELETED c1 s0 t-1"},
-			{0, with(OpDelete, "", also(RemoveValue), clientFlags(9), exptime(30), newCAS(100)), "DELETED c100 f9 s0 t30"},
-			{0, with(OpDelete, "", also(RemoveValue|Invalidate)), "DELETED c4 s0 t-1 X"},
+			{0, with(OpDelete, "", also(item.RemoveValue)), "DELETED c1 s0 t-1"},
+			{0, with(OpDelete, "", also(item.RemoveValue), clientFlags(9), exptime(30), newCAS(100)), "DELETED c100 f9 s0 t30"},
+			{0, with(OpDelete, "", also(item.RemoveValue|item.Invalidate)), "DELETED c4 s0 t-1 X"},
 			{0, with(OpMetaGet, ""), `HIT "" c4 s0 t-1 W X`},
 		}},
 		{"append creates what is missing, and changes neither flags nor expiry", []metaStep{
@@ -142,7 +146,7 @@ func TestMetaCommands(t *testing.T) {
 			{0, with(OpPrepend, "c", ifCAS(1)), "EXISTS"},
 			{0, with(OpPrepend, "c", ifCAS(0)), "STORED c3 f3 s3 t60"},
 			{0, with(OpMetaGet, ""), `HIT "cba" c3 f3 s3 t60`},
-			{0, with(OpDelete, "", also(Invalidate)), "DELETED c4 f3 s3 t60 X"},
+			{0, with(OpDelete, "", also(item.Invalidate)), "DELETED c4 f3 s3 t60 X"},
 			{0, with(OpAppend, ""), "STORED c5 f3 s3 t60"}, // another item, not stale
 		}},
 		{"counting creates what is missing", []metaStep{
@@ -152,7 +156,7 @@ func TestMetaCommands(t *testing.T) {
 			{0, with(OpDecr, "", ifCAS(1)), "EXISTS"},
 			{0, with(OpDecr, "", ifCAS(0), by(5)), "NUMBER 7 c3 s2 t70"}, // "7 "
 			{0, with(OpDelete, ""), "DELETED c0 s0 t0"},
-			{0, with(OpIncr, "", vivify(60), exptime(30), also(TouchBeforeVivify)), "NUMBER 0 c5 s1 t60 W"},
+			{0, with(OpIncr, "", vivify(60), exptime(30), also(item.TouchBeforeVivify)), "NUMBER 0 c5 s1 t60 W"},
 			{0, with(OpSet, ""), "STORED c6 s0 t-1"},
 			{0, with(OpIncr, "", ifCAS(1)), "NON_NUMERIC"}, // without a look at the cas unique
 			{0, with(OpSet, "x"), "STORED c7 s1 t-1"},
@@ -160,7 +164,7 @@ func TestMetaCommands(t *testing.T) {
 		}},
 		{"counting keeps the marks unless the number grows", []metaStep{
 			{0, with(OpSet, "9"), "STORED c1 s1 t-1"},
-			{0, with(OpDelete, "", also(Invalidate)), "DELETED c2 s1 t-1 X"},
+			{0, with(OpDelete, "", also(item.Invalidate)), "DELETED c2 s1 t-1 X"},
 			{0, with(OpDecr, ""), "NUMBER 8 c3 s1 t-1 X"},
 			{0, with(OpIncr, "", by(2)), "NUMBER 10 c4 s2 t-1"},
 		}},
@@ -172,14 +176,14 @@ func TestMetaCommands(t *testing.T) {
 			{0, with(OpMetaGet, "", vivify(90)), `HIT "" c55 s0 t30 Z`},
 			{29, with(OpMetaGet, "", recache(9)), `HIT "" c55 s0 t1 Z`},
 			{1, with(OpMetaGet, "", vivify(30), exptime(60)), `HIT "" c2 s0 t60 W`},
-			{60, with(OpMetaGet, "", vivify(30), exptime(60), also(TouchBeforeVivify|TTLBefore)), `HIT "" c3 s0 t-1 W`},
+			{60, with(OpMetaGet, "", vivify(30), exptime(60), also(item.TouchBeforeVivify|item.TTLBefore)), `HIT "" c3 s0 t-1 W`},
 			{29, with(OpMetaGet, ""), `HIT "" c3 s0 t1 Z`},
 		}},
 		{"who sees less time left than asked wins", []metaStep{
 			{0, with(OpSet, "v", exptime(30)), "STORED c1 s1 t30"},
 			{0, with(OpMetaGet, "", recache(30)), `HIT "v" c1 s1 t30`},
 			{0, with(OpMetaGet, "", recache(-1)), `HIT "v" c1 s1 t30`},
-			{0, with(OpMetaGet, "", recache(31), exptime(40), also(TouchBeforeRecache)), `HIT "v" c1 s1 t40`},
+			{0, with(OpMetaGet, "", recache(31), exptime(40), also(item.TouchBeforeRecache)), `HIT "v" c1 s1 t40`},
 			{11, with(OpMetaGet, "", recache(30), exptime(40)), `HIT "v" c1 s1 t40 W`},
 			{30, with(OpMetaGet, "", recache(30)), `HIT "v" c1 s1 t10 Z`},
 			{0, with(OpSet, "v"), "STORED c4 s1 t-1"},
@@ -187,7 +191,7 @@ func TestMetaCommands(t *testing.T) {
 		}},
 		{"a get sets the expiry, and tells the one before if asked", []metaStep{
 			{0, with(OpSet, "v", exptime(20)), "STORED c1 s1 t20"},
-			{5, with(OpMetaGet, "", exptime(60), also(TTLBefore)), `HIT "v" c1 s1 t15`},
+			{5, with(OpMetaGet, "", exptime(60), also(item.TTLBefore)), `HIT "v" c1 s1 t15`},
 			{5, with(OpMetaGet, "", exptime(60)), `HIT "v" c1 s1 t60`},
 			{0, with(OpMetaGet, "", exptime(-1)), `HIT "v" c1 s1 t0`},
 			{0, with(OpMetaGet, ""), "MISS"},
@@ -232,7 +236,7 @@ func TestClassicResultsTellNothing(t *testing.T) {
 	e := newEngine(t, testLimits)
 	for _, op := range []Op{k(OpSet, "1"), delta(OpIncr, 1), k(OpAppend, "2"), k(OpTouch, ""), k(OpDelete, "")} {
 		r := one(t, e, op)
-		if r.Number = 0; fmt.Sprint(r) != fmt.Sprint(Result{Status: r.Status}) {
+		if r.Number = 0; fmt.Sprint(r) != fmt.Sprint(item.Result{Status: r.Status}) {
 			t.Errorf("operation %d: %+v", op.Kind, r)
 		}
 	}
@@ -244,10 +248,10 @@ func TestNoRoomForWhatAGetCreates(t *testing.T) {
 	for i := range 3 {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i)})
 	}
-	if r := one(t, e, with(OpMetaGet, "", vivify(0))); r.Status != StatusMiss {
+	if r := one(t, e, with(OpMetaGet, "", vivify(0))); r.Status != item.StatusMiss {
 		t.Fatalf("%+v", r)
 	}
-	if r := one(t, e, with(OpIncr, "", vivify(0))); r.Status != StatusOutOfMemory {
+	if r := one(t, e, with(OpIncr, "", vivify(0))); r.Status != item.StatusOutOfMemory {
 		t.Fatalf("%+v", r)
 	}
 }
@@ -303,9 +307,9 @@ func TestNodesKnowWhatTheyRead(t *testing.T) {
 	}
 	r.SetNow(start + 30)
 	expect(true, "k=v marks 8 ttl 70 idle 10")
-	one(t, e, with(OpDelete, "", also(Invalidate)))
+	one(t, e, with(OpDelete, "", also(item.Invalidate)))
 	expect(true, "k=v marks 10 ttl 70 idle 10")
-	if got := one(t, e, with(OpMetaGet, "", also(KeepAccess))); got.Marks != Won|Stale|HitBefore || got.IdleSeconds != 10 {
+	if got := one(t, e, with(OpMetaGet, "", also(item.KeepAccess))); got.Marks != item.Won|item.Stale|item.HitBefore || got.IdleSeconds != 10 {
 		t.Fatalf("%+v", got)
 	}
 	expect(true, "k=v marks 14 ttl 70 idle 10")
@@ -340,18 +344,18 @@ func TestWins(t *testing.T) {
 	const now, soon = testStart, testStart + 10_000
 	for _, c := range []struct {
 		name    string
-		marks   Marks
+		marks   item.Marks
 		expiry  int64
 		recache int64
 		want    bool
 	}{
 		{"fresh", 0, 0, 0, false},
-		{"stale", Stale, 0, 0, true},
-		{"stale and won", Stale | AlreadyWon, 0, 0, false},
+		{"stale", item.Stale, 0, 0, true},
+		{"stale and won", item.Stale | item.AlreadyWon, 0, 0, false},
 		{"less left", 0, soon, 11, true},
 		{"as much left", 0, soon, 10, false},
 		{"a part of a second counts as one", 0, soon - 999, 10, false},
-		{"less left and won", AlreadyWon, soon, 11, false},
+		{"less left and won", item.AlreadyWon, soon, 11, false},
 		{"never expires", 0, 0, 11, false},
 		{"recache of 0", 0, soon, 0, false},
 		{"recache in the past", 0, soon, -1, false},

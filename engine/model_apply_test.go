@@ -3,21 +3,23 @@ package engine
 import (
 	"fmt"
 	"strconv"
+
+	"raftcached/internal/item"
 )
 
 // apply does op and returns its result, but for what only a node knows.
-func (m *model) apply(op *Op) Result {
+func (m *model) apply(op *Op) item.Result {
 	r := m.perform(op)
 	if op.Fields == 0 && op.Kind != OpMetaGet {
 		r.SizeBytes, r.TTLSeconds, r.Marks = 0, 0, 0
-		if r.Status != StatusHit {
+		if r.Status != item.StatusHit {
 			r.CAS, r.Flags = 0, 0
 		}
 	}
 	return r
 }
 
-func (m *model) perform(op *Op) Result {
+func (m *model) perform(op *Op) item.Result {
 	old, _ := m.visible(string(op.Key))
 	switch op.Kind {
 	case OpSet, OpAdd, OpReplace, OpCAS:
@@ -32,11 +34,11 @@ func (m *model) perform(op *Op) Result {
 		return m.delete(op, old)
 	case OpTouch, OpGat:
 		if old == nil {
-			return Result{Status: map[OpKind]Status{OpTouch: StatusNotFound, OpGat: StatusMiss}[op.Kind]}
+			return item.Result{Status: map[OpKind]item.Status{OpTouch: item.StatusNotFound, OpGat: item.StatusMiss}[op.Kind]}
 		}
-		r := m.change(old, StatusTouched, func(it *modelItem) { it.expiryMs = m.expiry(op.Exptime) })
-		if r.Status == StatusTouched && op.Kind == OpGat {
-			r.Status, r.Value = StatusHit, []byte(old.value)
+		r := m.change(old, item.StatusTouched, func(it *modelItem) { it.expiryMs = m.expiry(op.Exptime) })
+		if r.Status == item.StatusTouched && op.Kind == OpGat {
+			r.Status, r.Value = item.StatusHit, []byte(old.value)
 		}
 		return r
 	default: // OpFlushAll
@@ -47,29 +49,29 @@ func (m *model) perform(op *Op) Result {
 		} else {
 			m.queues = [queueCount][]*modelItem{}
 		}
-		return Result{Status: StatusOK}
+		return item.Result{Status: item.StatusOK}
 	}
 }
 
 // change stores a changed copy of an item and tells what it is then.
-func (m *model) change(old *modelItem, done Status, f func(*modelItem)) Result {
+func (m *model) change(old *modelItem, done item.Status, f func(*modelItem)) item.Result {
 	it := *old
 	f(&it)
 	return m.keep(&it, done)
 }
 
 // keep stores an item and tells what it is then.
-func (m *model) keep(it *modelItem, done Status) Result {
-	if s := m.store(it); s != StatusStored {
-		return Result{Status: s}
+func (m *model) keep(it *modelItem, done item.Status) item.Result {
+	if s := m.store(it); s != item.StatusStored {
+		return item.Result{Status: s}
 	}
 	r := m.tell(it)
 	r.Status = done
 	return r
 }
 
-func (m *model) tell(it *modelItem) Result {
-	return Result{CAS: it.cas, Flags: it.flags, SizeBytes: len(it.value), TTLSeconds: m.left(it), Marks: it.marks}
+func (m *model) tell(it *modelItem) item.Result {
+	return item.Result{CAS: it.cas, Flags: it.flags, SizeBytes: len(it.value), TTLSeconds: m.left(it), Marks: it.marks}
 }
 
 // left is the time to live in seconds, rounded up.
@@ -81,83 +83,83 @@ func (m *model) left(it *modelItem) int64 {
 }
 
 func (m *model) cas(op *Op, zeroIsNone bool) uint64 {
-	if op.Fields&HasNewCAS == 0 || zeroIsNone && op.NewCAS == 0 {
+	if op.Fields&item.HasNewCAS == 0 || zeroIsNone && op.NewCAS == 0 {
 		return m.mutations + 1
 	}
 	return op.NewCAS
 }
 
-func (m *model) set(op *Op, old *modelItem) Result {
+func (m *model) set(op *Op, old *modelItem) item.Result {
 	it := &modelItem{key: string(op.Key), value: string(op.Value)}
 	it.flags, it.expiryMs, it.cas = op.Flags, m.expiry(op.Exptime), m.cas(op, true)
-	if op.Kind == OpCAS || op.Fields&HasCAS != 0 && op.Kind != OpAdd {
+	if op.Kind == OpCAS || op.Fields&item.HasCAS != 0 && op.Kind != OpAdd {
 		switch {
 		case old == nil:
-			return Result{Status: StatusNotFound}
-		case op.CAS != 0 && op.CAS < old.cas && op.Fields&Invalidate != 0:
-			it.expiryMs, it.marks = old.expiryMs, Stale|old.marks&AlreadyWon
+			return item.Result{Status: item.StatusNotFound}
+		case op.CAS != 0 && op.CAS < old.cas && op.Fields&item.Invalidate != 0:
+			it.expiryMs, it.marks = old.expiryMs, item.Stale|old.marks&item.AlreadyWon
 		case op.CAS == 0 || op.CAS != old.cas:
-			return Result{Status: StatusExists}
+			return item.Result{Status: item.StatusExists}
 		}
 	} else if op.Kind == OpAdd && old != nil || op.Kind == OpReplace && old == nil {
-		return Result{Status: StatusNotStored}
+		return item.Result{Status: item.StatusNotStored}
 	}
-	r := m.keep(it, StatusStored)
-	if r.Status != StatusStored && op.Kind == OpSet {
+	r := m.keep(it, item.StatusStored)
+	if r.Status != item.StatusStored && op.Kind == OpSet {
 		o, _ := m.find(it.key)
 		m.remove(o)
 	}
 	return r
 }
 
-func (m *model) concat(op *Op, old *modelItem) Result {
+func (m *model) concat(op *Op, old *modelItem) item.Result {
 	it := &modelItem{key: string(op.Key), value: string(op.Value)}
 	it.cas = m.cas(op, true)
 	switch {
-	case old == nil && op.Fields&HasVivify == 0:
-		return Result{Status: StatusNotStored}
+	case old == nil && op.Fields&item.HasVivify == 0:
+		return item.Result{Status: item.StatusNotStored}
 	case old == nil:
 		it.flags, it.expiryMs = op.Flags, m.expiry(op.Vivify)
-		return m.keep(it, StatusStored)
-	case op.Fields&HasCAS != 0 && op.CAS != 0 && op.CAS != old.cas:
-		return Result{Status: StatusExists}
+		return m.keep(it, item.StatusStored)
+	case op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != old.cas:
+		return item.Result{Status: item.StatusExists}
 	}
 	it.flags, it.expiryMs = old.flags, old.expiryMs
 	if it.value = old.value + it.value; op.Kind == OpPrepend {
 		it.value = string(op.Value) + old.value
 	}
-	r := m.keep(it, StatusStored)
-	if r.Status != StatusStored {
-		r.Status = StatusNotStored
+	r := m.keep(it, item.StatusStored)
+	if r.Status != item.StatusStored {
+		r.Status = item.StatusNotStored
 	}
 	return r
 }
 
 // created is the expiry of an item that an operation creates on a miss.
 func (m *model) created(op *Op) int64 {
-	if op.Fields&HasExptime != 0 && op.Fields&TouchBeforeVivify == 0 {
+	if op.Fields&item.HasExptime != 0 && op.Fields&item.TouchBeforeVivify == 0 {
 		return m.expiry(op.Exptime)
 	}
 	return m.expiry(op.Vivify)
 }
 
-func (m *model) count(op *Op, old *modelItem) Result {
+func (m *model) count(op *Op, old *modelItem) item.Result {
 	it := &modelItem{key: string(op.Key)}
 	it.cas = m.cas(op, false)
 	n, before := op.Initial, int64(-1)
 	if old == nil {
-		if op.Fields&HasVivify == 0 {
-			return Result{Status: StatusNotFound}
+		if op.Fields&item.HasVivify == 0 {
+			return item.Result{Status: item.StatusNotFound}
 		}
 		it.expiryMs = m.created(op)
 		it.value = strconv.FormatUint(n, 10)
 	} else {
-		if op.Fields&HasCAS != 0 && op.CAS != 0 && op.CAS != old.cas && old.value != "" {
-			return Result{Status: StatusExists}
+		if op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != old.cas && old.value != "" {
+			return item.Result{Status: item.StatusExists}
 		}
 		var ok bool
 		if n, ok = parseNumber([]byte(old.value)); !ok {
-			return Result{Status: StatusNonNumeric}
+			return item.Result{Status: item.StatusNonNumeric}
 		}
 		if op.Kind == OpIncr {
 			n += op.Delta
@@ -169,92 +171,92 @@ func (m *model) count(op *Op, old *modelItem) Result {
 		if len(it.value) == len(old.value) {
 			it.marks = old.marks
 		}
-		if op.Fields&HasExptime != 0 {
+		if op.Fields&item.HasExptime != 0 {
 			it.expiryMs = m.expiry(op.Exptime)
 		}
 	}
-	r := m.keep(it, StatusNumber)
-	if r.Status == StatusNumber {
-		if r.Number = n; op.Fields&TTLBefore != 0 {
+	r := m.keep(it, item.StatusNumber)
+	if r.Status == item.StatusNumber {
+		if r.Number = n; op.Fields&item.TTLBefore != 0 {
 			r.TTLSeconds = before
 		}
 		if old == nil {
-			r.Marks = Won
+			r.Marks = item.Won
 		}
 	}
 	return r
 }
 
-func (m *model) metaGet(op *Op, old *modelItem) Result {
+func (m *model) metaGet(op *Op, old *modelItem) item.Result {
 	if old == nil {
-		if op.Fields&HasVivify == 0 {
-			return Result{Status: StatusMiss}
+		if op.Fields&item.HasVivify == 0 {
+			return item.Result{Status: item.StatusMiss}
 		}
 		it := &modelItem{key: string(op.Key)}
-		it.cas, it.marks, it.expiryMs = m.cas(op, false), AlreadyWon, m.created(op)
-		r := m.keep(it, StatusHit)
-		if r.Status != StatusHit {
-			return Result{Status: StatusMiss}
+		it.cas, it.marks, it.expiryMs = m.cas(op, false), item.AlreadyWon, m.created(op)
+		r := m.keep(it, item.StatusHit)
+		if r.Status != item.StatusHit {
+			return item.Result{Status: item.StatusMiss}
 		}
-		if r.Marks = Won; op.Fields&TTLBefore != 0 {
+		if r.Marks = item.Won; op.Fields&item.TTLBefore != 0 {
 			r.TTLSeconds = -1
 		}
 		return r
 	}
 	it := *old
 	left := m.left(old)
-	if op.Fields&HasExptime != 0 {
+	if op.Fields&item.HasExptime != 0 {
 		it.expiryMs = m.expiry(op.Exptime)
 	}
-	if op.Fields&TouchBeforeRecache != 0 {
+	if op.Fields&item.TouchBeforeRecache != 0 {
 		left = m.left(&it)
 	}
 	shown := old.marks
-	if old.marks&AlreadyWon == 0 && (old.marks&Stale != 0 || op.Fields&HasRecache != 0 && left >= 0 && left < op.Recache) {
-		it.marks |= AlreadyWon
-		shown |= Won
+	if old.marks&item.AlreadyWon == 0 && (old.marks&item.Stale != 0 || op.Fields&item.HasRecache != 0 && left >= 0 && left < op.Recache) {
+		it.marks |= item.AlreadyWon
+		shown |= item.Won
 	}
 	if !m.hasRoom(&it) {
-		if op.Fields&HasExptime != 0 {
-			return Result{Status: StatusOutOfMemory}
+		if op.Fields&item.HasExptime != 0 {
+			return item.Result{Status: item.StatusOutOfMemory}
 		}
 		it.marks, shown = old.marks, old.marks
 	}
 	r := m.tell(&it)
-	if shown&Won != 0 || op.Fields&HasExptime != 0 {
+	if shown&item.Won != 0 || op.Fields&item.HasExptime != 0 {
 		m.mutations++
 		m.put(&it)
 	}
-	r.Status, r.Value, r.Marks = StatusHit, []byte(old.value), shown
-	if op.Fields&TTLBefore != 0 {
+	r.Status, r.Value, r.Marks = item.StatusHit, []byte(old.value), shown
+	if op.Fields&item.TTLBefore != 0 {
 		r.TTLSeconds = m.left(old)
 	}
 	return r
 }
 
-func (m *model) delete(op *Op, old *modelItem) Result {
+func (m *model) delete(op *Op, old *modelItem) item.Result {
 	switch {
 	case old == nil:
-		return Result{Status: StatusNotFound}
-	case op.Fields&HasCAS != 0 && op.CAS != old.cas:
-		return Result{Status: StatusExists}
-	case op.Fields&(RemoveValue|Invalidate) == 0:
+		return item.Result{Status: item.StatusNotFound}
+	case op.Fields&item.HasCAS != 0 && op.CAS != old.cas:
+		return item.Result{Status: item.StatusExists}
+	case op.Fields&(item.RemoveValue|item.Invalidate) == 0:
 		m.mutations++
 		m.remove(old)
-		return Result{Status: StatusDeleted}
+		return item.Result{Status: item.StatusDeleted}
 	}
 	cas := m.cas(op, false)
-	return m.change(old, StatusDeleted, func(it *modelItem) {
-		if op.Fields&RemoveValue != 0 {
+	return m.change(old, item.StatusDeleted, func(it *modelItem) {
+		if op.Fields&item.RemoveValue != 0 {
 			it.value, it.meta = "", meta{flags: op.Flags, cas: it.cas}
 		}
-		if op.Fields&(Invalidate|HasNewCAS) != 0 {
+		if op.Fields&(item.Invalidate|item.HasNewCAS) != 0 {
 			it.cas = cas
 		}
-		if op.Fields&Invalidate != 0 {
-			it.marks = Stale
+		if op.Fields&item.Invalidate != 0 {
+			it.marks = item.Stale
 		}
-		if op.Fields&HasExptime != 0 {
+		if op.Fields&item.HasExptime != 0 {
 			it.expiryMs = m.expiry(op.Exptime)
 		}
 	})

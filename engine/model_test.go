@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"raftcached/internal/item"
 )
 
 // model is the cache as one would write it without a thought for speed or
@@ -174,13 +176,13 @@ func (m *model) expiry(exptime int64) int64 {
 }
 
 // store takes an item in, as far as there is room.
-func (m *model) store(it *modelItem) Status {
+func (m *model) store(it *modelItem) item.Status {
 	if !m.hasRoom(it) {
-		return StatusOutOfMemory
+		return item.StatusOutOfMemory
 	}
 	m.mutations++
 	m.put(it)
-	return StatusStored
+	return item.StatusStored
 }
 
 // hasRoom reports whether an item may be stored in the place of that of its key.

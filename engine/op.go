@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"raftcached/internal/item"
 )
 
 // OpKind says what an operation does.
@@ -33,9 +35,6 @@ const (
 	opKindEnd
 )
 
-// keyBytesMax is the longest key (protocol.txt, "Keys").
-const keyBytesMax = 250
-
 // ErrMalformed tells that bytes are no operation or image.
 var ErrMalformed = errors.New("malformed")
 
@@ -53,33 +52,12 @@ type Op struct {
 
 	// What the meta commands and the binary protocol add. The result of an
 	// operation with Fields other than 0, and of OpMetaGet, is detailed.
-	Fields  Fields
+	Fields  item.Fields
 	NewCAS  uint64 // HasNewCAS
 	Initial uint64 // HasInitial: OpIncr and OpDecr create what is missing, with HasVivify
 	Vivify  int64  // HasVivify: exptime of an item that is created because there is none
 	Recache int64  // HasRecache: OpMetaGet: time left, in seconds, below which a client is to fetch anew
 }
-
-// Fields is a set of what an operation asks for besides its kind.
-type Fields uint16
-
-// The fields.
-const (
-	HasCAS             Fields = 1 << iota // do it only if the item's cas unique is CAS; not OpAdd
-	HasNewCAS                             // the item gets NewCAS instead of the next number
-	HasExptime                            // Exptime counts, where a classic command has none
-	HasInitial                            // Initial
-	HasVivify                             // Vivify
-	HasRecache                            // Recache
-	Invalidate                            // a CAS above the item's is taken and marks it stale; OpDelete marks it
-	RemoveValue                           // OpDelete keeps the item, with no value and client flags 0
-	KeepAccess                            // OpMetaGet is not to count as an access
-	TTLBefore                             // the result's TTLSeconds are those before Exptime or Vivify was set
-	TouchBeforeRecache                    // Exptime is set before Recache is looked at, not after
-	TouchBeforeVivify                     // an item that is created ends with Vivify, not with Exptime
-	Detailed                              // nothing besides the details of the result
-	fieldsEnd
-)
 
 // detailed reports whether the operation's result tells of the item; see Result.
 func (op *Op) detailed() bool { return op.Fields != 0 || op.Kind == OpMetaGet }
@@ -121,10 +99,10 @@ func DecodeOp(b []byte) (op Op, rest []byte, err error) {
 	if op.Kind&detailedBit != 0 {
 		op.Kind &^= detailedBit
 		fields := r.uvarint()
-		if fields == 0 || fields >= uint64(fieldsEnd) {
+		if fields == 0 || fields > uint64(item.AllFields) {
 			r.fail()
 		}
-		op.Fields = Fields(fields)
+		op.Fields = item.Fields(fields)
 		op.NewCAS, op.Initial = r.uvarint(), r.uvarint()
 		op.Vivify, op.Recache = r.varint(), r.varint()
 	}
@@ -134,7 +112,7 @@ func DecodeOp(b []byte) (op Op, rest []byte, err error) {
 	op.Delta = r.uvarint()
 	op.Key, op.Value = r.keyValue()
 	keyless := op.Kind == OpFlushAll || op.Kind == OpInit || op.Kind == OpMemoryLimit
-	if r.failed || op.Kind == 0 || op.Kind >= opKindEnd || len(op.Key) > keyBytesMax || keyless != (len(op.Key) == 0) {
+	if r.failed || op.Kind == 0 || op.Kind >= opKindEnd || len(op.Key) > item.KeyBytesMax || keyless != (len(op.Key) == 0) {
 		return Op{}, nil, fmt.Errorf("decode operation of kind %d: %w", op.Kind, ErrMalformed)
 	}
 	return op, r.b, nil

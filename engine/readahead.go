@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"raftcached/internal/item"
+)
 
 // chunksAhead is how many chunks of an image are read and checked while others
 // are stored: the disk and the memory take turns in being slow.
@@ -108,8 +112,8 @@ func readImageItem(r *reader, nowMs int64) (imageItem, error) {
 	keyLen, bits := int(r.byte()), r.byte()
 	m := meta{freq: uint32(bits >> itemFreq), level: bits & itemLevelMask}
 	if bits&itemMarksBit != 0 {
-		m.marks = Marks(r.byte())
-		if m.marks == 0 || m.marks&^(Stale|AlreadyWon) != 0 {
+		m.marks = item.Marks(r.byte())
+		if m.marks == 0 || m.marks&^(item.Stale|item.AlreadyWon) != 0 {
 			r.fail()
 		}
 	}
@@ -118,7 +122,7 @@ func readImageItem(r *reader, nowMs int64) (imageItem, error) {
 	m.expiryMs = r.varint()
 	m.cas = r.uvarint()
 	key, value := r.take(uint64(keyLen)), r.take(valueLen)
-	if r.failed || keyLen == 0 || keyLen > keyBytesMax {
+	if r.failed || keyLen == 0 || keyLen > item.KeyBytesMax {
 		return imageItem{}, fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
 	}
 	if m.expiryMs == 0 && m.level != 0 || m.expiryMs < 0 || m.level >= levelCount ||

@@ -3,6 +3,8 @@ package engine
 import (
 	"encoding/binary"
 	"sync/atomic"
+
+	"raftcached/internal/item"
 )
 
 const (
@@ -18,9 +20,9 @@ type Item struct {
 	Flags    uint32
 	CAS      uint64
 	Value    []byte
-	ExpiryMs int64 // ms of Unix time on the log's clock; 0: never
-	Marks    Marks // Stale and AlreadyWon; HitBefore, as this node knows it
-	NowMs    int64 // the engine's time
+	ExpiryMs int64      // ms of Unix time on the log's clock; 0: never
+	Marks    item.Marks // Stale and AlreadyWon; HitBefore, as this node knows it
+	NowMs    int64      // the engine's time
 
 	// IdleSeconds have passed since the access before, as this node knows it.
 	IdleSeconds int64

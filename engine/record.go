@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"raftcached/internal/item"
+
 	"github.com/cespare/xxhash/v2"
 )
 
@@ -66,9 +68,9 @@ const (
 type meta struct {
 	flags    uint32
 	cas      uint64
-	expiryMs int64 // 0: never
-	level    uint8 // of its expiry slot, if it expires
-	marks    Marks // Stale and AlreadyWon
+	expiryMs int64      // 0: never
+	level    uint8      // of its expiry slot, if it expires
+	marks    item.Marks // Stale and AlreadyWon
 	freq     uint32
 
 	access access // for a record that is written; read leaves it out
@@ -241,7 +243,7 @@ func (r record) read(head uint32) (key, value []byte, m meta) {
 	b := r.bytes(s.end)
 	m.freq = head & freqMask
 	if head&marksBit != 0 {
-		m.marks = Marks(b[s.marksAt])
+		m.marks = item.Marks(b[s.marksAt])
 	}
 	if head&flagsBit != 0 {
 		m.flags = binary.LittleEndian.Uint32(b[s.flagsAt:])

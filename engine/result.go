@@ -1,57 +1,9 @@
 package engine
 
-import "iter"
+import (
+	"iter"
 
-// Status is the outcome of an operation, named after memcached's reply.
-type Status uint8
-
-// The outcomes.
-const (
-	StatusStored Status = iota + 1
-	StatusNotStored
-	StatusExists
-	StatusNotFound
-	StatusDeleted
-	StatusTouched
-	StatusOK
-	StatusNumber      // OpIncr, OpDecr: Result.Number is the new value
-	StatusHit         // OpGat, OpMetaGet
-	StatusMiss        // OpGat, OpMetaGet
-	StatusNonNumeric  // OpIncr, OpDecr
-	StatusTooLarge    // over the item limit, or half of the memory limit
-	StatusOutOfMemory // the limit is reached and nothing may be evicted
-	StatusTooSmall    // OpMemoryLimit: below the least
-	StatusOutOfBounds // OpMemoryLimit: above what the cluster can grow to
-)
-
-// Result is the outcome of one operation. Key is set for OpGat and OpMetaGet; Value
-// for StatusHit. Flags and CAS are set for StatusHit. If the operation has Fields,
-// or is an OpMetaGet, they are those of the item after the operation, and so are
-// the fields after Value; otherwise these are 0.
-type Result struct {
-	Status Status
-	Marks  Marks
-	Flags  uint32
-	CAS    uint64
-	Number uint64
-	Key    []byte
-	Value  []byte
-
-	SizeBytes   int   // of the value
-	TTLSeconds  int64 // until it expires; -1: never
-	IdleSeconds int64 // between the last access and this one, as this node knows it
-}
-
-// Marks are what clients of the meta commands tell each other by an item.
-type Marks uint8
-
-// The marks. Won is of a result, Stale and AlreadyWon are state, HitBefore is
-// what this node knows.
-const (
-	Won        Marks = 1 << iota // whoever asked is to fetch the item anew; of OpIncr and OpDecr: it was created
-	Stale                        // it was invalidated
-	AlreadyWon                   // somebody was told to fetch it anew
-	HitBefore                    // it was read before
+	"raftcached/internal/item"
 )
 
 // Results are the outcomes of the operations of one call of Apply, in order. They
@@ -61,7 +13,7 @@ type Results struct {
 	// more to it. Then it is the next one of full. Most results are a status only,
 	// and a Result is large.
 	statuses []uint8
-	full     []Result
+	full     []item.Result
 	copies   []byte // holds the keys and values of full
 
 	few [fewResults]uint8 // statuses, as long as they fit
@@ -96,15 +48,15 @@ func (r *Results) Len() int { return len(r.statuses) }
 
 // All returns the results in order. Each is valid until the next one; its Key and
 // Value last as long as r.
-func (r *Results) All() iter.Seq[*Result] {
-	return func(yield func(*Result) bool) {
-		full, plain := r.full, new(Result)
+func (r *Results) All() iter.Seq[*item.Result] {
+	return func(yield func(*item.Result) bool) {
+		full, plain := r.full, new(item.Result)
 		for _, s := range r.statuses {
 			result := plain
 			if s&fullBit != 0 {
 				result, full = &full[0], full[1:]
 			} else {
-				*plain = Result{Status: Status(s)}
+				*plain = item.Result{Status: item.Status(s)}
 			}
 			if !yield(result) {
 				return
@@ -114,13 +66,13 @@ func (r *Results) All() iter.Seq[*Result] {
 }
 
 // add copies a result; full says whether it is more than a status.
-func (r *Results) add(result *Result, full bool) {
+func (r *Results) add(result *item.Result, full bool) {
 	if !full {
 		r.statuses = append(r.statuses, uint8(result.Status))
 		return
 	}
 	if r.full == nil {
-		r.full = make([]Result, 0, min(cap(r.statuses)-len(r.statuses), fullAhead))
+		r.full = make([]item.Result, 0, min(cap(r.statuses)-len(r.statuses), fullAhead))
 	}
 	r.statuses = append(r.statuses, uint8(result.Status)|fullBit)
 	r.full = append(r.full, *result)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+
+	"raftcached/internal/item"
 )
 
 // TestResultsKeepWhatTheyTell applies operations of all shapes at once: results
@@ -11,20 +13,20 @@ import (
 func TestResultsKeepWhatTheyTell(t *testing.T) {
 	e := newEngine(t, testLimits)
 	var ops []byte
-	var want []Result
-	add := func(op Op, r Result) {
+	var want []item.Result
+	add := func(op Op, r item.Result) {
 		ops = AppendOp(ops, &op)
 		want = append(want, r)
 	}
 	for i := range 200 {
 		key, value := fmt.Appendf(nil, "key%d", i%7), bytes.Repeat([]byte{byte(i)}, 3*i)
-		add(Op{Kind: OpSet, Key: key, Value: value, Flags: uint32(i)}, Result{Status: StatusStored})
-		add(Op{Kind: OpGat, Key: key}, Result{Status: StatusHit, Key: key, Value: value, Flags: uint32(i), CAS: uint64(5*i + 1)})
-		add(Op{Kind: OpGat, Key: []byte("none")}, Result{Status: StatusMiss, Key: []byte("none")})
-		add(Op{Kind: OpSet, Key: []byte("n"), Value: []byte("41")}, Result{Status: StatusStored})
-		add(Op{Kind: OpIncr, Key: []byte("n"), Delta: 1}, Result{Status: StatusNumber, Number: 42})
-		add(Op{Kind: OpDelete, Key: []byte("n")}, Result{Status: StatusDeleted})
-		add(Op{Kind: OpDelete, Key: []byte("n")}, Result{Status: StatusNotFound})
+		add(Op{Kind: OpSet, Key: key, Value: value, Flags: uint32(i)}, item.Result{Status: item.StatusStored})
+		add(Op{Kind: OpGat, Key: key}, item.Result{Status: item.StatusHit, Key: key, Value: value, Flags: uint32(i), CAS: uint64(5*i + 1)})
+		add(Op{Kind: OpGat, Key: []byte("none")}, item.Result{Status: item.StatusMiss, Key: []byte("none")})
+		add(Op{Kind: OpSet, Key: []byte("n"), Value: []byte("41")}, item.Result{Status: item.StatusStored})
+		add(Op{Kind: OpIncr, Key: []byte("n"), Delta: 1}, item.Result{Status: item.StatusNumber, Number: 42})
+		add(Op{Kind: OpDelete, Key: []byte("n")}, item.Result{Status: item.StatusDeleted})
+		add(Op{Kind: OpDelete, Key: []byte("n")}, item.Result{Status: item.StatusNotFound})
 	}
 	results, err := e.Apply(len(want), ops, true)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"raftcached/internal/item"
 )
 
 // TestReadersDuringEverything reads keys that are always there while the applier
@@ -129,7 +131,7 @@ func (c *churn) step() {
 	case 4:
 		c.e.Tidy()
 	case 5:
-		one(c.t, c.e, Op{Kind: OpDelete, Key: c.keys[i], Fields: Invalidate})
+		one(c.t, c.e, Op{Kind: OpDelete, Key: c.keys[i], Fields: item.Invalidate})
 	case 6:
 		one(c.t, c.e, Op{Kind: OpMetaGet, Key: c.keys[i]})
 	}

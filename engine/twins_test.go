@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"testing"
 
+	"raftcached/internal/item"
+
 	"pgregory.net/rapid"
 )
 
@@ -25,7 +27,7 @@ func drawOp(t *rapid.T, keys int, limit int64) Op {
 		Delta:   rapid.Uint64Range(0, 100).Draw(t, "delta"),
 	}
 	if rapid.Bool().Draw(t, "detailed") {
-		op.Fields = Fields(rapid.Uint16Range(0, uint16(fieldsEnd)-1).Draw(t, "fields"))
+		op.Fields = item.Fields(rapid.Uint16Range(0, uint16(item.AllFields)).Draw(t, "fields"))
 		op.NewCAS = rapid.SampledFrom([]uint64{0, 3, 1 << 40}).Draw(t, "new cas")
 		op.Initial = rapid.SampledFrom([]uint64{0, 9, 998}).Draw(t, "initial")
 		op.Vivify = rapid.SampledFrom([]int64{0, 1, 5, 100, -1}).Draw(t, "vivify")
@@ -168,7 +170,7 @@ func (m *model) tooLarge(op *Op) bool {
 }
 
 // apply applies op to the engines, which are to tell what is wanted.
-func (tw *twins) apply(t *rapid.T, op *Op, want Result) {
+func (tw *twins) apply(t *rapid.T, op *Op, want item.Result) {
 	for i, e := range tw.engines {
 		out, err := e.Apply(1, AppendOp(nil, op), true)
 		if err != nil {
@@ -176,7 +178,7 @@ func (tw *twins) apply(t *rapid.T, op *Op, want Result) {
 		}
 		got := only(t, out)
 		// Each node knows of its own reads.
-		got.Marks &^= HitBefore
+		got.Marks &^= item.HitBefore
 		got.IdleSeconds, got.Key = 0, nil
 		if a, b := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); a != b {
 			t.Fatalf("engine %d: %+v: %s, want %s", i, op, a, b)
@@ -200,7 +202,7 @@ func (tw *twins) look(t *rapid.T, m *model, keys int) {
 			t.Fatalf("engine %d: key %q found: %v", i, key, ok)
 		}
 		if ok && (string(got.Value) != want.value || got.Flags != want.flags || got.CAS != want.cas ||
-			got.ExpiryMs != want.expiryMs || got.Marks&^HitBefore != want.marks || got.NowMs != m.now) {
+			got.ExpiryMs != want.expiryMs || got.Marks&^item.HitBefore != want.marks || got.NowMs != m.now) {
 			t.Fatalf("engine %d: %q holds %+v, want %+v", i, key, got, want)
 		}
 	}

@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"strconv"
 
+	"raftcached/internal/item"
 	"raftcached/protocol"
 )
 
@@ -39,7 +40,7 @@ func (m *model) look(r *protocol.Request) protocol.Result {
 	if !found {
 		return protocol.Result{Status: protocol.StatusMiss}
 	}
-	if r.Fields&protocol.HasExptime != 0 {
+	if r.Fields&item.HasExptime != 0 {
 		it.expiry = m.expiry(r.Exptime)
 		m.items[string(r.Key)] = it
 	}
@@ -51,14 +52,14 @@ func (m *model) look(r *protocol.Request) protocol.Result {
 func (m *model) change(r *protocol.Request) protocol.Result {
 	before, found := m.find(r.Key)
 	switch {
-	case r.Fields&protocol.HasCAS == 0:
+	case r.Fields&item.HasCAS == 0:
 	case found && before.cas != r.CAS:
 		return protocol.Result{Status: protocol.StatusExists}
 	case !found && r.Command == protocol.Set:
 		return protocol.Result{Status: protocol.StatusNotFound}
 	}
 	var result protocol.Result
-	if !found && r.Fields&protocol.HasVivify != 0 {
+	if !found && r.Fields&item.HasVivify != 0 {
 		m.put(r.Key, modelItem{value: strconv.AppendUint(nil, r.Initial, 10), expiry: m.expiry(r.Vivify)})
 		result = protocol.Result{Status: protocol.StatusNumber, Number: r.Initial}
 	} else {

@@ -3,6 +3,8 @@ package protocol
 import (
 	"bytes"
 	"encoding/binary"
+
+	"raftcached/internal/item"
 )
 
 // parseBinary looks for the first packet in b, as Parse does. What is wrong with
@@ -43,7 +45,7 @@ func (req *Request) checkHeader(op *opcode, h *header) bool {
 	switch {
 	case h.value() < 0:
 		req.Status, req.HangUp = StatusUnknownCommand, true
-	case h.body > bodyBytesMax, h.key > keyBytesMax:
+	case h.body > bodyBytesMax, h.key > item.KeyBytesMax:
 		req.Status, req.HangUp = StatusInvalid, true
 	case op.command == Invalid, op.command == Verbosity && !op.takes(h):
 		req.Status, req.swallowBytes = StatusUnknownCommand, h.body
@@ -66,11 +68,11 @@ func (req *Request) takeExtras(h *header, extras []byte) {
 		if binary.BigEndian.Uint32(extras[16:]) != exptimeNoCreate {
 			req.Initial = binary.BigEndian.Uint64(extras[8:])
 			req.Vivify = binaryExptime(extras[16:])
-			req.Fields |= HasInitial | HasVivify
+			req.Fields |= item.HasInitial | item.HasVivify
 		}
 	case MetaGat:
 		req.Exptime = binaryExptime(extras)
-		req.Fields |= HasExptime
+		req.Fields |= item.HasExptime
 	case Touch:
 		req.Exptime = binaryExptime(extras)
 	case FlushAll:
@@ -85,7 +87,7 @@ func (req *Request) takeExtras(h *header, extras []byte) {
 	}
 	if h.cas != 0 && req.Command >= Set && req.Command <= Decr && req.Command != Touch {
 		req.CAS = h.cas
-		req.Fields |= HasCAS
+		req.Fields |= item.HasCAS
 	}
 }
 
@@ -116,7 +118,7 @@ func (p *Parser) binaryValue(b []byte, at int, value presence, h *header, req *R
 		*req = Request{Form: req.Form, Status: StatusOutOfMemory}
 		req.swallowBytes = h.value()
 		return at, Ready
-	case req.Command != SASLAuth && itemBytes(h.key, req.Flags, h.value()) > p.itemBytesMax:
+	case req.Command != SASLAuth && item.SizeBytes(h.key, req.Flags, h.value()) > p.itemBytesMax:
 		req.TooLarge = true
 		req.Fields, req.CAS = 0, 0 // memcached removes the old item without looking at it
 		req.swallowBytes = h.value()
@@ -127,7 +129,7 @@ func (p *Parser) binaryValue(b []byte, at int, value presence, h *header, req *R
 		p.needed = end
 		return 0, NeedMore
 	}
-	if req.Fields&HasCAS != 0 && (req.Command == Add || req.Command == Replace) {
+	if req.Fields&item.HasCAS != 0 && (req.Command == Add || req.Command == Replace) {
 		// With a cas unique memcached makes no difference between them and set.
 		req.Command = Set
 	}

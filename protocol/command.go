@@ -3,6 +3,8 @@ package protocol
 import (
 	"bytes"
 	"math"
+
+	"raftcached/internal/item"
 )
 
 // fail makes the request an error line.
@@ -31,7 +33,7 @@ func (p *Parser) parseKeys(line []byte, req *Request) {
 		if key, line = nextWord(line); key == nil {
 			break
 		}
-		if len(key) > keyBytesMax {
+		if len(key) > item.KeyBytesMax {
 			req.fail(replyBadFormat)
 			return
 		}
@@ -47,7 +49,7 @@ func (p *Parser) parseKeys(line []byte, req *Request) {
 // parseKey takes the key, the second word of most commands.
 func (p *Parser) parseKey(req *Request) bool {
 	req.Key = p.tokens.at(1)
-	return len(req.Key) > 0 && len(req.Key) <= keyBytesMax
+	return len(req.Key) > 0 && len(req.Key) <= item.KeyBytesMax
 }
 
 // parseStore parses COMMAND KEY FLAGS EXPTIME BYTES [CAS] [noreply]
@@ -73,16 +75,7 @@ func (p *Parser) parseStore(c Command, req *Request) {
 	}
 	req.Command, req.NoReply = c, p.noReply()
 	req.Flags, req.Exptime = flags, exptime
-	req.TooLarge = itemBytes(len(req.Key), flags, int(size)) > p.itemBytesMax
-}
-
-// itemBytes is what memcached counts against its item limit (-I).
-func itemBytes(keyBytes int, flags uint32, valueBytes int) int {
-	n := itemHeaderBytes + keyBytes + valueBytes
-	if flags != 0 {
-		n += itemFlagsBytes
-	}
-	return n
+	req.TooLarge = item.SizeBytes(len(req.Key), flags, int(size)) > p.itemBytesMax
 }
 
 // parseGat parses gat EXPTIME KEY+ (protocol.txt, "Get And Touch").

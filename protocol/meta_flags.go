@@ -1,6 +1,10 @@
 package protocol
 
-import "math"
+import (
+	"math"
+
+	"raftcached/internal/item"
+)
 
 const (
 	// metaWordsMax is how many words the line of a meta command has at most
@@ -37,7 +41,7 @@ type metaFlags struct {
 	key     []byte // decoded if base64
 	decoded []byte // room for that
 
-	fields                   Fields
+	fields                   item.Fields
 	quiet, base64, value     bool   // q b v
 	returnKey, opaqueTooLong bool   // k O
 	mode                     byte   // M; 0 if there is none
@@ -105,11 +109,11 @@ func (f *metaFlags) parseFlag(flag byte, token []byte) bool {
 		}
 		f.key = key
 	case 'u':
-		f.fields |= KeepAccess
+		f.fields |= item.KeepAccess
 	case 'x':
-		f.fields |= RemoveValue
+		f.fields |= item.RemoveValue
 	case 'I':
-		f.fields |= Invalidate
+		f.fields |= item.Invalidate
 	case 'O':
 		f.opaqueTooLong = 1+len(token) > opaqueBytesMax
 	case 'M':
@@ -141,23 +145,23 @@ func (f *metaFlags) parseTime(flag byte, token []byte) {
 	switch touched := f.has('T'); flag {
 	case 'T':
 		f.exptime = n
-		f.fields |= HasExptime
+		f.fields |= item.HasExptime
 		if f.has('t') {
-			f.fields |= TTLBefore
+			f.fields |= item.TTLBefore
 		}
 	case 'N':
 		f.vivify = n
-		f.fields |= HasVivify
+		f.fields |= item.HasVivify
 		if touched {
-			f.fields |= TouchBeforeVivify
+			f.fields |= item.TouchBeforeVivify
 		} else if f.has('t') {
-			f.fields |= TTLBefore
+			f.fields |= item.TTLBefore
 		}
 	case 'R':
 		f.recache = n
-		f.fields |= HasRecache
+		f.fields |= item.HasRecache
 		if touched {
-			f.fields |= TouchBeforeRecache
+			f.fields |= item.TouchBeforeRecache
 		}
 	}
 }
@@ -182,10 +186,10 @@ func (f *metaFlags) parseNumber(flag byte, token []byte) {
 	case 'F':
 		f.clientFlags = uint32(n)
 	case 'C':
-		f.fields |= HasCAS
+		f.fields |= item.HasCAS
 		f.cas = n
 	case 'E':
-		f.fields |= HasNewCAS
+		f.fields |= item.HasNewCAS
 		f.newCAS = n
 	case 'J':
 		f.initial = n

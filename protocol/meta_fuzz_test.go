@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"raftcached/internal/item"
 	"raftcached/protocol"
 )
 
@@ -63,7 +64,7 @@ func checkAnswers(t *testing.T, r *protocol.Request) {
 	for s := protocol.StatusStored; s <= protocol.StatusNoMajority; s++ {
 		result := protocol.Result{
 			Status: s, Flags: 1, CAS: 2, Number: 3, Value: []byte("value"), SizeBytes: 5, TTLSeconds: -1,
-			Marks: protocol.Won | protocol.Stale | protocol.HitBefore,
+			Marks: item.Won | item.Stale | item.HitBefore,
 		}
 		answer := protocol.AppendAnswer([]byte("before "), r.Command, &r.Form, &result)
 		rest, ok := bytes.CutPrefix(answer, []byte("before "))

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"raftcached/internal/item"
 	"raftcached/protocol"
 )
 
@@ -40,8 +41,8 @@ func (m *model) tell(s protocol.Status, it *modelItem) protocol.Result {
 		Status: s, Flags: it.flags, CAS: it.cas, Value: it.value, SizeBytes: len(it.value),
 		TTLSeconds: m.ttl(it.expiry), IdleSeconds: int64((m.passed - it.accessed) / time.Second),
 	}
-	for mark, set := range map[protocol.Marks]bool{
-		protocol.Stale: it.stale, protocol.AlreadyWon: it.won, protocol.HitBefore: it.fetched,
+	for mark, set := range map[item.Marks]bool{
+		item.Stale: it.stale, item.AlreadyWon: it.won, item.HitBefore: it.fetched,
 	} {
 		if set {
 			r.Marks |= mark
@@ -61,7 +62,7 @@ func (m *model) ttl(expiry time.Duration) int64 {
 func (m *model) putMeta(r *protocol.Request, it modelItem) modelItem {
 	m.put(r.Key, it)
 	it = m.items[string(r.Key)]
-	if r.Fields&protocol.HasNewCAS != 0 {
+	if r.Fields&item.HasNewCAS != 0 {
 		it.cas = r.NewCAS
 		m.items[string(r.Key)] = it
 	}
@@ -69,7 +70,7 @@ func (m *model) putMeta(r *protocol.Request, it modelItem) modelItem {
 }
 
 func (m *model) metaGet(r *protocol.Request, it modelItem, found bool) protocol.Result {
-	created := !found && r.Fields&protocol.HasVivify != 0
+	created := !found && r.Fields&item.HasVivify != 0
 	if created {
 		it = m.putMeta(r, modelItem{expiry: m.expiry(r.Vivify)})
 	} else if !found {
@@ -80,25 +81,25 @@ func (m *model) metaGet(r *protocol.Request, it modelItem, found bool) protocol.
 		before = math.MaxInt64
 	}
 	decides := it.expiry
-	if r.Fields&protocol.HasExptime != 0 {
-		if !created || r.Fields&protocol.TouchBeforeVivify == 0 {
+	if r.Fields&item.HasExptime != 0 {
+		if !created || r.Fields&item.TouchBeforeVivify == 0 {
 			it.expiry = m.expiry(r.Exptime)
 		}
-		if r.Fields&protocol.TouchBeforeRecache != 0 {
+		if r.Fields&item.TouchBeforeRecache != 0 {
 			decides = it.expiry
 		}
 	}
 	recached := r.Recache > 0 && decides < math.MaxInt64 && decides < m.expiry(r.Recache)
 	wins := created || !it.won && (it.stale || recached)
 	result := m.tell(protocol.StatusHit, &it)
-	if r.Fields&protocol.TTLBefore != 0 {
+	if r.Fields&item.TTLBefore != 0 {
 		result.TTLSeconds = m.ttl(before)
 	}
 	if wins {
-		result.Marks |= protocol.Won
+		result.Marks |= item.Won
 		it.won = true
 	}
-	if r.Fields&protocol.KeepAccess == 0 {
+	if r.Fields&item.KeepAccess == 0 {
 		it.fetched, it.accessed = true, m.passed
 	}
 	m.items[string(r.Key)] = it
@@ -106,7 +107,7 @@ func (m *model) metaGet(r *protocol.Request, it modelItem, found bool) protocol.
 }
 
 func (m *model) metaStore(r *protocol.Request, old modelItem, found bool) protocol.Result {
-	compares := r.Fields&protocol.HasCAS != 0
+	compares := r.Fields&item.HasCAS != 0
 	it := modelItem{value: bytes.Clone(r.Value), flags: r.Flags, expiry: m.expiry(r.Exptime)}
 	switch {
 	case r.Command == protocol.Add && found:
@@ -115,7 +116,7 @@ func (m *model) metaStore(r *protocol.Request, old modelItem, found bool) protoc
 	case !found && compares && (r.Command == protocol.Set || r.Command == protocol.Replace):
 		return protocol.Result{Status: protocol.StatusNotFound}
 	case compares && found && r.CAS != old.cas:
-		if r.Fields&protocol.Invalidate == 0 || r.CAS == 0 || r.CAS > old.cas {
+		if r.Fields&item.Invalidate == 0 || r.CAS == 0 || r.CAS > old.cas {
 			return protocol.Result{Status: protocol.StatusExists}
 		}
 		it.expiry, it.stale, it.won = old.expiry, true, old.won
@@ -126,7 +127,7 @@ func (m *model) metaStore(r *protocol.Request, old modelItem, found bool) protoc
 			return protocol.Result{Status: protocol.StatusNotStored}
 		}
 	case protocol.Append, protocol.Prepend:
-		if !found && r.Fields&protocol.HasVivify == 0 {
+		if !found && r.Fields&item.HasVivify == 0 {
 			return protocol.Result{Status: protocol.StatusNotStored}
 		}
 		if len(r.Key)+len(old.value)+len(r.Value) > itemBytesMax-64 {
@@ -150,24 +151,24 @@ func (m *model) metaDelete(r *protocol.Request, it modelItem, found bool) protoc
 	switch {
 	case !found:
 		return protocol.Result{Status: protocol.StatusNotFound}
-	case r.Fields&protocol.HasCAS != 0 && r.CAS != it.cas:
+	case r.Fields&item.HasCAS != 0 && r.CAS != it.cas:
 		return protocol.Result{Status: protocol.StatusExists}
-	case r.Fields&(protocol.Invalidate|protocol.RemoveValue) == 0:
+	case r.Fields&(item.Invalidate|item.RemoveValue) == 0:
 		delete(m.items, string(r.Key))
 		return protocol.Result{Status: protocol.StatusDeleted}
 	}
-	if r.Fields&protocol.RemoveValue != 0 {
+	if r.Fields&item.RemoveValue != 0 {
 		it = modelItem{flags: r.Flags, cas: it.cas, expiry: math.MaxInt64}
 	}
-	if r.Fields&protocol.HasExptime != 0 {
+	if r.Fields&item.HasExptime != 0 {
 		it.expiry = m.expiry(r.Exptime)
 	}
 	cas := it.cas
-	if r.Fields&protocol.Invalidate != 0 {
+	if r.Fields&item.Invalidate != 0 {
 		it.stale, it.won = true, false
 	}
 	it = m.putMeta(r, it)
-	if r.Fields&(protocol.Invalidate|protocol.HasNewCAS) == 0 {
+	if r.Fields&(item.Invalidate|item.HasNewCAS) == 0 {
 		it.cas = cas
 		m.items[string(r.Key)] = it
 	}
@@ -178,12 +179,12 @@ func (m *model) metaCount(r *protocol.Request, it modelItem, found bool) protoco
 	before := it.expiry
 	result := protocol.Result{Status: protocol.StatusNumber, Number: r.Initial}
 	switch {
-	case !found && r.Fields&protocol.HasVivify == 0:
+	case !found && r.Fields&item.HasVivify == 0:
 		return protocol.Result{Status: protocol.StatusNotFound}
 	case !found:
 		before = math.MaxInt64
 		it = modelItem{value: strconv.AppendUint(nil, r.Initial, 10), expiry: m.expiry(r.Vivify)}
-	case r.Fields&protocol.HasCAS != 0 && r.CAS != it.cas:
+	case r.Fields&item.HasCAS != 0 && r.CAS != it.cas:
 		return protocol.Result{Status: protocol.StatusExists}
 	default:
 		if result = m.count(r, it, true); result.Status != protocol.StatusNumber {
@@ -191,14 +192,14 @@ func (m *model) metaCount(r *protocol.Request, it modelItem, found bool) protoco
 		}
 		it = m.items[string(r.Key)]
 	}
-	if r.Fields&protocol.HasExptime != 0 && (found || r.Fields&protocol.TouchBeforeVivify == 0) {
+	if r.Fields&item.HasExptime != 0 && (found || r.Fields&item.TouchBeforeVivify == 0) {
 		it.expiry = m.expiry(r.Exptime)
 	}
 	it = m.putMeta(r, it)
 	number := result.Number
 	result = m.tell(protocol.StatusNumber, &it)
 	result.Number = number
-	if r.Fields&protocol.TTLBefore != 0 {
+	if r.Fields&item.TTLBefore != 0 {
 		result.TTLSeconds = m.ttl(before)
 	}
 	return result

@@ -1,5 +1,7 @@
 package protocol
 
+import "raftcached/internal/item"
+
 // isMeta reports whether a line is one of the meta commands, which are two
 // letters long.
 func isMeta(line []byte) bool {
@@ -44,7 +46,7 @@ func (p *Parser) parseMeta(line []byte, req *Request) {
 	f := metaFlags{key: req.Key, decoded: p.metaKey[:0], delta: 1}
 	var reply string
 	switch {
-	case len(req.Key) > keyBytesMax:
+	case len(req.Key) > item.KeyBytesMax:
 		reply = replyBadFormat
 	case words > metaWordsMax:
 		reply = replyManyFlags
@@ -100,7 +102,7 @@ func (p *Parser) parseMetaLength(rest *[]byte) bool {
 // parseMetaDebug parses me KEY [b].
 func (p *Parser) parseMetaDebug(req *Request) {
 	req.Command = MetaDebug
-	if len(req.Key) > keyBytesMax {
+	if len(req.Key) > item.KeyBytesMax {
 		req.fail(replyBadFormat)
 		return
 	}
@@ -118,12 +120,12 @@ func (p *Parser) parseMetaDebug(req *Request) {
 // get makes the request an mg: one that touches the item is a write.
 func (f *metaFlags) get(req *Request) {
 	req.Command = MetaGet
-	if f.fields&HasExptime != 0 {
+	if f.fields&item.HasExptime != 0 {
 		req.Command = MetaGat
 	}
-	req.Form.HasMatch = f.fields&HasCAS != 0
+	req.Form.HasMatch = f.fields&item.HasCAS != 0
 	req.Form.MatchCAS = f.cas
-	req.Fields = f.fields & (HasNewCAS | HasExptime | HasVivify | HasRecache | KeepAccess | TTLBefore | TouchBeforeRecache | TouchBeforeVivify)
+	req.Fields = f.fields & (item.HasNewCAS | item.HasExptime | item.HasVivify | item.HasRecache | item.KeepAccess | item.TTLBefore | item.TouchBeforeRecache | item.TouchBeforeVivify)
 	req.NewCAS, req.Exptime, req.Vivify, req.Recache = f.newCAS, f.exptime, f.vivify, f.recache
 }
 
@@ -131,37 +133,37 @@ func (f *metaFlags) get(req *Request) {
 // out: the exptime of append, the cas unique of add.
 func (p *Parser) metaSet(f *metaFlags, req *Request) {
 	size := p.tokens.valueBytes
-	fields := f.fields & HasNewCAS
+	fields := f.fields & item.HasNewCAS
 	switch f.mode {
 	case 0, 'S', 'R':
 		req.Command = Set
 		if f.mode == 'R' {
 			req.Command = Replace
 		}
-		fields |= f.fields & (HasCAS | HasExptime)
-		if f.fields&HasCAS != 0 {
-			fields |= f.fields & Invalidate
+		fields |= f.fields & (item.HasCAS | item.HasExptime)
+		if f.fields&item.HasCAS != 0 {
+			fields |= f.fields & item.Invalidate
 		}
 	case 'E':
 		req.Command = Add
-		fields |= f.fields & HasExptime
+		fields |= f.fields & item.HasExptime
 	case 'A', 'P':
 		req.Command = Append
 		if f.mode == 'P' {
 			req.Command = Prepend
 		}
-		fields |= f.fields & (HasCAS | HasVivify)
+		fields |= f.fields & (item.HasCAS | item.HasVivify)
 		if f.cas == 0 {
-			fields &^= HasCAS // here 0 asks for no comparison
+			fields &^= item.HasCAS // here 0 asks for no comparison
 		}
 	default:
 		req.fail(replyBadSetMode)
 		return
 	}
 	if f.newCAS == 0 {
-		fields &^= HasNewCAS // of ms, 0 asks for the next number
+		fields &^= item.HasNewCAS // of ms, 0 asks for the next number
 	}
-	if itemBytes(len(req.Key), f.clientFlags, size) > p.itemBytesMax {
+	if item.SizeBytes(len(req.Key), f.clientFlags, size) > p.itemBytesMax {
 		req.Command, req.TooLarge = Set, true // the old item goes, whatever the mode
 	}
 	req.Form.SizeBytes = size
@@ -172,11 +174,11 @@ func (p *Parser) metaSet(f *metaFlags, req *Request) {
 // remove makes the request an md. It sets an exptime only on an item that stays.
 func (f *metaFlags) remove(req *Request) {
 	req.Command = Delete
-	fields := f.fields & (HasCAS | HasNewCAS | Invalidate | RemoveValue)
-	if fields&(Invalidate|RemoveValue) != 0 {
-		fields |= f.fields & HasExptime
+	fields := f.fields & (item.HasCAS | item.HasNewCAS | item.Invalidate | item.RemoveValue)
+	if fields&(item.Invalidate|item.RemoveValue) != 0 {
+		fields |= f.fields & item.HasExptime
 	}
-	if fields&RemoveValue != 0 {
+	if fields&item.RemoveValue != 0 {
 		req.Flags = f.clientFlags
 	}
 	req.setFields(f, fields)
@@ -194,32 +196,32 @@ func (f *metaFlags) count(req *Request) {
 		return
 	}
 	req.Delta = f.delta
-	fields := f.fields & (HasCAS | HasNewCAS | HasExptime | HasVivify | TTLBefore | TouchBeforeVivify)
+	fields := f.fields & (item.HasCAS | item.HasNewCAS | item.HasExptime | item.HasVivify | item.TTLBefore | item.TouchBeforeVivify)
 	if f.cas == 0 {
-		fields &^= HasCAS // here 0 asks for no comparison
+		fields &^= item.HasCAS // here 0 asks for no comparison
 	}
-	if fields&HasVivify != 0 {
-		fields |= HasInitial // 0 unless it was given
+	if fields&item.HasVivify != 0 {
+		fields |= item.HasInitial // 0 unless it was given
 	}
 	req.setFields(f, fields)
 }
 
 // setFields copies the values of the given fields.
-func (req *Request) setFields(f *metaFlags, fields Fields) {
+func (req *Request) setFields(f *metaFlags, fields item.Fields) {
 	req.Fields = fields
-	if fields&HasCAS != 0 {
+	if fields&item.HasCAS != 0 {
 		req.CAS = f.cas
 	}
-	if fields&HasNewCAS != 0 {
+	if fields&item.HasNewCAS != 0 {
 		req.NewCAS = f.newCAS
 	}
-	if fields&HasExptime != 0 {
+	if fields&item.HasExptime != 0 {
 		req.Exptime = f.exptime
 	}
-	if fields&HasVivify != 0 {
+	if fields&item.HasVivify != 0 {
 		req.Vivify = f.vivify
 	}
-	if fields&HasInitial != 0 {
+	if fields&item.HasInitial != 0 {
 		req.Initial = f.initial
 	}
 }

@@ -1,6 +1,10 @@
 package protocol
 
-import "strconv"
+import (
+	"strconv"
+
+	"raftcached/internal/item"
+)
 
 const (
 	replyNoop = "MN\r\n"
@@ -102,13 +106,13 @@ func appendMetaFlags(dst []byte, c Command, f *Form, r *Result, done bool) []byt
 	if !done || c != MetaGet && c != MetaGat {
 		return dst
 	}
-	if r.Marks&AlreadyWon != 0 && r.Marks&Won == 0 {
+	if r.Marks&item.AlreadyWon != 0 && r.Marks&item.Won == 0 {
 		dst = append(dst, " Z"...)
 	}
-	if r.Marks&Stale != 0 {
+	if r.Marks&item.Stale != 0 {
 		dst = append(dst, " X"...)
 	}
-	if r.Marks&Won != 0 {
+	if r.Marks&item.Won != 0 {
 		dst = append(dst, " W"...)
 	}
 	return dst
@@ -149,7 +153,7 @@ func appendItemFlag(dst []byte, flag byte, r *Result) []byte {
 		return appendMetaUint(dst, flag, uint64(r.Flags))
 	case 'h':
 		before := uint64(0)
-		if r.Marks&HitBefore != 0 {
+		if r.Marks&item.HitBefore != 0 {
 			before = 1
 		}
 		return appendMetaUint(dst, flag, before)
@@ -175,11 +179,11 @@ func appendMetaDebug(dst []byte, f *Form, r *Result) []byte {
 	dst = strconv.AppendInt(append(dst, " la="...), r.IdleSeconds, 10)
 	dst = strconv.AppendUint(append(dst, " cas="...), r.CAS, 10)
 	fetched := "no"
-	if r.Marks&HitBefore != 0 {
+	if r.Marks&item.HitBefore != 0 {
 		fetched = "yes"
 	}
 	dst = append(append(dst, " fetch="...), fetched...)
-	size := itemBytes(len(f.Key), r.Flags, r.SizeBytes)
+	size := item.SizeBytes(len(f.Key), r.Flags, r.SizeBytes)
 	dst = strconv.AppendInt(append(dst, " cls=0 size="...), int64(size), 10)
 	return append(dst, "\r\n"...)
 }

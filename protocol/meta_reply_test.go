@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"raftcached/internal/item"
 	"raftcached/protocol"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestMetaAnswers(t *testing.T) {
 	largest := protocol.Result{
 		Status: protocol.StatusHit, Flags: math.MaxUint32, CAS: math.MaxUint64, Value: []byte("a\r\nb"), SizeBytes: 4,
-		TTLSeconds: math.MaxInt32, Marks: protocol.HitBefore | protocol.AlreadyWon | protocol.Stale, IdleSeconds: math.MaxUint32,
+		TTLSeconds: math.MaxInt32, Marks: item.HitBefore | item.AlreadyWon | item.Stale, IdleSeconds: math.MaxUint32,
 	}
 	for _, c := range []struct {
 		request string
@@ -22,7 +23,7 @@ func TestMetaAnswers(t *testing.T) {
 		{"mg k v s t c f l h", largest, "VA 4 s4 t2147483647 c18446744073709551615 f4294967295 l4294967295 h1 Z X\r\na\r\nb\r\n"},
 		{"me k", largest, "ME k exp=2147483647 la=4294967295 cas=18446744073709551615 fetch=yes cls=0 size=68\r\n"},
 		{"mg k v C18446744073709551615", largest, "HD Z X\r\n"},
-		{"mg k q", protocol.Result{Status: protocol.StatusHit, Marks: protocol.Won | protocol.AlreadyWon}, "HD W\r\n"},
+		{"mg k q", protocol.Result{Status: protocol.StatusHit, Marks: item.Won | item.AlreadyWon}, "HD W\r\n"},
 		{"mg k k", protocol.Result{Status: protocol.StatusNotFound}, "EN kk\r\n"},
 		{"mg k T1 q", protocol.Result{Status: protocol.StatusMiss}, ""},
 		{"me k", protocol.Result{Status: protocol.StatusMiss}, "EN\r\n"},

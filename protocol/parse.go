@@ -1,11 +1,12 @@
 package protocol
 
-import "bytes"
+import (
+	"bytes"
+
+	"raftcached/internal/item"
+)
 
 const (
-	// keyBytesMax is the longest key (protocol.txt, "Keys").
-	keyBytesMax = 250
-
 	// lineBytesMax is how long a line other than a multiget may be: as in
 	// memcached, more without a line end is not this protocol.
 	lineBytesMax = 2048
@@ -17,13 +18,6 @@ const (
 
 	// valueBytesMax is the largest length that is taken for one.
 	valueBytesMax = 1<<31 - 3
-
-	// itemHeaderBytes and itemFlagsBytes are what an item counts for in memcached
-	// besides key and value when it is held against the item limit: a header of
-	// 48 bytes, the cas unique of 8, an end each of key (1) and value (2), and
-	// the client flags if there are any.
-	itemHeaderBytes = 48 + 8 + 1 + 2
-	itemFlagsBytes  = 4
 
 	// requestBytesMin is the shortest line, its end included, that memcached
 	// looks at.
@@ -102,7 +96,7 @@ type Parser struct {
 	keys   [][]byte // Request.Keys
 	tokens tokens   // of the line at hand
 
-	metaKey [keyBytesMax / 4 * 3]byte // Request.Key if it was base64
+	metaKey [item.KeyBytesMax / 4 * 3]byte // Request.Key if it was base64
 }
 
 // NewParser returns a parser that takes items of up to itemBytesMax bytes, key

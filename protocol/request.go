@@ -1,5 +1,7 @@
 package protocol
 
+import "raftcached/internal/item"
+
 // Command names a request of the classic text protocol (protocol.txt,
 // "Commands").
 type Command uint8
@@ -72,7 +74,7 @@ type Request struct {
 
 	// Fields says which of the following the client gave; only Meta and Binary
 	// know them.
-	Fields  Fields
+	Fields  item.Fields
 	NewCAS  uint64 // HasNewCAS: cas unique that the item gets (E)
 	Initial uint64 // HasInitial: value of a counter that is created (J)
 	Vivify  int64  // HasVivify: exptime of an item that is created on a miss (N)
@@ -98,23 +100,3 @@ type Request struct {
 	swallowBytes int
 	swallowLine  bool
 }
-
-// Fields is a set of what a Meta or Binary request may have besides its key.
-type Fields uint16
-
-// The fields. Without HasCAS, HasExptime and so on the request says nothing of
-// them; classic commands need no such marks.
-const (
-	HasCAS             Fields = 1 << iota // CAS: do it only if the item's is equal (C; not of mg)
-	HasNewCAS                             // NewCAS
-	HasExptime                            // Exptime (T)
-	HasInitial                            // Initial
-	HasVivify                             // Vivify
-	HasRecache                            // Recache
-	Invalidate                            // a lower CAS is taken and marks the item stale; md marks it (I)
-	RemoveValue                           // md keeps the item without its value and client flags (x)
-	KeepAccess                            // reading is not to count as an access (u)
-	TTLBefore                             // what is left to live is to be told as it was before Exptime or Vivify was set (t before T or N)
-	TouchBeforeRecache                    // Exptime is set before Recache is looked at, not after (T before R)
-	TouchBeforeVivify                     // an item that is created ends with Vivify, not with Exptime (T before N)
-)

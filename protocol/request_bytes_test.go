@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
+
+	"raftcached/internal/item"
 )
 
 // AppendRequest appends the bytes of a request, which must be neither Invalid nor
@@ -124,7 +126,7 @@ func appendBinaryRequest(dst []byte, r *Request) []byte {
 		binary.BigEndian.PutUint64(extra[:], r.Delta)
 		binary.BigEndian.PutUint64(extra[8:], r.Initial)
 		binary.BigEndian.PutUint32(extra[16:], math.MaxUint32)
-		if r.Fields&HasVivify != 0 {
+		if r.Fields&item.HasVivify != 0 {
 			binary.BigEndian.PutUint32(extra[16:], uint32(r.Vivify))
 		}
 	case Touch, MetaGat, FlushAll:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/item"
 )
 
 // TestTheLogBeginsWithTheFormation breaks clusters from their first moment,
@@ -48,7 +49,7 @@ func (s *simulation) flood(until time.Duration) {
 			return
 		}
 		if n := s.nodes[s.rng.IntN(len(s.nodes))]; n.up && !n.paused {
-			c := &simClient{s: s, node: n, told: func(simOutcome, *engine.Result) {}}
+			c := &simClient{s: s, node: n, told: func(simOutcome, *item.Result) {}}
 			n.observe()
 			c.submit(engine.Op{Kind: engine.OpSet, Key: fmt.Appendf(nil, "flood-%d", s.rng.IntN(20)), Value: make([]byte, 10)})
 			n.ready()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/item"
 )
 
 // simOutcome is what a client of the simulation learns.
@@ -35,7 +36,7 @@ type simClient struct {
 	mustSee     []string // tokens acknowledged before the outstanding read began
 
 	// told and toldRead, if set, take the outcome instead of the model.
-	told     func(simOutcome, *engine.Result)
+	told     func(simOutcome, *item.Result)
 	toldRead func(ok bool)
 }
 
@@ -83,7 +84,7 @@ func (c *simClient) submit(op engine.Op) {
 }
 
 // answered takes the outcome of a write.
-func (c *simClient) answered(o simOutcome, r *engine.Result) {
+func (c *simClient) answered(o simOutcome, r *item.Result) {
 	if c.told != nil {
 		c.told(o, r)
 		return
@@ -99,13 +100,13 @@ func (c *simClient) answered(o simOutcome, r *engine.Result) {
 	case o == simRefused:
 		c.s.stats.refused++
 	case c.lock != "":
-		if r.Status == engine.StatusStored {
+		if r.Status == item.StatusStored {
 			if holder, taken := m.holders[c.lock]; taken {
 				c.s.t.Fatalf("%v %s was given to clients %d and %d", c.s.now, c.lock, holder, c.id)
 			}
 			m.holders[c.lock] = c.id
 		}
-	case r.Status != engine.StatusStored:
+	case r.Status != item.StatusStored:
 		c.s.t.Fatalf("%v append to %s: status %d", c.s.now, c.list, r.Status)
 	default:
 		c.s.stats.acked++

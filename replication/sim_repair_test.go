@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/item"
 
 	"go.etcd.io/raft/v3"
 )
@@ -193,7 +194,7 @@ func TestSimulatedDivergenceInChaos(t *testing.T) {
 // ask submits a write at every node and returns the outcomes.
 func (s *simulation) ask() (outcomes []simOutcome) {
 	for _, n := range s.nodes {
-		c := &simClient{s: s, node: n, told: func(o simOutcome, _ *engine.Result) { outcomes = append(outcomes, o) }}
+		c := &simClient{s: s, node: n, told: func(o simOutcome, _ *item.Result) { outcomes = append(outcomes, o) }}
 		n.observe()
 		c.submit(engine.Op{Kind: engine.OpSet, Key: []byte("k"), Value: []byte("v")})
 		n.ready()
@@ -271,7 +272,7 @@ func TestQuarantinedLogCounts(t *testing.T) {
 		s.cut[[2]int{n.id, g.id}], s.cut[[2]int{g.id, n.id}] = true, true
 	}
 	acked := false
-	c := &simClient{s: s, node: leader, told: func(o simOutcome, _ *engine.Result) { acked = o == simAnswered }}
+	c := &simClient{s: s, node: leader, told: func(o simOutcome, _ *item.Result) { acked = o == simAnswered }}
 	leader.observe()
 	c.submit(engine.Op{Kind: engine.OpSet, Key: []byte("k"), Value: []byte("v")})
 	leader.ready()

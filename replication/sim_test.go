@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/item"
 	"raftcached/replication/disk/disktest"
 	"raftcached/replication/snapshot"
 	"raftcached/replication/wal"
@@ -486,7 +487,7 @@ func (n *simNode) answer(tag uint64, outcome simOutcome, results any) {
 func (n *simNode) pop(outcome simOutcome, results any) {
 	w := n.waiting[0]
 	n.waiting = n.waiting[1:]
-	answers := slices.Repeat([]engine.Result{{}}, len(w.clients))
+	answers := slices.Repeat([]item.Result{{}}, len(w.clients))
 	if outcome == simAnswered {
 		answers = answers[:0]
 		for r := range results.(*engine.Results).All() {

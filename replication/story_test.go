@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/item"
 
 	"github.com/cockroachdb/datadriven"
 	"go.etcd.io/raft/v3"
@@ -145,11 +146,11 @@ func (st *story) append(t *testing.T, args []string, wait bool) {
 	n, list := st.where(t, args)
 	for _, token := range args[2:] {
 		outcome := "no answer yet"
-		c := &simClient{s: st.s, node: n, told: func(o simOutcome, r *engine.Result) {
+		c := &simClient{s: st.s, node: n, told: func(o simOutcome, r *item.Result) {
 			outcome = []string{"", "outcome unknown", "no leader", "refused"}[o]
 			if o == simAnswered {
-				outcome = map[engine.Status]string{
-					engine.StatusStored: "stored", engine.StatusNotStored: "not stored",
+				outcome = map[item.Status]string{
+					item.StatusStored: "stored", item.StatusNotStored: "not stored",
 				}[r.Status]
 			}
 		}}
@@ -192,7 +193,7 @@ func (st *story) flood(t *testing.T, args []string) {
 		t.Fatal(err)
 	}
 	for i := range count {
-		c := &simClient{s: st.s, node: n, told: func(simOutcome, *engine.Result) {}}
+		c := &simClient{s: st.s, node: n, told: func(simOutcome, *item.Result) {}}
 		n.observe()
 		c.submit(engine.Op{Kind: engine.OpSet, Key: fmt.Appendf(nil, "flood-%d", i), Value: make([]byte, 100)})
 		n.ready()

@@ -45,7 +45,6 @@ type loopBackend struct {
 	formingBytes int // of it, with overhead
 	barriers     int // asked for in this turn
 
-	result  protocol.Result // of the operation being answered
 	lastTag uint64
 	waiting []submitted // submitted sub-batches that are not answered, by tag
 	bytes   int         // forming and waiting, with overhead
@@ -181,8 +180,7 @@ func (l *loopBackend) answer(a *replication.Answer) {
 		panic(fmt.Sprintf("%d results of %d operations", results.Len(), n))
 	}
 	for r := range results.All() {
-		l.result = resultOf(r)
-		l.loop.WriteDone(&l.result)
+		l.loop.WriteDone(r)
 	}
 }
 

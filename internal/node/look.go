@@ -2,6 +2,7 @@ package node
 
 import (
 	"raftcached/engine"
+	"raftcached/internal/item"
 	"raftcached/protocol"
 	"raftcached/protocol/server"
 )
@@ -23,11 +24,11 @@ func (l *loopBackend) Look(dst []byte, req *protocol.Request) ([]byte, server.Fo
 		k.view = k.answer
 	}
 	k.req, k.writes = req, false
-	keepAccess := req.Command == protocol.MetaDebug || req.Fields&protocol.KeepAccess != 0
+	keepAccess := req.Command == protocol.MetaDebug || req.Fields&item.KeepAccess != 0
 	dst, found := l.reader.Look(dst, req.Key, keepAccess, k.view)
 	k.req = nil
 	switch {
-	case found && k.writes, !found && req.Fields&protocol.HasVivify != 0:
+	case found && k.writes, !found && req.Fields&item.HasVivify != 0:
 		return dst, server.NeedsWrite
 	case found:
 		return dst, server.Hit
@@ -45,7 +46,7 @@ func (k *look) answer(dst, key []byte, it engine.Item) []byte {
 	}
 	k.result = protocol.Result{
 		Status: protocol.StatusHit, Flags: it.Flags, CAS: it.CAS, Key: key, Value: it.Value,
-		SizeBytes: len(it.Value), TTLSeconds: it.TTLSeconds(), Marks: protocol.Marks(it.Marks), IdleSeconds: it.IdleSeconds,
+		SizeBytes: len(it.Value), TTLSeconds: it.TTLSeconds(), Marks: it.Marks, IdleSeconds: it.IdleSeconds,
 	}
 	return protocol.AppendAnswer(dst, k.req.Command, &k.req.Form, &k.result)
 }
@@ -53,7 +54,7 @@ func (k *look) answer(dst, key []byte, it engine.Item) []byte {
 // recache is the exptime below which the request takes an item for one to be
 // fetched anew; 0 if it said nothing of it.
 func (k *look) recache() int64 {
-	if k.req.Fields&protocol.HasRecache == 0 {
+	if k.req.Fields&item.HasRecache == 0 {
 		return 0
 	}
 	return k.req.Recache

@@ -2,6 +2,7 @@ package node
 
 import (
 	"raftcached/engine"
+	"raftcached/internal/item"
 	"raftcached/protocol"
 )
 
@@ -27,7 +28,7 @@ func operation(req *protocol.Request) engine.Op {
 		CAS: req.CAS, Delta: req.Delta, Key: req.Key, Value: req.Value,
 	}
 	if req.Form.Codec != protocol.Text {
-		op.Fields = engine.Fields(req.Fields) | engine.Detailed // the same bits; a test sees to it
+		op.Fields = req.Fields | item.Detailed
 		op.NewCAS, op.Initial, op.Vivify, op.Recache = req.NewCAS, req.Initial, req.Vivify, req.Recache
 	}
 	if req.Form.Codec == protocol.Binary && req.Command == protocol.MetaGat {
@@ -35,24 +36,4 @@ func operation(req *protocol.Request) engine.Op {
 		op.Kind = engine.OpGat
 	}
 	return op
-}
-
-// statuses maps the engine's outcomes to the protocol's.
-var statuses = [...]protocol.Status{
-	engine.StatusStored: protocol.StatusStored, engine.StatusNotStored: protocol.StatusNotStored,
-	engine.StatusExists: protocol.StatusExists, engine.StatusNotFound: protocol.StatusNotFound,
-	engine.StatusDeleted: protocol.StatusDeleted, engine.StatusTouched: protocol.StatusTouched,
-	engine.StatusOK: protocol.StatusOK, engine.StatusNumber: protocol.StatusNumber,
-	engine.StatusHit: protocol.StatusHit, engine.StatusMiss: protocol.StatusMiss,
-	engine.StatusNonNumeric: protocol.StatusNonNumeric, engine.StatusTooLarge: protocol.StatusTooLarge,
-	engine.StatusOutOfMemory: protocol.StatusOutOfMemory, engine.StatusTooSmall: protocol.StatusTooSmall, engine.StatusOutOfBounds: protocol.StatusOutOfBounds,
-}
-
-// resultOf returns the result of an operation as the protocol has it. It borrows
-// the slices.
-func resultOf(r *engine.Result) protocol.Result {
-	return protocol.Result{
-		Status: statuses[r.Status], Flags: r.Flags, CAS: r.CAS, Number: r.Number, Key: r.Key, Value: r.Value,
-		SizeBytes: r.SizeBytes, TTLSeconds: r.TTLSeconds, Marks: protocol.Marks(r.Marks), IdleSeconds: r.IdleSeconds,
-	}
 }

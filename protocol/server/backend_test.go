@@ -19,7 +19,7 @@ type memory struct {
 	now func() time.Time
 
 	mu            sync.Mutex
-	items         map[string]item
+	items         map[string]storedItem
 	cas           uint64
 	flushAt       time.Time // items stored before are gone once this has come
 	delayBarriers bool
@@ -34,8 +34,8 @@ type memory struct {
 	logged        *sync.Cond
 }
 
-// item is a stored value.
-type item struct {
+// storedItem is a stored value.
+type storedItem struct {
 	value   []byte
 	flags   uint32
 	cas     uint64
@@ -46,7 +46,7 @@ type item struct {
 
 // newMemory returns an empty memory that answers everything at once.
 func newMemory() *memory {
-	b := &memory{now: time.Now, items: make(map[string]item), barrierStatus: protocol.StatusOK}
+	b := &memory{now: time.Now, items: make(map[string]storedItem), barrierStatus: protocol.StatusOK}
 	b.logged = sync.NewCond(&b.mu)
 	return b
 }
@@ -259,7 +259,7 @@ func (b *memory) apply(ops []operation) []protocol.Result {
 }
 
 // gone reports whether the item has expired or was flushed. b.mu is held.
-func (b *memory) gone(it item) bool {
+func (b *memory) gone(it storedItem) bool {
 	now := b.now()
 	return !it.expires.IsZero() && !now.Before(it.expires) ||
 		!b.flushAt.IsZero() && !now.Before(b.flushAt) && it.stored.Before(b.flushAt)
@@ -320,7 +320,7 @@ func (b *memory) expiry(exptime int64) time.Time {
 }
 
 // touch executes touch, gat and gats. b.mu is held.
-func (b *memory) touch(op *operation, it item, found bool) protocol.Result {
+func (b *memory) touch(op *operation, it storedItem, found bool) protocol.Result {
 	miss, hit := protocol.StatusMiss, protocol.StatusHit
 	if op.Command == protocol.Touch {
 		miss, hit = protocol.StatusNotFound, protocol.StatusTouched
@@ -334,7 +334,7 @@ func (b *memory) touch(op *operation, it item, found bool) protocol.Result {
 }
 
 // count executes incr and decr. b.mu is held.
-func (b *memory) count(op *operation, it item, found bool) protocol.Result {
+func (b *memory) count(op *operation, it storedItem, found bool) protocol.Result {
 	if !found {
 		return protocol.Result{Status: protocol.StatusNotFound}
 	}
@@ -363,7 +363,7 @@ func (b *memory) count(op *operation, it item, found bool) protocol.Result {
 }
 
 // store executes the storage commands. b.mu is held.
-func (b *memory) store(op *operation, it item, found bool) protocol.Status {
+func (b *memory) store(op *operation, it storedItem, found bool) protocol.Status {
 	switch {
 	case op.TooLarge:
 		if op.Command == protocol.Set {
@@ -387,7 +387,7 @@ func (b *memory) store(op *operation, it item, found bool) protocol.Status {
 	case protocol.Prepend:
 		it.value = slices.Concat(op.Value, it.value)
 	default:
-		it = item{value: op.Value, flags: op.Flags, expires: b.expiry(op.Exptime), stored: b.now()}
+		it = storedItem{value: op.Value, flags: op.Flags, expires: b.expiry(op.Exptime), stored: b.now()}
 	}
 	it.cas = b.cas
 	b.items[op.key] = it

@@ -19,7 +19,7 @@ func TestSlowReaderIsNotReadFromAndCostsBoundedMemory(t *testing.T) {
 		t.Run(command[:7], func(t *testing.T) {
 			b := newMemory()
 			value := strings.Repeat("v", valueBytes)
-			b.items["big"] = item{value: []byte(value)}
+			b.items["big"] = storedItem{value: []byte(value)}
 			s := start(t, b)
 			c := dial(t, s)
 			requests := gets / strings.Count(command, "big")
@@ -156,7 +156,7 @@ func TestTooLargeWriteIsTriedAgainAfterBackPressure(t *testing.T) {
 func TestGatOfMoreThanAClientMayLeaveUnread(t *testing.T) {
 	b := newMemory()
 	value := strings.Repeat("v", 1<<20)
-	b.items["big"] = item{value: []byte(value)}
+	b.items["big"] = storedItem{value: []byte(value)}
 	s := start(t, b)
 	c := dial(t, s)
 	c.send("gat 0" + strings.Repeat(" big", 100))
@@ -287,7 +287,7 @@ func TestEndOfInputDoesNotLoseAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newMemory()
 			mode(t, b)
-			b.items["big"] = item{value: []byte(value)}
+			b.items["big"] = storedItem{value: []byte(value)}
 			b.hold()
 			s := start(t, b)
 			c := dial(t, s)
@@ -311,7 +311,7 @@ func TestEndOfInputDoesNotLoseAnswers(t *testing.T) {
 func TestEndOfInputWaitsForASlowReader(t *testing.T) {
 	b := newMemory()
 	value := strings.Repeat("v", 1<<20)
-	b.items["big"] = item{value: []byte(value)}
+	b.items["big"] = storedItem{value: []byte(value)}
 	s := start(t, b)
 	c := dial(t, s)
 	c.sendBytes(strings.Repeat("get big\r\n", 20) + "quit\r\n")

@@ -80,7 +80,7 @@ func TestHugeMultiget(t *testing.T) {
 	const keys = 20_000
 	b := newMemory()
 	value := strings.Repeat("v", 10_000)
-	b.items["a"] = item{value: []byte(value)}
+	b.items["a"] = storedItem{value: []byte(value)}
 	s := start(t, b)
 	c := dial(t, s)
 	go func() { _, _ = io.WriteString(c, "get"+strings.Repeat(" a none", keys)+"\r\n") }() // an error shows in the replies

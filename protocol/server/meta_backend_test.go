@@ -1,6 +1,10 @@
 package server
 
-import "raftcached/protocol"
+import (
+	"raftcached/protocol"
+
+	"raftcached/internal/item"
+)
 
 // What memory does of the meta commands and the binary protocol: enough to see that
 // a read becomes a write and is answered as one. Any R wins where nobody has.
@@ -12,7 +16,7 @@ func (l *memoryLoop) Look(dst []byte, req *protocol.Request) ([]byte, Found) {
 	it, found := l.b.items[string(req.Key)]
 	found = found && !l.b.gone(it)
 	switch {
-	case !found && req.Fields&protocol.HasVivify != 0, found && req.Fields&protocol.HasRecache != 0 && !it.won:
+	case !found && req.Fields&item.HasVivify != 0, found && req.Fields&item.HasRecache != 0 && !it.won:
 		l.b.note("needs write " + string(req.Key))
 		return dst, NeedsWrite
 	case !found:
@@ -23,35 +27,35 @@ func (l *memoryLoop) Look(dst []byte, req *protocol.Request) ([]byte, Found) {
 }
 
 // shown is what is told of an item.
-func (it *item) shown() protocol.Result {
+func (it *storedItem) shown() protocol.Result {
 	r := protocol.Result{
 		Status: protocol.StatusHit, Value: it.value, Flags: it.flags, CAS: it.cas, SizeBytes: len(it.value), TTLSeconds: -1,
 	}
 	if it.won {
-		r.Marks = protocol.AlreadyWon
+		r.Marks = item.AlreadyWon
 	}
 	return r
 }
 
 // metaGet executes mg and Binary's gat. b.mu is held.
-func (b *memory) metaGet(op *operation, it item, found bool) protocol.Result {
-	wins := found && op.Fields&protocol.HasRecache != 0 && !it.won
+func (b *memory) metaGet(op *operation, it storedItem, found bool) protocol.Result {
+	wins := found && op.Fields&item.HasRecache != 0 && !it.won
 	if !found {
-		if op.Fields&protocol.HasVivify == 0 {
+		if op.Fields&item.HasVivify == 0 {
 			return protocol.Result{Status: protocol.StatusMiss}
 		}
 		b.cas++
-		it = item{cas: b.cas, stored: b.now()}
+		it = storedItem{cas: b.cas, stored: b.now()}
 		wins = true
 	}
-	if op.Fields&protocol.HasExptime != 0 {
+	if op.Fields&item.HasExptime != 0 {
 		it.expires = b.expiry(op.Exptime)
 	}
 	it.won = it.won || wins
 	b.items[op.key] = it
 	r := it.shown()
 	if wins {
-		r.Marks = protocol.Won
+		r.Marks = item.Won
 	}
 	return r
 }

@@ -135,7 +135,7 @@ func TestTooLargeStoresOfMetaAndBinary(t *testing.T) {
 
 func TestValueForAClientThatReadsNothing(t *testing.T) {
 	b := newMemory()
-	b.items["big"] = item{value: []byte(strings.Repeat("v", 1<<20))}
+	b.items["big"] = storedItem{value: []byte(strings.Repeat("v", 1<<20))}
 	s := start(t, b)
 	c := dial(t, s)
 	c.sendBytes(strings.Repeat("mg big T0 v\r\n", 100))

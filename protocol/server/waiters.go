@@ -1,6 +1,10 @@
 package server
 
-import "raftcached/protocol"
+import (
+	"raftcached/protocol"
+
+	"raftcached/internal/item"
+)
 
 // fifo is a queue in a ring that grows by doubling and never shrinks, so that
 // it allocates nothing in steady state. The zero value is an empty queue.
@@ -49,5 +53,5 @@ type writeWaiter struct {
 	noReply bool
 	formed  bool // its form is kept in loop.forms; else it is that of Text
 	failed  bool // of gat and gats: the error line was written, the rest is silent
-	fields  protocol.Fields
+	fields  item.Fields
 }

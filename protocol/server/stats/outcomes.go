@@ -1,11 +1,15 @@
 package stats
 
-import "raftcached/protocol"
+import (
+	"raftcached/protocol"
+
+	"raftcached/internal/item"
+)
 
 // AddWrite counts the outcome of one write as memcached's process_*_command and
 // process_bin_* functions do. A request that was not executed is not counted. Only
 // the loop's goroutine may call it.
-func (s *Counters) AddWrite(cmd protocol.Command, codec protocol.Codec, fields protocol.Fields, r *protocol.Result) {
+func (s *Counters) AddWrite(cmd protocol.Command, codec protocol.Codec, fields item.Fields, r *protocol.Result) {
 	status := r.Status
 	switch status {
 	case protocol.StatusTooLarge:
@@ -22,7 +26,7 @@ func (s *Counters) AddWrite(cmd protocol.Command, codec protocol.Codec, fields p
 	switch cmd {
 	case protocol.Set, protocol.Replace, protocol.CAS:
 		s.Add(cmdSet, 1)
-		if cmd == protocol.CAS || fields&protocol.HasCAS != 0 {
+		if cmd == protocol.CAS || fields&item.HasCAS != 0 {
 			s.addCAS(status)
 		}
 	case protocol.Add, protocol.Append, protocol.Prepend:
@@ -57,7 +61,7 @@ func (s *Counters) addMetaGet(cmd protocol.Command, codec protocol.Codec, found 
 
 // addDelete counts the outcome of a delete. A cas unique that does not match is a
 // miss in Meta and not counted in Binary. Marking an item stale is no delete.
-func (s *Counters) addDelete(codec protocol.Codec, fields protocol.Fields, status protocol.Status) {
+func (s *Counters) addDelete(codec protocol.Codec, fields item.Fields, status protocol.Status) {
 	switch status {
 	case protocol.StatusNotFound:
 		s.Add(deleteMisses, 1)
@@ -66,7 +70,7 @@ func (s *Counters) addDelete(codec protocol.Codec, fields protocol.Fields, statu
 			s.Add(deleteMisses, 1)
 		}
 	default:
-		if fields&protocol.Invalidate == 0 {
+		if fields&item.Invalidate == 0 {
 			s.Add(deleteHits, 1)
 		}
 	}
@@ -76,7 +80,7 @@ func (s *Counters) addDelete(codec protocol.Codec, fields protocol.Fields, statu
 // cas unique did not match, that is neither a hit nor a miss.
 func (s *Counters) addDelta(r *protocol.Result, hit, miss Counter) {
 	switch {
-	case r.Status == protocol.StatusNumber && r.Marks&protocol.Won == 0:
+	case r.Status == protocol.StatusNumber && r.Marks&item.Won == 0:
 		s.Add(hit, 1)
 	case r.Status == protocol.StatusNotFound:
 		s.Add(miss, 1)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"raftcached/internal/item"
 	"raftcached/protocol"
 )
 
@@ -144,7 +145,7 @@ func TestOutcomesOfWrites(t *testing.T) {
 	for _, test := range []struct {
 		command protocol.Command
 		codec   protocol.Codec
-		fields  protocol.Fields
+		fields  item.Fields
 		result  protocol.Result
 		want    string
 	}{
@@ -153,7 +154,7 @@ func TestOutcomesOfWrites(t *testing.T) {
 		{protocol.Set, protocol.Text, 0, protocol.Result{Status: protocol.StatusOutOfMemory}, "store_no_memory"},
 		{protocol.Set, protocol.Text, 0, protocol.Result{Status: protocol.StatusNoLeader}, ""},
 		{protocol.Set, protocol.Text, 0, protocol.Result{Status: protocol.StatusOutcomeUnknown}, ""},
-		{protocol.Set, protocol.Binary, protocol.HasCAS, protocol.Result{Status: protocol.StatusExists}, "cmd_set cas_badval"},
+		{protocol.Set, protocol.Binary, item.HasCAS, protocol.Result{Status: protocol.StatusExists}, "cmd_set cas_badval"},
 		{protocol.CAS, protocol.Text, 0, protocol.Result{Status: protocol.StatusStored}, "cmd_set cas_hits"},
 		{protocol.CAS, protocol.Text, 0, protocol.Result{Status: protocol.StatusNotFound}, "cmd_set cas_misses"},
 		{protocol.Append, protocol.Text, 0, protocol.Result{Status: protocol.StatusNotStored}, "cmd_set"},
@@ -164,11 +165,11 @@ func TestOutcomesOfWrites(t *testing.T) {
 		{protocol.MetaGat, protocol.Meta, 0, protocol.Result{Status: protocol.StatusMiss}, "cmd_get get_misses"},
 		{protocol.MetaGat, protocol.Binary, 0, protocol.Result{Status: protocol.StatusMiss}, "cmd_touch touch_misses"},
 		{protocol.Delete, protocol.Text, 0, protocol.Result{Status: protocol.StatusDeleted}, "delete_hits"},
-		{protocol.Delete, protocol.Meta, protocol.Invalidate, protocol.Result{Status: protocol.StatusOK}, ""},
-		{protocol.Delete, protocol.Meta, protocol.HasCAS, protocol.Result{Status: protocol.StatusExists}, "delete_misses"},
-		{protocol.Delete, protocol.Binary, protocol.HasCAS, protocol.Result{Status: protocol.StatusExists}, ""},
+		{protocol.Delete, protocol.Meta, item.Invalidate, protocol.Result{Status: protocol.StatusOK}, ""},
+		{protocol.Delete, protocol.Meta, item.HasCAS, protocol.Result{Status: protocol.StatusExists}, "delete_misses"},
+		{protocol.Delete, protocol.Binary, item.HasCAS, protocol.Result{Status: protocol.StatusExists}, ""},
 		{protocol.Incr, protocol.Text, 0, protocol.Result{Status: protocol.StatusNumber}, "incr_hits"},
-		{protocol.Incr, protocol.Binary, 0, protocol.Result{Status: protocol.StatusNumber, Marks: protocol.Won}, ""},
+		{protocol.Incr, protocol.Binary, 0, protocol.Result{Status: protocol.StatusNumber, Marks: item.Won}, ""},
 		{protocol.Decr, protocol.Text, 0, protocol.Result{Status: protocol.StatusNotFound}, "decr_misses"},
 		{protocol.Decr, protocol.Text, 0, protocol.Result{Status: protocol.StatusNonNumeric}, ""},
 		{protocol.FlushAll, protocol.Text, 0, protocol.Result{Status: protocol.StatusOK}, "cmd_flush"},
