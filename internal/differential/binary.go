@@ -34,7 +34,7 @@ var (
 	opsTouch  = []uint8{0x1c, 0x1d, 0x1e, 0x23, 0x24} // touch gat gatq gatk gatkq
 )
 
-// binaryCommand returns a request of the binary protocol, valid or nearly so.
+// binaryCommand returns a request of the binary protocol, valid or almost valid.
 func (g *generator) binaryCommand() command {
 	switch g.rng.IntN(20) {
 	case 0, 1, 2, 3, 4:
@@ -66,7 +66,7 @@ func (g *generator) binaryCommand() command {
 	}
 }
 
-// binaryRequest returns a request of four parts behind the header.
+// binaryRequest returns a request with four parts after the header.
 func (g *generator) binaryRequest(op uint8, extras, key, value string) command {
 	return command{head: g.header(op, len(extras), len(key), len(extras)+len(key)+len(value)), cas: 0, tail: []byte(extras + key + value)}.without()
 }
@@ -77,7 +77,7 @@ func (g *generator) header(op uint8, extraBytes, keyBytes, bodyBytes int) []byte
 	h = binary.BigEndian.AppendUint16(h, uint16(keyBytes))
 	h = append(h, uint8(extraBytes), 0, 0, 0)
 	h = binary.BigEndian.AppendUint32(h, uint32(bodyBytes))
-	return binary.BigEndian.AppendUint32(h, g.rng.Uint32()>>1) // the opaque; a batch's end has one above
+	return binary.BigEndian.AppendUint32(h, g.rng.Uint32()>>1) // the opaque; that of a batch's end is higher
 }
 
 // without gives a request of the binary protocol the cas unique 0, "any".
@@ -117,27 +117,27 @@ func (g *generator) exptime32() string {
 	return g.uint32(text)
 }
 
-// malformedBinary returns a request that is answered with an error, mostly. After
-// some of them the connection is closed.
+// malformedBinary returns a request that is mostly answered with an error. After some
+// of them the connection is closed.
 func (g *generator) malformedBinary() command {
-	g.reads, g.count = true, true // some do
+	g.reads, g.count = true, true // some of them do
 	key := g.key()
 	switch g.rng.IntN(8) {
 	case 0: // no such operation
 		return g.binaryRequest(pick[uint8](g, 0x25, 0x30, 0x3d, 0x7f, 0xff, 0x1f), "", "", "")
 	case 1:
 		return g.binaryRequest(pick[uint8](g, opGet, opSet, opDelete, opTouch, opAppend), "", strings.Repeat("k", keyBytesMax+1), "")
-	case 2: // a key where none belongs
+	case 2: // a key where none is allowed
 		return g.binaryRequest(pick[uint8](g, opNoop, opVersion, opQuit, opFlush), "", key, "")
 	case 3: // no key
 		return g.binaryRequest(pick[uint8](g, opGet, opSet, opDelete, opTouch, opAppend, opIncr), "", "", "")
 	case 4: // extras of a wrong length
 		return g.binaryRequest(pick[uint8](g, opGet, opSet, opDelete, opTouch, opAppend, opIncr), "12345", key, "")
-	case 5: // lengths that contradict each other; memcached waits for the key before it looks
+	case 5: // contradictory lengths; memcached waits for the key before it checks them
 		c := command{head: g.header(pick[uint8](g, opGet, opSet, opAppend), pick(g, 0, 8), len(key), pick(g, 0, 4, len(key)-1))}
 		c.tail = make([]byte, keyBytesMax+8)
 		return c.without()
-	case 6: // a value where none belongs
+	case 6: // a value where none is allowed
 		return g.binaryRequest(pick[uint8](g, opGet, opDelete, opNoop, opVersion), "", key, "value")
 	default: // another data type
 		c := g.binaryRequest(opGet, "", key, "")
@@ -146,7 +146,7 @@ func (g *generator) malformedBinary() command {
 	}
 }
 
-// binaryAdministration returns a request that is about no item.
+// binaryAdministration returns a request that concerns no item.
 func (g *generator) binaryAdministration() command {
 	if g.alone && g.oneIn(2) {
 		return g.binaryRequest(pick[uint8](g, opFlush, 0x18), pick(g, "", "\x00\x00\x00\x00", "\x00\x01\x00\x00"), "", "")

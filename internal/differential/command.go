@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// protocol is what a connection speaks: memcached fixes it by the first byte.
+// protocol is the protocol of a connection: the first byte selects it.
 type protocol uint8
 
 const (
@@ -19,16 +19,16 @@ const (
 // noCAS marks a command without a cas unique taken from an answer.
 const noCAS = -1
 
-// command is one request. The two servers number changes differently, so a
-// request with a cas unique of an earlier answer has a gap that is filled for
-// each server on its own.
+// command is one request. The two servers number changes differently, so a request
+// with a cas unique of an earlier answer has a gap, which is filled for each server
+// separately.
 type command struct {
 	head []byte
-	cas  int // how many different cas uniques ago the one between head and tail was seen; noCAS: none
+	cas  int // how many different cas uniques ago the one between head and tail was seen; or noCAS
 	tail []byte
 }
 
-// batch is what is sent at once on one connection of each server.
+// batch is what is sent in one piece on a connection to each server.
 type batch struct {
 	protocol protocol
 	commands []command
@@ -56,7 +56,7 @@ func (c *command) appendTo(dst []byte, p protocol, seen []uint64) []byte {
 	return append(dst, c.tail...)
 }
 
-// String shows the command as a transcript would.
+// String returns the command as a transcript shows it.
 func (c *command) String() string {
 	if c.cas == noCAS {
 		return quote(append(c.head[:len(c.head):len(c.head)], c.tail...))
@@ -67,7 +67,7 @@ func (c *command) String() string {
 // repeatBytesMin is the shortest run of one byte that quote shortens.
 const repeatBytesMin = 40
 
-// quote shows bytes as Go would, but writes long runs of one byte as <n*x>.
+// quote quotes bytes as Go does, but writes long runs of one byte as <n*x>.
 func quote(b []byte) string {
 	var out bytes.Buffer
 	out.WriteByte('"')

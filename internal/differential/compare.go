@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// comparer decides whether the answers of one stream are equal. It remembers
-// which cas unique of one server stands for which of the other.
+// comparer decides whether the answers of one stream are equal. It remembers which
+// cas unique of one server corresponds to which of the other.
 type comparer struct {
 	seen   [2][]uint64 // cas uniques in the order in which they were first seen
 	paired [2]map[uint64]uint64
@@ -13,8 +13,8 @@ func newComparer() *comparer {
 	return &comparer{paired: [2]map[uint64]uint64{{}, {}}}
 }
 
-// sameCAS reports whether two cas uniques stand for each other: whenever one
-// server answers the one, the other must answer the other.
+// sameCAS reports whether two cas uniques correspond: whenever one server answers the
+// first, the other must answer the second.
 func (c *comparer) sameCAS(a, b uint64) bool {
 	if a == 0 || b == 0 {
 		return a == b // 0 is "none"
@@ -52,8 +52,8 @@ func (c *comparer) equal(a, b unit) bool {
 	return c.equalLines(strings.Split(a.line, " "), strings.Split(b.line, " "))
 }
 
-// equalLines compares two lines word by word. Only of words with the same first
-// word in front, the kind of answer, a rule may forgive a difference.
+// equalLines compares two lines word by word. A rule may permit a difference only if
+// the lines have the same first word, the kind of answer.
 func (c *comparer) equalLines(a, b []string) bool {
 	a, b = comparedWords(a), comparedWords(b)
 	if len(a) != len(b) || a[0] != b[0] {

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// answerTimeout is how long a server may take for a batch. It is above the
+	// answerTimeout is how long a server may take for a batch. It is longer than the
 	// server's request timeout, whose error would be a difference.
 	answerTimeout = 5 * time.Second
 
@@ -19,8 +19,8 @@ const (
 	// those of generated requests are below.
 	endOpaqueMin = 1 << 31
 
-	// directBytesMax is how much is sent before answers are read: surely less than
-	// what the system takes without a reader.
+	// directBytesMax is how much is sent before answers are read: certainly less than
+	// the system buffers without a reader.
 	directBytesMax = 32 << 10
 )
 
@@ -29,7 +29,7 @@ type connection struct {
 	conn     net.Conn
 	reader   *bufio.Reader
 	protocol protocol
-	endKey   string // of the item that marks the end of a batch of text
+	endKey   string // key of the item that marks the end of a batch of text
 	batches  uint32 // ended so far
 	out      []byte
 }
@@ -43,9 +43,9 @@ func dial(ctx context.Context, addr string, p protocol, endKey string) (*connect
 	return &connection{conn: conn, reader: bufio.NewReader(conn), protocol: p, endKey: endKey}, nil
 }
 
-func (c *connection) close() { _ = c.conn.Close() } // all that matters was read
+func (c *connection) close() { _ = c.conn.Close() } // everything that matters was read
 
-// exchange sends commands at once and returns their answers. seen are the cas
+// exchange sends commands in one piece and returns their answers. seen are the cas
 // uniques that the server is known to have used.
 func (c *connection) exchange(commands []command, seen []uint64) ([]unit, error) {
 	c.out = c.out[:0]
@@ -97,14 +97,14 @@ func (c *connection) receive() ([]unit, error) {
 		if units = append(units, u); c.isEnd(units) {
 			return units[:len(units)-c.endUnits()], nil
 		}
-		if strings.HasPrefix(u.line, "<") { // no packet: nothing behind it is one
+		if strings.HasPrefix(u.line, "<") { // not a packet: nothing after it is one
 			return units, nil
 		}
 	}
 }
 
-// endLines store an item and read it: the answer has a number that no other
-// answer of the connection has.
+// endLines returns requests that store an item and read it. The answer contains a
+// number that no other answer of the connection contains.
 func (c *connection) endLines() string {
 	return fmt.Sprintf("set %s 0 0 8\r\n%08d\r\nget %s\r\n", c.endKey, c.batches, c.endKey)
 }
@@ -116,7 +116,8 @@ func (c *connection) endPacket() []byte {
 	return h
 }
 
-// endUnits is how many units answer the end: STORED, VALUE and END, or a noop.
+// endUnits is the number of units that answer the end: STORED, VALUE and END, or a
+// noop.
 func (c *connection) endUnits() int {
 	if c.protocol == binaryProtocol {
 		return 1

@@ -28,7 +28,7 @@ func TestShortRun(t *testing.T) {
 	t.Log(out.String())
 }
 
-// TestSeedDecides: what is sent depends on the seed and the stream alone.
+// TestSeedDecides: the requests depend on the seed and the stream alone.
 func TestSeedDecides(t *testing.T) {
 	o := options{meta: true, binary: true}
 	for stream := range uint64(50) {
@@ -63,7 +63,7 @@ func TestCompare(t *testing.T) {
 		{"another key", "HD kYQ== b\r\n", "HD kb\r\n", false},
 		{"slabs", "ME k exp=-1 la=0 cas=1 fetch=no cls=0 size=70\r\n", "ME k exp=-1 la=1 cas=8 fetch=no cls=1 size=65\r\n", true},
 		{"statistics", "STAT a 1\r\nEND\r\n", "STAT b 1\r\nSTAT c 2\r\nEND\r\n", true},
-		{"bytes behind a data block", "CLIENT_ERROR bad data chunk\r\nEND\r\n", "CLIENT_ERROR bad data chunk\r\nERROR\r\nEND\r\n", true},
+		{"bytes after a data block", "CLIENT_ERROR bad data chunk\r\nEND\r\n", "CLIENT_ERROR bad data chunk\r\nERROR\r\nEND\r\n", true},
 		{"an error that only one answers", "END\r\n", "ERROR\r\nEND\r\n", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,8 +87,8 @@ func unitsOf(t *testing.T, answers string) []unit {
 	}
 }
 
-// TestWithout shows how a difference is reduced: what is left out is counted
-// through all batches, and an empty batch is gone.
+// TestWithout shows how a difference is reduced: requests are counted through all
+// batches, and an empty batch is removed.
 func TestWithout(t *testing.T) {
 	batches := []batch{
 		{commands: []command{literal("a"), literal("b")}},

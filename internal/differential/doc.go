@@ -3,20 +3,20 @@
 //
 //	go run ./internal/differential -n 1000000
 //
-// Requests are valid and nearly valid, in the classic commands, the meta commands
-// and the binary protocol. A stream is a few batches of requests on keys of its
-// own; many streams run at a time. A batch is sent at once, and ends in requests
-// whose answers cannot be taken for others, so that what is missing or too much
-// is seen at once, not when the next answer does not fit.
+// Requests are valid or almost valid, in the classic commands, the meta commands and
+// the binary protocol. A stream is a few batches of requests on keys of its own; many
+// streams run at the same time. A batch is sent in one piece. It ends with requests
+// whose answers are unique, so that a missing or additional answer is found at the
+// end of its batch.
 //
-// What may differ is a rule of rules.go, each with its reason; what is not
-// generated, because it cannot be compared, is listed there too. Any other
-// difference is reduced to the fewest requests that show it and printed with the
-// seed; the exit code is 1 then.
+// Each permitted difference is a rule in rules.go, with its reason. Requests that are
+// not generated, because their answers cannot be compared, are listed there too. Any
+// other difference is reduced to the fewest requests that show it and printed with
+// the seed, and the exit code is 1.
 //
-// Read first: command (what is sent), unit (what is answered), comparer (when two
-// answers are equal), rules, stream.
+// Read first: command (a request), unit (an answer), comparer (when two answers are
+// equal), rules, stream.
 //
-// The goroutine of a stream owns its connections; all share a tally. Streams with
-// flush_all, which reaches every key, run alone.
+// The goroutine of a stream owns its connections; all streams share a tally. Streams
+// with flush_all, which affects every key, run alone.
 package main

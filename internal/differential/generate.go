@@ -13,26 +13,26 @@ const (
 	keyBytesMax     = 250 // protocol.txt, "Keys"
 )
 
-// generator makes the requests of one stream. What it makes depends on the seed,
-// the stream's number and its options alone.
+// generator generates the requests of one stream. They depend only on the seed, the
+// stream's number and the options.
 type generator struct {
 	rng    *rand.Rand
-	keys   []string // of this stream and no other
+	keys   []string // used by no other stream
 	meta   bool     // meta commands too
 	binary bool     // the binary protocol too
-	old    bool     // a memcached whose errors have other words: none are asked for
-	alone  bool     // no other stream runs: requests that reach all keys too
+	old    bool     // memcached has other error messages: none are provoked
+	alone  bool     // no other stream runs: also requests that affect all keys
 
 	large bool // values near the item limit, and no ma
 
 	used  uint // keys of the latest request, a bit for each of keys
 	reads bool // the latest request may read a value
 	count bool // the latest request counts
-	apart bool // the latest request begins a batch: memcached forgets answers in front of its own
+	apart bool // the latest request must begin a batch: memcached drops the answers before its own
 }
 
-// newGenerator returns the generator of a stream. Its keys begin with the
-// stream's number, so that streams do not meet.
+// newGenerator returns the generator of a stream. Its keys begin with the stream's
+// number, so that no two streams share keys.
 func newGenerator(seed, stream uint64, o options) *generator {
 	g := &generator{rng: rand.New(rand.NewPCG(seed, stream)), meta: o.meta, binary: o.binary, old: o.old}
 	g.alone, g.large = g.oneIn(40), g.oneIn(20)
@@ -64,9 +64,9 @@ func (g *generator) stream() []batch {
 	return batches
 }
 
-// batches returns one batch, or more where a request counts what one before it
-// has read: whether memcached then counts in place depends on whether the answer
-// with the old value has left, and in place it pads with blanks.
+// batches returns one batch, or more if a request increments a value that an earlier
+// one has read. In that case memcached increments in place only if the answer with
+// the old value has been sent, and in place it pads with spaces.
 func (g *generator) batches(p protocol) []batch {
 	batches := []batch{{protocol: p}}
 	var read uint
@@ -97,7 +97,7 @@ func (g *generator) command(p protocol) command {
 	}
 }
 
-// closing returns a request at which the connection is closed.
+// closing returns a request after which the connection is closed.
 func (g *generator) closing(p protocol) command {
 	if p == binaryProtocol {
 		return pick(g, g.binaryRequest(opQuit, "", "", ""), g.binaryRequest(opQuitQ, "", "", ""), literal("\x81%s", strings.Repeat("x", 40)))
@@ -108,14 +108,14 @@ func (g *generator) closing(p protocol) command {
 	return pick(g, literal("quit\r\n"), literal("quit now\r\n"), literal("GET / HTTP/1.1\r\n"))
 }
 
-// key returns one of the stream's keys. There are few, so that requests meet.
+// key returns one of the stream's keys. There are few, so that requests interact.
 func (g *generator) key() string {
 	i := min(g.rng.IntN(8), g.rng.IntN(8)) * len(g.keys) / 8
 	g.used |= 1 << i
 	return g.keys[i]
 }
 
-// value returns what is stored: often a number, rarely something large.
+// value returns a value to store: often a number, rarely something large.
 func (g *generator) value() string {
 	switch g.rng.IntN(40) {
 	case 0:
@@ -136,7 +136,7 @@ func (g *generator) value() string {
 	}
 }
 
-// exptime returns a time to live: never, at once, or far from now.
+// exptime returns an exptime: never, immediate, or far in the future.
 func (g *generator) exptime() string {
 	switch g.rng.IntN(10) {
 	case 0:

@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// differencesMax is how many differences are reduced and shown before the run
-// ends: more are mostly the same.
+// differencesMax is how many differences are reduced and printed before the run ends.
+// More are mostly the same.
 const differencesMax = 10
 
-// options say what is compared.
+// options of a comparison.
 type options struct {
 	commands int64
 	seed     uint64
@@ -27,22 +27,22 @@ type options struct {
 	only     int64
 	meta     bool
 	binary   bool
-	old      bool // memcached is older than the one that is followed
-	classic  bool // neither meta nor binary, whatever memcached knows
+	old      bool // memcached is older than the version that is followed
+	classic  bool // neither meta nor binary, whatever memcached supports
 	twice    bool // two memcacheds, to prove the rules
 	dir      string
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run returns the exit code: 0 without unexplained differences, 1 with one, 2 if
+// run returns the exit code: 0 without unexplained differences, 1 with some, 2 if
 // nothing could be compared.
 func run(args []string, out, errs io.Writer) int {
 	o := options{}
 	flags := flag.NewFlagSet("differential", flag.ContinueOnError)
 	flags.SetOutput(errs)
 	flags.Int64Var(&o.commands, "n", 1_000_000, "requests to send to each server")
-	flags.Uint64Var(&o.seed, "seed", 0, "what is sent; 0: another one each time")
+	flags.Uint64Var(&o.seed, "seed", 0, "seed of the requests; 0: another one each time")
 	flags.IntVar(&o.streams, "streams", 128, "streams at a time")
 	flags.Int64Var(&o.only, "only", -1, "run this stream of the seed alone")
 	flags.BoolVar(&o.classic, "classic", false, "classic text commands only")
@@ -65,7 +65,7 @@ func run(args []string, out, errs io.Writer) int {
 	defer stop()
 	sum, err := compare(ctx, o, out)
 	if err != nil {
-		_, _ = fmt.Fprintln(errs, "differential:", err) // the exit code says it too
+		_, _ = fmt.Fprintln(errs, "differential:", err) // the exit code reports it too
 		return 2
 	}
 	if sum.differences.Load() > 0 {
@@ -74,13 +74,13 @@ func run(args []string, out, errs io.Writer) int {
 	return 0
 }
 
-// tally is what the streams have in common.
+// tally is what the streams share.
 type tally struct {
 	next        atomic.Uint64 // stream
 	commands    atomic.Int64
 	differences atomic.Int64
 
-	alone sync.RWMutex // held for writing by a stream that reaches all keys
+	alone sync.RWMutex // held for writing by a stream that affects all keys
 
 	mu  sync.Mutex // guards what follows
 	out io.Writer
@@ -123,7 +123,7 @@ func compare(ctx context.Context, o options, out io.Writer) (*tally, error) {
 	return t, nil
 }
 
-// printf prints for whoever started the run.
+// printf prints a message for the user.
 func (t *tally) printf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

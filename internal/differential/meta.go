@@ -7,7 +7,7 @@ import (
 )
 
 // metaFlags are the flags of each meta command (protocol.txt, "Meta Commands").
-// A letter twice is taken twice as often.
+// A letter that is listed twice is chosen twice as often.
 var metaFlags = map[string]string{
 	"mg": "bcfhkklOqstvvvuCENRT",
 	"ms": "bckOqsCEFITMN",
@@ -15,7 +15,7 @@ var metaFlags = map[string]string{
 	"ma": "bckkOqtvvvCENJDTM",
 }
 
-// metaCommand returns a meta command, valid or nearly so.
+// metaCommand returns a meta command, valid or almost valid.
 func (g *generator) metaCommand() command {
 	switch g.rng.IntN(24) {
 	case 0, 1, 2, 3, 4, 5, 6, 7, 8:
@@ -40,8 +40,8 @@ func (g *generator) metaCommand() command {
 	}
 }
 
-// metaRequest returns a request with flags; behind is what stands behind the
-// line, a data block.
+// metaRequest returns a request with flags; behind is the data block after the
+// line.
 func (g *generator) metaRequest(verb, between string, behind ...string) command {
 	key, flags := g.key(), g.comparable(verb, g.flagSet(verb))
 	if strings.ContainsRune(flags, 'b') {
@@ -68,7 +68,7 @@ func (g *generator) metaRequest(verb, between string, behind ...string) command 
 	return c
 }
 
-// flagSet returns letters in random order, rarely with one that is wrong.
+// flagSet returns letters in random order, rarely with an invalid one.
 func (g *generator) flagSet(verb string) string {
 	all := metaFlags[verb]
 	var flags []byte
@@ -85,7 +85,7 @@ func (g *generator) flagSet(verb string) string {
 	return string(flags)
 }
 
-// comparable changes flags that together are answered differently on purpose: see
+// comparable changes flags whose combination is answered differently on purpose: see
 // notGenerated.
 func (g *generator) comparable(verb, flags string) string {
 	has := func(letters string) bool { return strings.ContainsAny(flags, letters) }
@@ -102,8 +102,8 @@ func (g *generator) comparable(verb, flags string) string {
 	return flags
 }
 
-// token returns what stands behind a flag's letter. Times to fetch anew are far
-// from times to live.
+// token returns the token after a flag's letter. Recache times are far from times to
+// live.
 func (g *generator) token(verb string, letter rune) string {
 	if g.oneIn(50) {
 		return pick(g, "", "x", "-1", "1.5", "99999999999999999999", "0")
@@ -120,7 +120,7 @@ func (g *generator) token(verb string, letter rune) string {
 	case 'R':
 		return pick(g, "30", "500", "50000", "2000000", "-1", "0")
 	case 'E':
-		// Far above what either server counts to, so that order is the same.
+		// Far above what either server counts to, so that the order is the same.
 		return fmt.Sprint(uint64(1)<<40 + uint64(g.rng.IntN(1000)))
 	case 'C':
 		return pick(g, "0", "1", "1", "18446744073709551615")
@@ -158,12 +158,12 @@ func (g *generator) metaStore() command {
 // tooLongOpaque is in every ms that is refused for its opaque.
 var tooLongOpaque = strings.Repeat("o", 32)
 
-// another stores an item that nothing reads. It stands behind an ms that memcached
-// refuses at its end: the cas unique of that one becomes the next item's.
+// another stores an item that nothing reads. It follows an ms that memcached refuses
+// at its end: the next item gets the cas unique of that ms.
 func (g *generator) another() string { return "add " + g.keys[0] + "another 0 -1 0\r\n\r\n" }
 
 func (g *generator) malformedMeta() command {
-	g.reads, g.count = true, true // some do
+	g.reads, g.count = true, true // some of them do
 	key, tooLong := g.key(), strings.Repeat("k", keyBytesMax+1)
 	switch g.rng.IntN(11) {
 	case 0:

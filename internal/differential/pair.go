@@ -16,7 +16,7 @@ const (
 	connectionsMax = 4096
 )
 
-// pair is the two servers that are compared.
+// pair holds the two servers that are compared.
 type pair struct {
 	runner
 	what string // which they are
@@ -77,8 +77,8 @@ func startPair(ctx context.Context, o *options) (p *pair, err error) {
 }
 
 func (p *pair) startMemcached(ctx context.Context) (*cluster.Memcached, error) {
-	// With one thread and without maintainer, whatever an answer or the LRU holds is
-	// released before the next batch is read, on whichever connection it comes: see
+	// With one thread and no maintainer, everything that an answer or the LRU holds is
+	// released before the next batch is read, on any connection: see
 	// generator.batches.
 	m, err := cluster.StartMemcached(ctx, p.dir, "-m", strconv.Itoa(memoryMiB), "-c", strconv.Itoa(connectionsMax),
 		"-t", "1", "-o", "no_lru_maintainer,no_lru_crawler")
@@ -88,7 +88,7 @@ func (p *pair) startMemcached(ctx context.Context) (*cluster.Memcached, error) {
 	return m, err
 }
 
-// ended returns why the server under test has ended, if it has.
+// ended returns why the server under test has ended, or nil if it runs.
 func (p *pair) ended() error {
 	if p.cluster == nil || p.cluster.Servers[0].Running() {
 		return nil

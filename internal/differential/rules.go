@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// wordRule says which words of two lines may differ, how far, and why.
+// wordRule says which words of two lines may differ, by how much, and why.
 type wordRule struct {
 	name   string
 	reason string
@@ -16,12 +16,12 @@ type wordRule struct {
 	equal  func(c *comparer, a, b string) bool
 }
 
-// wordRules are all differences of single words that are no fault. The first
-// that covers a word decides.
+// wordRules lists all permitted differences of single words. The first rule that
+// covers a word decides.
 var wordRules = []wordRule{
 	{
 		name:   "cas uniques",
-		reason: "each server numbers changes in its own way; equal is what stands for each other",
+		reason: "each server numbers changes in its own way; numbers that correspond are equal",
 		covers: func(kind string, at int, word string) bool {
 			return kind == "VALUE" && at == 4 || isMeta(kind) && at > 0 && word != "" && word[0] == 'c' ||
 				kind == "ME" && strings.HasPrefix(word, "cas=")
@@ -39,8 +39,8 @@ var wordRules = []wordRule{
 	},
 	{
 		name: "keys in base64",
-		reason: "memcached returns a key as it was when it was stored, this server as it was sent; " +
-			"the word b behind it is left out for both",
+		reason: "memcached returns a key as it was stored, this server as it was sent; " +
+			"the word b after it is left out for both",
 		covers: func(kind string, at int, word string) bool {
 			return isMeta(kind) && at > 0 && strings.HasPrefix(word, "k") || kind == "ME" && at == 1
 		},
@@ -48,7 +48,7 @@ var wordRules = []wordRule{
 	},
 	{
 		name:   "slabs",
-		reason: "this server has no slab classes, and other bytes of header in an item",
+		reason: "this server has no slab classes, and another header size",
 		covers: func(kind string, _ int, word string) bool {
 			return kind == "ME" && (strings.HasPrefix(word, "cls=") || strings.HasPrefix(word, "size="))
 		},
@@ -60,7 +60,7 @@ var wordRules = []wordRule{
 	},
 	{
 		name:   "version",
-		reason: "it says what this server is like, and the other may be a build of a snapshot",
+		reason: "it is the version that this server follows, and the other may be a snapshot build",
 		covers: func(kind string, at int, _ string) bool { return kind == "VERSION" && at == 1 },
 		equal:  func(*comparer, string, string) bool { return true },
 	},
@@ -70,13 +70,13 @@ var wordRules = []wordRule{
 type unitRule struct {
 	name   string
 	reason string
-	drops  func(units []unit, i int, theirs bool) bool // theirs: they are those of a real memcached
+	drops  func(units []unit, i int, theirs bool) bool // theirs: the units are of a real memcached
 }
 
 var unitRules = []unitRule{
 	{
-		name: "bytes behind a bad data block",
-		reason: "memcached takes the bytes behind the declared length for a command, mostly an error; " +
+		name: "bytes after a bad data block",
+		reason: "memcached parses the bytes after the declared length as a command, mostly an error; " +
 			"this server drops them up to the line's end",
 		drops: func(units []unit, i int, theirs bool) bool {
 			return theirs && i > 0 && units[i-1].line == "CLIENT_ERROR bad data chunk" &&
@@ -84,8 +84,8 @@ var unitRules = []unitRule{
 		},
 	},
 	{
-		name:   "empty line behind an error",
-		reason: "memcached answers a key of more than 250 bytes in a get with its error and one more empty line",
+		name:   "empty line after an error",
+		reason: "memcached answers a key of more than 250 bytes in a get with its error and an additional empty line",
 		drops: func(units []unit, i int, theirs bool) bool {
 			return theirs && i > 0 && units[i].line == "" && units[i].packet == nil &&
 				units[i-1].line == "CLIENT_ERROR bad command line format"
@@ -93,7 +93,7 @@ var unitRules = []unitRule{
 	},
 	{
 		name:   "statistics",
-		reason: "they tell of the server that is asked; what they mean is tested elsewhere",
+		reason: "they describe the server that is asked; their meaning is tested elsewhere",
 		drops: func(units []unit, i int, _ bool) bool {
 			if p := units[i].packet; p != nil {
 				return p.opcode == opStat && p.status == 0 && p.key != ""
@@ -103,32 +103,32 @@ var unitRules = []unitRule{
 	},
 }
 
-// notGenerated lists what is never sent, because no comparison could tell a
-// fault: for the reader, and for whoever adds a generator.
+// notGenerated lists what is never sent because a comparison could not detect a
+// fault.
 var notGenerated = []struct{ what, reason string }{
-	{"items within a KiB of the item limit", "the headers of the two servers' items differ by some bytes"},
-	{"expiry within minutes", "the clocks tick at different moments; protocol/testdata/expiry.txt has it"},
-	{"times to fetch anew (R) near the times to live (T, N)", "likewise"},
-	{"flush_all within minutes", "likewise; 0, negative and far ones are sent"},
+	{"items within a KiB of the item limit", "the item headers of the two servers differ by some bytes"},
+	{"expiry within minutes", "the clocks tick at different moments; see protocol/testdata/expiry.txt"},
+	{"recache times (R) near the times to live (T, N)", "the clocks tick at different moments"},
+	{"flush_all within minutes", "the clocks tick at different moments; 0, negative and far ones are sent"},
 	{"slabs, lru, lru_crawler, watch, extstore", "this server answers ERROR: it has no slabs, LRU or crawler"},
-	{"cache_memlimit, verbosity above 0", "they change how the server goes on"},
-	{"counting in one batch with a read of the key", "see generator.batches"},
-	{"counting what is all blanks", "memcached reads on behind the value, in what lies there"},
-	{"requests in front of HTTP, or of a get of a key that is too long, in one batch", "memcached forgets to answer those"},
-	{"get of a key and then of one that is too long", "memcached never again releases the item of the first key"},
-	{"unknown operations of the binary protocol with a body", "memcached drops as many bytes more behind it"},
-	{"lines without an end", "the next request would end them"},
-	{"shutdown with a wrong mode, verbosity in binary", "docs/differences.md has it"},
-	{"ma with T or E, but without MD", "likewise: of a value that becomes longer"},
-	{"mg and ma with T, N and t", "likewise: of what is created"},
-	{"ma and binary counting of values above half of the item limit", "likewise"},
-	{"flags of ms that are no letters", "likewise: memcached takes the data block for a command"},
-	{"storing behind an ms that is refused at its end", "see generator.another"},
-	{"opaques that are too long, of mg with effects and of ma", "likewise: memcached does what it then refuses"},
-	{"bad data blocks with noreply", "what memcached takes for a command then has an answer, the error before it has not"},
+	{"cache_memlimit, verbosity above 0", "they change the server's behaviour"},
+	{"incr or decr in one batch with a read of the key", "see generator.batches"},
+	{"incr or decr of a value of spaces only", "memcached reads beyond the value"},
+	{"requests before HTTP, or before a get of a key that is too long, in one batch", "memcached does not answer them"},
+	{"get of a key and then of one that is too long", "memcached never releases the item of the first key"},
+	{"unknown operations of the binary protocol with a body", "memcached drops as many bytes again after it"},
+	{"lines without an end", "the next request would complete them"},
+	{"shutdown with an invalid mode, verbosity in binary", "see docs/differences.md"},
+	{"ma with T or E, but without MD", "see docs/differences.md: a value that becomes longer"},
+	{"mg and ma with T, N and t", "see docs/differences.md: a key that is created"},
+	{"ma and binary incr or decr of values above half of the item limit", "see docs/differences.md"},
+	{"flags of ms that are no letters", "see docs/differences.md: memcached parses the data block as a command"},
+	{"storing after an ms that is refused at its end", "see generator.another"},
+	{"opaques that are too long, of mg with effects and of ma", "see docs/differences.md: memcached executes what it then refuses"},
+	{"bad data blocks with noreply", "memcached then answers what it parses as a command, but not the error before it"},
 }
 
-// listRules writes all rules and what is not generated.
+// listRules returns a list of all rules and of what is not generated.
 func listRules() string {
 	var out strings.Builder
 	section := func(title string) { fmt.Fprintf(&out, "%s:\n", title) }
@@ -156,7 +156,7 @@ func isMeta(kind string) bool {
 	return false
 }
 
-// comparedWords leaves out the word that says that a key is in base64.
+// comparedWords drops the word that marks a key in base64.
 func comparedWords(words []string) []string {
 	if !isMeta(words[0]) {
 		return words
@@ -164,7 +164,7 @@ func comparedWords(words []string) []string {
 	return slices.DeleteFunc(words, func(word string) bool { return word == "b" })
 }
 
-// sameKeys compares keys of which each may be in base64, with the k in front.
+// sameKeys compares keys that may each be in base64, with the k before them.
 func sameKeys(_ *comparer, a, b string) bool {
 	if a == b {
 		return true
@@ -224,11 +224,11 @@ func sameCASWords(c *comparer, a, b string) bool {
 	return nameA == nameB && c.sameCAS(casA, casB)
 }
 
-// passedMin is what memcached's flag t is above when the item has expired already:
-// it takes the negative number for an unsigned one. This server says 0.
+// passedMin is a lower bound of memcached's flag t of an item that has expired
+// already: it prints the negative number as unsigned. This server returns 0.
 const passedMin = 1 << 31
 
-// secondsApartMax is how far two answers about time may be apart.
+// secondsApartMax is by how much two answers about time may differ.
 const secondsApartMax = 3
 
 func sameSeconds(_ *comparer, a, b string) bool {

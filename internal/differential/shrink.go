@@ -2,8 +2,8 @@ package main
 
 import "context"
 
-// shrink returns the difference that the fewest requests show: it leaves out
-// ever smaller parts of them as long as some difference stays.
+// shrink reduces a difference to the fewest requests that show one: it removes ever
+// smaller parts of them as long as a difference remains.
 func (r *runner) shrink(ctx context.Context, keys []string, d *difference) *difference {
 	for part := commandsIn(d.batches) / 2; part > 0; part /= 2 {
 		for from := 0; from < commandsIn(d.batches) && ctx.Err() == nil; {
@@ -25,8 +25,8 @@ func commandsIn(batches []batch) (n int) {
 	return n
 }
 
-// without returns the batches without some requests, counted through all of them,
-// and without batches that are empty then.
+// without returns the batches without some requests, which are counted through all
+// batches, and without the batches that become empty.
 func without(batches []batch, from, count int) []batch {
 	var rest []batch
 	at := 0

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// difference is an answer that the servers do not agree on, and no rule explains.
+// difference is an answer that differs between the servers and that no rule explains.
 type difference struct {
 	stream  uint64
-	batches []batch // up to the one whose answers differ
+	batches []batch // up to the batch whose answers differ
 	answers [2][]unit
 	at      int // index in answers
 }
@@ -17,7 +17,7 @@ type difference struct {
 // runner runs streams against two servers.
 type runner struct {
 	addrs [2]string // [1] is the real memcached
-	real  [2]bool   // of them, which is a real memcached
+	real  [2]bool   // which of them is a real memcached
 }
 
 // replay sends batches to both servers and returns the first difference, or nil.
@@ -70,11 +70,11 @@ func (r *runner) replay(ctx context.Context, stream uint64, keys []string, batch
 	return nil, r.forget(ctx, stream, keys)
 }
 
-// endKey is that of the item that marks the ends of a stream's batches.
+// endKey returns the key of the item that marks the ends of a stream's batches.
 func endKey(stream uint64) string { return fmt.Sprintf("%x:end", stream) }
 
-// forget removes the keys of a stream from both servers, so that a replay begins
-// as the stream did, and a million requests do not fill the memory.
+// forget deletes the keys of a stream on both servers, so that a replay begins as the
+// stream did, and a million requests do not fill the memory.
 func (r *runner) forget(ctx context.Context, stream uint64, keys []string) error {
 	var deletes []command
 	for _, key := range keys {
@@ -94,7 +94,7 @@ func (r *runner) forget(ctx context.Context, stream uint64, keys []string) error
 	return nil
 }
 
-// String shows what was sent and where the answers part.
+// String returns what was sent and where the answers differ.
 func (d *difference) String() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "stream %d:\n", d.stream)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// textCommand returns a classic text command, valid or nearly so.
+// textCommand returns a classic text command, valid or almost valid.
 func (g *generator) textCommand() command {
 	switch g.rng.IntN(20) {
 	case 0, 1, 2, 3, 4:
@@ -50,7 +50,7 @@ func (g *generator) someKeys() []string {
 	return keys
 }
 
-// textExptime is sometimes no number.
+// textExptime returns an exptime, sometimes not a number.
 func (g *generator) textExptime() string {
 	if !g.old && g.oneIn(30) {
 		return pick(g, "x", "1x", "", "99999999999999999999")
@@ -79,9 +79,9 @@ func (g *generator) casStore() command {
 	}
 }
 
-// malformed returns a request that is answered with an error, mostly.
+// malformed returns a request that is mostly answered with an error.
 func (g *generator) malformed() command {
-	g.reads, g.count = true, true // some do
+	g.reads, g.count = true, true // some of them do
 	key, tooLong := g.key(), strings.Repeat("k", keyBytesMax+1)
 	switch g.rng.IntN(16) {
 	case 0:
@@ -121,7 +121,7 @@ func (g *generator) malformed() command {
 	}
 }
 
-// administration returns a request that is about no item.
+// administration returns a request that concerns no item.
 func (g *generator) administration() command {
 	if g.old {
 		return literal("%s\r\n", pick(g, "version", "verbosity 0", "stats", "stats reset"))

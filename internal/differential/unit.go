@@ -29,7 +29,7 @@ type packet struct {
 	extras, key, value      string
 }
 
-// The units that stand for what is no answer.
+// The units for what is not an answer.
 var (
 	closedUnit = unit{line: "<closed>"}
 	silentUnit = unit{line: "<no answer in time>"}
@@ -46,8 +46,8 @@ func (u unit) String() string {
 	return quote([]byte(u.line))
 }
 
-// ended makes a unit of an error, or returns the error if it is no end of the
-// connection.
+// ended returns a unit for the end of the connection, or the error if it is another
+// one.
 func ended(err error) (unit, error) {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isReset(err):
@@ -59,7 +59,7 @@ func ended(err error) (unit, error) {
 }
 
 // isReset reports whether the server closed the connection before it had read
-// all that was sent.
+// everything that was sent.
 func isReset(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "connection reset") || strings.Contains(text, "broken pipe")
@@ -87,7 +87,7 @@ func readUnit(r *bufio.Reader, p protocol) (unit, error) {
 	return u, nil
 }
 
-// announced returns the length of the data block behind a line, or -1.
+// announced returns the length of the data block after a line, or -1.
 func announced(line string) int {
 	fields := strings.Fields(line)
 	var size string
@@ -108,7 +108,7 @@ func announced(line string) int {
 
 const (
 	packetHeaderBytes = 24
-	packetBytesMax    = 16 << 20 // above all item limits: more is no packet
+	packetBytesMax    = 16 << 20 // above all item limits: more is not a packet
 )
 
 func readPacket(r *bufio.Reader) (unit, error) {
