@@ -7,63 +7,107 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// Appender carries out MsgStorageAppend messages: it merges what is queued,
-// saves it with at most one sync, and only then gives back the responses, so
-// that no vote or acknowledgement leaves before what it promises is durable.
-// One goroutine owns it.
+// Appender is the step machine of the append worker. It merges what is queued
+// into one write with at most one sync, and only then lets the responses go, so
+// that no vote or acknowledgement leaves before what it promises is durable. It
+// does no IO.
+//
+// Invariant: effects are carried out in order, each when the one before is done.
 type Appender struct {
-	log   Log
+	id    uint64
 	saved pb.HardState // term and vote as last saved
-
-	// install makes the state machine continue from a snapshot that was
-	// received; it returns when entries up to it need not be applied any more.
-	install func(*pb.SnapshotMetadata) error
+	bugs  bugs
 }
 
-// NewAppender returns the appender of log. install is called on the goroutine
-// that calls Append, before the log is restarted behind the snapshot.
-func NewAppender(log Log, install func(*pb.SnapshotMetadata) error) (*Appender, error) {
-	hs, _, err := log.InitialState()
-	if err != nil {
-		return nil, fmt.Errorf("read hard state: %w", err)
-	}
-	a := &Appender{log: log, install: install}
+// appendInput is something for the append worker.
+type appendInput struct {
+	message *pb.Message // MsgStorageAppend
+	cut     uint64      // else the log may go, up to this index
+}
+
+// appendEffect is something that the append worker is to do.
+type appendEffect struct {
+	kind    appendEffectKind
+	hard    *pb.HardState        // appendSave, appendRestart: nil if unchanged
+	entries []*pb.Entry          // appendSave
+	sync    bool                 // appendSave, appendRestart
+	meta    *pb.SnapshotMetadata // appendInstall, appendRestart
+	own     []*pb.Message        // appendRespond: for the core
+	peers   []*pb.Message        // appendRespond
+	index   uint64               // appendCut
+}
+
+type appendEffectKind uint8
+
+const (
+	appendSave    appendEffectKind = iota // write to the log
+	appendInstall                         // have the applier continue from a snapshot, and wait for it
+	appendRestart                         // let the log begin behind that snapshot
+	appendRespond                         // let the responses go
+	appendCut                             // let the log go, up to index
+)
+
+// newAppender returns the appender of a log whose hard state is hs.
+func newAppender(cfg *ReplicaConfig, hs *pb.HardState) *Appender {
+	a := &Appender{id: cfg.ID, bugs: cfg.bugs}
 	a.note(hs)
-	return a, nil
+	return a
 }
 
 func (a *Appender) note(hs *pb.HardState) {
 	a.saved.Term, a.saved.Vote = new(hs.GetTerm()), new(hs.GetVote())
 }
 
-// Append saves what the messages carry and returns their responses, in order,
-// some for this node and some for peers. An error is final.
-func (a *Appender) Append(ms []*pb.Message) ([]*pb.Message, error) {
+// Append appends to effects what is to be done about all that is queued.
+//
+// A snapshot is installed in this order. What came before it is saved. The state
+// machine continues from it, so that the log does not forget entries that
+// nothing else covers. The log begins behind it. Then the leader learns of it.
+func (a *Appender) Append(in []appendInput, effects []appendEffect) []appendEffect {
 	var (
-		hs        *pb.HardState
-		ents      []*pb.Entry
-		responses []*pb.Message
+		hs      *pb.HardState
+		ents    []*pb.Entry
+		respond = appendEffect{kind: appendRespond}
+		cut     uint64
 	)
-	for _, m := range ms {
+	for i := range in {
+		m := in[i].message
+		if m == nil {
+			cut = max(cut, in[i].cut)
+			continue
+		}
 		if h := hardStateOf(m); h != nil {
 			hs = h
 		}
 		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
-			if err := a.save(hs, ents); err != nil {
-				return nil, err
-			}
-			if err := a.restart(hs, s.GetMetadata()); err != nil {
-				return nil, err
-			}
+			effects = a.save(effects, hs, ents)
+			effects = append(effects,
+				appendEffect{kind: appendInstall, meta: s.GetMetadata()},
+				appendEffect{kind: appendRestart, meta: s.GetMetadata(), hard: hs, sync: !a.bugs.has(bugAckBeforeSync)})
 			hs, ents = nil, nil
 		}
 		ents = joinEntries(ents, m.GetEntries())
-		responses = append(responses, m.GetResponses()...)
+		respond.sort(a.id, m.GetResponses())
 	}
-	if err := a.save(hs, ents); err != nil {
-		return nil, err
+	effects = a.save(effects, hs, ents)
+	if len(respond.own) > 0 || len(respond.peers) > 0 {
+		effects = append(effects, respond)
 	}
-	return responses, nil
+	if cut > 0 {
+		effects = append(effects, appendEffect{kind: appendCut, index: cut})
+	}
+	return effects
+}
+
+// sort sorts responses by where they go.
+func (e *appendEffect) sort(id uint64, responses []*pb.Message) {
+	for _, m := range responses {
+		if m.GetTo() == id {
+			e.own = append(e.own, m)
+		} else {
+			e.peers = append(e.peers, m)
+		}
+	}
 }
 
 // hardStateOf returns the hard state that m carries, or nil.
@@ -89,32 +133,46 @@ func joinEntries(ents, more []*pb.Entry) []*pb.Entry {
 	return append(ents[:keep:keep], more...)
 }
 
-func (a *Appender) save(hs *pb.HardState, ents []*pb.Entry) error {
+func (a *Appender) save(effects []appendEffect, hs *pb.HardState, ents []*pb.Entry) []appendEffect {
 	if hs == nil && len(ents) == 0 {
-		return nil
+		return effects
 	}
 	// A commit index that moved needs no sync: it is learned again.
 	sync := len(ents) > 0 || hs.GetTerm() != a.saved.GetTerm() || hs.GetVote() != a.saved.GetVote()
-	if err := a.log.Save(hs, ents, nil, sync); err != nil {
-		return fmt.Errorf("save %d entries: %w", len(ents), err)
-	}
 	if hs != nil {
 		a.note(hs)
+	}
+	return append(effects, appendEffect{kind: appendSave, hard: hs, entries: ents, sync: sync})
+}
+
+// carryOut does to the log what an effect says. An error is final.
+func (e *appendEffect) carryOut(log Log) error {
+	switch e.kind {
+	case appendSave:
+		if err := log.Save(e.hard, e.entries, nil, e.sync); err != nil {
+			return fmt.Errorf("save %d entries: %w", len(e.entries), err)
+		}
+	case appendRestart:
+		if err := log.Save(e.hard, nil, e.meta, e.sync); err != nil {
+			return fmt.Errorf("restart log behind snapshot %d: %w", e.meta.GetIndex(), err)
+		}
+	case appendCut:
+		return cutLog(log, e.index)
 	}
 	return nil
 }
 
-// restart lets the log begin behind a snapshot. The state machine has it first:
-// the log must not forget entries that nothing else covers.
-func (a *Appender) restart(hs *pb.HardState, meta *pb.SnapshotMetadata) error {
-	if err := a.install(meta); err != nil {
-		return fmt.Errorf("install snapshot %d: %w", meta.GetIndex(), err)
+// cutLog lets the log go up to index, if it reaches so far back.
+func cutLog(log Log, index uint64) error {
+	first, err := log.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("read first index: %w", err)
 	}
-	if err := a.log.Save(hs, nil, meta, true); err != nil {
-		return fmt.Errorf("restart log behind snapshot %d: %w", meta.GetIndex(), err)
+	if index < first {
+		return nil
 	}
-	if hs != nil {
-		a.note(hs)
+	if err := log.Compact(index); err != nil {
+		return fmt.Errorf("compact log to %d: %w", index, err)
 	}
 	return nil
 }

@@ -1,295 +1,288 @@
 package replication
 
 import (
-	"encoding/binary"
+	"cmp"
+	"errors"
 	"fmt"
-	"io"
-	"slices"
-	"sync"
 
-	"raftcached/replication/frame"
-
-	"github.com/cespare/xxhash/v2"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-const (
-	snapshotVersion = 1
+var (
+	// errNoRepairWanted refuses a repair that comes too late.
+	errNoRepairWanted = errors.New("no repair is wanted")
 
-	// snapshotHeadBytesMax bounds the head of a snapshot, see doc.go.
-	snapshotHeadBytesMax = 64 << 20
+	// errSnapshotBusy refuses a repair that comes while a snapshot is written,
+	// which might have its name. It is asked for again.
+	errSnapshotBusy = errors.New("a snapshot is being written")
 )
 
-// Applier applies committed entries to the state machine, exactly once each,
-// and gathers the answers for this node's event loops. One goroutine owns it,
-// but for Digest.
+// Applier is the step machine of the goroutine that owns the replicated state.
+// It decides what is applied, when a snapshot is taken and the log cut, when a
+// snapshot replaces the state, and whether a peer is sent one. Step takes what
+// has happened, Ready gives out what is to be done. It does no IO.
+//
+// Invariant: effects are carried out in order. While a snapshot is restored, or
+// the image that is being written is behind, nothing is applied.
 type Applier struct {
-	id, boot uint64
-	loops    int
+	st      *state
+	batch   *Batch // applied, not given out yet
+	effects []applyEffect
+	waiting []applyInput // until nothing holds the applier any more
+	failed  bool
 
-	mu      sync.Mutex // held while an entry applies, so that Digest sees whole ones
-	machine StateMachine
-	table   *table
-	index   uint64
-	term    uint64
-	stampMs int64
+	restoring *restoring // from effectRestore to applyRestored
+	frozen    *frozen    // set while the state must not change
+	snapshots schedule
 
-	logBytes int64 // applied since the last snapshot was taken or installed
-
-	digestEvery uint64  // how many entries lie between two digests
-	frozen      *frozen // set while the state must not change
+	bugs bugs
 }
 
-// Batch is what came of applying a run of entries.
-type Batch struct {
-	Report  AppliedUpTo
-	Answers [][]Answer // by event loop
+// restoring is a snapshot that is replacing the state.
+type restoring struct {
+	meta  *pb.SnapshotMetadata
+	reply func(error) // to the append worker; nil for a repair
 }
 
-// NewApplier returns the applier of the node with the given raft id and boot
-// number, over a state machine at index 0.
-func NewApplier(id, boot uint64, loops int, machine StateMachine) *Applier {
-	return &Applier{id: id, boot: boot, loops: loops, machine: machine, table: newTable(), digestEvery: digestEvery}
+// applyInput is something that happened, for the applier.
+type applyInput struct {
+	kind    applyInputKind
+	entries *pb.Message          // applyEntries: a MsgStorageApply
+	meta    *pb.SnapshotMetadata // applyInstall, applyAim
+	reply   func(error)          // applyInstall, applyOffer
+	repair  Repair               // applyServe
+	part    []byte               // applyWritten: the part's buffer
+	ok      bool                 // applyEnded: the snapshot is durable
+	err     error                // applyRestored
 }
 
-// Apply applies the entries of a MsgStorageApply. An error means that this
-// program cannot apply what the cluster has agreed on: the node must stop.
-func (a *Applier) Apply(m *pb.Message, out *Batch) error {
+type applyInputKind uint8
+
+const (
+	applyAgain    applyInputKind = iota // nothing: Ready is to be called
+	applyEntries                        // entries are committed
+	applyInstall                        // the append worker has a snapshot to continue from
+	applyFreeze                         // a majority contradicts the state
+	applyOffer                          // a peer has a repair to send
+	applyAim                            // a repair is on disk
+	applyServe                          // a peer wants this node's state
+	applyWritten                        // a part of a snapshot was written
+	applyEnded                          // a snapshot was committed or aborted
+	applyRestored                       // effectRestore was carried out
+)
+
+// applyEffect is something that the applier wants done.
+type applyEffect struct {
+	kind    applyEffectKind
+	loop    int                  // effectAnswers
+	answers []Answer             // effectAnswers
+	report  *AppliedUpTo         // effectReport
+	write   snapshotWrite        // effectWrite
+	meta    *pb.SnapshotMetadata // effectRestore
+	repair  bool                 // effectRestore: a repair, not an install
+	image   *Image               // effectKeep
+	index   uint64               // effectCut, effectPrune
+	ship    Ship                 // effectShip, effectNoShip
+	reply   func(error)          // effectReply
+	err     error                // effectReply, effectFail
+}
+
+type applyEffectKind uint8
+
+const (
+	effectAnswers applyEffectKind = iota // to an event loop
+	effectReport                         // to the core
+	effectWrite                          // to the snapshot writer
+	effectCut                            // to the append worker: the log may go, up to index
+	effectPrune                          // remove the snapshots below index
+	effectRestore                        // replace the state by a snapshot; applyRestored follows
+	effectKeep                           // write an image of a state that is to be replaced
+	effectShip                           // to a peer; Core.Shipped follows
+	effectNoShip                         // to the core: a peer is not sent anything
+	effectReply                          // to who waits for it
+	effectAgain                          // to the applier itself, behind what it has to do
+	effectFail                           // the node must stop
+)
+
+// newApplier returns the applier of a restored state.
+func newApplier(st *state, cfg *ReplicaConfig) *Applier {
+	return &Applier{st: st, batch: &Batch{}, bugs: cfg.bugs, snapshots: schedule{
+		retainBytes: cfg.LogRetainBytes, partBytes: cmp.Or(cfg.partBytes, snapshotPartBytes),
+		newest: position{st.index, st.term},
+	}}
+}
+
+// Digest returns the digest of the replicated state and the index it is of. Any
+// goroutine may call it; it waits for at most one entry.
+func (a *Applier) Digest() (index, digest uint64) { return a.st.Digest() }
+
+// Tidy does a bounded part of what the state machine can do at any time, and
+// reports whether there is more.
+func (a *Applier) Tidy() (more bool) { return a.st.machine.Tidy() }
+
+// Step takes what has happened.
+func (a *Applier) Step(in *applyInput) {
+	switch in.kind {
+	case applyAgain:
+	case applyWritten:
+		a.snapshots.free = append(a.snapshots.free, in.part)
+	case applyEnded:
+		a.ended(in.ok)
+	case applyRestored:
+		a.restored(in.err)
+	default:
+		if a.held() || len(a.waiting) > 0 {
+			a.waiting = append(a.waiting, *in)
+			return
+		}
+		a.do(in)
+	}
+}
+
+// Ready gives out the effects of all inputs since the last call; spare is reused.
+func (a *Applier) Ready(spare []applyEffect) []applyEffect {
+	for len(a.waiting) > 0 && !a.held() {
+		a.do(&a.waiting[0])
+		a.waiting[0] = applyInput{}
+		if a.waiting = a.waiting[1:]; len(a.waiting) == 0 {
+			a.waiting = nil
+		}
+	}
+	if a.restoring == nil && !a.failed {
+		a.flush()
+		a.advanceSnapshot()
+		if len(a.waiting) > 0 && !a.held() || a.snapshots.producible() {
+			a.emit(applyEffect{kind: effectAgain})
+		}
+	}
+	clear(spare)
+	effects := a.effects
+	a.effects = spare[:0]
+	return effects
+}
+
+// held reports whether nothing may be applied now. What is held back is bounded:
+// raft hands out applyBytesMax at most without an answer.
+func (a *Applier) held() bool {
+	return a.failed || a.restoring != nil || a.snapshots.behind
+}
+
+// do carries out one input that must wait its turn.
+func (a *Applier) do(in *applyInput) {
+	switch in.kind {
+	case applyEntries:
+		a.apply(in.entries)
+	case applyInstall:
+		a.restore(in.meta, in.reply)
+	case applyFreeze:
+		a.freeze()
+	case applyOffer:
+		a.emit(applyEffect{kind: effectReply, reply: in.reply, err: a.offered()})
+	case applyAim:
+		a.aim(in.meta)
+	case applyServe:
+		a.serve(in.repair)
+	}
+	if meta := a.repairDue(); meta != nil && a.restoring == nil {
+		a.restore(meta, nil)
+	}
+}
+
+func (a *Applier) emit(e applyEffect) { a.effects = append(a.effects, e) }
+
+// fail ends the node.
+func (a *Applier) fail(err error) {
+	a.failed = true
+	a.emit(applyEffect{kind: effectFail, err: err})
+}
+
+// apply applies the entries of a MsgStorageApply, or keeps them while the state
+// must not change.
+func (a *Applier) apply(m *pb.Message) {
 	if a.frozen != nil {
-		a.hold(m, out)
-		return nil
-	}
-	return a.applyAll(m.GetEntries(), m.GetResponses(), out)
-}
-
-func (a *Applier) applyAll(ents []*pb.Entry, responses []*pb.Message, out *Batch) error {
-	if out.Answers == nil {
-		out.Answers = make([][]Answer, a.loops)
-	}
-	for _, e := range ents {
-		if err := a.applyEntry(e, out); err != nil {
-			return fmt.Errorf("apply entry %d: %w", e.GetIndex(), err)
-		}
-	}
-	a.note(out)
-	out.Report.Done = append(out.Report.Done, responses...)
-	return nil
-}
-
-// note reports how far the state has come.
-func (a *Applier) note(out *Batch) {
-	out.Report.Index, out.Report.Term, out.Report.StampMs = a.index, a.term, a.stampMs
-}
-
-func (a *Applier) applyEntry(e *pb.Entry, out *Batch) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if e.GetIndex() <= a.index {
-		return fmt.Errorf("index %d is applied already", a.index)
-	}
-	if e.GetType() != pb.EntryNormal {
-		return fmt.Errorf("entry has type %v, which this program does not know: run a newer raftcached", e.GetType())
-	}
-	before := a.stampMs
-	if data := e.GetData(); len(data) > 0 { // a new leader's first entry is empty
-		if err := a.applyData(data, out); err != nil {
-			return err
-		}
-		a.logBytes += int64(len(data))
-	}
-	a.index, a.term = e.GetIndex(), e.GetTerm()
-	// Both conditions follow from the log: all nodes compare at the same indexes.
-	if a.index%a.digestEvery == 0 || a.stampMs/digestGapMs != before/digestGapMs {
-		out.Report.Digests = append(out.Report.Digests, a.stateDigest())
-	}
-	return nil
-}
-
-func (a *Applier) applyData(data []byte, out *Batch) error {
-	r := frame.NewReader(data)
-	h, err := entryHeader(&r)
-	if err != nil {
-		return err
-	}
-	a.stampMs = max(a.stampMs, h.stampMs)
-	a.machine.Advance(a.stampMs)
-	if len(h.hints) > 0 {
-		a.machine.Hint(h.hints)
-	}
-	for range h.subBatches {
-		s, err := readSubBatch(&r)
-		if err != nil {
-			return err
-		}
-		if err := a.applySubBatch(&s, out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *Applier) applySubBatch(s *SubBatch, out *Batch) error {
-	if s.Origin == clusterOrigin {
-		if _, err := a.machine.Apply(s.Count, s.Ops, false); err != nil {
-			return fmt.Errorf("apply the cluster's own sub-batch: %w", err)
-		}
-		return nil
-	}
-	own := s.Origin == a.id && s.Boot == a.boot && s.Loop < a.loops
-	switch a.table.admit(s) {
-	case verdictDuplicate:
-		return nil
-	case verdictGap:
-		out.Report.Gap = out.Report.Gap || own
-		return nil
-	}
-	results, err := a.machine.Apply(s.Count, s.Ops, own && s.Count > 0)
-	if err != nil {
-		return fmt.Errorf("apply sub-batch %d of (%d, %d): %w", s.Seq, s.Origin, s.Loop, err)
-	}
-	if own {
-		out.Report.own(s.Loop, s.Seq)
-		out.Answers[s.Loop] = append(out.Answers[s.Loop], Answer{Tag: s.Tag, Results: results})
-	}
-	return nil
-}
-
-// NoteInstalled reports that the state was replaced by a snapshot.
-func (a *Applier) NoteInstalled(out *Batch) {
-	a.note(out)
-	out.Report.Installed = true
-	for loop := range a.loops {
-		if r := a.table.rows[rowKey{a.id, loop}]; r.boot == a.boot && r.seq > 0 {
-			out.Report.own(loop, r.seq)
-		}
-	}
-}
-
-// own notes the newest sequence number of a loop.
-func (r *AppliedUpTo) own(loop int, seq uint64) {
-	i := slices.IndexFunc(r.Own, func(o OwnSeq) bool { return o.Loop == loop })
-	if i < 0 {
-		r.Own = append(r.Own, OwnSeq{loop, seq})
+		a.hold(m)
 		return
 	}
-	r.Own[i].Seq = seq
-}
-
-// Digest returns the digest of the whole replicated state and the index it is
-// of. Any goroutine may call it; it waits for at most one entry.
-func (a *Applier) Digest() (index, digest uint64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	s := a.stateDigest()
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], s.Contents)
-	binary.LittleEndian.PutUint64(b[8:], s.Order)
-	return s.Index, xxhash.Sum64(b[:])
-}
-
-// stateDigest returns the digest by its parts; the contents include what
-// replication itself replicates.
-func (a *Applier) stateDigest() StateDigest {
-	contents, order := a.machine.Digest()
-	var b [24]byte
-	binary.LittleEndian.PutUint64(b[:], contents)
-	binary.LittleEndian.PutUint64(b[8:], a.table.digest())
-	binary.LittleEndian.PutUint64(b[16:], uint64(a.stampMs))
-	return StateDigest{Index: a.index, Contents: xxhash.Sum64(b[:]), Order: order}
-}
-
-// Image is the replicated state at one index, written bit by bit. The applier's
-// goroutine owns it.
-type Image struct {
-	Index, Term uint64
-	head        []byte // nil once written
-	view        View
-}
-
-// Image captures the state as of the last applied entry.
-func (a *Applier) Image() *Image {
-	head := frame.AppendArrayLen(nil, 3)
-	head = frame.AppendUint(head, snapshotVersion)
-	head = frame.AppendInt(head, a.stampMs)
-	head = a.table.append(head)
-	a.logBytes = 0
-	head = append(binary.LittleEndian.AppendUint32(nil, uint32(len(head))), head...)
-	return &Image{Index: a.index, Term: a.term, head: head, view: a.machine.View()}
-}
-
-// LogBytes is the size of the entries applied since the last image.
-func (a *Applier) LogBytes() int64 { return a.logBytes }
-
-// Next appends the next part of the image to dst, see View.
-func (i *Image) Next(dst []byte) (out []byte, more bool, err error) {
-	if i.head != nil {
-		dst = append(dst, i.head...)
-		i.head = nil
-		return dst, true, nil
+	if err := a.st.apply(m.GetEntries(), m.GetResponses(), a.batch); err != nil {
+		a.fail(err)
 	}
-	return i.view.Next(dst)
 }
 
-// write writes all of the image.
-func (i *Image) write(w io.Writer) error {
-	var buf []byte
-	for more := true; more; {
-		var err error
-		if buf, more, err = i.Next(buf[:0]); err != nil {
-			return fmt.Errorf("%w: %w", errViewLost, err)
-		}
-		if _, err := w.Write(buf); err != nil {
-			return err
+// flush gives out answers and the report of what was applied.
+func (a *Applier) flush() {
+	report := &a.batch.Report
+	if report.Index == 0 && report.Repair == RepairNone && len(report.Done) == 0 {
+		return
+	}
+	late := a.bugs.has(bugAnswersAfterInstall) && report.Installed
+	if late {
+		a.emit(applyEffect{kind: effectReport, report: report})
+	}
+	for loop, answers := range a.batch.Answers {
+		if len(answers) > 0 {
+			a.emit(applyEffect{kind: effectAnswers, loop: loop, answers: answers})
 		}
 	}
-	return nil
+	if !late {
+		a.emit(applyEffect{kind: effectReport, report: report})
+	}
+	a.batch = &Batch{}
 }
 
-// drain ends the image without a use for it.
-func (i *Image) drain() {
-	_ = i.write(io.Discard) // it fails if the image is lost already
+// restore has a snapshot replace the state. The answers of what was applied
+// before go out first: once the snapshot is reported, whoever still waits for a
+// sub-batch that is in it is told that the outcome is unknown.
+func (a *Applier) restore(meta *pb.SnapshotMetadata, reply func(error)) {
+	if !a.bugs.has(bugAnswersAfterInstall) {
+		a.flush()
+	}
+	a.restoring = &restoring{meta: meta, reply: reply}
+	a.emit(applyEffect{kind: effectRestore, meta: meta, repair: reply == nil})
 }
 
-// Restore replaces the replicated state by the image that r reads, which was
-// taken at index and term. On an error the state is as it was.
-func (a *Applier) Restore(index, term uint64, r io.Reader) error {
-	var size [4]byte
-	if _, err := io.ReadFull(r, size[:]); err != nil {
-		return fmt.Errorf("read head of snapshot: %w", err)
+// restored takes the outcome of effectRestore. If a repair cannot be restored,
+// the frozen state waits for another one.
+func (a *Applier) restored(err error) {
+	r := a.restoring
+	a.restoring = nil
+	switch {
+	case err != nil && r.reply != nil:
+		a.emit(applyEffect{kind: effectReply, reply: r.reply, err: fmt.Errorf("restore snapshot %d: %w", r.meta.GetIndex(), err)})
+	case err != nil:
+		a.frozen.target = nil
+		a.batch.Report.Repair = RepairFrozen
+		a.st.note(a.batch)
+	default:
+		a.installed(r)
 	}
-	n := binary.LittleEndian.Uint32(size[:])
-	if n > snapshotHeadBytesMax {
-		return fmt.Errorf("read head of snapshot: %d bytes, at most %d expected", n, snapshotHeadBytesMax)
-	}
-	head := make([]byte, n)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return fmt.Errorf("read head of snapshot: %w", err)
-	}
-	stampMs, table, err := readHead(head)
-	if err != nil {
-		return err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err := a.machine.Restore(r); err != nil {
-		return fmt.Errorf("restore state: %w", err)
-	}
-	a.table, a.stampMs, a.index, a.term, a.logBytes = table, stampMs, index, term, 0
-	return nil
 }
 
-func readHead(head []byte) (stampMs int64, t *table, err error) {
-	r := frame.NewReader(head)
-	if n, err := r.ArrayLen(3); err != nil || n != 3 {
-		return 0, nil, fmt.Errorf("read head of snapshot: array of %d, want 3: %w", n, errMalformed)
+// installed goes on from the snapshot that has replaced the state, with what was
+// held and goes beyond it. After a repair the node's other snapshots are removed:
+// they may hold what diverged.
+func (a *Applier) installed(r *restoring) {
+	a.st.noteInstalled(a.batch)
+	a.snapshots.newest = position{r.meta.GetIndex(), r.meta.GetTerm()}
+	if a.frozen != nil {
+		held := a.frozen.held
+		a.frozen = nil
+		a.batch.Report.Repair = RepairDone
+		if r.reply == nil {
+			a.emit(applyEffect{kind: effectPrune, index: r.meta.GetIndex()})
+		}
+		for _, m := range held {
+			ents := m.GetEntries()
+			for len(ents) > 0 && ents[0].GetIndex() <= a.st.index {
+				ents = ents[1:]
+			}
+			if err := a.st.apply(ents, m.GetResponses(), a.batch); err != nil {
+				a.fail(err)
+				return
+			}
+		}
 	}
-	version, err := r.Uint64()
-	if err != nil || version != snapshotVersion {
-		return 0, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotVersion)
+	a.flush()
+	if r.reply != nil {
+		a.emit(applyEffect{kind: effectReply, reply: r.reply})
 	}
-	if stampMs, err = r.Int64(); err != nil {
-		return 0, nil, fmt.Errorf("read stamp of snapshot: %w", err)
-	}
-	t, err = readTable(&r)
-	return stampMs, t, err
 }

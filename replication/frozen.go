@@ -2,7 +2,6 @@ package replication
 
 import (
 	"errors"
-	"fmt"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -15,42 +14,43 @@ type frozen struct {
 	target *pb.SnapshotMetadata // the snapshot to continue from, once known
 }
 
-// errRestore tells that a snapshot could not be restored; the state is as it was.
-var errRestore = errors.New("the state is as it was")
+// errQuarantine refuses to send this node's state to a peer.
+var errQuarantine = errors.New("the state of this node differs from that of a majority")
 
-// Freeze keeps the state as it is until a snapshot replaces it, and returns its
-// image, to be inspected. It returns nil if the state was frozen before.
-func (a *Applier) Freeze(out *Batch) *Image {
+// freeze keeps the state as it is until a snapshot replaces it, and has its image
+// kept, to be inspected.
+func (a *Applier) freeze() {
 	if a.frozen != nil {
-		return nil
+		return
 	}
+	a.abandon()
 	a.frozen = &frozen{}
-	out.Report.Repair = RepairFrozen
-	a.note(out)
-	return a.Image()
+	a.emit(applyEffect{kind: effectKeep, image: a.st.image()})
+	a.batch.Report.Repair = RepairFrozen
+	a.st.note(a.batch)
 }
 
-// Aim makes the snapshot meta, which is on disk, the one to continue from. It is
+// aim makes the snapshot meta, which is on disk, the one to continue from. It is
 // of no use, and ignored, if the state is beyond it or not frozen.
-func (a *Applier) Aim(meta *pb.SnapshotMetadata, out *Batch) {
-	if a.frozen == nil || meta.GetIndex() < a.index {
+func (a *Applier) aim(meta *pb.SnapshotMetadata) {
+	if a.frozen == nil || meta.GetIndex() < a.st.index {
 		return
 	}
 	a.frozen.target = meta
-	out.Report.Repair = RepairAtHand
-	a.frozen.release(out)
-	a.note(out)
+	a.batch.Report.Repair = RepairAtHand
+	a.frozen.release(a.batch)
+	a.st.note(a.batch)
 }
 
 // hold keeps a MsgStorageApply for later.
-func (a *Applier) hold(m *pb.Message, out *Batch) {
+func (a *Applier) hold(m *pb.Message) {
 	a.frozen.held = append(a.frozen.held, m)
-	a.frozen.release(out)
-	a.note(out)
+	a.frozen.release(a.batch)
+	a.st.note(a.batch)
 }
 
-// release lets go of messages that end before the target: nobody will apply them.
-// raft counts them as applied, and hands out more, up to the target.
+// release lets go of messages that end before the target: they will not be
+// applied. raft counts them as applied, and hands out more, up to the target.
 func (f *frozen) release(out *Batch) {
 	n := 0
 	for n < len(f.held) && lastIndex(f.held[n]) < f.target.GetIndex() {
@@ -65,47 +65,15 @@ func lastIndex(m *pb.Message) uint64 {
 	return ents[len(ents)-1].GetIndex()
 }
 
-// RepairDue returns the snapshot that is to replace the state now, if any: only
-// when raft has handed out its entry. So the log has that entry on disk, and no
-// index that is applied is ever ahead of what is committed here.
-func (a *Applier) RepairDue() *pb.SnapshotMetadata {
+// repairDue returns the snapshot that is to replace the state now, if any: only
+// when raft has handed out its entry. So the log has that entry on disk, and what
+// is applied is never ahead of what is committed here.
+func (a *Applier) repairDue() *pb.SnapshotMetadata {
 	if a.frozen == nil || a.frozen.target == nil {
 		return nil
 	}
-	if len(a.frozen.held) == 0 && a.index < a.frozen.target.GetIndex() {
+	if len(a.frozen.held) == 0 && a.st.index < a.frozen.target.GetIndex() {
 		return nil
 	}
 	return a.frozen.target
-}
-
-// Install replaces the state by a snapshot and applies what was held and goes
-// beyond it. If the snapshot cannot be restored, which errRestore tells, a frozen
-// state waits for another one.
-func (a *Applier) Install(store Snapshots, meta *pb.SnapshotMetadata, out *Batch) error {
-	if err := restoreSnapshot(store, meta, a); err != nil {
-		if a.frozen != nil {
-			a.frozen.target = nil
-			out.Report.Repair = RepairFrozen
-			a.note(out)
-		}
-		return fmt.Errorf("restore snapshot %d: %w (%w)", meta.GetIndex(), err, errRestore)
-	}
-	out.Report.Digests = nil // of the state that is gone
-	a.NoteInstalled(out)
-	if a.frozen == nil {
-		return nil
-	}
-	held := a.frozen.held
-	a.frozen = nil
-	out.Report.Repair = RepairDone
-	for _, m := range held {
-		ents := m.GetEntries()
-		for len(ents) > 0 && ents[0].GetIndex() <= a.index {
-			ents = ents[1:]
-		}
-		if err := a.applyAll(ents, m.GetResponses(), out); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -144,9 +144,7 @@ func (c *Core) repairSignalled(from uint64, r *frame.Reader) error {
 	if err != nil {
 		return fmt.Errorf("read repair signal: %w", err)
 	}
-	if c.guard.verdict == VerdictOK && c.applied >= index { // else it asks again, or another node
-		c.eff.Repairs = append(c.eff.Repairs, Repair{from, index})
-	}
+	c.serve(Repair{from, index})
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"testing"
 
 	"raftcached/replication/disk/disktest"
@@ -16,13 +15,18 @@ import (
 )
 
 // textMachine is a state machine whose state is the text that was applied to it.
-type textMachine struct{ text string }
+type textMachine struct {
+	text string
+
+	parts  int  // of a view, empty ones, before the text
+	behind bool // views are
+}
 
 func (m *textMachine) Advance(int64)     {}
 func (m *textMachine) TimeMs() int64     { return 0 }
 func (m *textMachine) NextDueMs() int64  { return 0 }
 func (m *textMachine) SizeBytes() int64  { return int64(len(m.text)) }
-func (m *textMachine) View() View        { return textView(m.text) }
+func (m *textMachine) View() View        { return &textView{m, m.text, m.parts} }
 func (m *textMachine) Tidy() bool        { return false }
 func (m *textMachine) Hint([]byte)       {}
 func (m *textMachine) Formation() []byte { return nil }
@@ -38,11 +42,19 @@ func (m *textMachine) Restore(r io.Reader) error {
 }
 
 // textView is the text at one index.
-type textView string
+type textView struct {
+	m     *textMachine
+	text  string
+	parts int
+}
 
-func (v textView) Behind() bool { return false }
-func (v textView) Next(dst []byte) (out []byte, more bool, err error) {
-	return append(dst, v...), false, nil
+func (v *textView) Behind() bool { return v.m.behind }
+func (v *textView) Next(dst []byte) (out []byte, more bool, err error) {
+	if v.parts > 0 {
+		v.parts--
+		return dst, true, nil
+	}
+	return append(dst, v.text...), false, nil
 }
 
 // letter is the log entry at index i, which appends the letter of that number.
@@ -60,14 +72,9 @@ func letters(lo, hi int) *pb.Message {
 	return m
 }
 
-func answered(out *Batch) (contexts []string) {
-	for _, m := range out.Report.Done {
-		contexts = append(contexts, string(m.GetContext()))
-	}
-	return contexts
+func newTextState(m *textMachine) *state {
+	return newState(&ReplicaConfig{ID: 1, Boot: 1, Loops: 1, Machine: m})
 }
-
-func newTextApplier(m *textMachine) *Applier { return NewApplier(1, 1, 1, m) }
 
 // storeOf returns a store with one snapshot, of the state after that many
 // letters.
@@ -77,81 +84,14 @@ func storeOf(t *testing.T, index int) (simStore, *pb.SnapshotMetadata) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newTextApplier(&textMachine{})
-	var out Batch
-	if err := a.Apply(letters(1, index), &out); err != nil {
+	st := newTextState(&textMachine{})
+	if err := st.apply(letters(1, index).GetEntries(), nil, &Batch{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := keepDiverged(simStore{store}, a.Image()); err != nil {
+	if err := keepDiverged(simStore{store}, st.image()); err != nil {
 		t.Fatal(err)
 	}
 	return simStore{store}, &pb.SnapshotMetadata{Index: new(uint64(index)), Term: new(uint64(1))}
-}
-
-// TestFrozenApplier: a frozen state keeps what is committed, lets go of what the
-// repair covers, is replaced when raft has come to the repair's index, and goes
-// on from there.
-func TestFrozenApplier(t *testing.T) {
-	m := &textMachine{}
-	a := newTextApplier(m)
-	store, meta := storeOf(t, 6)
-	step := func(do func(*Batch) error, wantText string, wantStage RepairStage, wantAnswered ...string) {
-		t.Helper()
-		var out Batch
-		if err := do(&out); err != nil {
-			t.Fatal(err)
-		}
-		if got := answered(&out); m.text != wantText || out.Report.Repair != wantStage || !slices.Equal(got, wantAnswered) {
-			t.Fatalf("state %q, stage %d, answered %q; want %q, %d, %q", m.text, out.Report.Repair, got, wantText, wantStage, wantAnswered)
-		}
-	}
-	apply := func(lo, hi int) func(*Batch) error {
-		return func(out *Batch) error { return a.Apply(letters(lo, hi), out) }
-	}
-	step(apply(1, 2), "ab", RepairNone, "1-2")
-	m.text = "ax"
-	step(func(out *Batch) error {
-		if a.Freeze(out) == nil || a.Freeze(out) != nil {
-			t.Fatal("not one image")
-		}
-		return nil
-	}, "ax", RepairFrozen)
-	step(apply(3, 4), "ax", RepairNone)
-	old := &pb.SnapshotMetadata{Index: new(uint64(1)), Term: new(uint64(1))}
-	step(func(out *Batch) error { a.Aim(old, out); return nil }, "ax", RepairNone)
-	step(func(out *Batch) error { a.Aim(meta, out); return nil }, "ax", RepairAtHand, "3-4")
-	if a.RepairDue() != nil {
-		t.Fatal("due before the log is there")
-	}
-	step(apply(5, 8), "ax", RepairNone)
-	if a.RepairDue() != meta {
-		t.Fatal("not due")
-	}
-	step(func(out *Batch) error { return a.Install(store, meta, out) }, "abcdefgh", RepairDone, "5-8")
-	if a.RepairDue() != nil || a.index != 8 {
-		t.Fatalf("at index %d", a.index)
-	}
-	step(apply(9, 9), "abcdefghi", RepairNone, "9-9")
-}
-
-// TestRepairThatCannotBeRestored leaves the state frozen, until another comes.
-func TestRepairThatCannotBeRestored(t *testing.T) {
-	m := &textMachine{}
-	a := newTextApplier(m)
-	store, meta := storeOf(t, 2)
-	var out Batch
-	a.Freeze(&out)
-	a.Aim(&pb.SnapshotMetadata{Index: new(uint64(1)), Term: new(uint64(1))}, &out)
-	if err := a.Apply(letters(1, 2), &out); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Install(store, a.RepairDue(), &out); err == nil || out.Report.Repair != RepairFrozen || a.RepairDue() != nil {
-		t.Fatalf("installed what is not there: %v", err)
-	}
-	a.Aim(meta, &out)
-	if err := a.Install(store, a.RepairDue(), &out); err != nil || m.text != "ab" || out.Report.Repair != RepairDone {
-		t.Fatalf("state %q, %v", m.text, err)
-	}
 }
 
 // TestRestoreBeyondCommit: the committed index is not synced whenever it moves. A
@@ -167,7 +107,7 @@ func TestRestoreBeyondCommit(t *testing.T) {
 		{4, "abcd", 4},
 		{3, "", 2},
 	} {
-		w, err := wal.Open(disktest.NewCrashable(), "wal", wal.Options{Bootstrap: simConfState()})
+		w, err := wal.Open(disktest.NewCrashable(), "wal", wal.Options{Bootstrap: &pb.ConfState{Voters: []uint64{1, 2, 3}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +118,7 @@ func TestRestoreBeyondCommit(t *testing.T) {
 		}
 		store, _ := storeOf(t, 4)
 		m := &textMachine{}
-		if err := restoreNewest(log, store, newTextApplier(m), slog.New(slog.DiscardHandler)); err != nil {
+		if err := restoreNewest(log, store, newTextState(m), slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 		hs, _, err = log.InitialState()
@@ -195,12 +135,12 @@ func TestRestoreBeyondCommit(t *testing.T) {
 func TestRepairHeader(t *testing.T) {
 	meta := &pb.SnapshotMetadata{Index: new(uint64(1 << 40)), Term: new(uint64(7))}
 	header := appendRepairHeader(nil, meta)
-	index, term, err := readRepairHeader(header)
-	if !isRepair(header) || err != nil || index != 1<<40 || term != 7 {
-		t.Fatalf("index %d, term %d, %v", index, term, err)
+	at, err := readRepairHeader(header)
+	if want := (position{1 << 40, 7}); !isRepair(header) || err != nil || at != want {
+		t.Fatalf("header of %+v, %v; want %+v", at, err, want)
 	}
 	for i := range header {
-		if _, _, err := readRepairHeader(header[:i]); err == nil {
+		if _, err := readRepairHeader(header[:i]); err == nil {
 			t.Fatalf("%d bytes are a header", i)
 		}
 	}

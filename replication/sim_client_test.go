@@ -58,12 +58,10 @@ func (c *simClient) next() {
 	c.began = s.now
 	c.token, c.lock = "", ""
 	c.list = simListKeys[s.rng.IntN(len(simListKeys))]
-	n.observe()
 	switch s.rng.IntN(10) {
 	case 0, 1, 2:
 		c.mustSee = s.model.acked[c.list]
-		n.readers = append(n.readers, c)
-		n.core.Read(0, 1)
+		n.read(c)
 	case 3:
 		c.lock = fmt.Sprintf("lock-%d", s.model.locks/len(s.clients))
 		s.model.locks++
@@ -73,14 +71,19 @@ func (c *simClient) next() {
 		s.model.begun[c.token] = s.now
 		c.submit(engine.Op{Kind: engine.OpAppend, Key: []byte(c.list), Value: []byte(c.token + " ")})
 	}
-	n.ready()
 }
 
 func (c *simClient) submit(op engine.Op) {
 	n := c.node
 	n.lastTag++
-	n.waiting = append(n.waiting, simWaiter{n.lastTag, []*simClient{c}})
-	n.core.Submit(0, n.lastTag, 1, engine.AppendOp(nil, &op))
+	n.waiting = append(n.waiting, simWaiter{n.lastTag, c})
+	n.put(input{kind: inputSubmit, tag: n.lastTag, n: 1, bytes: engine.AppendOp(nil, &op)})
+}
+
+// read asks for a read of a client.
+func (n *simNode) read(c *simClient) {
+	n.readers = append(n.readers, c)
+	n.put(input{kind: inputRead, n: 1})
 }
 
 // answered takes the outcome of a write.
@@ -102,12 +105,12 @@ func (c *simClient) answered(o simOutcome, r *item.Result) {
 	case c.lock != "":
 		if r.Status == item.StatusStored {
 			if holder, taken := m.holders[c.lock]; taken {
-				c.s.t.Fatalf("%v %s was given to clients %d and %d", c.s.now, c.lock, holder, c.id)
+				c.s.failf("%s was given to clients %d and %d", c.lock, holder, c.id)
 			}
 			m.holders[c.lock] = c.id
 		}
 	case r.Status != item.StatusStored:
-		c.s.t.Fatalf("%v append to %s: status %d", c.s.now, c.list, r.Status)
+		c.s.failf("append to %s: status %d", c.list, r.Status)
 	default:
 		c.s.stats.acked++
 		m.acked[c.list] = append(m.acked[c.list], c.token)
@@ -168,9 +171,9 @@ func (m *simModel) applied(n *simNode) {
 	if m.s.stats.corrupted > 0 {
 		return // settle compares what comes of it
 	}
-	index, digest := n.applier.Digest()
+	index, digest := n.machine.applier.Digest()
 	if d, ok := m.digests[index]; ok && d != digest {
-		m.s.t.Fatalf("%v node %d has digest %x at index %d, another had %x", m.s.now, n.id, digest, index, d)
+		m.s.failf("node %d has digest %x at index %d, another had %x", n.id, digest, index, d)
 	}
 	m.digests[index] = digest
 }
@@ -184,8 +187,7 @@ func (m *simModel) checkRead(c *simClient, got []string) {
 	}
 	for _, token := range c.mustSee {
 		if !seen[token] {
-			m.s.t.Fatalf("%v client %d reads %s at node %d without %s, acknowledged at %v, before the read began at %v",
-				m.s.now, c.id, c.list, c.node.id, token, m.ackedAt[token], c.began)
+			m.s.failf("client %d reads %s at node %d without %s, acknowledged at %v, before the read began at %v", c.id, c.list, c.node.id, token, m.ackedAt[token], c.began)
 		}
 	}
 	m.checkPrefix(c.list, got)
@@ -198,7 +200,7 @@ func (m *simModel) checkPrefix(list string, got []string) {
 	}
 	for i := range got {
 		if got[i] != long[i] {
-			m.s.t.Fatalf("%v %s was read with %s and with %s at position %d", m.s.now, list, got[i], long[i], i)
+			m.s.failf("%s was read with %s and with %s at position %d", list, got[i], long[i], i)
 		}
 	}
 	m.longest[list] = long
@@ -215,26 +217,26 @@ func (m *simModel) checkFinal(n *simNode) {
 		var latestBegun time.Duration
 		for _, token := range got {
 			if seen[token] {
-				m.s.t.Fatalf("node %d: %s holds %s twice", n.id, list, token)
+				m.s.failf("node %d: %s holds %s twice", n.id, list, token)
 			}
 			seen[token] = true
 			if at, ok := m.ackedAt[token]; ok && at < latestBegun {
-				m.s.t.Fatalf("node %d: %s was acknowledged at %v but stands behind one begun at %v", n.id, token, at, latestBegun)
+				m.s.failf("node %d: %s was acknowledged at %v but stands behind one begun at %v", n.id, token, at, latestBegun)
 			} else if !ok && !m.unknown[token] {
-				m.s.t.Fatalf("node %d: %s holds %s, which was refused", n.id, list, token)
+				m.s.failf("node %d: %s holds %s, which was refused", n.id, list, token)
 			}
 			latestBegun = max(latestBegun, m.begun[token])
 		}
 		for _, token := range m.acked[list] {
 			if !seen[token] {
-				m.s.t.Fatalf("node %d: %s lacks %s, acknowledged at %v", n.id, list, token, m.ackedAt[token])
+				m.s.failf("node %d: %s lacks %s, acknowledged at %v", n.id, list, token, m.ackedAt[token])
 			}
 		}
 	}
 	for lock, holder := range m.holders {
 		b, _ := n.engine.NewReader().View(nil, []byte(lock), func(dst, _ []byte, it engine.Item) []byte { return append(dst, it.Value...) })
 		if string(b) != fmt.Sprint(holder) {
-			m.s.t.Fatalf("node %d: %s is held by %q, was given to %d", n.id, lock, b, holder)
+			m.s.failf("node %d: %s is held by %q, was given to %d", n.id, lock, b, holder)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/item"
 )
 
 var (
@@ -28,7 +29,7 @@ func (s *simulation) chaos(until time.Duration) {
 
 func (s *simulation) fault() {
 	n := s.nodes[s.rng.IntN(len(s.nodes))]
-	switch s.rng.IntN(8) {
+	switch s.rng.IntN(9) {
 	case 0, 1:
 		if n.up {
 			n.crash()
@@ -51,6 +52,11 @@ func (s *simulation) fault() {
 		s.cut = map[[2]int]bool{}
 	case 7:
 		s.dropPermille = []int{0, 0, 20, 200}[s.rng.IntN(4)]
+	case 8: // a write or a sync fails, and all after it
+		if n.up {
+			s.stats.diskFaults++
+			n.fs.FailIn = 1 + s.rng.IntN(30)
+		}
 	}
 }
 
@@ -73,11 +79,7 @@ func (s *simulation) hinting() {
 }
 
 // hint hands hints over to a node.
-func (n *simNode) hint(hints []byte) {
-	n.observe()
-	n.core.Hint(hints)
-	n.ready()
-}
+func (n *simNode) hint(hints []byte) { n.put(input{kind: inputHint, bytes: hints}) }
 
 // partition cuts a node off, in one direction or both.
 func (s *simulation) partition(n *simNode) {
@@ -92,39 +94,17 @@ func (s *simulation) partition(n *simNode) {
 	}
 }
 
-// pause stops a node as SIGSTOP does: afterwards all its input comes at once.
-func (n *simNode) pause(d time.Duration) {
-	n.s.note("pause %d", n.id)
-	n.paused = true
-	life := n.life
-	n.s.after(d, func() {
-		if n.life != life {
-			return
-		}
-		n.paused = false
-		backlog := n.backlog
-		n.backlog = nil
-		for _, run := range backlog {
-			run()
-		}
-	})
-}
-
 // setUp creates the lists, before anything goes wrong.
 func (s *simulation) setUp() {
 	s.runUntil(2 * time.Second)
 	for _, list := range simListKeys {
-		n := s.nodes[0]
-		n.observe()
-		n.lastTag++
-		op := engine.Op{Kind: engine.OpAdd, Key: []byte(list)}
-		n.core.Submit(0, n.lastTag, 1, engine.AppendOp(nil, &op))
-		n.ready()
+		c := &simClient{s: s, node: s.nodes[0], told: func(simOutcome, *item.Result) {}}
+		c.submit(engine.Op{Kind: engine.OpAdd, Key: []byte(list)})
 	}
 	s.runUntil(3 * time.Second)
 	for _, n := range s.nodes {
 		if n.engine.Stats().CurrItems != int64(len(simListKeys)) {
-			s.t.Fatalf("node %d has no lists after three seconds of peace", n.id)
+			s.failf("node %d has no lists after three seconds of peace", n.id)
 		}
 	}
 }
@@ -134,51 +114,69 @@ func (s *simulation) settle() {
 	s.cut = map[[2]int]bool{}
 	s.dropPermille = 0
 	s.model.stopped = true
-	s.runUntil(s.now + 10*time.Second)
-	index, digest := s.nodes[0].applier.Digest()
 	for _, n := range s.nodes {
-		if i, d := n.applier.Digest(); !n.up || i != index || d != digest {
-			s.t.Fatalf("node %d (up: %v, %v) is at index %d with digest %x, node 0 at %d with %x, ten seconds after the last fault",
-				n.id, n.up, n.core.Status().Verdict, i, d, index, digest)
+		n.fs.FailIn = 0
+		if n.up && n.fs.Failed() {
+			n.crash()
+			n.start()
+		}
+	}
+	s.runUntil(s.now + 10*time.Second)
+	index, digest := s.nodes[0].machine.applier.Digest()
+	for _, n := range s.nodes {
+		if i, d := n.machine.applier.Digest(); !n.up || i != index || d != digest {
+			s.failf("node %d (up: %v, %v) is at index %d with digest %x, node 0 at %d with %x, ten seconds after the last fault",
+				n.id, n.up, n.machine.core.Status().Verdict, i, d, index, digest)
 		}
 		s.model.checkFinal(n)
 	}
-	s.stats.hinted = s.nodes[0].machine.hints
+	s.stats.hinted = s.nodes[0].state.hints
 }
 
-// runSimulation runs one seed and returns it, with everything checked.
-func runSimulation(t *testing.T, seed uint64, length time.Duration) *simulation {
-	s := newSimulation(t, seed, 3)
+// runSimulation runs one seed of a cluster in chaos, with everything checked.
+func runSimulation(s *simulation, length time.Duration) {
 	s.setUp()
 	s.addClients(6)
 	s.hinting()
 	s.chaos(s.now + length)
 	s.runUntil(s.now + length)
 	s.settle()
-	return s
 }
 
-// TestSimulatedCluster runs clusters through crashes that lose unsynced data,
-// pauses, partitions and loss. Nothing acknowledged is lost, nothing applied
-// twice, nothing refused appears, reads are linearizable, the log begins with the
-// formation, and nodes agree at every index, on hints too. A failing seed replays with -sim.first=SEED -sim.seeds=1.
-func TestSimulatedCluster(t *testing.T) {
+// eachSeed runs a test of each seed that the flags name.
+func eachSeed(t *testing.T, prefix string, nodes int, run func(t *testing.T, s *simulation)) {
+	t.Helper()
 	for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			s := runSimulation(t, seed, 20*time.Second)
-			t.Logf("%+v", s.stats)
-			if s.stats.acked < 100 || s.stats.crashes == 0 || s.stats.reads == 0 || s.stats.hinted == 0 {
-				t.Fatalf("covered too little: %+v", s.stats)
-			}
+		t.Run(prefix+strconv.FormatUint(seed, 10), func(t *testing.T) {
+			mustFindNothing(t, seed, func() { run(t, newSimulation(t, seed, nodes, 0)) })
 		})
 	}
+}
+
+// TestSimulatedCluster runs clusters through crashes that tear what was not
+// synced, failing disks, pauses, partitions and loss. Nothing acknowledged is
+// lost, nothing applied twice, nothing refused appears, reads are linearizable,
+// the log begins with the formation, nodes agree at every index, on hints too, and
+// the invariants of simChecker hold throughout.
+func TestSimulatedCluster(t *testing.T) {
+	eachSeed(t, "", 3, func(t *testing.T, s *simulation) {
+		runSimulation(s, 20*time.Second)
+		t.Logf("%+v", s.stats)
+		if s.stats.acked < 100 || s.stats.crashes == 0 || s.stats.reads == 0 || s.stats.hinted == 0 || s.stats.snapshots == 0 {
+			t.Fatalf("covered too little: %+v", s.stats)
+		}
+	})
 }
 
 // TestSimulationReplays runs a seed twice: every event must be the same.
 func TestSimulationReplays(t *testing.T) {
 	var traces [2]uint64
 	for i := range traces {
-		t.Run("", func(t *testing.T) { traces[i] = runSimulation(t, 42, 5*time.Second).trace })
+		t.Run("", func(t *testing.T) {
+			s := newSimulation(t, 42, 3, 0)
+			mustFindNothing(t, 42, func() { runSimulation(s, 5*time.Second) })
+			traces[i] = s.trace
+		})
 	}
 	if traces[0] != traces[1] {
 		t.Fatalf("two runs of one seed have traces %x and %x", traces[0], traces[1])

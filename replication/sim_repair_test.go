@@ -3,7 +3,6 @@ package replication
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -23,7 +22,7 @@ func (n *simNode) corrupt(value string) {
 	n.s.stats.corrupted++
 	op := engine.Op{Kind: engine.OpSet, Key: []byte(simCorruptKey), Value: []byte(value)}
 	_, err := n.engine.Apply(1, engine.AppendOp(nil, &op), false)
-	n.check(err)
+	n.must(err)
 }
 
 func (n *simNode) isCorrupt() bool {
@@ -31,86 +30,20 @@ func (n *simNode) isCorrupt() bool {
 	return found
 }
 
-// readyRepairs carries out what the core wants of repairs.
-func (n *simNode) readyRepairs() {
-	for _, j := range n.eff.Judged {
-		n.s.note("node %d is judged %v at %d: %v", n.id, j.Verdict, j.Index, j.Digests)
-		switch j.Verdict {
-		case VerdictRepairing:
-			n.s.stats.quarantines++
-		case VerdictNoMajority:
-			n.s.stats.noMajorities++
-		}
+// judged notes a verdict.
+func (n *simNode) judged(j *Judgement) {
+	n.s.note("node %d is judged %v at %d: %v", n.id, j.Verdict, j.Index, j.Digests)
+	switch j.Verdict {
+	case VerdictRepairing:
+		n.s.stats.quarantines++
+	case VerdictNoMajority:
+		n.s.stats.noMajorities++
 	}
-	if n.eff.Freeze {
-		n.toApply = append(n.toApply, applyWork{freeze: true})
-	}
-	for _, p := range n.eff.Repairs {
-		n.toApply = append(n.toApply, applyWork{serve: &p})
-	}
-}
-
-// applyOne does one piece of the applier's work.
-func (n *simNode) applyOne(w applyWork, batch *Batch) {
-	switch {
-	case w.freeze:
-		if n.image != nil {
-			n.image.drain()
-			n.image = nil
-		}
-		if image := n.applier.Freeze(batch); image != nil {
-			n.check(keepDiverged(n.diverged, image))
-		}
-	case w.repair != nil:
-		n.applier.Aim(w.repair, batch)
-	case w.serve != nil:
-		n.serveRepair(w.serve)
-	default:
-		n.check(n.applier.Apply(w.entries, batch))
-	}
-	if meta := n.applier.RepairDue(); meta != nil {
-		n.check(n.applier.Install(n.store, meta, batch))
-		n.check(n.store.Prune(meta.GetIndex()))
-		n.newest, n.compactTo = meta.GetIndex(), 0
-		n.s.stats.repairs++
-	}
-}
-
-// serveRepair makes a snapshot, if there is none that is new enough, and sends
-// it.
-func (n *simNode) serveRepair(p *Repair) {
-	if n.applier.frozen != nil || n.snapshotting {
-		return
-	}
-	if n.newest >= p.Index {
-		n.shipRepair(p.To, n.newest)
-		return
-	}
-	n.snapshot(func(index uint64) { n.shipRepair(p.To, index) })
-}
-
-func (n *simNode) shipRepair(raftID, index uint64) {
-	to := n.s.nodes[raftID-1]
-	n.s.after(n.s.delay(20*time.Millisecond), n.inLife(func() {
-		list, err := n.store.List()
-		n.check(err)
-		if !to.up || to.paused || n.s.cut[[2]int{n.id, to.id}] || to.applier.frozen == nil || to.snapshotting || list[0].GetIndex() != index {
-			return
-		}
-		rc, size, err := n.store.Raw(index, list[0].GetTerm())
-		n.check(err)
-		meta, err := fetchRepair(to.store, appendRepairHeader(nil, list[0]), size, rc)
-		n.check(err)
-		n.check(rc.Close())
-		to.toApply = append(to.toApply, applyWork{repair: meta})
-		to.startApply()
-	}))
 }
 
 // runCorrupted lets clients work, corrupts the node that pick names at a random
 // time, and lets the cluster come to rest.
-func runCorrupted(t *testing.T, seed uint64, chaos bool, pick func(*simulation) *simNode) *simulation {
-	s := newSimulation(t, seed, 3)
+func runCorrupted(s *simulation, chaos bool, pick func(*simulation) *simNode) {
 	s.setUp()
 	s.addClients(6)
 	if chaos {
@@ -129,13 +62,12 @@ func runCorrupted(t *testing.T, seed uint64, chaos bool, pick func(*simulation) 
 	}
 	s.runUntil(s.now + 3*time.Second) // clients work on, so that states are compared
 	s.settle()
-	return s
 }
 
 func (s *simulation) anyNode() *simNode { return s.nodes[s.rng.IntN(len(s.nodes))] }
 
 func (s *simulation) leader() *simNode {
-	i := slices.IndexFunc(s.nodes, func(n *simNode) bool { return n.up && n.core.state == raft.StateLeader })
+	i := slices.IndexFunc(s.nodes, func(n *simNode) bool { return n.up && n.machine.core.state == raft.StateLeader })
 	if i < 0 {
 		return nil
 	}
@@ -148,24 +80,22 @@ func (s *simulation) leader() *simNode {
 func TestSimulatedDivergence(t *testing.T) {
 	refused := 0
 	for name, pick := range map[string]func(*simulation) *simNode{"any": (*simulation).anyNode, "leader": (*simulation).leader} {
-		for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
-			t.Run(name+"/"+strconv.FormatUint(seed, 10), func(t *testing.T) {
-				s := runCorrupted(t, seed, false, pick)
-				t.Logf("%+v", s.stats)
-				if s.stats.quarantines != 1 || s.stats.repairs != 1 || s.stats.acked < 100 {
-					t.Fatalf("%+v", s.stats)
+		eachSeed(t, name+"/", 3, func(t *testing.T, s *simulation) {
+			runCorrupted(s, false, pick)
+			t.Logf("%+v", s.stats)
+			if s.stats.quarantines != 1 || s.stats.repairs != 1 || s.stats.acked < 100 {
+				t.Fatalf("%+v", s.stats)
+			}
+			refused += s.stats.refused
+			for _, n := range s.nodes {
+				if n.isCorrupt() || n.machine.core.Status().Verdict != VerdictOK {
+					t.Fatalf("node %d: corrupt %v, %v", n.id, n.isCorrupt(), n.machine.core.Status().Verdict)
 				}
-				refused += s.stats.refused
-				for _, n := range s.nodes {
-					if n.isCorrupt() || n.core.Status().Verdict != VerdictOK {
-						t.Fatalf("node %d: corrupt %v, %v", n.id, n.isCorrupt(), n.core.Status().Verdict)
-					}
-					if list, err := n.diverged.List(); err != nil || n.boot == 1 && len(list) > 1 {
-						t.Fatalf("node %d keeps %d diverged states: %v", n.id, len(list), err)
-					}
+				if list, err := n.diverged.List(); err != nil || n.boot == 1 && len(list) > 1 {
+					t.Fatalf("node %d keeps %d diverged states: %v", n.id, len(list), err)
 				}
-			})
-		}
+			}
+		})
 	}
 	if !t.Failed() && refused == 0 {
 		t.Fatal("no client was refused")
@@ -178,14 +108,12 @@ func TestSimulatedDivergence(t *testing.T) {
 // the end and nothing acknowledged is lost.
 func TestSimulatedDivergenceInChaos(t *testing.T) {
 	var sum simStats
-	for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			s := runCorrupted(t, seed, true, (*simulation).anyNode)
-			t.Logf("%+v", s.stats)
-			sum.quarantines += s.stats.quarantines
-			sum.repairs += s.stats.repairs
-		})
-	}
+	eachSeed(t, "", 3, func(t *testing.T, s *simulation) {
+		runCorrupted(s, true, (*simulation).anyNode)
+		t.Logf("%+v", s.stats)
+		sum.quarantines += s.stats.quarantines
+		sum.repairs += s.stats.repairs
+	})
 	if !t.Failed() && (sum.quarantines == 0 || sum.repairs == 0) {
 		t.Fatalf("covered too little: %+v", sum)
 	}
@@ -195,9 +123,7 @@ func TestSimulatedDivergenceInChaos(t *testing.T) {
 func (s *simulation) ask() (outcomes []simOutcome) {
 	for _, n := range s.nodes {
 		c := &simClient{s: s, node: n, told: func(o simOutcome, _ *item.Result) { outcomes = append(outcomes, o) }}
-		n.observe()
 		c.submit(engine.Op{Kind: engine.OpSet, Key: []byte("k"), Value: []byte("v")})
-		n.ready()
 	}
 	s.runUntil(s.now + 500*time.Millisecond)
 	return outcomes
@@ -208,54 +134,48 @@ func (s *simulation) ask() (outcomes []simOutcome) {
 // node that is started again comes back with the state that its log makes, so
 // that there is a majority: the other one is repaired, and all take writes.
 func TestSimulatedNoMajority(t *testing.T) {
-	for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			s := newSimulation(t, seed, 3)
-			s.setUp()
-			for i, n := range s.nodes[1:] {
-				n.corrupt(fmt.Sprint(i))
+	eachSeed(t, "", 3, func(t *testing.T, s *simulation) {
+		s.setUp()
+		for i, n := range s.nodes[1:] {
+			n.corrupt(fmt.Sprint(i))
+		}
+		for range simDigestEvery { // more than states are compared after
+			s.ask()
+		}
+		for _, n := range s.nodes {
+			if v := n.machine.core.Status().Verdict; v != VerdictNoMajority {
+				t.Fatalf("node %d is judged %v", n.id, v)
 			}
-			for range simDigestEvery { // more than states are compared after
-				s.ask()
-			}
-			for _, n := range s.nodes {
-				if v := n.core.Status().Verdict; v != VerdictNoMajority {
-					t.Fatalf("node %d is judged %v", n.id, v)
-				}
-			}
-			want := []simOutcome{simRefused, simRefused, simRefused}
-			if got := s.ask(); !slices.Equal(got, want) {
-				t.Fatalf("writes have outcomes %d, want %d", got, want)
-			}
-			s.readEverywhere()
-			s.nodes[1].crash()
-			s.nodes[1].start()
-			s.runUntil(s.now + 15*time.Second)
-			want = []simOutcome{simAnswered, simAnswered, simAnswered}
-			if got := s.ask(); !slices.Equal(got, want) || s.stats.repairs != 1 {
-				t.Fatalf("writes have outcomes %d, want %d: %+v", got, want, s.stats)
-			}
-			s.settle()
-		})
-	}
+		}
+		want := []simOutcome{simRefused, simRefused, simRefused}
+		if got := s.ask(); !slices.Equal(got, want) {
+			t.Fatalf("writes have outcomes %d, want %d", got, want)
+		}
+		s.readEverywhere()
+		s.nodes[1].crash()
+		s.nodes[1].start()
+		s.runUntil(s.now + 15*time.Second)
+		want = []simOutcome{simAnswered, simAnswered, simAnswered}
+		if got := s.ask(); !slices.Equal(got, want) || s.stats.repairs != 1 {
+			t.Fatalf("writes have outcomes %d, want %d: %+v", got, want, s.stats)
+		}
+		s.settle()
+	})
 }
 
 // readEverywhere reads at every node and insists on an answer.
 func (s *simulation) readEverywhere() {
 	answered := 0
 	for _, n := range s.nodes {
-		n.observe()
-		n.readers = append(n.readers, &simClient{s: s, node: n, toldRead: func(ok bool) {
+		n.read(&simClient{s: s, node: n, toldRead: func(ok bool) {
 			if ok {
 				answered++
 			}
 		}})
-		n.core.Read(0, 1)
-		n.ready()
 	}
 	s.runUntil(s.now + 500*time.Millisecond)
 	if answered != len(s.nodes) {
-		s.t.Fatalf("%d of %d reads were answered", answered, len(s.nodes))
+		s.failf("%d of %d reads were answered", answered, len(s.nodes))
 	}
 }
 
@@ -264,7 +184,7 @@ func (s *simulation) readEverywhere() {
 // an election: it stands after all, brings the other one up to date, hands
 // leadership on, and gets its state back.
 func TestQuarantinedLogCounts(t *testing.T) {
-	s := newSimulation(t, 1, 3)
+	s := newSimulation(t, 1, 3, 0)
 	s.setUp()
 	leader := s.leader()
 	q, g := s.nodes[(leader.id+1)%3], s.nodes[(leader.id+2)%3]
@@ -273,20 +193,18 @@ func TestQuarantinedLogCounts(t *testing.T) {
 	}
 	acked := false
 	c := &simClient{s: s, node: leader, told: func(o simOutcome, _ *item.Result) { acked = o == simAnswered }}
-	leader.observe()
 	c.submit(engine.Op{Kind: engine.OpSet, Key: []byte("k"), Value: []byte("v")})
-	leader.ready()
 	s.runUntil(s.now + 100*time.Millisecond)
 	if !acked {
 		t.Fatal("a majority does not acknowledge")
 	}
-	q.core.shutAway(0, []uint64{uint64(g.id + 1)})
-	q.ready()
+	q.machine.core.shutAway(0, []uint64{uint64(g.id + 1)})
+	q.raft.wake()
 	s.runUntil(s.now + 50*time.Millisecond)
 	leader.crash()
 	s.cut = map[[2]int]bool{}
 	s.runUntil(s.now + campaignPatience*simElectionTicks*simTick/2)
-	if s.leader() != nil || q.core.Status().Verdict != VerdictRepairing {
+	if s.leader() != nil || q.machine.core.Status().Verdict != VerdictRepairing {
 		t.Fatalf("node %d leads at once", s.leader().id)
 	}
 	s.runUntil(s.now + 10*time.Second)
@@ -295,7 +213,7 @@ func TestQuarantinedLogCounts(t *testing.T) {
 			t.Fatalf("node %d has lost what was acknowledged", n.id)
 		}
 	}
-	if s.leader() != g || q.core.Status().Verdict != VerdictOK {
-		t.Fatalf("node %d is %v and %v", q.id, q.core.state, q.core.Status().Verdict)
+	if s.leader() != g || q.machine.core.Status().Verdict != VerdictOK {
+		t.Fatalf("node %d is %v and %v", q.id, q.machine.core.state, q.machine.core.Status().Verdict)
 	}
 }

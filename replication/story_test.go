@@ -36,7 +36,7 @@ import (
 // The leader's id differs from run to run of another seed, not of this one.
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
-		st := &story{s: newSimulation(t, 7, 3)}
+		st := &story{s: newSimulation(t, 7, 3, 0)}
 		st.s.runUntil(time.Second)
 		datadriven.RunTest(t, path, st.do)
 	})
@@ -125,7 +125,7 @@ func (st *story) duration(t *testing.T, text string) time.Duration {
 // node returns the node that is named by its number, or as "leader".
 func (st *story) node(t *testing.T, name string) *simNode {
 	for _, n := range st.s.nodes {
-		leads := n.up && n.core.state == raft.StateLeader
+		leads := n.up && n.machine.core.state == raft.StateLeader
 		if name == fmt.Sprint(n.id) || name == "leader" && leads {
 			return n
 		}
@@ -154,13 +154,11 @@ func (st *story) append(t *testing.T, args []string, wait bool) {
 				}[r.Status]
 			}
 		}}
-		n.observe()
 		kind := engine.OpAppend
 		if len(n.list(list)) == 0 {
 			kind = engine.OpAdd
 		}
 		c.submit(engine.Op{Kind: kind, Key: []byte(list), Value: []byte(token + " ")})
-		n.ready()
 		if wait {
 			st.await(func() bool { return outcome != "no answer yet" })
 			st.printf("%s: %s", token, outcome)
@@ -180,7 +178,7 @@ func (st *story) hint(t *testing.T, args []string) {
 func (st *story) hints() {
 	for _, n := range st.s.nodes {
 		if n.up {
-			st.printf("%d: %d", n.id, n.machine.hints)
+			st.printf("%d: %d", n.id, n.state.hints)
 		}
 	}
 }
@@ -194,9 +192,7 @@ func (st *story) flood(t *testing.T, args []string) {
 	}
 	for i := range count {
 		c := &simClient{s: st.s, node: n, told: func(simOutcome, *item.Result) {}}
-		n.observe()
 		c.submit(engine.Op{Kind: engine.OpSet, Key: fmt.Appendf(nil, "flood-%d", i), Value: make([]byte, 100)})
-		n.ready()
 		st.s.runUntil(st.s.now + time.Millisecond)
 	}
 }
@@ -204,15 +200,12 @@ func (st *story) flood(t *testing.T, args []string) {
 func (st *story) read(t *testing.T, args []string) {
 	n, list := st.where(t, args)
 	answer := ""
-	n.observe()
-	n.readers = append(n.readers, &simClient{s: st.s, node: n, toldRead: func(ok bool) {
+	n.read(&simClient{s: st.s, node: n, toldRead: func(ok bool) {
 		answer = "failed"
 		if ok {
 			answer = fmt.Sprint(n.list(list))
 		}
 	}})
-	n.core.Read(0, 1)
-	n.ready()
 	st.await(func() bool { return answer != "" })
 	st.printf("%s", answer)
 }
@@ -230,15 +223,15 @@ func (st *story) state() {
 			st.printf("%d: down", n.id)
 			continue
 		}
-		index, digest := n.applier.Digest()
+		index, digest := n.machine.applier.Digest()
 		agree := "first at this index"
 		if d, ok := digests[index]; ok {
 			agree = fmt.Sprintf("digest agrees: %v", d == digest)
 		}
 		digests[index] = digest
-		if v := n.core.Status().Verdict; v != VerdictOK {
+		if v := n.machine.core.Status().Verdict; v != VerdictOK {
 			agree += ", " + v.String()
 		}
-		st.printf("%d: %v, %s", n.id, n.core.state, agree)
+		st.printf("%d: %v, %s", n.id, n.machine.core.state, agree)
 	}
 }

@@ -38,6 +38,9 @@ type FS struct {
 	failed bool
 }
 
+// Failed reports whether a fault was injected: nothing can be written any more.
+func (fs *FS) Failed() bool { return fs.failed }
+
 // fault reports whether the operation at hand is to fail.
 func (fs *FS) fault() error {
 	if fs.FailIn > 0 {

@@ -1,0 +1,28 @@
+package replication
+
+// bugs are faults that tests build into the step machines, to see that the
+// simulation finds them. The set is empty outside of tests, and nothing outside
+// of this package can change it.
+type bugs uint16
+
+const (
+	// bugEarlyCut cuts the log as soon as a snapshot is begun.
+	bugEarlyCut bugs = 1 << iota
+	// bugPartOrder writes two parts of a snapshot in the wrong order.
+	bugPartOrder
+	// bugInstallBeforeSync tells raft of a received snapshot before its file is
+	// durable.
+	bugInstallBeforeSync
+	// bugAckBeforeSync acknowledges an installed snapshot before the log begins
+	// there durably.
+	bugAckBeforeSync
+	// bugServeInQuarantine sends a state that a majority contradicts to peers.
+	bugServeInQuarantine
+	// bugDoubleShip sends a peer a snapshot while another is on its way to it.
+	bugDoubleShip
+	// bugAnswersAfterInstall gives the answers of what was applied before an
+	// installed snapshot after the report of the snapshot.
+	bugAnswersAfterInstall
+)
+
+func (b bugs) has(one bugs) bool { return b&one != 0 }

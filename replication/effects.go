@@ -1,0 +1,211 @@
+package replication
+
+import (
+	"raftcached/replication/frame"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// Effects is what a Core wants done. Lists are in order.
+type Effects struct {
+	Messages []*pb.Message // to peers
+	Ships    []Ship        // snapshots to peers; Shipped must follow each
+	Append   []*pb.Message // MsgStorageAppend, for the append worker
+	Apply    []*pb.Message // MsgStorageApply, for the applier
+	Forwards []Forward     // sub-batches to the leader
+	Signals  []Forward     // small messages to peers
+	Expired  []Expiry
+	Reads    []ReadsDone
+	Judged   []Judgement // to be logged
+	Repairs  []Repair    // for the applier; Shipped must follow each
+	Freeze   bool        // the applier is to be frozen, and an image of its state kept
+}
+
+// Forward is a payload for a peer.
+type Forward struct {
+	To      uint64
+	Payload []byte
+}
+
+// Expiry tells an event loop that its sub-batch was not applied in time.
+type Expiry struct {
+	Loop int
+	Tag  uint64
+	Sent bool // it may still be applied, or may have been
+
+	// Verdict, unless it is VerdictOK, is why it was not waited for.
+	Verdict Verdict
+}
+
+// ReadsDone answers the N oldest reads of an event loop.
+type ReadsDone struct {
+	Loop, N int
+	OK      bool
+}
+
+// AppliedUpTo is what the applier reports to the core.
+type AppliedUpTo struct {
+	Index   uint64
+	Term    uint64 // of the entry at Index
+	StampMs int64
+	Own     []OwnSeq // this node's sub-batches that took effect
+
+	// Installed tells that the state was replaced by a snapshot: what took
+	// effect in it has no answers.
+	Installed bool
+	Gap       bool          // one of this node's sub-batches came before its predecessor
+	Done      []*pb.Message // responses to raft
+
+	Digests []StateDigest // at the indexes at which nodes compare their states
+	Repair  RepairStage   // the latest, if anything changed
+}
+
+// OwnSeq is the last sequence number of an event loop that took effect.
+type OwnSeq struct {
+	Loop int
+	Seq  uint64
+}
+
+// Ready gives out the effects of all inputs since the last call; eff is reused.
+func (c *Core) Ready(eff *Effects) {
+	c.takeReady()
+	c.propose()
+	if c.leader != raft.None {
+		c.origin.number(c.mono, c.send)
+		if id := c.reads.next(); id != nil {
+			c.raw.ReadIndex(id)
+		}
+	}
+	c.propose()
+	c.takeReady()
+	c.flushForward()
+	*eff, c.eff = c.eff, eff.reset()
+}
+
+// reset returns empty effects that use the memory of e.
+func (e *Effects) reset() Effects {
+	return Effects{
+		Messages: e.Messages[:0], Ships: e.Ships[:0], Append: e.Append[:0], Apply: e.Apply[:0],
+		Forwards: e.Forwards[:0], Signals: e.Signals[:0], Expired: e.Expired[:0], Reads: e.Reads[:0],
+		Judged: e.Judged[:0], Repairs: e.Repairs[:0],
+	}
+}
+
+// takeReady moves raft's outstanding work to the effects.
+func (c *Core) takeReady() {
+	for c.raw.HasReady() {
+		rd := c.raw.Ready()
+		for _, m := range rd.Messages {
+			c.dispatch(m)
+		}
+		for _, rs := range rd.ReadStates {
+			c.reads.confirm(rs.RequestCtx, rs.Index)
+		}
+		c.reportRefused()
+	}
+	c.reads.applied(c.applied, c.readsDone)
+	c.noteStatus()
+}
+
+func (c *Core) dispatch(m *pb.Message) {
+	switch {
+	case c.barred(m):
+	case m.GetTo() == raft.LocalAppendThread:
+		if n := len(m.GetEntries()); n > 0 {
+			c.lastIndex = m.GetEntries()[n-1].GetIndex()
+		}
+		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
+			c.lastIndex = s.GetMetadata().GetIndex()
+		}
+		c.eff.Append = append(c.eff.Append, m)
+	case m.GetTo() == raft.LocalApplyThread:
+		c.eff.Apply = append(c.eff.Apply, m)
+	case m.GetType() == pb.MsgSnap:
+		c.ship(m)
+	default:
+		c.eff.Messages = append(c.eff.Messages, m)
+	}
+}
+
+// noteStatus acts on a change of (term, leader): everything unapplied is sent
+// to the new leader once, and reads in flight are asked for again.
+func (c *Core) noteStatus() {
+	s := c.raw.BasicStatus()
+	c.commit = s.HardState.GetCommit()
+	if s.RaftState != raft.StateLeader && c.leads() {
+		c.batcher.clear()
+	}
+	c.state = s.RaftState
+	if s.HardState.GetTerm() == c.term && s.Lead == c.leader {
+		return
+	}
+	c.term, c.leader = s.HardState.GetTerm(), s.Lead
+	c.formDue = c.leads()
+	c.forward.n, c.forward.subs = 0, c.forward.subs[:0]
+	if c.leader != raft.None {
+		c.resendDue = false
+		c.origin.resend(c.mono, c.send)
+		c.reads.retry()
+	}
+}
+
+// send passes a numbered sub-batch of this node to the leader.
+func (c *Core) send(s *SubBatch) {
+	if c.leads() {
+		c.batcher.add(1, appendSubBatch(make([]byte, 0, len(s.Ops)+48), s))
+		return
+	}
+	c.forward.subs = appendSubBatch(c.forward.subs, s)
+	c.forward.n++
+	if len(c.forward.subs) >= entryBytesMax {
+		c.flushForward()
+	}
+}
+
+// flushForward makes one payload of what send gathered for the leader.
+func (c *Core) flushForward() {
+	if c.forward.n == 0 {
+		return
+	}
+	payload := frame.AppendArrayLen(make([]byte, 0, len(c.forward.subs)+5), c.forward.n)
+	c.eff.Forwards = append(c.eff.Forwards, Forward{c.leader, append(payload, c.forward.subs...)})
+	c.forward.n, c.forward.subs = 0, c.forward.subs[:0]
+}
+
+// propose turns what the batcher holds into entries, or proposes an empty one
+// if the state only waits for time to pass.
+func (c *Core) propose() {
+	if !c.leads() || !c.form() {
+		return
+	}
+	for c.batcher.ready(c.lastIndex - c.commit) {
+		c.proposeEntry(c.batcher.entry(c.stamp()))
+	}
+	// Without a majority the indexes still have to move on, or none could appear.
+	due := c.cfg.NextDueMs() <= c.stamp() || c.guard.verdict == VerdictNoMajority
+	if c.mono >= c.nextDueTick && due {
+		c.proposeEntry(appendEntry(nil, c.stamp(), nil, 0, nil))
+		c.nextDueTick = c.mono + dueTickGap
+	}
+}
+
+// proposeEntry appends an entry to the leader's log, or reports false. raft
+// refuses only while leadership is being handed over; the entry's origins send it
+// again then.
+func (c *Core) proposeEntry(data []byte) bool {
+	if c.raw.Propose(data) != nil {
+		return false
+	}
+	c.lastIndex++
+	return true
+}
+
+// leads reports whether this node was the leader as of the last Ready.
+func (c *Core) leads() bool { return c.state == raft.StateLeader }
+
+func (c *Core) stamp() int64 { return c.clock.stamp(c.mono, c.wall, len(c.cfg.Voters)) }
+
+func (c *Core) readsDone(loop, n int, ok bool) {
+	c.eff.Reads = append(c.eff.Reads, ReadsDone{loop, n, ok})
+}

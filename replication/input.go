@@ -1,0 +1,63 @@
+package replication
+
+import pb "go.etcd.io/raft/v3/raftpb"
+
+// input is something that happened, for the raft loop: a call of a method of the
+// core, with its arguments.
+type input struct {
+	kind     inputKind
+	peer     uint64
+	loop, n  int
+	tag      uint64
+	bytes    []byte
+	message  *pb.Message
+	messages []*pb.Message
+	applied  *AppliedUpTo
+	forRaft  bool
+	ok       bool
+}
+
+type inputKind uint8
+
+const (
+	inputStep inputKind = iota
+	inputSubmit
+	inputRead
+	inputHint
+	inputForwarded
+	inputSignalled
+	inputInterrupted
+	inputUnreachable
+	inputShipped
+	inputAppended
+	inputApplied
+)
+
+// feed calls the core. An error tells that what a peer sent was of no use.
+func (in *input) feed(core *Core) error {
+	switch in.kind {
+	case inputStep:
+		core.Step(in.message)
+	case inputSubmit:
+		core.Submit(in.loop, in.tag, in.n, in.bytes)
+	case inputRead:
+		core.Read(in.loop, in.n)
+	case inputHint:
+		core.Hint(in.bytes)
+	case inputForwarded:
+		return core.Forwarded(in.peer, in.bytes)
+	case inputSignalled:
+		return core.Signalled(in.peer, in.bytes)
+	case inputInterrupted:
+		core.Interrupted(in.peer)
+	case inputUnreachable:
+		core.Unreachable(in.peer)
+	case inputShipped:
+		core.Shipped(in.peer, in.forRaft, in.ok)
+	case inputAppended:
+		core.Appended(in.messages)
+	case inputApplied:
+		core.Applied(in.applied)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package replication
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// ReplicaConfig is what a Replica needs.
+type ReplicaConfig struct {
+	ID     uint64   // raft id of this node
+	Voters []uint64 // raft ids of all nodes, this one included
+	Boot   uint64   // boot number of this start, never used before
+	Loops  int      // event loops of this node
+
+	Log       Log
+	Snapshots Snapshots
+	Diverged  Snapshots // images of states that were replaced, for inspection
+	Transport Transport // nil for a sole voter
+	Machine   StateMachine
+	Clients   []Client // one for each event loop
+
+	Tick                          time.Duration
+	ElectionTicks, HeartbeatTicks int
+	RequestTimeout                time.Duration
+
+	// LogRetainBytes is about how much of the log stays on disk, or the size of
+	// the state if that is more. A snapshot is taken after each half of it.
+	LogRetainBytes int64
+
+	Logger *slog.Logger
+
+	// What tests make smaller, or wrong; zero for the default.
+	digestEvery uint64
+	partBytes   int
+	bugs        bugs
+}
+
+// machine is a node without its goroutines: a step machine for each of them. What
+// one has for another leaves it as an effect and reaches the other as an input.
+// Replica carries the effects out in production, the simulation does in tests.
+// See doc.go for what goes where.
+type machine struct {
+	core     *Core
+	appender *Appender
+	applier  *Applier
+}
+
+// newMachine restores the state from the newest snapshot and returns the machine
+// of a node.
+func newMachine(cfg *ReplicaConfig) (*machine, error) {
+	st := newState(cfg)
+	if err := restoreNewest(cfg.Log, cfg.Snapshots, st, cfg.Logger); err != nil {
+		return nil, err
+	}
+	hs, _, err := cfg.Log.InitialState()
+	if err != nil {
+		return nil, fmt.Errorf("read hard state: %w", err)
+	}
+	core, err := NewCore(Config{
+		ID: cfg.ID, Voters: cfg.Voters, Boot: cfg.Boot, Loops: cfg.Loops,
+		Log:     storage{cfg.Log, cfg.Snapshots},
+		Applied: st.index, StampMs: st.stampMs, NextDueMs: cfg.Machine.NextDueMs, Formation: cfg.Machine.Formation,
+		ElectionTicks: cfg.ElectionTicks, HeartbeatTicks: cfg.HeartbeatTicks,
+		Tick: cfg.Tick, RequestTimeout: cfg.RequestTimeout,
+		Logger: raftLogger{cfg.Logger}, bugs: cfg.bugs,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m := &machine{core: core, appender: newAppender(cfg, hs), applier: newApplier(st, cfg)}
+	return m, m.startInQuarantine(cfg, st.index)
+}
+
+// startInQuarantine goes on with a quarantine that the last stop interrupted.
+func (m *machine) startInQuarantine(cfg *ReplicaConfig, index uint64) error {
+	if cfg.Diverged == nil || len(cfg.Voters) == 1 {
+		return nil
+	}
+	since, err := divergedSince(cfg.Diverged, index)
+	if err != nil || !since {
+		return err
+	}
+	m.core.StartInQuarantine()
+	return nil
+}
+
+// storage completes a Log to what raft reads from.
+type storage struct {
+	Log
+	snapshots Snapshots
+}
+
+// Snapshot returns the newest snapshot. Its data is its size: the bytes travel
+// on a stream of their own.
+func (s storage) Snapshot() (*pb.Snapshot, error) {
+	list, err := s.snapshots.List()
+	if err != nil || len(list) == 0 {
+		return nil, raft.ErrSnapshotTemporarilyUnavailable
+	}
+	return &pb.Snapshot{Metadata: list[0]}, nil
+}

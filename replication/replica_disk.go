@@ -1,0 +1,139 @@
+package replication
+
+import (
+	"io"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// appendLoop is the append worker. While one batch syncs, the next one gathers.
+func (r *Replica) appendLoop() {
+	var (
+		taken   []appendInput
+		effects []appendEffect
+	)
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-r.toLog.wake:
+		}
+		taken = r.toLog.take(taken)
+		clear(effects)
+		effects = r.machine.appender.Append(taken, effects[:0])
+		for i := range effects {
+			if err := r.carryOutAppend(&effects[i]); err != nil {
+				r.fail(err)
+				return
+			}
+		}
+	}
+}
+
+// carryOutAppend carries out one effect of the appender.
+func (r *Replica) carryOutAppend(e *appendEffect) error {
+	switch e.kind {
+	case appendInstall:
+		return r.ask(applyInput{kind: applyInstall, meta: e.meta})
+	case appendRespond:
+		for _, m := range e.peers {
+			r.send(m)
+		}
+		if len(e.own) > 0 {
+			r.in.put(input{kind: inputAppended, messages: e.own})
+		}
+		return nil
+	default:
+		return e.carryOut(r.cfg.Log)
+	}
+}
+
+// ask gives the applier an input and waits for its reply.
+func (r *Replica) ask(in applyInput) error {
+	reply := make(chan error, 1)
+	in.reply = func(err error) { reply <- err }
+	r.toApply.put(in)
+	select {
+	case err := <-reply:
+		return err
+	case <-r.ctx.Done():
+		return r.Err()
+	}
+}
+
+// snapshotLoop writes what the applier produces of snapshots.
+func (r *Replica) snapshotLoop() {
+	file := snapshotFile{log: r.cfg.Log, store: r.cfg.Snapshots}
+	var taken []snapshotWrite
+	for {
+		select {
+		case <-r.ctx.Done():
+			if err := file.abort(); err != nil {
+				r.log.Warn("left an unfinished snapshot", "err", err)
+			}
+			return
+		case <-r.toDisk.wake:
+		}
+		taken = r.toDisk.take(taken)
+		for i := range taken {
+			told, err := file.do(&taken[i])
+			if err != nil {
+				r.fail(err)
+				return
+			}
+			if told.kind != applyAgain {
+				r.toApply.put(told)
+			}
+		}
+	}
+}
+
+// ship sends a snapshot to a peer.
+func (r *Replica) ship(s *Ship) {
+	to, index, forRaft := s.To, s.Meta.GetIndex(), s.Raft
+	done := func(err error) {
+		switch {
+		case err != nil:
+			r.log.Warn("snapshot did not reach a peer", "peer", to, "index", index, "repair", !forRaft, "err", err)
+		case !forRaft:
+			r.log.Info("sent the state to a peer that had another", "peer", to, "index", index)
+		}
+		r.in.put(input{kind: inputShipped, peer: to, forRaft: forRaft, ok: err == nil})
+	}
+	rc, size, err := s.open(r.cfg.Snapshots)
+	if err != nil {
+		done(err)
+		return
+	}
+	r.cfg.Transport.SendSnapshot(to, s.Header, size, rc, done)
+}
+
+// HandleSnapshot receives a snapshot's file; header is the MsgSnap, or says that
+// it is a repair. It returns when the file is durable and raft, or the applier,
+// has been told.
+func (r *Replica) HandleSnapshot(_ uint64, header []byte, sizeBytes int64, rd io.Reader) error {
+	a, err := newArrival(header, r.cfg.bugs)
+	if err != nil {
+		return err
+	}
+	for {
+		switch step := a.next(); step {
+		case arrivalOffer:
+			err = r.ask(applyInput{kind: applyOffer})
+		case arrivalStore:
+			var meta *pb.SnapshotMetadata
+			if meta, err = r.cfg.Snapshots.Receive(rd, sizeBytes); err == nil {
+				err = a.stored(meta)
+			}
+		case arrivalPass:
+			r.in.put(input{kind: inputStep, message: a.message})
+		case arrivalAim:
+			r.toApply.put(applyInput{kind: applyAim, meta: a.meta})
+		case arrivalEnd:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package replication
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// raftLoop owns the core: it feeds it what has come in and carries out what it
+// wants done. It never waits for a disk, a peer or the applier.
+func (r *Replica) raftLoop() {
+	ticker := time.NewTicker(r.cfg.Tick)
+	defer ticker.Stop()
+	var (
+		core  = r.machine.core
+		start = time.Now()
+		taken []input
+		eff   Effects
+	)
+	for {
+		tick := false
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-ticker.C:
+			tick = true
+		case <-r.in.wake:
+		}
+		now := time.Now()
+		core.Observe(now.Sub(start), now)
+		taken = r.in.take(taken)
+		for i := range taken {
+			if err := taken[i].feed(core); err != nil {
+				r.log.Warn("dropped what a peer sent", "peer", taken[i].peer, "err", err)
+			}
+		}
+		if tick {
+			core.Tick()
+		}
+		core.Ready(&eff)
+		r.publish() // first: whoever is told of an effect may ask for the reason
+		r.carryOut(&eff)
+	}
+}
+
+// carryOut hands the effects on. Messages leave first: followers write to their
+// disks while this node writes to its own.
+func (r *Replica) carryOut(eff *Effects) {
+	for _, m := range eff.Messages {
+		r.send(m)
+	}
+	for i := range eff.Ships {
+		r.ship(&eff.Ships[i])
+	}
+	for _, m := range eff.Append {
+		r.toLog.put(appendInput{message: m})
+	}
+	for i := range eff.Judged {
+		r.logJudgement(&eff.Judged[i])
+	}
+	if eff.Freeze {
+		r.toApply.put(applyInput{kind: applyFreeze})
+	}
+	for _, m := range eff.Apply {
+		r.toApply.put(applyInput{kind: applyEntries, entries: m})
+	}
+	for _, p := range eff.Repairs {
+		r.toApply.put(applyInput{kind: applyServe, repair: p})
+	}
+	for _, f := range eff.Forwards {
+		if !r.cfg.Transport.Forward(f.To, f.Payload) {
+			r.machine.core.Interrupted(f.To)
+		}
+	}
+	for _, s := range eff.Signals {
+		r.cfg.Transport.Signal(s.To, s.Payload) // lost ones are made up for by the next
+	}
+	for _, e := range eff.Expired {
+		r.cfg.Clients[e.Loop].Expired(e.Tag, e.Sent, e.Verdict)
+	}
+	for _, d := range eff.Reads {
+		r.cfg.Clients[d.Loop].ReadsDone(d.N, d.OK)
+	}
+}
+
+func (r *Replica) send(m *pb.Message) {
+	if !r.cfg.Transport.Send(m) && m.GetType() == pb.MsgApp {
+		r.in.put(input{kind: inputUnreachable, peer: m.GetTo()})
+	}
+}
+
+func (r *Replica) publish() {
+	if s := r.machine.core.Status(); s != *r.status.Load() {
+		if old := r.status.Load(); s.Leader != old.Leader || s.Term != old.Term || s.State != old.State {
+			r.log.Info("raft", "state", s.State.String(), "term", s.Term, "leader", s.Leader)
+		}
+		r.status.Store(&s)
+	}
+}
+
+func (r *Replica) logJudgement(j *Judgement) {
+	var digests []any
+	for _, d := range j.Digests {
+		digests = append(digests, slog.String(fmt.Sprint(d.Voter), fmt.Sprintf("%016x-%016x", d.Contents, d.Order)))
+	}
+	switch j.Verdict {
+	case VerdictOK:
+		r.log.Info("the state is that of a majority again")
+	case VerdictRepairing:
+		r.log.Error("the state differs from that of a majority: serving nobody until it is fetched anew",
+			"index", j.Index, slog.Group("digests", digests...))
+	case VerdictNoMajority:
+		r.log.Error("the states of the servers differ, and none has a majority: refusing writes",
+			"index", j.Index, slog.Group("digests", digests...))
+	}
+}

@@ -1,0 +1,197 @@
+package replication
+
+import pb "go.etcd.io/raft/v3/raftpb"
+
+const (
+	// snapshotBuffers parts of an image may wait for the disk.
+	snapshotBuffers = 4
+
+	// snapshotPartBytes is the size at which a part is handed on. One step of
+	// the image more may make it longer.
+	snapshotPartBytes = 96 << 10
+)
+
+// position is a place in the log.
+type position struct{ index, term uint64 }
+
+// schedule is when this node takes snapshots. One is written at a time. When it
+// is durable, the log is cut at the snapshot before, and older snapshots are
+// removed: a peer that receives the newest one still finds the entries that
+// follow it, and a node whose newest file is damaged starts from the one before.
+//
+// An image is produced part by part, between entries, into a few buffers, which
+// come back when the snapshot writer has written them. While all are out the
+// applier goes on applying, unless the image is behind: then it waits.
+type schedule struct {
+	retainBytes int64
+	partBytes   int // see snapshotPartBytes
+
+	image   *Image   // being produced, or nil
+	free    [][]byte // buffers
+	behind  bool     // the image must go on before anything else is applied
+	late    []byte   // see bugPartOrder
+	writing position // until the writer has ended it; zero if none is written
+	newest  position // durable
+	serving []uint64 // peers that are sent the snapshot being written
+}
+
+// snapshotWrite is what the snapshot writer is to do, in order: begin, parts,
+// and then commit or abort. applyWritten follows each part, applyEnded the end.
+type snapshotWrite struct {
+	kind  snapshotWriteKind
+	at    position // snapshotBegin
+	part  []byte   // snapshotPart
+	below uint64   // snapshotCommit: remove older snapshots then
+}
+
+type snapshotWriteKind uint8
+
+const (
+	snapshotBegin snapshotWriteKind = iota
+	snapshotPart
+	snapshotCommit
+	snapshotAbort
+)
+
+// due reports whether enough was applied for another snapshot of a state of the
+// given size: half of what the log retains.
+func (s *schedule) due(logBytes, sizeBytes int64) bool {
+	return s.writing == position{} && logBytes > max(s.retainBytes, sizeBytes)/2
+}
+
+// producible reports whether a part can be produced at once.
+func (s *schedule) producible() bool { return s.image != nil && len(s.free) > 0 }
+
+// advanceSnapshot begins a snapshot that is due, or produces a part of the one
+// that is being written, and as many as it takes not to be behind.
+func (a *Applier) advanceSnapshot() {
+	s := &a.snapshots
+	if a.frozen == nil && s.due(a.st.logBytes, a.st.machine.SizeBytes()) {
+		a.begin()
+	}
+	s.behind = false
+	for s.image != nil {
+		behind := s.image.view.Behind()
+		if len(s.free) == 0 {
+			s.behind = behind
+			return
+		}
+		a.producePart()
+		if !behind {
+			return
+		}
+	}
+}
+
+// begin begins a snapshot of the state as it is.
+func (a *Applier) begin() {
+	s := &a.snapshots
+	s.image = a.st.image()
+	s.writing = position{s.image.Index, s.image.Term}
+	s.free = make([][]byte, snapshotBuffers)
+	a.write(snapshotWrite{kind: snapshotBegin, at: s.writing})
+	if a.bugs.has(bugEarlyCut) {
+		a.emit(applyEffect{kind: effectCut, index: s.writing.index})
+	}
+}
+
+func (a *Applier) write(w snapshotWrite) { a.emit(applyEffect{kind: effectWrite, write: w}) }
+
+// producePart fills a buffer, or begins to if the rest takes long to find, and
+// hands it on.
+func (a *Applier) producePart() {
+	s := &a.snapshots
+	buf, more, err := s.free[len(s.free)-1][:0], true, error(nil)
+	s.free = s.free[:len(s.free)-1]
+	for before := -1; more && err == nil && len(buf) > before && len(buf) < s.partBytes; {
+		before = len(buf)
+		buf, more, err = s.image.Next(buf)
+	}
+	if err != nil { // the state was replaced
+		a.endImage(snapshotWrite{kind: snapshotAbort})
+		return
+	}
+	if a.bugs.has(bugPartOrder) && s.late == nil && more {
+		s.late = buf
+		return
+	}
+	a.write(snapshotWrite{kind: snapshotPart, part: buf})
+	if s.late != nil {
+		a.write(snapshotWrite{kind: snapshotPart, part: s.late})
+		s.late = nil
+	}
+	if !more {
+		a.endImage(snapshotWrite{kind: snapshotCommit, below: s.newest.index})
+	}
+}
+
+// endImage ends the production of an image.
+func (a *Applier) endImage(how snapshotWrite) {
+	a.snapshots.image, a.snapshots.late, a.snapshots.behind = nil, nil, false
+	a.write(how)
+}
+
+// abandon gives up the image that is being produced, if any, so that another one
+// can be taken.
+func (a *Applier) abandon() {
+	if a.snapshots.image != nil {
+		a.snapshots.image.drain()
+		a.endImage(snapshotWrite{kind: snapshotAbort})
+	}
+}
+
+// ended takes the end of a snapshot: whether it is durable. A received one that
+// was installed meanwhile may be newer.
+func (a *Applier) ended(durable bool) {
+	s := &a.snapshots
+	written, serving := s.writing, s.serving
+	s.writing, s.serving = position{}, nil
+	if durable && written.index > s.newest.index {
+		if s.newest.index > 0 {
+			a.emit(applyEffect{kind: effectCut, index: s.newest.index})
+		}
+		s.newest = written
+	}
+	for _, to := range serving {
+		if durable {
+			a.ship(to, written)
+		} else {
+			a.emit(applyEffect{kind: effectNoShip, ship: Ship{To: to}})
+		}
+	}
+}
+
+// serve sends this node's state, as of the asked index or later, to a peer. The
+// newest snapshot is sent if it is recent enough. A frozen state is sent to
+// nobody, and a peer that is sent nothing asks again.
+func (a *Applier) serve(r Repair) {
+	s := &a.snapshots
+	switch {
+	case a.frozen != nil && !a.bugs.has(bugServeInQuarantine):
+		a.emit(applyEffect{kind: effectNoShip, ship: Ship{To: r.To}})
+	case s.newest.index > 0 && s.newest.index >= r.Index:
+		a.ship(r.To, s.newest)
+	case s.writing != position{}:
+		a.emit(applyEffect{kind: effectNoShip, ship: Ship{To: r.To}})
+	default:
+		a.begin()
+		s.serving = append(s.serving, r.To)
+	}
+}
+
+// ship sends a snapshot to a peer as a repair.
+func (a *Applier) ship(to uint64, at position) {
+	meta := &pb.SnapshotMetadata{Index: new(at.index), Term: new(at.term)}
+	a.emit(applyEffect{kind: effectShip, ship: Ship{To: to, Meta: meta, Header: appendRepairHeader(nil, meta)}})
+}
+
+// offered decides whether a peer's repair is received.
+func (a *Applier) offered() error {
+	switch {
+	case a.frozen == nil:
+		return errNoRepairWanted
+	case a.snapshots.writing != position{}:
+		return errSnapshotBusy
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+
+	"raftcached/replication/frame"
+)
+
+// Signalled takes a peer's small message.
+func (c *Core) Signalled(from uint64, payload []byte) error {
+	r := frame.NewReader(payload)
+	if n, err := r.ArrayLen(signalFieldsMax); err != nil || n < 1 {
+		return fmt.Errorf("read signal: array of %d: %w", n, errors.Join(err, errMalformed))
+	}
+	kind, err := r.Uint64()
+	if err != nil {
+		return fmt.Errorf("read kind of signal: %w", err)
+	}
+	switch kind {
+	case signalClock:
+		return c.clockSignalled(from, &r)
+	case signalHints:
+		return c.hinted(&r)
+	case signalDigest:
+		return c.digestSignalled(from, &r)
+	case signalRepair:
+		return c.repairSignalled(from, &r)
+	default:
+		return nil // of a later version
+	}
+}
+
+// clockSignalled takes a peer's wall clock.
+func (c *Core) clockSignalled(from uint64, r *frame.Reader) error {
+	wallMs, err := r.Int64()
+	if err != nil {
+		return fmt.Errorf("read clock signal: %w", err)
+	}
+	c.clock.report(from, wallMs-c.wall.UnixMilli(), c.mono)
+	return nil
+}
+
+// signalClock tells the peers this node's wall clock, once a second.
+func (c *Core) signalClock() {
+	if c.mono < c.nextSignal {
+		return
+	}
+	c.nextSignal = c.mono + clockSignalGap
+	for _, id := range c.cfg.Voters {
+		if id != c.cfg.ID {
+			payload := frame.AppendUint(frame.AppendArrayLen(nil, 2), signalClock)
+			c.eff.Signals = append(c.eff.Signals, Forward{id, frame.AppendInt(payload, c.wall.UnixMilli())})
+		}
+	}
+}

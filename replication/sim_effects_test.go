@@ -1,0 +1,316 @@
+package replication
+
+import (
+	"slices"
+	"time"
+
+	"raftcached/engine"
+	"raftcached/internal/item"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// put gives the raft loop something that has happened.
+func (n *simNode) put(in input) {
+	n.toRaft = append(n.toRaft, in)
+	n.raft.wake()
+}
+
+func (n *simNode) putApply(in applyInput) {
+	n.toApply = append(n.toApply, in)
+	n.apply.wake()
+}
+
+func (n *simNode) putLog(in appendInput) {
+	n.toLog = append(n.toLog, in)
+	n.append.wake()
+}
+
+// raftTurn feeds the core and carries out what it wants; none of it waits. Every
+// node's wall clock is off a little.
+func (n *simNode) raftTurn() []simStep {
+	core := n.machine.core
+	core.Observe(n.s.now, simEpoch.Add(n.s.now+time.Duration(n.id)*200*time.Millisecond))
+	taken := n.toRaft
+	n.toRaft = nil
+	for i := range taken {
+		before := len(core.eff.Expired)
+		n.must(taken[i].feed(core))
+		n.s.check.fed(n, &taken[i], core.eff.Expired[before:])
+	}
+	if n.tickDue {
+		n.tickDue = false
+		core.Tick()
+	}
+	core.Ready(&n.eff)
+	n.s.check.ready(n, &n.eff)
+	n.carryOut(&n.eff)
+	return nil
+}
+
+func (n *simNode) carryOut(eff *Effects) {
+	for _, m := range eff.Messages {
+		n.send(m)
+	}
+	for _, ship := range eff.Ships {
+		n.ship(ship)
+	}
+	for _, m := range eff.Append {
+		n.putLog(appendInput{message: m})
+	}
+	for _, j := range eff.Judged {
+		n.judged(&j)
+	}
+	if eff.Freeze {
+		n.putApply(applyInput{kind: applyFreeze})
+	}
+	for _, m := range eff.Apply {
+		n.putApply(applyInput{kind: applyEntries, entries: m})
+	}
+	for _, r := range eff.Repairs {
+		n.putApply(applyInput{kind: applyServe, repair: r})
+	}
+	for _, f := range eff.Forwards {
+		n.s.showPayload("Forward", n, f)
+		n.network(f.To, input{kind: inputForwarded, peer: n.raftID(), bytes: slices.Clone(f.Payload)})
+	}
+	for _, f := range eff.Signals {
+		n.s.showPayload("Signal", n, f)
+		n.network(f.To, input{kind: inputSignalled, peer: n.raftID(), bytes: f.Payload})
+	}
+	n.answerAll(eff)
+}
+
+// answerAll passes on what is answered without the applier.
+func (n *simNode) answerAll(eff *Effects) {
+	for _, e := range eff.Expired {
+		outcome := simNoLeader
+		switch {
+		case e.Sent:
+			outcome = simUnknown
+		case e.Verdict != VerdictOK:
+			outcome = simRefused
+		}
+		if len(n.waiting) > 0 && n.waiting[0].tag == e.Tag {
+			n.pop(outcome, nil)
+		}
+	}
+	for _, r := range eff.Reads {
+		for range r.N {
+			c := n.readers[0]
+			n.readers = n.readers[1:]
+			c.readDone(r.OK)
+		}
+	}
+}
+
+// send sends a raft message to a peer.
+func (n *simNode) send(m *pb.Message) {
+	n.s.check.sent(n, m)
+	b, err := proto.Marshal(m)
+	n.must(err)
+	n.s.note("send %d %v term %d index %d", n.id, m.GetType(), m.GetTerm(), m.GetIndex())
+	n.s.showMessage(m)
+	c := new(pb.Message)
+	n.must(proto.Unmarshal(b, c))
+	if !n.network(m.GetTo(), input{kind: inputStep, message: c}) && m.GetType() == pb.MsgApp && n.s.rng.IntN(2) == 0 {
+		n.put(input{kind: inputUnreachable, peer: m.GetTo()})
+	}
+}
+
+// network carries something to a node, or loses it. It reports false if it loses
+// it by chance.
+func (n *simNode) network(raftID uint64, in input) bool {
+	s, to := n.s, n.s.nodes[raftID-1]
+	lost := s.rng.IntN(1000) < s.dropPermille
+	s.after(s.delay(time.Millisecond), func() {
+		if lost || s.cut[[2]int{n.id, to.id}] || !to.up {
+			return
+		}
+		to.inLife(func() { to.put(in) })()
+	})
+	return !lost
+}
+
+// appendTurn is the append worker's.
+func (n *simNode) appendTurn() (steps []simStep) {
+	taken := n.toLog
+	n.toLog = nil
+	for _, e := range n.machine.appender.Append(taken, nil) {
+		steps = append(steps, n.appendStep(&e))
+	}
+	return steps
+}
+
+func (n *simNode) appendStep(e *appendEffect) simStep {
+	switch e.kind {
+	case appendInstall:
+		return func(done func()) {
+			n.facts.installing = e.meta.GetIndex()
+			n.s.stats.snapshotsInstalled++
+			n.putApply(applyInput{kind: applyInstall, meta: e.meta, reply: func(err error) {
+				n.must(err)
+				done()
+			}})
+		}
+	case appendRespond:
+		return func(done func()) {
+			for _, m := range e.peers {
+				n.send(m)
+			}
+			if len(e.own) > 0 {
+				n.put(input{kind: inputAppended, messages: e.own})
+			}
+			done()
+		}
+	case appendCut:
+		return n.during(300*time.Microsecond, func() error {
+			n.s.check.cuts(n, e.index)
+			return e.carryOut(n.log)
+		})
+	default:
+		step := n.during(500*time.Microsecond, func() error { return e.carryOut(n.log) })
+		return func(done func()) {
+			step(func() {
+				n.s.check.saved(n, e)
+				done()
+			})
+		}
+	}
+}
+
+// applyTurn is the applier's.
+func (n *simNode) applyTurn() (steps []simStep) {
+	a := n.machine.applier
+	taken := n.toApply
+	n.toApply = nil
+	for i := range taken {
+		n.s.check.beforeApply(n)
+		a.Step(&taken[i])
+		n.s.check.afterApply(n, nil)
+	}
+	n.s.check.beforeApply(n)
+	n.effects = a.Ready(n.effects)
+	n.s.check.afterApply(n, n.effects)
+	if len(a.waiting) > 0 {
+		n.s.stats.heldBack++
+	}
+	for _, e := range n.effects {
+		steps = append(steps, n.applyStep(e))
+	}
+	if len(n.effects) == 0 && n.s.rng.IntN(4) == 0 {
+		a.Tidy()
+	}
+	return steps
+}
+
+func (n *simNode) applyStep(e applyEffect) simStep {
+	switch e.kind {
+	case effectRestore:
+		return func(done func()) {
+			n.s.after(n.s.delay(time.Millisecond), n.inLife(func() {
+				n.restore(&e)
+				done()
+			}))
+		}
+	case effectPrune:
+		return n.during(time.Millisecond, func() error { return n.store.Prune(e.index) })
+	case effectKeep:
+		return n.during(time.Millisecond, func() error { return keepDiverged(n.diverged, e.image) })
+	default:
+		return func(done func()) {
+			n.applyEffect(&e)
+			done()
+		}
+	}
+}
+
+// restore replaces the state by a snapshot.
+func (n *simNode) restore(e *applyEffect) {
+	err := restoreSnapshot(n.store, e.meta, n.machine.applier.st)
+	if err == nil && e.repair {
+		n.s.stats.repairs++
+	}
+	n.s.check.restored(n)
+	n.putApply(applyInput{kind: applyRestored, err: err})
+}
+
+// applyEffect carries out an effect that takes no time.
+func (n *simNode) applyEffect(e *applyEffect) {
+	switch e.kind {
+	case effectAnswers:
+		for _, answer := range e.answers {
+			n.s.check.answers(n, answer.Tag)
+			n.answer(&answer)
+		}
+	case effectReport:
+		n.s.note("applied %d to %d", n.id, e.report.Index)
+		n.put(input{kind: inputApplied, applied: e.report})
+	case effectWrite:
+		n.toDisk = append(n.toDisk, e.write)
+		n.disk.wake()
+	case effectCut:
+		n.putLog(appendInput{cut: e.index})
+	case effectShip:
+		n.ship(e.ship)
+	case effectNoShip:
+		n.put(input{kind: inputShipped, peer: e.ship.To})
+	case effectReply:
+		e.reply(e.err)
+	case effectAgain:
+		n.putApply(applyInput{kind: applyAgain})
+	case effectFail:
+		n.must(e.err)
+	}
+}
+
+// diskTurn is the snapshot writer's.
+func (n *simNode) diskTurn() (steps []simStep) {
+	taken := n.toDisk
+	n.toDisk = nil
+	for i := range taken {
+		w := &taken[i]
+		var told applyInput
+		step := n.during(400*time.Microsecond, func() (err error) {
+			told, err = n.file.do(w)
+			return err
+		})
+		steps = append(steps, func(done func()) {
+			step(func() {
+				if told.kind != applyAgain {
+					n.putApply(told)
+				}
+				if w.kind == snapshotCommit {
+					n.s.check.committed(n, n.file.at)
+				}
+				done()
+			})
+		})
+	}
+	return steps
+}
+
+// answer passes an answer of the applier to the clients that wait; of two answers
+// the first counts. What waits for an earlier sub-batch will get none.
+func (n *simNode) answer(a *Answer) {
+	for len(n.waiting) > 0 && n.waiting[0].tag < a.Tag {
+		n.pop(simUnknown, nil)
+	}
+	if len(n.waiting) == 0 || n.waiting[0].tag != a.Tag {
+		return
+	}
+	if a.Results == nil {
+		n.pop(simUnknown, nil)
+		return
+	}
+	for r := range a.Results.(*engine.Results).All() {
+		n.pop(simAnswered, r)
+	}
+}
+
+func (n *simNode) pop(outcome simOutcome, r *item.Result) {
+	w := n.waiting[0]
+	n.waiting = n.waiting[1:]
+	w.client.answered(outcome, r)
+}

@@ -1,0 +1,289 @@
+package replication
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"time"
+
+	"raftcached/engine"
+	"raftcached/replication/disk/disktest"
+	"raftcached/replication/snapshot"
+	"raftcached/replication/wal"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// simNode is one node: what survives a crash (fs, boot) and what does not.
+type simNode struct {
+	s    *simulation
+	id   int // index; raft id is id+1
+	fs   *disktest.FS
+	boot uint64
+
+	life    uint64 // grows at each crash and start: events of an older life are void
+	up      bool
+	paused  bool // as by SIGSTOP: nothing happens, input waits
+	backlog []func()
+
+	cfg      ReplicaConfig
+	machine  *machine
+	state    *simMachine
+	engine   *engine.Engine // of state
+	log      simLog
+	store    simStore
+	diverged simStore
+	file     snapshotFile
+	eff      Effects
+	effects  []applyEffect
+
+	// The goroutines of a Replica, and their inboxes.
+	raft, append, apply, disk simActor
+	toRaft                    []input
+	toLog                     []appendInput
+	toApply                   []applyInput
+	toDisk                    []snapshotWrite
+	tickDue                   bool
+
+	io       []*simIO      // under way
+	arrivals []*simArrival // of snapshots from peers
+	facts    simFacts      // for the checker
+
+	lastTag uint64
+	waiting []simWaiter
+	readers []*simClient
+}
+
+// simWaiter is a client that waits for a sub-batch.
+type simWaiter struct {
+	tag    uint64
+	client *simClient
+}
+
+func newSimNode(s *simulation, id int) *simNode {
+	return &simNode{s: s, id: id, fs: disktest.NewCrashable()}
+}
+
+func (n *simNode) raftID() uint64 { return uint64(n.id + 1) }
+
+func (s *simulation) voters() (ids []uint64) {
+	for _, n := range s.nodes {
+		ids = append(ids, n.raftID())
+	}
+	return ids
+}
+
+// start brings a node up from what its file system holds.
+func (n *simNode) start() {
+	if n.up {
+		return
+	}
+	s := n.s
+	n.boot++
+	n.life++
+	w, err := wal.Open(n.fs, "wal", wal.Options{
+		Bootstrap: &pb.ConfState{Voters: s.voters()}, SegmentBytes: 8 << 10, MemoryBytesMax: 2 << 10,
+	})
+	n.must(err)
+	store, err := snapshot.Open(n.fs, "snap")
+	n.must(err)
+	diverged, err := snapshot.Open(n.fs, "diverged")
+	n.must(err)
+	n.log, n.store, n.diverged = simLog{w}, simStore{store}, simStore{diverged}
+	n.state = newSimMachine()
+	n.engine = n.state.Engine
+	n.cfg = ReplicaConfig{
+		ID: n.raftID(), Voters: s.voters(), Boot: n.boot, Loops: 1,
+		Log: n.log, Snapshots: n.store, Diverged: n.diverged, Machine: n.state,
+		Tick: simTick, ElectionTicks: simElectionTicks, HeartbeatTicks: simHeartbeatTicks,
+		RequestTimeout: simRequestTimeout, LogRetainBytes: simLogRetainBytes,
+		Logger:      slog.New(slog.DiscardHandler),
+		digestEvery: simDigestEvery, partBytes: simPartBytes, bugs: s.bugs,
+	}
+	n.machine, err = newMachine(&n.cfg)
+	n.must(err)
+	n.file = snapshotFile{log: n.log, store: n.store}
+	n.toRaft, n.toLog, n.toApply, n.toDisk = nil, nil, nil, nil
+	n.raft = simActor{n: n, pace: 20 * time.Microsecond, look: n.raftTurn}
+	n.append = simActor{n: n, pace: 20 * time.Microsecond, look: n.appendTurn}
+	n.apply = simActor{n: n, pace: 150 * time.Microsecond, look: n.applyTurn}
+	n.disk = simActor{n: n, pace: 20 * time.Microsecond, look: n.diskTurn}
+	n.io, n.arrivals, n.backlog, n.waiting, n.readers = nil, nil, nil, nil, nil
+	n.paused, n.tickDue = false, false
+	n.up = true
+	s.check.started(n)
+	s.note("start %d boot %d applied %d", n.id, n.boot, n.machine.applier.st.index)
+	s.after(s.delay(simTick), n.inLife(n.tick))
+}
+
+// crash loses everything volatile, and of what was not synced what chance has it.
+// What is being written at the time may have been written in part.
+func (n *simNode) crash() {
+	s := n.s
+	s.note("crash %d", n.id)
+	s.stats.crashes++
+	n.up = false
+	n.life++
+	if len(n.io) > 0 && s.rng.IntN(3) > 0 {
+		s.stats.torn++
+		n.fs.FailIn = 1 + s.rng.IntN(5)
+		_ = n.io[s.rng.IntN(len(n.io))].do() // the error is the crash
+	}
+	n.fs = disktest.Crash(n.fs, s.rng)
+	for _, a := range n.arrivals {
+		a.end(false)
+	}
+	waiting, readers := n.waiting, n.readers
+	n.waiting, n.readers = nil, nil
+	for _, w := range waiting {
+		w.client.answered(simUnknown, nil)
+	}
+	for _, c := range readers {
+		c.readDone(false)
+	}
+}
+
+// must takes an error that nothing explains.
+func (n *simNode) must(err error) {
+	if err != nil {
+		n.s.failf("node %d: %v", n.id, err)
+	}
+}
+
+// sound reports whether there was no error. Upon an injected one the node ends,
+// as a process does, and is started again.
+func (n *simNode) sound(err error) bool {
+	if errors.Is(err, disktest.ErrInjected) {
+		if n.up {
+			n.crash()
+			n.s.after(n.s.delay(time.Second), n.start)
+		}
+		return false
+	}
+	n.must(err)
+	return true
+}
+
+// inLife returns do bound to the node's present life, and to its turn if it is
+// paused.
+func (n *simNode) inLife(do func()) func() {
+	life := n.life
+	var run func()
+	run = func() {
+		switch {
+		case n.life != life:
+		case n.paused:
+			n.backlog = append(n.backlog, run)
+		default:
+			do()
+		}
+	}
+	return run
+}
+
+// pause stops a node as SIGSTOP does: afterwards all its input comes at once.
+func (n *simNode) pause(d time.Duration) {
+	n.s.note("pause %d", n.id)
+	n.paused = true
+	life := n.life
+	n.s.after(d, func() {
+		if n.life != life {
+			return
+		}
+		n.paused = false
+		backlog := n.backlog
+		n.backlog = nil
+		for _, run := range backlog {
+			run()
+		}
+	})
+}
+
+func (n *simNode) tick() {
+	n.tickDue = true
+	n.raft.wake()
+	n.s.after(simTick, n.inLife(n.tick))
+}
+
+// simActor is one of a node's goroutines. It takes what is queued, and carries
+// out what its step machine says of it, one step after the other.
+type simActor struct {
+	n    *simNode
+	pace time.Duration    // typically until it looks at what is queued
+	look func() []simStep // takes what is queued
+	busy bool
+	more bool // something came while it was busy
+}
+
+// simStep does something, and calls done, then or later.
+type simStep func(done func())
+
+// wake has the actor look at what is queued, as soon as it is free.
+func (a *simActor) wake() {
+	a.more = true
+	if a.busy {
+		return
+	}
+	a.busy = true
+	a.n.s.after(a.n.s.delay(a.pace), a.n.inLife(func() {
+		a.more = false
+		a.run(a.look())
+	}))
+}
+
+// run carries out steps. Between two of them others may have their turn.
+func (a *simActor) run(steps []simStep) {
+	if len(steps) == 0 {
+		a.busy = false
+		if a.more {
+			a.wake()
+		}
+		return
+	}
+	s := a.n.s
+	steps[0](func() {
+		if len(steps) > 1 && s.rng.IntN(8) == 0 {
+			s.after(s.delay(200*time.Microsecond), a.n.inLife(func() { a.run(steps[1:]) }))
+			return
+		}
+		a.run(steps[1:])
+	})
+}
+
+// simIO is something that a disk works on.
+type simIO struct{ do func() error }
+
+// during returns a step that takes a disk some time.
+func (n *simNode) during(typical time.Duration, do func() error) simStep {
+	return func(done func()) {
+		io := &simIO{do}
+		n.io = append(n.io, io)
+		n.s.after(n.s.delay(typical), n.inLife(func() {
+			n.io = slices.DeleteFunc(n.io, func(other *simIO) bool { return other == io })
+			if n.sound(do()) {
+				done()
+			}
+		}))
+	}
+}
+
+// simLog adapts the write-ahead log to Log.
+type simLog struct{ *wal.Log }
+
+func (l simLog) Save(hs *pb.HardState, ents []*pb.Entry, snap *pb.SnapshotMetadata, sync bool) error {
+	return l.Log.Save(wal.Write{HardState: hs, Entries: ents, Snapshot: snap, Sync: sync})
+}
+
+// simStore adapts the snapshot store to Snapshots.
+type simStore struct{ *snapshot.Store }
+
+func (s simStore) Create(meta *pb.SnapshotMetadata) (SnapshotWriter, error) {
+	return s.Store.Create(meta)
+}
+
+func (s simStore) Open(index, term uint64) (io.ReadCloser, error) { return s.Store.Open(index, term) }
+
+func (s *simulation) showMessage(m *pb.Message)                         {}
+func (s *simulation) showPayload(kind string, from *simNode, f Forward) {}
+func (s *simulation) showShip(from *simNode, ship *Ship)                {}

@@ -1,0 +1,133 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// errViewLost tells that a snapshot was given up because the state was replaced.
+var errViewLost = errors.New("state was replaced while a snapshot was written")
+
+// snapshotFile carries out, in order, what the applier wants of the snapshot that
+// is being written. One goroutine owns it.
+type snapshotFile struct {
+	log   Log
+	store Snapshots
+	w     SnapshotWriter // nil outside of a snapshot
+	at    position
+}
+
+// do carries out one write and returns what the applier is to be told, if
+// anything. An error is final.
+func (f *snapshotFile) do(op *snapshotWrite) (told applyInput, err error) {
+	switch op.kind {
+	case snapshotBegin:
+		f.at = op.at
+		f.w, err = createSnapshot(f.log, f.store, op.at)
+		return applyInput{}, err
+	case snapshotPart:
+		if _, err := f.w.Write(op.part); err != nil {
+			return applyInput{}, fmt.Errorf("write snapshot %d: %w", f.at.index, errors.Join(err, f.abort()))
+		}
+		return applyInput{kind: applyWritten, part: op.part}, nil
+	case snapshotCommit:
+		err := f.w.Commit()
+		f.w = nil
+		if err != nil {
+			return applyInput{}, fmt.Errorf("commit snapshot %d: %w", f.at.index, err)
+		}
+		if err := f.store.Prune(op.below); err != nil {
+			return applyInput{}, fmt.Errorf("prune snapshots: %w", err)
+		}
+		return applyInput{kind: applyEnded, ok: true}, nil
+	default:
+		return applyInput{kind: applyEnded}, f.abort()
+	}
+}
+
+// abort gives up the snapshot that is being written, if any.
+func (f *snapshotFile) abort() error {
+	if f.w == nil {
+		return nil
+	}
+	err := f.w.Abort()
+	f.w = nil
+	if err != nil {
+		return fmt.Errorf("abort snapshot %d: %w", f.at.index, err)
+	}
+	return nil
+}
+
+func createSnapshot(log Log, store Snapshots, at position) (SnapshotWriter, error) {
+	_, conf, err := log.InitialState()
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	w, err := store.Create(&pb.SnapshotMetadata{ConfState: conf, Index: new(at.index), Term: new(at.term)})
+	if err != nil {
+		return nil, fmt.Errorf("create snapshot %d: %w", at.index, err)
+	}
+	return w, nil
+}
+
+// restoreNewest restores the newest snapshot that the log continues. One beyond
+// the committed index is of use only if the log has the entry that it was taken
+// at, and so all that led to it (Raft §5.3, Log Matching): the committed index,
+// which is not synced whenever it moves, is behind then, and is made good.
+func restoreNewest(log Log, store Snapshots, st *state, logger *slog.Logger) error {
+	hs, _, err := log.InitialState()
+	if err != nil {
+		return fmt.Errorf("read hard state: %w", err)
+	}
+	first, err := log.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("read first index: %w", err)
+	}
+	list, err := store.List()
+	if err != nil {
+		return fmt.Errorf("list snapshots: %w", err)
+	}
+	for _, meta := range list {
+		beyond := meta.GetIndex() > max(hs.GetCommit(), first-1)
+		if beyond && !inLog(log, meta) || meta.GetIndex()+1 < first {
+			continue
+		}
+		if err = restoreSnapshot(store, meta, st); err == nil {
+			if beyond {
+				raised := &pb.HardState{Term: new(hs.GetTerm()), Vote: new(hs.GetVote()), Commit: new(meta.GetIndex())}
+				err = log.Save(raised, nil, nil, true)
+			}
+			return err
+		}
+		logger.Error("cannot use a snapshot", "index", meta.GetIndex(), "err", err)
+	}
+	if first > 1 {
+		return fmt.Errorf("no usable snapshot at index %d or later, where the log begins: %w", first-1, err)
+	}
+	return nil
+}
+
+// inLog reports whether the log has the entry that a snapshot was taken at.
+func inLog(log Log, meta *pb.SnapshotMetadata) bool {
+	last, err := log.LastIndex()
+	if err != nil || last < meta.GetIndex() {
+		return false
+	}
+	term, err := log.Term(meta.GetIndex())
+	return err == nil && term == meta.GetTerm()
+}
+
+func restoreSnapshot(store Snapshots, meta *pb.SnapshotMetadata, st *state) error {
+	rc, err := store.Open(meta.GetIndex(), meta.GetTerm())
+	if err != nil {
+		return fmt.Errorf("open snapshot: %w", err)
+	}
+	err = st.restore(meta.GetIndex(), meta.GetTerm(), rc)
+	if closeErr := rc.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}

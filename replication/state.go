@@ -1,0 +1,237 @@
+package replication
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"raftcached/replication/frame"
+
+	"github.com/cespare/xxhash/v2"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+const (
+	snapshotVersion = 1
+
+	// snapshotHeadBytesMax bounds the head of a snapshot, see doc.go.
+	snapshotHeadBytesMax = 64 << 20
+)
+
+// state is what the log makes: the state machine, the exactly-once table, and
+// how far they have come. It applies committed entries, exactly once each, and
+// gathers the answers for this node's event loops. The applier's goroutine owns
+// it, but for Digest.
+type state struct {
+	id, boot uint64
+	loops    int
+
+	mu      sync.Mutex // held while an entry applies, so that Digest sees whole ones
+	machine StateMachine
+	table   *table
+	index   uint64
+	term    uint64
+	stampMs int64
+
+	logBytes    int64  // applied since the last snapshot was taken or installed
+	digestEvery uint64 // entries between two digests
+}
+
+// Batch is what came of applying a run of entries.
+type Batch struct {
+	Report  AppliedUpTo
+	Answers [][]Answer // by event loop
+}
+
+// newState returns the state of a node at index 0.
+func newState(cfg *ReplicaConfig) *state {
+	return &state{
+		id: cfg.ID, boot: cfg.Boot, loops: cfg.Loops, machine: cfg.Machine, table: newTable(),
+		digestEvery: cmp.Or(cfg.digestEvery, digestEvery),
+	}
+}
+
+// apply applies entries, and notes in out what came of them. An error means that
+// this program cannot apply what the cluster has agreed on: the node must stop.
+func (st *state) apply(ents []*pb.Entry, responses []*pb.Message, out *Batch) error {
+	if out.Answers == nil {
+		out.Answers = make([][]Answer, st.loops)
+	}
+	for _, e := range ents {
+		if err := st.applyEntry(e, out); err != nil {
+			return fmt.Errorf("apply entry %d: %w", e.GetIndex(), err)
+		}
+	}
+	st.note(out)
+	out.Report.Done = append(out.Report.Done, responses...)
+	return nil
+}
+
+// note reports how far the state has come.
+func (st *state) note(out *Batch) {
+	out.Report.Index, out.Report.Term, out.Report.StampMs = st.index, st.term, st.stampMs
+}
+
+func (st *state) applyEntry(e *pb.Entry, out *Batch) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if e.GetIndex() <= st.index {
+		return fmt.Errorf("index %d is applied already", st.index)
+	}
+	if e.GetType() != pb.EntryNormal {
+		return fmt.Errorf("entry has type %v, which this program does not know: run a newer raftcached", e.GetType())
+	}
+	before := st.stampMs
+	if data := e.GetData(); len(data) > 0 { // a new leader's first entry is empty
+		if err := st.applyData(data, out); err != nil {
+			return err
+		}
+		st.logBytes += int64(len(data))
+	}
+	st.index, st.term = e.GetIndex(), e.GetTerm()
+	// Both conditions follow from the log: all nodes compare at the same indexes.
+	if st.index%st.digestEvery == 0 || st.stampMs/digestGapMs != before/digestGapMs {
+		out.Report.Digests = append(out.Report.Digests, st.stateDigest())
+	}
+	return nil
+}
+
+func (st *state) applyData(data []byte, out *Batch) error {
+	r := frame.NewReader(data)
+	h, err := entryHeader(&r)
+	if err != nil {
+		return err
+	}
+	st.stampMs = max(st.stampMs, h.stampMs)
+	st.machine.Advance(st.stampMs)
+	if len(h.hints) > 0 {
+		st.machine.Hint(h.hints)
+	}
+	for range h.subBatches {
+		s, err := readSubBatch(&r)
+		if err != nil {
+			return err
+		}
+		if err := st.applySubBatch(&s, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *state) applySubBatch(s *SubBatch, out *Batch) error {
+	if s.Origin == clusterOrigin {
+		if _, err := st.machine.Apply(s.Count, s.Ops, false); err != nil {
+			return fmt.Errorf("apply the cluster's own sub-batch: %w", err)
+		}
+		return nil
+	}
+	own := s.Origin == st.id && s.Boot == st.boot && s.Loop < st.loops
+	switch st.table.admit(s) {
+	case verdictDuplicate:
+		return nil
+	case verdictGap:
+		out.Report.Gap = out.Report.Gap || own
+		return nil
+	}
+	results, err := st.machine.Apply(s.Count, s.Ops, own && s.Count > 0)
+	if err != nil {
+		return fmt.Errorf("apply sub-batch %d of (%d, %d): %w", s.Seq, s.Origin, s.Loop, err)
+	}
+	if own {
+		out.Report.own(s.Loop, s.Seq)
+		out.Answers[s.Loop] = append(out.Answers[s.Loop], Answer{Tag: s.Tag, Results: results})
+	}
+	return nil
+}
+
+// noteInstalled reports that the state was replaced by a snapshot.
+func (st *state) noteInstalled(out *Batch) {
+	st.note(out)
+	out.Report.Installed = true
+	for loop := range st.loops {
+		if r := st.table.rows[rowKey{st.id, loop}]; r.boot == st.boot && r.seq > 0 {
+			out.Report.own(loop, r.seq)
+		}
+	}
+}
+
+// own notes the newest sequence number of a loop.
+func (r *AppliedUpTo) own(loop int, seq uint64) {
+	i := slices.IndexFunc(r.Own, func(o OwnSeq) bool { return o.Loop == loop })
+	if i < 0 {
+		r.Own = append(r.Own, OwnSeq{loop, seq})
+		return
+	}
+	r.Own[i].Seq = seq
+}
+
+// Digest returns the digest of the whole replicated state and the index it is
+// of. Any goroutine may call it; it waits for at most one entry.
+func (st *state) Digest() (index, digest uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s := st.stateDigest()
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], s.Contents)
+	binary.LittleEndian.PutUint64(b[8:], s.Order)
+	return s.Index, xxhash.Sum64(b[:])
+}
+
+// stateDigest returns the digest by its parts; the contents include what
+// replication itself replicates.
+func (st *state) stateDigest() StateDigest {
+	contents, order := st.machine.Digest()
+	var b [24]byte
+	binary.LittleEndian.PutUint64(b[:], contents)
+	binary.LittleEndian.PutUint64(b[8:], st.table.digest())
+	binary.LittleEndian.PutUint64(b[16:], uint64(st.stampMs))
+	return StateDigest{Index: st.index, Contents: xxhash.Sum64(b[:]), Order: order}
+}
+
+// restore replaces the replicated state by the image that r reads, which was
+// taken at index and term. On an error the state is as it was.
+func (st *state) restore(index, term uint64, r io.Reader) error {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return fmt.Errorf("read head of snapshot: %w", err)
+	}
+	n := binary.LittleEndian.Uint32(size[:])
+	if n > snapshotHeadBytesMax {
+		return fmt.Errorf("read head of snapshot: %d bytes, at most %d expected", n, snapshotHeadBytesMax)
+	}
+	head := make([]byte, n)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return fmt.Errorf("read head of snapshot: %w", err)
+	}
+	stampMs, table, err := readHead(head)
+	if err != nil {
+		return err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if err := st.machine.Restore(r); err != nil {
+		return fmt.Errorf("restore state: %w", err)
+	}
+	st.table, st.stampMs, st.index, st.term, st.logBytes = table, stampMs, index, term, 0
+	return nil
+}
+
+func readHead(head []byte) (stampMs int64, t *table, err error) {
+	r := frame.NewReader(head)
+	if n, err := r.ArrayLen(3); err != nil || n != 3 {
+		return 0, nil, fmt.Errorf("read head of snapshot: array of %d, want 3: %w", n, errMalformed)
+	}
+	version, err := r.Uint64()
+	if err != nil || version != snapshotVersion {
+		return 0, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotVersion)
+	}
+	if stampMs, err = r.Int64(); err != nil {
+		return 0, nil, fmt.Errorf("read stamp of snapshot: %w", err)
+	}
+	t, err = readTable(&r)
+	return stampMs, t, err
+}

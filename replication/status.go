@@ -1,0 +1,26 @@
+package replication
+
+import "go.etcd.io/raft/v3"
+
+// Status is a node's view of the cluster.
+type Status struct {
+	ID, Leader, Term uint64 // Leader is 0 while none is known
+	State            raft.StateType
+	Commit, Applied  uint64
+	LastIndex        uint64
+
+	// Alone tells that this node is the only voter and has applied all that was
+	// ever acknowledged: its reads need no confirmation.
+	Alone bool
+
+	Verdict Verdict // on this node's state
+}
+
+// Status returns the status as of the last Ready.
+func (c *Core) Status() Status {
+	return Status{
+		ID: c.cfg.ID, Leader: c.leader, Term: c.term, State: c.state,
+		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, Alone: c.alone,
+		Verdict: c.guard.verdict,
+	}
+}
