@@ -1,10 +1,10 @@
 // Package replication keeps a StateMachine equal on all nodes of a cluster: it
 // drives raft over entries that are batches of opaque operations.
 //
-// Read first: Core, the step machine without goroutines; Applier, which feeds
-// committed entries to the state machine exactly once; Replica, which runs both
-// in production. A simulation runs the same Core and Applier from one seeded
-// event queue.
+// Read first: machine, a node as three step machines without goroutines: Core,
+// Appender and Applier; then Replica, which carries out in production what they
+// want done. A simulation (sim_test.go) does so from one seeded queue of events,
+// with a checker of the invariants.
 //
 // What crosses the border: sub-batches of operations in (Submit), answers out
 // (Client), raft messages and forwarded sub-batches from and to Transport,
@@ -74,9 +74,43 @@
 //	length uint32 little endian | array 3: version uint (1) | last stamp int | array n of row
 //	row, array 4: origin uint | loop uint | boot uint | seq uint
 //
-// # Goroutines
+// # Concurrency
 //
-// Core and Applier are not safe for concurrent use: one goroutine each. Replica
-// runs four: the raft loop (Core), the append worker (Log), the applier, and at
-// most one snapshot writer.
+// Each step machine belongs to one goroutine. A step machine is pure: it does no
+// IO, reads no clock and waits for nothing. Inputs are calls of its methods; what
+// it wants done comes out as a list of effects, which its goroutine carries out in
+// order. Step machines share no memory: what one has for another is an effect
+// here, a message in an inbox, and an input there. Only Applier.Digest may be
+// called by any goroutine.
+//
+//	                  peers                         event loops
+//	                  |   ^                          |     ^ ^
+//	 raft messages,   v   |  raft messages, ships    v     | | answers
+//	 sub-batches    +----------------------------------+   | |
+//	                |            raft loop: Core       |---+ |
+//	                +----------------------------------+     |
+//	MsgStorageAppend |   ^ responses          |    ^ report, |
+//	                 v   |   MsgStorageApply, |    | no ship |
+//	      +---------------+   freeze, serve   v    |         |
+//	      | append worker |  install, reply  +-----------------+
+//	      |   Appender    |<---------------->| applier: Applier |
+//	      +---------------+       cut        +-----------------+
+//	              |                             |    ^ part written, ended
+//	              v                       parts v    |
+//	         the raft log                 +-----------------+
+//	                                      | snapshot writer |
+//	                                      +-----------------+
+//
+// Where the order of messages matters, it is the order of one list of effects:
+//
+//   - Appender: save, then install, then restart the log, then respond. The append
+//     worker waits for the applier's reply to an install, nobody for the append
+//     worker.
+//   - Applier: answers, then the report of what was applied; and both before a
+//     snapshot replaces the state. After a repair, old snapshots are removed before
+//     the repair is reported.
+//   - schedule: begin, parts, commit or abort. The log is cut after the commit, at
+//     the snapshot before.
+//   - arrival, on the goroutine that receives a snapshot: a repair is offered to the
+//     applier first, and only a durable file is made known.
 package replication
