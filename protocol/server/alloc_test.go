@@ -5,51 +5,8 @@ import (
 	"testing"
 
 	"raftcached/protocol"
-	"raftcached/protocol/server/eventloop"
 	"raftcached/protocol/server/stats"
 )
-
-// fakeLoop is an event loop of which nothing is awaited.
-type fakeLoop struct{}
-
-func (fakeLoop) Post(func())     { panic("nothing is to be posted") }
-func (fakeLoop) RequestTurnEnd() {}
-
-// fakeConn is a connection whose input can be rewound and whose output is
-// counted.
-type fakeConn struct {
-	handler eventloop.Handler
-	input   []byte
-	at      int
-	wrote   int
-}
-
-func (f *fakeConn) FD() int            { return -1 }
-func (f *fakeConn) RemoteAddr() string { return "client" }
-func (f *fakeConn) LocalAddr() string  { return "server" }
-func (f *fakeConn) Peek() []byte       { return f.input[f.at:] }
-func (f *fakeConn) Discard(n int)      { f.at += n }
-func (f *fakeConn) Buffered() int      { return len(f.input) - f.at }
-func (f *fakeConn) Write(p []byte)     { f.wrote += len(p) }
-func (f *fakeConn) Outbound() int      { return 0 }
-func (f *fakeConn) NotifyOutbound(int) {}
-func (f *fakeConn) Pause()             {}
-func (f *fakeConn) Resume()            {}
-func (f *fakeConn) Close()             { f.handler.Closed() }
-
-// newFakeConn opens a connection without a network on a loop of its own.
-func newFakeConn(b Backend, input string) *fakeConn {
-	s := &Server{options: Options{ItemBytesMax: 1 << 20}, backend: b}
-	f := &fakeConn{input: []byte(input)}
-	f.handler = s.newLoop(0, fakeLoop{}).Open(f)
-	return f
-}
-
-// turn has the server handle the whole input, once more.
-func (f *fakeConn) turn() {
-	f.at = 0
-	f.handler.Readable()
-}
 
 // silent is a backend of one item that records nothing.
 type silent struct{}
@@ -83,10 +40,10 @@ func (silent) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
 }
 
 func TestGetAllocatesNothing(t *testing.T) {
-	f := newFakeConn(silent{}, strings.Repeat("get a\r\nget none\r\ngets a none a\r\n", 10))
+	f := openFake(silent{}, strings.Repeat("get a\r\nget none\r\ngets a none a\r\n", 10))
 	f.turn()
-	if want := 10 * len("VALUE a 0 1\r\nx\r\nEND\r\nEND\r\nVALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n"); f.wrote != want {
-		t.Fatalf("wrote %d bytes, want %d", f.wrote, want)
+	if want := 10 * len("VALUE a 0 1\r\nx\r\nEND\r\nEND\r\nVALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n"); len(f.wrote) != want {
+		t.Fatalf("wrote %d bytes, want %d", len(f.wrote), want)
 	}
 	if n := testing.AllocsPerRun(100, f.turn); n != 0 {
 		t.Errorf("30 requests in a turn: %v allocations, want 0", n)
@@ -98,9 +55,9 @@ func TestMetaAndBinaryReadsAllocateNothing(t *testing.T) {
 		"meta":   strings.Repeat("mg a v s k Oopaque\r\nmg none q\r\nmg YQ== b v\r\nmn\r\n", 10),
 		"binary": strings.Repeat(packet(0x0c, "a", "")+packet(0x09, "none", "")+packet(0x0a, "", ""), 10),
 	} {
-		f := newFakeConn(silent{}, requests)
+		f := openFake(silent{}, requests)
 		f.turn()
-		if f.wrote == 0 {
+		if len(f.wrote) == 0 {
 			t.Fatalf("%s: nothing was answered", name)
 		}
 		if n := testing.AllocsPerRun(100, f.turn); n != 0 {
@@ -112,7 +69,7 @@ func TestMetaAndBinaryReadsAllocateNothing(t *testing.T) {
 // BenchmarkGet measures what the server adds to a pipeline of 32 gets, between
 // the read and the write of the socket.
 func BenchmarkGet(b *testing.B) {
-	f := newFakeConn(silent{}, strings.Repeat("get a\r\n", 32))
+	f := openFake(silent{}, strings.Repeat("get a\r\n", 32))
 	b.ReportAllocs()
 	for b.Loop() {
 		f.turn()

@@ -24,11 +24,11 @@ func TestSlowReaderIsNotReadFromAndCostsBoundedMemory(t *testing.T) {
 			c := dial(t, s)
 			requests := gets / strings.Count(command, "big")
 			c.sendBytes(strings.Repeat(command+"\r\n", requests))
-			awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.lagging && c.stopped })
+			awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.wait == waitClient })
 			onLoop(s, func(l *loop) {
 				for c := range l.conns {
-					if most := outboundBytesMax + outChunkBytes + valueBytes + 100; c.outbound > most || len(c.out) > 0 {
-						t.Errorf("%d bytes wait for the client and %d to be written, want at most %d and 0", c.outbound, len(c.out), most)
+					if most := outboundBytesMax + outChunkBytes + valueBytes + 100; c.out.waiting > most || len(c.out.replies) > 0 {
+						t.Errorf("%d bytes wait for the client and %d to be written, want at most %d and 0", c.out.waiting, len(c.out.replies), most)
 					}
 				}
 			})
@@ -59,7 +59,7 @@ func TestClientThatPoursWritesIsHeldBack(t *testing.T) {
 		_, err := io.WriteString(c, strings.Repeat(request, sets))
 		poured <- err
 	}()
-	awaitConn(t, s, "reading is paused", func(c *conn) bool { return c.blocked && c.events.Buffered() > pipelineBytesMax })
+	awaitConn(t, s, "reading is paused", func(c *conn) bool { return c.wait == waitBackend && c.events.Buffered() > pipelineBytesMax })
 	onLoop(s, func(l *loop) {
 		for c := range l.conns {
 			if n, most := c.events.Buffered(), pipelineBytesMax+readBytes; n > most {
@@ -82,11 +82,11 @@ func TestClientThatPoursWritesAndNeverReadsIsHeldBack(t *testing.T) {
 		_, err := io.WriteString(c, strings.Repeat("stats settings\r\nset a 0 0 1\r\nx\r\n", 2<<20))
 		poured <- err
 	}()
-	awaitConn(t, s, "the client does not take its replies", func(c *conn) bool { return c.outbound > 0 })
+	awaitConn(t, s, "the client does not take its replies", func(c *conn) bool { return c.out.waiting > 0 })
 	for range 100 {
 		onLoop(s, func(l *loop) {
 			for c := range l.conns {
-				if out, in := c.outbound, c.events.Buffered(); out > outboundBytesMax+outChunkBytes || in > pipelineBytesMax+readBytes {
+				if out, in := c.out.waiting, c.events.Buffered(); out > outboundBytesMax+outChunkBytes || in > pipelineBytesMax+readBytes {
 					t.Errorf("%d bytes of replies and %d of input are buffered", out, in)
 				}
 			}
@@ -111,11 +111,11 @@ func TestAnswersOfOneTurnAreBounded(t *testing.T) {
 				_, err := io.WriteString(c, strings.Repeat(request, 64<<20/len(request)))
 				poured <- err
 			}()
-			awaitConn(t, s, "the client does not take its replies", func(c *conn) bool { return c.outbound > 0 })
+			awaitConn(t, s, "the client does not take its replies", func(c *conn) bool { return c.out.waiting > 0 })
 			onLoop(s, func(l *loop) {
 				for c := range l.conns {
-					if most := outboundBytesMax + outChunkBytes + 10_000; c.outbound > most {
-						t.Errorf("%d bytes wait for the client, want at most %d", c.outbound, most)
+					if most := outboundBytesMax + outChunkBytes + 10_000; c.out.waiting > most {
+						t.Errorf("%d bytes wait for the client, want at most %d", c.out.waiting, most)
 					}
 				}
 			})
@@ -148,7 +148,7 @@ func TestTooLargeWriteIsTriedAgainAfterBackPressure(t *testing.T) {
 	c.send("set b 0 0 1", "x", fmt.Sprintf("set a 0 0 %d", len(value)))
 	awaitConn(t, s, "the first write is taken", func(c *conn) bool { return c.unanswered == 1 })
 	c.send(value, "version")
-	awaitConn(t, s, "the second write is refused for now", func(c *conn) bool { return c.blocked })
+	awaitConn(t, s, "the second write is refused for now", func(c *conn) bool { return c.wait == waitBackend })
 	b.release()
 	c.expect("STORED", "SERVER_ERROR object too large for cache", "VERSION 1.6.45")
 }
@@ -160,7 +160,7 @@ func TestGatOfMoreThanAClientMayLeaveUnread(t *testing.T) {
 	s := start(t, b)
 	c := dial(t, s)
 	c.send("gat 0" + strings.Repeat(" big", 100))
-	awaitConn(t, s, "the gat is answered", func(c *conn) bool { return c.outbound > 0 && c.unanswered == 0 })
+	awaitConn(t, s, "the gat is answered", func(c *conn) bool { return c.out.waiting > 0 && c.unanswered == 0 })
 	c.send("version")
 	block := fmt.Sprintf("VALUE big 0 %d\r\n%s\r\n", len(value), value)
 	for range 32 {
@@ -183,7 +183,7 @@ func TestUnansweredWritesOfAConnectionAreBounded(t *testing.T) {
 	c := dial(t, s)
 	const more = 100
 	c.sendBytes(strings.Repeat("touch a 0\r\n", unansweredWritesMax+more))
-	awaitConn(t, s, "the bound is reached", func(c *conn) bool { return c.stopped && c.unanswered == unansweredWritesMax })
+	awaitConn(t, s, "the bound is reached", func(c *conn) bool { return c.wait == waitFewerWrites && c.unanswered == unansweredWritesMax })
 	b.release()
 	c.expectBytes(strings.Repeat("NOT_FOUND\r\n", unansweredWritesMax+more))
 }
@@ -296,7 +296,7 @@ func TestEndOfInputDoesNotLoseAnswers(t *testing.T) {
 			if err := c.CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
-			awaitConn(t, s, "the end of input was seen", func(c *conn) bool { return c.eof })
+			awaitConn(t, s, "the end of input was seen", func(c *conn) bool { return c.life == lifeEnding })
 			b.release()
 			c.expect("STORED", "STORED", "VALUE a 0 1", "x", "VALUE b 0 1", "y", "END")
 			for range gets {
@@ -318,7 +318,7 @@ func TestEndOfInputWaitsForASlowReader(t *testing.T) {
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.lagging })
+	awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.out.waiting > 0 })
 	for range 20 {
 		c.expect(fmt.Sprintf("VALUE big 0 %d", len(value)), value, "END")
 	}

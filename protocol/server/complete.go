@@ -21,7 +21,7 @@ func (l *loop) WriteDone(r *protocol.Result) {
 	}
 	l.counters.AddWrite(w.command, form.Codec, w.fields, r)
 	c.unanswered--
-	if !c.closed {
+	if c.life != lifeClosed {
 		c.answerWrite(w, form, r, last)
 		l.touch(c)
 	}
@@ -39,12 +39,7 @@ func (l *loop) BarriersDone(n int, s protocol.Status) {
 		}
 		c := *front
 		l.barriers.pop()
-		c.barrier = false
-		if s == protocol.StatusOK {
-			c.granted = c.barrierSpan
-		} else {
-			c.refused, c.refusedSpan = s, c.barrierSpan
-		}
+		c.barrierDone(s)
 		l.touch(c)
 	}
 }
@@ -53,6 +48,7 @@ func (l *loop) BarriersDone(n int, s protocol.Status) {
 func (l *loop) ResultsEnd() {
 	for _, c := range l.touched {
 		c.touched = false
+		c.lookUnanswered()
 		c.serve()
 	}
 	clear(l.touched)
@@ -60,29 +56,21 @@ func (l *loop) ResultsEnd() {
 	l.unblock()
 }
 
-// touch notes that the connection has something to go on with at ResultsEnd.
+// touch has the connection served at ResultsEnd.
 func (l *loop) touch(c *conn) {
-	if !c.touched && !c.closed {
+	if !c.touched && c.life != lifeClosed {
 		c.touched = true
 		l.touched = append(l.touched, c)
 	}
 }
 
-// block notes that the backend refused the connection's next write for now.
-func (l *loop) block(c *conn) {
-	if !c.blocked {
-		c.blocked = true
-		l.blocked = append(l.blocked, c)
-	}
-}
-
 // unblock lets the connections whose writes were refused try again, in the order
-// in which they were refused. Those refused again queue up behind.
+// in which they were refused. Those refused again go to the end of the queue.
 func (l *loop) unblock() {
 	n := len(l.blocked)
 	for i := range n {
 		c := l.blocked[i]
-		c.blocked = false
+		c.came(waitBackend)
 		c.serve()
 	}
 	rest := copy(l.blocked, l.blocked[n:])

@@ -188,8 +188,8 @@ func awaitConn(t *testing.T, s *Server, what string, state func(c *conn) bool) {
 			last = fmt.Sprint(len(l.conns), " connections")
 			for c := range l.conns {
 				ok = state(c)
-				last = fmt.Sprintf("%d unanswered, barrier %t, stopped %t, eof %t, closing %t, lagging %t, %d bytes in, %d out",
-					c.unanswered, c.barrier, c.stopped, c.eof, c.closing, c.lagging, c.events.Buffered(), c.outbound)
+				last = fmt.Sprintf("life %d, wait %d, %d unanswered, %d bytes in, %d out",
+					c.life, c.wait, c.unanswered, c.events.Buffered(), c.out.waiting)
 			}
 		})
 		return ok

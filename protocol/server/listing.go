@@ -12,9 +12,9 @@ import (
 // listing is an answer to "stats conns" that is being gathered. Each loop
 // describes its own connections on its own goroutine and posts that to the loop
 // of the connection that asked, so no loop waits for another and nothing is
-// locked. The connection that asked waits like one with a barrier.
+// locked.
 //
-// It is bounded by the number of connections: some 150 bytes of answer for each.
+// It is bounded by the number of connections: about 150 bytes of answer for each.
 type listing struct {
 	conns []connInfo
 	left  int // loops that have not answered
@@ -29,34 +29,21 @@ type connInfo struct {
 	idle     time.Duration
 }
 
-// listConns answers "stats conns", if all loops have told of their connections.
-// It asks them when called first.
-func (c *conn) listConns(req *protocol.Request) bool {
-	if c.unanswered > 0 {
-		return false
+// gather asks all loops for their connections, when called first, and returns what
+// "stats conns" has to wait for.
+func (c *conn) gather() wait {
+	if c.listing != nil {
+		return waitNothing // it has come: nothing is executed before
 	}
-	if c.listing == nil {
-		loops := c.loop.server.loops
-		c.listing = &listing{left: len(loops), conns: c.loop.server.listenerInfos()}
-		for _, l := range loops {
-			l.Post(func() {
-				infos := l.connInfos(c)
-				c.loop.Post(func() { c.listed(infos) })
-			})
-		}
-		return false
+	loops := c.loop.server.loops
+	c.listing = &listing{left: len(loops), conns: c.loop.server.listenerInfos()}
+	for _, l := range loops {
+		l.Post(func() {
+			infos := l.connInfos(c)
+			c.loop.Post(func() { c.listed(infos) })
+		})
 	}
-	if c.listing.left > 0 {
-		return false
-	}
-	slices.SortFunc(c.listing.conns, func(a, b connInfo) int { return a.fd - b.fd })
-	var list protocol.StatList
-	for i := range c.listing.conns {
-		c.listing.conns[i].add(&list)
-	}
-	c.replyStats(req, list)
-	c.listing = nil
-	return true
+	return waitListing
 }
 
 // listed takes what one loop told, and lets the connection go on if it was the
@@ -65,8 +52,20 @@ func (c *conn) listed(infos []connInfo) {
 	c.listing.conns = append(c.listing.conns, infos...)
 	c.listing.left--
 	if c.listing.left == 0 {
+		c.came(waitListing)
 		c.serve()
 	}
+}
+
+// answerListing answers "stats conns" with what was gathered.
+func (c *conn) answerListing(req *protocol.Request) {
+	slices.SortFunc(c.listing.conns, func(a, b connInfo) int { return a.fd - b.fd })
+	var list protocol.StatList
+	for i := range c.listing.conns {
+		c.listing.conns[i].add(&list)
+	}
+	c.listing = nil
+	c.replyStats(req, list)
 }
 
 // connInfos describes the connections of the loop. The one that asked is not
@@ -79,7 +78,7 @@ func (l *loop) connInfos(asker *conn) []connInfo {
 		if c == asker {
 			info.state = "conn_parse_cmd"
 		} else {
-			info.idle = time.Duration(l.sweeps-c.activeSweep) * period // to a sweep
+			info.idle = time.Duration(l.sweeps-c.activity.last) * period // to a sweep
 		}
 		infos = append(infos, info)
 	}
@@ -89,15 +88,15 @@ func (l *loop) connInfos(asker *conn) []connInfo {
 // stateName tells what the connection is at in the words of memcached.
 func (c *conn) stateName() string {
 	switch {
-	case c.outbound > 0:
+	case c.out.waiting > 0:
 		return "conn_mwrite"
-	case c.closing || c.eof:
+	case c.life >= lifeEnding:
 		return "conn_closing"
-	case c.awaiting():
+	case c.answerDue():
 		return "conn_io_pending"
 	case c.parser.Swallowing():
 		return "conn_swallow"
-	case c.partialSweep > 0:
+	case c.activity.partial > 0:
 		return "conn_nread"
 	default:
 		return "conn_read"

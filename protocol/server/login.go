@@ -7,21 +7,20 @@ import (
 	"raftcached/protocol/server/stats"
 )
 
-// saslPlain is the one SASL mechanism (RFC 4616): the message is an identity to
-// act as, which is passed over, the user and the password, with a zero byte in
-// front of each of the latter two.
+// saslPlain is the only SASL mechanism (RFC 4616). Its message is an identity to
+// act as, which is ignored, a zero byte, the user, a zero byte, and the password.
 const saslPlain = "PLAIN"
 
-// Authenticator knows who may use the cache.
+// Authenticator decides who may use the cache.
 type Authenticator interface {
-	// Authenticate reports whether the user has this password. Any goroutine may
-	// call it. It keeps neither of the two, and does not block.
+	// Authenticate reports whether this is the user's password. Any goroutine may
+	// call it. It keeps no part of its arguments, and does not block.
 	Authenticate(user, password []byte) bool
 }
 
-// isPublic reports whether a client that has not told its password may have the
-// answer to its request. The parser lets nothing else through; this is the lock
-// that the rest of the server relies on.
+// isPublic reports whether a client that has not authenticated gets the answer to
+// its request. The parser lets nothing else through, but the server does not rely
+// on that.
 func isPublic(req *protocol.Request) bool {
 	switch req.Command {
 	case protocol.SASLAuth, protocol.SASLList, protocol.Version, protocol.Invalid:
@@ -31,8 +30,8 @@ func isPublic(req *protocol.Request) bool {
 	}
 }
 
-// logIn looks whether the user may use the cache. Who could before and now tells
-// a wrong password cannot any more, as in memcached's init_sasl_conn.
+// logIn authenticates the client. A client whose authentication fails loses the
+// access it had, as in memcached's init_sasl_conn.
 func (c *conn) logIn(req *protocol.Request) {
 	auth := c.loop.options.Authenticator
 	if auth == nil {
@@ -48,14 +47,14 @@ func (c *conn) logIn(req *protocol.Request) {
 		c.refuse(req, "CLIENT_ERROR authentication failure\r\n", protocol.StatusAuthFailure)
 		return
 	case req.Form.Codec == protocol.Binary:
-		c.out = protocol.AppendText(c.buffer(), &req.Form, "Authenticated")
+		c.replyText(req, "Authenticated")
 	default:
 		c.reply("STORED\r\n")
 	}
 	c.locked = false
 }
 
-// credentials returns the user and the password that a SASLAuth tells.
+// credentials returns the user and the password of a SASLAuth.
 func credentials(req *protocol.Request) (user, password []byte, ok bool) {
 	if req.Form.Codec != protocol.Binary {
 		return req.Key, req.Value, true
@@ -65,11 +64,11 @@ func credentials(req *protocol.Request) (user, password []byte, ok bool) {
 	return user, password, begun && parted && string(req.Key) == saslPlain
 }
 
-// listMechanisms answers Binary's question for the ways to authenticate.
+// listMechanisms answers Binary's request for the list of SASL mechanisms.
 func (c *conn) listMechanisms(req *protocol.Request) {
 	if c.loop.options.Authenticator == nil {
 		c.refuse(req, "ERROR\r\n", protocol.StatusUnknownCommand)
 		return
 	}
-	c.out = protocol.AppendText(c.buffer(), &req.Form, saslPlain)
+	c.replyText(req, saslPlain)
 }

@@ -54,7 +54,7 @@ func (c *conn) answerMembers(req *protocol.Request) {
 	if req.Command == protocol.ConfigGet {
 		c.reply("CONFIG cluster 0 " + strconv.Itoa(len(text)) + "\r\n" + string(text) + "\r\n")
 	} else {
-		c.out = protocol.AppendValue(c.buffer(), req.Key, 0, 0, req.Command == protocol.Gets, text)
+		c.out.replies = protocol.AppendValue(c.buffer(), req.Key, 0, 0, req.Command == protocol.Gets, text)
 	}
 	c.reply(protocol.ReplyEnd)
 }

@@ -139,7 +139,7 @@ func TestValueForAClientThatReadsNothing(t *testing.T) {
 	s := start(t, b)
 	c := dial(t, s)
 	c.sendBytes(strings.Repeat("mg big T0 v\r\n", 100))
-	awaitConn(t, s, "all are answered", func(c *conn) bool { return c.outbound > 0 && c.unanswered == 0 && !c.stopped })
+	awaitConn(t, s, "all are answered", func(c *conn) bool { return c.out.waiting > 0 && c.unanswered == 0 && c.wait == waitNothing })
 	c.send("mn")
 	hits, refused := 0, 0
 	for line := ""; line != "MN"; line = c.readLine() {

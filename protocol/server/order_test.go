@@ -84,7 +84,7 @@ func TestReadWaitsForWritesOfItsConnection(t *testing.T) {
 	s := start(t, b)
 	c := dial(t, s)
 	c.send("set a 0 0 1", "x", "get a")
-	awaitConn(t, s, "the read waits", func(c *conn) bool { return c.stopped && c.unanswered == 1 })
+	awaitConn(t, s, "the read waits", func(c *conn) bool { return c.wait == waitWrites && c.unanswered == 1 })
 	if got, want := b.events(), []string{"write a"}; !slices.Equal(got, want) {
 		t.Errorf("backend was asked %q, want %q", got, want)
 	}
@@ -99,7 +99,7 @@ func TestWriteWaitsForReadsOfItsConnection(t *testing.T) {
 	s := start(t, b)
 	c := dial(t, s)
 	c.send("get a", "set a 0 0 1", "x", "get a")
-	awaitConn(t, s, "the write waits", func(c *conn) bool { return c.stopped && c.barrier })
+	awaitConn(t, s, "the write waits", func(c *conn) bool { return c.wait == waitBarrier })
 	if got, want := b.awaitEvents(1), []string{"barrier"}; !slices.Equal(got, want) {
 		t.Errorf("backend was asked %q, want %q", got, want)
 	}
@@ -117,7 +117,7 @@ func TestBarrierDoesNotCoverBytesThatCameLater(t *testing.T) {
 	s := start(t, b)
 	c := dial(t, s)
 	c.send("get a")
-	awaitConn(t, s, "the barrier is asked", func(c *conn) bool { return c.barrier })
+	awaitConn(t, s, "the barrier is asked", func(c *conn) bool { return c.wait == waitBarrier })
 	b.awaitEvents(1)
 	c.send("get b")
 	awaitConn(t, s, "the second read arrived", func(c *conn) bool { return c.events.Buffered() == len("get a\r\nget b\r\n") })
@@ -176,7 +176,7 @@ func TestQuitClosesAfterEarlierAnswers(t *testing.T) {
 	s := start(t, b)
 	c := dial(t, s)
 	c.send("set a 0 0 1", "x", "quit", "version")
-	awaitConn(t, s, "quit waits", func(c *conn) bool { return c.stopped })
+	awaitConn(t, s, "quit waits", func(c *conn) bool { return c.wait == waitWrites })
 	b.release()
 	c.expect("STORED")
 	c.expectClosed()

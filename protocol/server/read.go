@@ -5,31 +5,39 @@ import (
 	"raftcached/protocol/server/stats"
 )
 
-// read answers a command for which IsRead holds, if its bytes are covered by a
-// barrier.
-func (c *conn) read(req *protocol.Request, size int, input []byte) bool {
-	if c.unanswered > 0 {
-		return false
+// askBarrier has a barrier cover the buffered bytes of input, and returns what
+// their reads have to wait for.
+func (c *conn) askBarrier(buffered int) wait {
+	l := c.loop
+	if l.backend.Barrier() {
+		c.reads.granted = buffered
+		return waitNothing
 	}
-	if size <= c.refusedSpan {
-		c.out = protocol.AppendAnswer(c.buffer(), req.Command, &req.Form, &protocol.Result{Status: c.refused})
+	c.reads.asked = buffered
+	l.barriers.push(c)
+	l.wantFlush()
+	return waitBarrier
+}
+
+// barrierDone takes the answer to the barrier that was asked for.
+func (c *conn) barrierDone(s protocol.Status) {
+	if s == protocol.StatusOK {
+		c.reads.granted = c.reads.asked
+	} else {
+		c.reads.refused, c.reads.status = c.reads.asked, s
+	}
+	c.came(waitBarrier)
+}
+
+// read answers a read in the first size bytes of input, which a barrier covers,
+// and reports whether it is done.
+func (c *conn) read(req *protocol.Request, size int, input []byte) bool {
+	if size <= c.reads.refused {
+		c.fail(req, c.reads.status)
 		return true
 	}
-	l := c.loop
-	if size > c.granted {
-		if !l.backend.Barrier() {
-			l.barriers.push(c)
-			l.wantFlush()
-			c.barrier, c.barrierSpan = true, len(input)
-			return false
-		}
-		c.granted = len(input)
-	}
-	if size > c.prepared && size < c.granted {
-		l.ahead, c.prepared = protocol.AheadKeys(input[:min(c.granted, len(input))], l.ahead[:0])
-		if len(l.ahead) > 1 {
-			l.backend.Prepare(l.ahead)
-		}
+	if size > c.reads.prepared && size < c.reads.granted {
+		c.prepare(input)
 	}
 	if req.Command == protocol.Get || req.Command == protocol.Gets {
 		return c.get(req)
@@ -37,13 +45,21 @@ func (c *conn) read(req *protocol.Request, size int, input []byte) bool {
 	return c.look(req)
 }
 
-// look answers a read of Meta or Binary. If the item would change by it, the
-// request becomes a write, and what it meets is looked at again when that is
-// applied.
+// prepare tells the backend the keys of the reads that input begins with.
+func (c *conn) prepare(input []byte) {
+	r, l := &c.reads, c.loop
+	l.ahead, r.prepared = protocol.AheadKeys(input[:min(r.granted, len(input))], l.ahead[:0])
+	if len(l.ahead) > 1 {
+		l.backend.Prepare(l.ahead)
+	}
+}
+
+// look answers a read of Meta or Binary. If the item would change, the request
+// becomes a write, and the item is looked up again when that is applied.
 func (c *conn) look(req *protocol.Request) bool {
 	l := c.loop
 	out, found := l.backend.Look(c.buffer(), req)
-	c.out = out
+	c.out.replies = out
 	switch {
 	case found == NeedsWrite:
 		return c.write(req)
@@ -57,13 +73,13 @@ func (c *conn) look(req *protocol.Request) bool {
 	return true
 }
 
-// get appends the values of the keys. It stops between two of them when the
-// client does not take its replies, and goes on there when called again.
+// get appends the values of the keys. When the client does not take its replies,
+// it stops between two keys and waits, and continues there when called again.
 func (c *conn) get(req *protocol.Request) bool {
 	var (
 		l       = c.loop
 		withCAS = req.Command == protocol.Gets
-		first   = c.keysDone
+		first   = c.reads.keysDone
 		hits    = 0
 		found   bool
 		out     = c.buffer()
@@ -78,21 +94,21 @@ func (c *conn) get(req *protocol.Request) bool {
 		if len(out) < outChunkBytes {
 			continue
 		}
-		c.out = out
+		c.out.replies = out
 		c.flush()
-		if c.closed {
+		if c.life == lifeClosed {
 			return false
 		}
 		out = c.buffer()
-		if c.outbound > outboundBytesMax {
-			c.lag()
-			c.keysDone = i + 1
-			l.counters.AddGets(c.keysDone-first, hits)
+		if c.out.waiting > outboundBytesMax {
+			c.await(waitClient)
+			c.reads.keysDone = i + 1
+			l.counters.AddGets(i+1-first, hits)
 			return false
 		}
 	}
-	c.out = append(out, protocol.ReplyEnd...)
-	c.keysDone = 0
+	c.out.replies = append(out, protocol.ReplyEnd...)
+	c.reads.keysDone = 0
 	l.counters.AddGets(len(req.Keys)-first, hits)
 	return true
 }

@@ -1,104 +1,99 @@
 package server
 
-import (
-	"raftcached/protocol"
-	"raftcached/protocol/server/stats"
-)
+import "raftcached/protocol"
 
-// buffer returns the replies gathered so far, to be appended to and stored in
-// c.out.
-func (c *conn) buffer() []byte {
-	if c.out == nil {
-		c.out = c.loop.takeBuffer()
-	}
-	return c.out
-}
+// The functions of this file append replies to those of the connection's turn.
 
 // reply appends a complete reply line.
-func (c *conn) reply(line string) { c.out = append(c.buffer(), line...) }
+func (c *conn) reply(line string) { c.out.replies = append(c.buffer(), line...) }
 
-// flush writes the gathered replies to the client in one piece. What it does not
-// take stays in the buffer of the event loop; a failed write closes the
-// connection.
-func (c *conn) flush() {
-	if c.out != nil {
-		out := c.out
-		c.out = nil
-		c.events.Write(out)
-		if !c.closed {
-			c.loop.counters.Add(stats.BytesWritten, len(out))
-			c.outbound = c.events.Outbound()
-		}
-		c.loop.putBuffer(out)
-	} else if c.outbound > 0 {
-		c.lookOutbound()
+// replyText appends a packet with a text, such as version.
+func (c *conn) replyText(req *protocol.Request, text string) {
+	c.out.replies = protocol.AppendText(c.buffer(), &req.Form, text)
+}
+
+// confirm answers a request that has been carried out: with line in Text and
+// Meta, with a packet around text in Binary. A request that wants no answer gets
+// none.
+func (c *conn) confirm(req *protocol.Request, line, text string) {
+	switch {
+	case req.NoReply:
+	case req.Form.Codec != protocol.Binary:
+		c.reply(line)
+	case !req.Form.Quiet:
+		c.replyText(req, text)
 	}
 }
 
-// lag asks for Writable when the client has taken enough of its replies for the
-// connection to go on.
-func (c *conn) lag() {
-	c.lagging = true
-	if c.closing || c.eof && !c.stopped {
-		c.events.NotifyOutbound(0)
+// refuse answers a request that is not carried out: with line in Text and Meta,
+// with the packet of the status in Binary.
+func (c *conn) refuse(req *protocol.Request, line string, s protocol.Status) {
+	if !req.NoReply {
+		c.replyInvalid(&protocol.Request{Form: req.Form, Reply: line, Status: s})
+	}
+}
+
+// replyInvalid answers a request that is Invalid.
+func (c *conn) replyInvalid(req *protocol.Request) {
+	c.out.replies = protocol.AppendInvalid(c.buffer(), req)
+}
+
+// fail answers a request that is not carried out with the error of its command.
+func (c *conn) fail(req *protocol.Request, s protocol.Status) {
+	if !req.NoReply {
+		c.out.replies = protocol.AppendAnswer(c.buffer(), req.Command, &req.Form, &protocol.Result{Status: s})
+	}
+}
+
+// replyStats answers with statistics.
+func (c *conn) replyStats(req *protocol.Request, list protocol.StatList) {
+	c.out.replies = protocol.AppendStats(c.buffer(), &req.Form, list)
+}
+
+// confirmStats answers a stats command that reports nothing. Binary has no line
+// for that, and gets an empty list.
+func (c *conn) confirmStats(req *protocol.Request, line string) {
+	if req.Form.Codec == protocol.Binary {
+		c.replyStats(req, nil)
 	} else {
-		c.events.NotifyOutbound(outboundBytesMax / 2)
+		c.reply(line)
 	}
 }
 
-// lookOutbound looks how much the client has not taken. To take something is a
-// sign of life.
-func (c *conn) lookOutbound() {
-	before := c.outbound
-	if c.outbound = c.events.Outbound(); c.outbound < before {
-		c.activeSweep = c.loop.sweeps
-	}
-}
-
-// outOfMemory is what a client is told that leaves too much unread.
+// outOfMemory answers a gat whose client leaves too much unread.
 const outOfMemory = "SERVER_ERROR out of memory writing get response\r\n"
 
-// answerWrite appends the reply to one operation of the write of w, of which it
-// is the last if last, in the form of the write.
+// resultFull answers a write whose value the client has no room for.
+var resultFull = protocol.Result{Status: protocol.StatusOutOfMemory}
+
+// answerWrite appends the reply to one operation of the write of w, its last one
+// if last is set, in the form f of the write.
 func (c *conn) answerWrite(w *writeWaiter, f *protocol.Form, r *protocol.Result, last bool) {
 	if w.noReply {
 		return
 	}
-	full := len(r.Value) > 0 && c.outbound+len(c.out)+len(r.Value) > outboundHardBytesMax
+	full := len(r.Value) > 0 && c.out.waiting+len(c.out.replies)+len(r.Value) > outboundHardBytesMax
 	switch {
 	case w.command != protocol.Gat && w.command != protocol.Gats:
 		if full {
 			r = &resultFull
 		}
-		c.out = protocol.AppendAnswer(c.buffer(), w.command, f, r)
+		c.out.replies = protocol.AppendAnswer(c.buffer(), w.command, f, r)
 	case w.failed:
 		// Its one error line is written.
 	case r.Status != protocol.StatusHit && r.Status != protocol.StatusMiss:
 		w.failed = true
-		c.out = protocol.AppendAnswer(c.buffer(), w.command, f, r)
+		c.out.replies = protocol.AppendAnswer(c.buffer(), w.command, f, r)
 	case full:
 		w.failed = true
 		c.reply(outOfMemory)
 	default:
-		c.out = protocol.AppendAnswer(c.buffer(), w.command, f, r)
+		c.out.replies = protocol.AppendAnswer(c.buffer(), w.command, f, r)
 		if last {
 			c.reply(protocol.ReplyEnd)
 		}
 	}
-	if len(c.out) >= outChunkBytes {
+	if len(c.out.replies) >= outChunkBytes {
 		c.flush()
 	}
-}
-
-// resultFull answers a write whose value the client has no room for.
-var resultFull = protocol.Result{Status: protocol.StatusOutOfMemory}
-
-// refuse answers a request that is not carried out: with line in Text and Meta,
-// in Binary with the packet of the status.
-func (c *conn) refuse(req *protocol.Request, line string, s protocol.Status) {
-	if req.NoReply {
-		return
-	}
-	refused := protocol.Request{Form: req.Form, Reply: line, Status: s}
-	c.out = protocol.AppendInvalid(c.buffer(), &refused)
 }

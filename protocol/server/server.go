@@ -112,9 +112,7 @@ func (s *Server) close(ctx context.Context) error {
 // drain closes the loop's connections once they have their answers.
 func (l *loop) drain() {
 	for c := range l.conns {
-		if !c.eof {
-			c.endInput()
-		}
+		c.endInput()
 		c.serve()
 	}
 }

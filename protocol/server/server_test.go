@@ -131,7 +131,7 @@ func TestCloseCutsConnectionsAfterItsDeadline(t *testing.T) {
 	await(t, "the end of input was seen", func() (seen bool) {
 		onLoop(s, func(l *loop) {
 			for c := range l.conns {
-				seen = seen || c.eof
+				seen = seen || c.life == lifeEnding
 			}
 		})
 		return seen

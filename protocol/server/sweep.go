@@ -31,20 +31,20 @@ func (l *loop) Tick() {
 	period := l.options.sweepPeriod()
 	idle, partial := sweepsOf(l.options.IdleTimeout, period), sweepsOf(l.options.PartialTimeout, period)
 	for c := range l.conns {
-		if c.outbound > 0 {
+		if c.out.waiting > 0 {
 			c.lookOutbound()
 		}
-		if c.awaiting() {
-			c.activeSweep = l.sweeps
+		if c.answerDue() {
+			c.activity.last = l.sweeps
 		}
-		if c.activeSweep == l.sweeps {
+		if c.activity.last == l.sweeps {
 			continue
 		}
 		switch {
-		case idle > 0 && l.sweeps-c.activeSweep > idle:
+		case idle > 0 && l.sweeps-c.activity.last > idle:
 			l.log.Debug("close an idle connection", "remote", c.events.RemoteAddr())
 			c.events.Close()
-		case partial > 0 && c.partialSweep > 0 && l.sweeps-c.partialSweep > partial:
+		case partial > 0 && c.activity.partial > 0 && l.sweeps-c.activity.partial > partial:
 			l.log.Debug("close a connection whose command did not end", "remote", c.events.RemoteAddr())
 			c.events.Close()
 		}

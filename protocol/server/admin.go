@@ -6,8 +6,8 @@ import (
 	"raftcached/protocol"
 )
 
-// answer answers the commands that neither read nor write the cache.
-func (c *conn) answer(req *protocol.Request) {
+// administer carries out the commands that neither read nor write the cache.
+func (c *conn) administer(req *protocol.Request) {
 	switch req.Command {
 	case protocol.Version:
 		c.confirm(req, "VERSION "+c.loop.options.Version+"\r\n", c.loop.options.Version)
@@ -21,31 +21,20 @@ func (c *conn) answer(req *protocol.Request) {
 		c.shutdown()
 	case protocol.Quit:
 		c.confirm(req, "", "")
-		c.closing = true
+		c.advance(lifeClosing)
 	case protocol.SASLList:
 		c.listMechanisms(req)
 	case protocol.SASLAuth:
 		c.logIn(req)
 	default:
-		c.out = protocol.AppendInvalid(c.buffer(), req)
-		c.closing = req.HangUp
+		c.replyInvalid(req)
+		if req.HangUp {
+			c.advance(lifeClosing)
+		}
 	}
 }
 
-// confirm answers a request that is done with: with line in Text and Meta, in
-// Binary with a packet around body, but for a request that wants none.
-func (c *conn) confirm(req *protocol.Request, line, body string) {
-	switch {
-	case req.NoReply:
-	case req.Form.Codec != protocol.Binary:
-		c.reply(line)
-	case !req.Form.Quiet:
-		c.out = protocol.AppendText(c.buffer(), &req.Form, body)
-	}
-}
-
-// answerStats answers the stats commands but for "stats conns", which needs the
-// other loops: see listing.
+// answerStats answers the stats commands except "stats conns": see listing.
 func (c *conn) answerStats(req *protocol.Request) {
 	s, arg := c.loop.server, string(req.Arg)
 	c.loop.counters.Publish()
@@ -73,25 +62,10 @@ func (c *conn) answerStats(req *protocol.Request) {
 	}
 }
 
-// replyStats answers with statistics.
-func (c *conn) replyStats(req *protocol.Request, list protocol.StatList) {
-	c.out = protocol.AppendStats(c.buffer(), &req.Form, list)
-}
-
-// confirmStats answers a stats command that reports nothing. Binary has no line
-// for it, and answers as if the list were empty.
-func (c *conn) confirmStats(req *protocol.Request, line string) {
-	if req.Form.Codec == protocol.Binary {
-		c.replyStats(req, nil)
-	} else {
-		c.reply(line)
-	}
-}
-
-// shutdown ends the process, if the operator allowed it.
+// shutdown ends the process, if the operator allows it.
 func (c *conn) shutdown() {
 	if f := c.loop.options.Shutdown; f != nil {
-		c.closing = true
+		c.advance(lifeClosing)
 		f()
 		return
 	}

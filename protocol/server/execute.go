@@ -1,0 +1,129 @@
+package server
+
+import (
+	"raftcached/protocol"
+	"raftcached/protocol/server/stats"
+)
+
+// class says how a request is carried out, and thereby what it has to wait for.
+type class uint8
+
+const (
+	classAnswer   class = iota // by the server itself, at once
+	classRead                  // by Loop.Get or Loop.Look
+	classWrite                 // by Loop.Write
+	classListing               // by asking all loops for their connections
+	classMembers               // by Backend.Members
+	classLocked                // not at all: the client has to authenticate first
+	classFlushOff              // not at all: flush_all is not allowed
+	classTooLarge              // not at all: the item is too large, and no old one is to be removed
+)
+
+// classify returns the class of a request.
+func (c *conn) classify(req *protocol.Request) class {
+	switch {
+	case c.locked && !isPublic(req):
+		return classLocked
+	case asksForMembers(req):
+		return classMembers
+	case req.Command.IsRead():
+		return classRead
+	case req.Command == protocol.FlushAll && c.loop.options.FlushDisabled:
+		return classFlushOff
+	case req.TooLarge && !removesOld(req):
+		return classTooLarge
+	case req.Command.IsWrite():
+		return classWrite
+	case req.Command == protocol.Stats && string(req.Arg) == "conns":
+		return classListing
+	default:
+		return classAnswer
+	}
+}
+
+// removesOld reports whether a storage command that is too large removes the old
+// item, as in memcached: set does, and ms in each of its modes.
+func removesOld(req *protocol.Request) bool {
+	return req.Command == protocol.Set || req.Form.Codec == protocol.Meta
+}
+
+// precede does what has to come before a request of size bytes at the front of
+// buffered bytes of input, and returns what the request has to wait for. This is
+// the only place that decides the order of execution:
+//
+//	a write waits for nothing, up to a bound of unanswered writes;
+//	everything else waits for the answers to all earlier writes;
+//	a read waits also for a barrier, and a listing for all loops.
+func (c *conn) precede(k class, size, buffered int) wait {
+	switch {
+	case k == classWrite && c.unanswered >= unansweredWritesMax:
+		return waitFewerWrites
+	case k == classWrite:
+		return waitNothing
+	case c.unanswered > 0:
+		return waitWrites
+	case k == classRead && !c.reads.cover(size):
+		return c.askBarrier(buffered)
+	case k == classListing:
+		return c.gather()
+	default:
+		return waitNothing
+	}
+}
+
+// execute carries out the request in the first size bytes of input, and reports
+// whether it is done. If it is not, the connection waits, or has closed, and the
+// request stays in the input.
+func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
+	k := c.classify(req)
+	if w := c.precede(k, size, len(input)); w != waitNothing {
+		c.await(w)
+		return false
+	}
+	switch k {
+	case classRead:
+		return c.read(req, size, input) // and reads.refused stays
+	case classWrite:
+		if !c.write(req) {
+			return false
+		}
+	case classListing:
+		c.answerListing(req)
+	case classMembers:
+		c.answerMembers(req)
+	case classLocked:
+		c.refuse(req, "CLIENT_ERROR unauthenticated\r\n", protocol.StatusAuthFailure)
+		c.advance(lifeClosing)
+	case classFlushOff:
+		c.refuse(req, "CLIENT_ERROR flush_all not allowed\r\n", protocol.StatusAuthFailure)
+	case classTooLarge:
+		c.loop.counters.Add(stats.StoreTooLarge, 1)
+		c.fail(req, protocol.StatusTooLarge)
+	default:
+		c.administer(req)
+	}
+	c.reads.refused = 0
+	return true
+}
+
+// write passes a write to the backend. If that refuses it for now, the connection
+// waits, and write reports false.
+func (c *conn) write(req *protocol.Request) bool {
+	l := c.loop
+	if !l.backend.Write(req) {
+		c.await(waitBackend)
+		return false
+	}
+	l.wantFlush()
+	w := writeWaiter{c: c, keys: 1, command: req.Command, noReply: req.NoReply, fields: req.Fields}
+	if req.Command == protocol.Gat || req.Command == protocol.Gats {
+		w.keys = len(req.Keys)
+	}
+	if req.Form.Codec != protocol.Text {
+		w.formed = true
+		l.forms.push(&req.Form)
+	}
+	l.writes.push(w)
+	c.unanswered += w.keys
+	return true
+}

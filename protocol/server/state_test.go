@@ -1,0 +1,201 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"raftcached/protocol"
+	"raftcached/protocol/server/eventloop"
+)
+
+// steps is a backend whose answers a test gives itself. It holds no items.
+type steps struct {
+	silent
+	full    bool // Write refuses
+	granted bool // Barrier is granted at once
+	l       Completer
+}
+
+func (b *steps) NewLoop(_ int, c Completer) Loop { b.l = c; return b }
+func (b *steps) Barrier() bool                   { return b.granted }
+func (b *steps) Write(*protocol.Request) bool    { return !b.full }
+
+// answer answers the oldest write.
+func (b *steps) answer(s protocol.Status) {
+	b.l.WriteDone(&protocol.Result{Status: s})
+	b.l.ResultsEnd()
+}
+
+// wantWait checks what the connection waits for, and what it has answered.
+func (f *fakeConn) wantWait(t *testing.T, when string, w wait, replies string) {
+	t.Helper()
+	if got := f.takeReplies(); f.c.wait != w || got != replies {
+		t.Fatalf("%s: waits for %d and answers %q, want %d and %q", when, f.c.wait, got, w, replies)
+	}
+}
+
+// TestWhatEachClassWaitsFor: with no, one, and the most unanswered writes.
+func TestWhatEachClassWaitsFor(t *testing.T) {
+	for _, test := range []struct {
+		request         string
+		class           class
+		free, one, most wait
+	}{
+		{"version", classAnswer, waitNothing, waitWrites, waitWrites},
+		{"stats", classAnswer, waitNothing, waitWrites, waitWrites},
+		{"bogus", classAnswer, waitNothing, waitWrites, waitWrites},
+		{"quit", classAnswer, waitNothing, waitWrites, waitWrites},
+		{"mn", classAnswer, waitNothing, waitWrites, waitWrites},
+		{"get a", classRead, waitBarrier, waitWrites, waitWrites},
+		{"mg a v", classRead, waitBarrier, waitWrites, waitWrites},
+		{"me a", classRead, waitBarrier, waitWrites, waitWrites},
+		{"delete a", classWrite, waitNothing, waitNothing, waitFewerWrites},
+		{"gat 0 a", classWrite, waitNothing, waitNothing, waitFewerWrites},
+		{"mg a T0", classWrite, waitNothing, waitNothing, waitFewerWrites},
+		{"cache_memlimit 64", classWrite, waitNothing, waitNothing, waitFewerWrites},
+		{"set a 0 0 2000000", classWrite, waitNothing, waitNothing, waitFewerWrites},
+		{"add a 0 0 2000000", classTooLarge, waitNothing, waitWrites, waitWrites},
+		{"flush_all", classFlushOff, waitNothing, waitWrites, waitWrites},
+		{"stats conns", classListing, waitListing, waitWrites, waitWrites},
+		{"config get cluster", classMembers, waitNothing, waitWrites, waitWrites},
+		{"get AmazonElastiCache:cluster", classMembers, waitNothing, waitWrites, waitWrites},
+	} {
+		for unanswered, want := range map[int]wait{0: test.free, 1: test.one, unansweredWritesMax: test.most} {
+			f := openFake(&steps{}, "")
+			f.c.loop.options.FlushDisabled = true
+			f.c.loop.server.engine = &eventloop.Engine{} // without listeners
+			f.c.unanswered = unanswered
+			input := []byte(test.request + "\r\n")
+			var req protocol.Request
+			n, v := f.c.parser.Parse(input, &req)
+			if v != protocol.Ready {
+				t.Fatalf("%s: verdict %d", test.request, v)
+			}
+			k := f.c.classify(&req)
+			if got := f.c.precede(k, n, len(input)); k != test.class || got != want {
+				t.Errorf("%s with %d unanswered writes: class %d waits for %d, want class %d, %d", test.request, unanswered, k, got, test.class, want)
+			}
+		}
+	}
+	f := openFake(&steps{}, "")
+	f.c.locked = true
+	for command, want := range map[protocol.Command]class{protocol.Get: classLocked, protocol.Set: classLocked, protocol.Version: classAnswer} {
+		if got := f.c.classify(&protocol.Request{Command: command}); got != want {
+			t.Errorf("%v before a login is of class %d, want %d", command, got, want)
+		}
+	}
+}
+
+// TestOneWaitAfterTheOther follows a pipeline from wait to wait.
+func TestOneWaitAfterTheOther(t *testing.T) {
+	b := &steps{}
+	f := openFake(b, "")
+	f.receive("delete a\r\nget a\r\nget b\r\ntouch a 0\r\nversion\r\n")
+	f.wantWait(t, "a write is passed on", waitWrites, "")
+	f.receive("get c\r\n")
+	f.wantWait(t, "more arrives", waitWrites, "")
+	b.answer(protocol.StatusDeleted)
+	f.wantWait(t, "the write is answered", waitBarrier, "DELETED\r\n")
+	b.full = true
+	b.l.BarriersDone(1, protocol.StatusOK)
+	b.l.ResultsEnd()
+	f.wantWait(t, "the barrier is answered", waitBackend, "VALUE a 0 1\r\nx\r\nEND\r\nEND\r\n")
+	b.l.ResultsEnd()
+	f.wantWait(t, "the backend is still full", waitBackend, "")
+	b.full = false
+	b.l.ResultsEnd()
+	f.wantWait(t, "the backend has room", waitWrites, "")
+	b.granted = true
+	b.answer(protocol.StatusTouched)
+	f.wantWait(t, "all is answered", waitNothing, "TOUCHED\r\nVERSION \r\nEND\r\n")
+	if f.Buffered() > 0 || f.c.unanswered > 0 {
+		t.Errorf("%d bytes of input and %d writes are left", f.Buffered(), f.c.unanswered)
+	}
+}
+
+// TestTooManyUnansweredWrites: the next goes on with the first answer.
+func TestTooManyUnansweredWrites(t *testing.T) {
+	b := &steps{}
+	f := openFake(b, "")
+	f.receive(strings.Repeat("delete a\r\n", unansweredWritesMax+1))
+	f.wantWait(t, "the bound is reached", waitFewerWrites, "")
+	b.answer(protocol.StatusDeleted)
+	f.wantWait(t, "one is answered", waitNothing, "DELETED\r\n")
+	if f.c.unanswered != unansweredWritesMax {
+		t.Errorf("%d writes are unanswered, want %d", f.c.unanswered, unansweredWritesMax)
+	}
+}
+
+// TestClientThatLags: it is served again when it has caught up, and what arrives
+// meanwhile pauses it.
+func TestClientThatLags(t *testing.T) {
+	f := openFake(&steps{granted: true}, "")
+	f.waiting = outboundBytesMax + 1
+	f.receive("get a\r\n")
+	f.wantWait(t, "a reply is sent", waitNothing, "VALUE a 0 1\r\nx\r\nEND\r\n")
+	f.receive("get none\r\n")
+	f.wantWait(t, "the client has not taken it", waitClient, "")
+	if f.limit != outboundBytesMax/2 || f.paused {
+		t.Errorf("notified at %d bytes, paused %t", f.limit, f.paused)
+	}
+	f.receive(strings.Repeat("x", pipelineBytesMax))
+	if !f.paused {
+		t.Error("a client that lags and sends more is not paused")
+	}
+	f.waiting = outboundBytesMax / 2
+	f.input = f.input[:len("get a\r\nget none\r\n")]
+	f.handler.Writable()
+	f.wantWait(t, "the client has caught up", waitNothing, "END\r\n")
+	if f.paused {
+		t.Error("a client that has caught up is paused")
+	}
+}
+
+// TestEndOfInput closes a connection when everything is answered and taken, and a
+// client that does not take it is cut.
+func TestEndOfInput(t *testing.T) {
+	for name, stalled := range map[string]bool{"taken": false, "not taken": true} {
+		t.Run(name, func(t *testing.T) {
+			b := &steps{}
+			f := openFake(b, "")
+			f.receive("delete a\r\nversion\r\nget unfinis")
+			f.handler.InputEnded()
+			if f.closed {
+				t.Fatal("closed before everything was answered")
+			}
+			f.waiting = 5
+			b.answer(protocol.StatusDeleted)
+			f.wantWait(t, "all is answered", waitNothing, "DELETED\r\nVERSION \r\n")
+			if f.closed || f.limit != 0 {
+				t.Fatalf("closed %t with 5 bytes to send, notified at %d", f.closed, f.limit)
+			}
+			if stalled {
+				f.handler.Stalled()
+			} else {
+				f.waiting = 0
+				f.handler.Writable()
+			}
+			if !f.closed || f.c.life != lifeClosed {
+				t.Errorf("closed %t, life %d", f.closed, f.c.life)
+			}
+			f.c.serve() // as a queue of the loop may
+		})
+	}
+}
+
+// TestStalledClientThatGoesOn may be as slow as it likes.
+func TestStalledClientThatGoesOn(t *testing.T) {
+	f := openFake(&steps{granted: true}, "")
+	f.waiting = outboundBytesMax + 1
+	f.receive("get a\r\nget a\r\n")
+	f.handler.Stalled()
+	if f.closed {
+		t.Error("a slow client was cut")
+	}
+	f.receive("quit\r\n")
+	f.waiting = 0
+	f.handler.Writable()
+	if !f.closed {
+		t.Error("quit did not close the connection")
+	}
+}
