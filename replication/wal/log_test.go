@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -78,9 +77,17 @@ func contents(t testing.TB, l *Log) string {
 		if err != nil || term != e.GetTerm() {
 			t.Fatalf("term of entry %d is %d, %v; want %d", e.GetIndex(), term, err, e.GetTerm())
 		}
-		text += fmt.Sprintf(" %d/%d %q", e.GetIndex(), e.GetTerm(), e.GetData())
 	}
-	return text
+	return text + describe(ents)
+}
+
+// describe is the part of contents that is about entries.
+func describe(ents []*pb.Entry) string {
+	var text strings.Builder
+	for _, e := range ents {
+		fmt.Fprintf(&text, " %d/%d %q", e.GetIndex(), e.GetTerm(), e.GetData())
+	}
+	return text.String()
 }
 
 func TestReopenedLogIsTheSame(t *testing.T) {
@@ -158,70 +165,6 @@ func TestStorageErrors(t *testing.T) {
 	}
 }
 
-// TestCrashAnywhere lets each write and sync fail in turn, crashes, and recovers:
-// what Save confirmed with a sync is there, and nothing that was never saved.
-func TestCrashAnywhere(t *testing.T) {
-	for failIn := 1; failIn < 120; failIn++ {
-		fs := disktest.NewCrashable()
-		l := open(t, fs)
-		fs.FailIn = failIn
-		confirmed, attempted := contents(t, l), ""
-		rng := rand.New(rand.NewPCG(uint64(failIn), 0))
-		var last, term uint64 = 0, 1
-		for range 40 {
-			w := randomWrite(rng, &last, &term, l)
-			err := l.Save(w)
-			if err != nil {
-				attempted = describe(w)
-				if again := l.Save(Write{Sync: true}); again == nil {
-					t.Fatal("a log went on after a failed write")
-				}
-				break
-			}
-			confirmed = contents(t, l)
-		}
-		r := open(t, disktest.Crash(fs, rng))
-		if got := contents(t, r); got != confirmed && attempted == "" {
-			t.Fatalf("fault %d: recovered\n%s\nconfirmed was\n%s", failIn, got, confirmed)
-		} else if got != confirmed {
-			checkBetween(t, failIn, got, confirmed, attempted)
-		}
-		must(t, r.Save(Write{HardState: hard(1000, 0, 0), Sync: true})) // and it goes on
-	}
-}
-
-func randomWrite(rng *rand.Rand, last, term *uint64, l *Log) Write {
-	if rng.IntN(4) == 0 {
-		*term++
-	}
-	first := *last + 1
-	if *last > 0 && rng.IntN(3) == 0 {
-		first = *last // replaces one
-	}
-	*last = first + rng.Uint64N(6)
-	w := Write{HardState: hard(*term, 1, 0), Entries: entries(*term, first, *last), Sync: true}
-	return w
-}
-
-func describe(w Write) string { return fmt.Sprintf("%d/", w.Entries[0].GetIndex()) }
-
-// tail returns the entries of what contents returned.
-func tail(s string) string { return s[strings.IndexByte(s, ':'):] }
-
-// checkBetween accepts a part of the write that failed: its entries up to any
-// one of them, on top of what was confirmed.
-func checkBetween(t *testing.T, failIn int, got, confirmed, firstAttempted string) {
-	t.Helper()
-	g, c := tail(got), tail(confirmed)
-	cut := bytes.Index([]byte(c), []byte(" "+firstAttempted))
-	if cut < 0 {
-		cut = len(c)
-	}
-	if len(g) < cut || g[:cut] != c[:cut] {
-		t.Fatalf("fault %d: recovered\n%s\nconfirmed was\n%s", failIn, got, confirmed)
-	}
-}
-
 // TestEveryBitFlip flips each bit of a log in turn: recovery finds everything or
 // says that the log is damaged.
 func TestEveryBitFlip(t *testing.T) {
@@ -252,52 +195,6 @@ func TestEveryBitFlip(t *testing.T) {
 			}
 		} else if !errors.As(err, &corrupt) {
 			t.Fatalf("bit %d flipped: %v", bit, err)
-		}
-	}
-}
-
-// TestSectorsOfOneWriteComeInAnyOrder loses each set of sectors of the last
-// write that a power failure could lose: what was synced before is there, and
-// the log opens.
-func TestSectorsOfOneWriteComeInAnyOrder(t *testing.T) {
-	dir := t.TempDir()
-	l, err := Open(disk.OS(), dir, Options{Bootstrap: testOptions.Bootstrap})
-	must(t, err)
-	must(t, l.Save(Write{HardState: hard(1, 1, 0), Entries: entries(1, 1, 3), Sync: true}))
-	before := int(l.segments[0].size)
-	want := contents(t, l)
-	must(t, l.Save(Write{HardState: hard(1, 1, 3), Entries: entries(1, 4, 40), Sync: true}))
-	after := int(l.segments[0].size)
-	full := contents(t, l)
-	must(t, l.Close())
-	good, err := disk.ReadFile(disk.OS(), segmentName(dir, 1))
-	must(t, err)
-	good = good[:after+2*sectorBytes] // as preallocated
-	firstSector, sectors := before/sectorBytes, (after-1)/sectorBytes-before/sectorBytes+1
-	if sectors < 4 {
-		t.Fatalf("the write takes only %d sectors", sectors)
-	}
-	for lost := range 1 << sectors {
-		b := bytes.Clone(good)
-		for i := range sectors {
-			if lost&(1<<i) != 0 {
-				from := max(before, (firstSector+i)*sectorBytes)
-				clear(b[from:min(after, (firstSector+i+1)*sectorBytes)])
-			}
-		}
-		fs := disktest.NewCrashable()
-		must(t, fs.MkdirAll("wal"))
-		must(t, disk.WriteFileAtomic(fs, segmentName("wal", 1), b))
-		if lost&1 != 0 { // half of them: as if the next one had been made ready
-			must(t, disk.WriteFileAtomic(fs, segmentName("wal", 2), make([]byte, 2*sectorBytes)))
-		}
-		r, err := Open(fs, "wal", testOptions)
-		if err != nil {
-			t.Fatalf("sectors %b lost: %v", lost, err)
-		}
-		got := contents(t, r)
-		if lost == 0 && got != full || tail(got)[:len(tail(want))] != tail(want) {
-			t.Fatalf("sectors %b lost: recovered %s", lost, got)
 		}
 	}
 }
