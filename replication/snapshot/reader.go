@@ -1,0 +1,173 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"raftcached/replication/disk"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Reader reads the contents of a snapshot and checks them on the way: at the end
+// it returns io.EOF only if all was there.
+type Reader struct {
+	file  disk.File
+	in    *window
+	meta  *pb.SnapshotMetadata
+	chunk []byte // what is left of the present one, in the window
+	size  uint64
+	err   error
+}
+
+// Open opens a snapshot for reading.
+func (s *Store) Open(index, term uint64) (*Reader, error) {
+	f, err := s.fs.OpenDirect(s.name(index, term))
+	if err != nil {
+		return nil, fmt.Errorf("open snapshot: %w", err)
+	}
+	r := &Reader{file: f, in: newWindow(f)}
+	if r.meta, err = readMetadata(r.in, index, term); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// Meta returns the snapshot's metadata.
+func (r *Reader) Meta() *pb.SnapshotMetadata { return r.meta }
+
+// source is where the parts of a file come from, one after the other. A part is
+// valid until the next call.
+type source interface {
+	next(n int) ([]byte, error)
+}
+
+// start is a source for the first parts of a file.
+type start struct{ in io.Reader }
+
+func (s start) next(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.in, b); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, errShort
+		}
+		return nil, err
+	}
+	return b, nil
+}
+
+// readMetadata reads the metadata of the snapshot of a known index and term.
+func readMetadata(in source, index, term uint64) (*pb.SnapshotMetadata, error) {
+	meta, err := readAnyMetadata(in)
+	if err == nil && (meta.GetIndex() != index || meta.GetTerm() != term) {
+		err = fmt.Errorf("file is of index %d: %w", meta.GetIndex(), ErrCorrupt)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open snapshot %d: %w", index, err)
+	}
+	return meta, nil
+}
+
+func readAnyMetadata(in source) (*pb.SnapshotMetadata, error) {
+	head, err := in.next(len(magic) + 4)
+	if err != nil {
+		return nil, err
+	}
+	headSum := crc32.Checksum(head, castagnoli)
+	n := binary.LittleEndian.Uint32(head[len(magic):])
+	if string(head[:len(magic)]) != magic || n > metadataBytesMax {
+		return nil, fmt.Errorf("no head of a snapshot: %w", ErrCorrupt)
+	}
+	rest, err := in.next(int(n) + 4)
+	if err != nil {
+		return nil, err
+	}
+	sum := crc32.Update(headSum, castagnoli, rest[:n])
+	meta := new(pb.SnapshotMetadata)
+	if sum != binary.LittleEndian.Uint32(rest[n:]) || proto.Unmarshal(rest[:n], meta) != nil {
+		return nil, fmt.Errorf("metadata has another checksum: %w", ErrCorrupt)
+	}
+	return meta, nil
+}
+
+// Read implements io.Reader.
+func (r *Reader) Read(b []byte) (int, error) {
+	for len(r.chunk) == 0 && r.err == nil {
+		r.err = r.next()
+	}
+	if len(r.chunk) == 0 {
+		return 0, r.err
+	}
+	n := copy(b, r.chunk)
+	r.chunk = r.chunk[n:]
+	return n, nil
+}
+
+// next reads and checks the next chunk; io.EOF tells that the end is right.
+func (r *Reader) next() error {
+	head, err := r.in.next(4)
+	if err != nil {
+		return err
+	}
+	n := binary.LittleEndian.Uint32(head)
+	if n == 0 {
+		return r.end()
+	}
+	if n > chunkBytes {
+		return fmt.Errorf("chunk of %d bytes: %w", n, ErrCorrupt)
+	}
+	b, err := r.in.next(4 + int(n))
+	if err != nil {
+		return err
+	}
+	sum, chunk := b[:4], b[4:]
+	if crc32.Checksum(chunk, castagnoli) != binary.LittleEndian.Uint32(sum) {
+		return fmt.Errorf("chunk has another checksum: %w", ErrCorrupt)
+	}
+	r.chunk = chunk
+	r.size += uint64(n)
+	return nil
+}
+
+func (r *Reader) end() error {
+	end, err := r.in.next(12)
+	if err != nil {
+		return err
+	}
+	if crc32.Checksum(end[:8], castagnoli) != binary.LittleEndian.Uint32(end[8:]) || binary.LittleEndian.Uint64(end[:8]) != r.size {
+		return fmt.Errorf("size differs: %w", ErrCorrupt)
+	}
+	switch more, err := r.in.more(); {
+	case err != nil:
+		return err
+	case more:
+		return fmt.Errorf("bytes behind the end: %w", ErrCorrupt)
+	}
+	return io.EOF
+}
+
+// Close closes the file.
+func (r *Reader) Close() error {
+	r.in.stop()
+	return r.file.Close()
+}
+
+// verify reads a whole file.
+func verify(fs disk.FS, name string) (*pb.SnapshotMetadata, error) {
+	f, err := fs.OpenDirect(name)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{file: f, in: newWindow(f)}
+	if r.meta, err = readAnyMetadata(r.in); err == nil {
+		_, err = io.Copy(io.Discard, r)
+	}
+	if err = errors.Join(err, r.Close()); err != nil {
+		return nil, err
+	}
+	return r.meta, nil
+}

@@ -1,0 +1,98 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"raftcached/replication/disk"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Writer takes the contents of one snapshot.
+type Writer struct {
+	store *Store
+	meta  *pb.SnapshotMetadata
+	tmp   string
+	file  disk.File
+	chunk []byte
+	size  uint64
+	err   error
+}
+
+// Create begins a snapshot. Either Commit or Abort ends it.
+func (s *Store) Create(meta *pb.SnapshotMetadata) (*Writer, error) {
+	encoded, err := proto.Marshal(meta)
+	if err != nil {
+		return nil, fmt.Errorf("create snapshot: %w", err)
+	}
+	w := &Writer{store: s, meta: meta, tmp: s.tmpName()}
+	f, err := s.fs.Create(w.tmp)
+	if err != nil {
+		return nil, fmt.Errorf("create snapshot: %w", err)
+	}
+	w.file = &paced{File: f}
+	head := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(encoded)))
+	head = append(head, encoded...)
+	w.write(binary.LittleEndian.AppendUint32(head, crc32.Checksum(head, castagnoli)))
+	return w, nil
+}
+
+func (w *Writer) write(b []byte) {
+	if w.err == nil {
+		_, w.err = w.file.Write(b)
+	}
+}
+
+// Write implements io.Writer.
+func (w *Writer) Write(b []byte) (int, error) {
+	for rest := b; len(rest) > 0; {
+		n := min(len(rest), chunkBytes-len(w.chunk))
+		w.chunk = append(w.chunk, rest[:n]...)
+		rest = rest[n:]
+		if len(w.chunk) == chunkBytes {
+			w.flush()
+		}
+	}
+	if w.err != nil {
+		return 0, fmt.Errorf("write snapshot: %w", w.err)
+	}
+	return len(b), nil
+}
+
+func (w *Writer) flush() {
+	if len(w.chunk) == 0 {
+		return
+	}
+	head := binary.LittleEndian.AppendUint32(nil, uint32(len(w.chunk)))
+	w.write(binary.LittleEndian.AppendUint32(head, crc32.Checksum(w.chunk, castagnoli)))
+	w.write(w.chunk)
+	w.size += uint64(len(w.chunk))
+	w.chunk = w.chunk[:0]
+}
+
+// Commit makes the snapshot durable, and then visible.
+func (w *Writer) Commit() error {
+	w.flush()
+	size := binary.LittleEndian.AppendUint64(nil, w.size)
+	end := append([]byte{0, 0, 0, 0}, size...)
+	w.write(binary.LittleEndian.AppendUint32(end, crc32.Checksum(size, castagnoli)))
+	if w.err == nil {
+		w.err = w.file.Sync()
+	}
+	if w.err != nil {
+		return fmt.Errorf("write snapshot: %w", errors.Join(w.err, w.Abort()))
+	}
+	if err := w.file.Close(); err != nil {
+		return fmt.Errorf("close snapshot: %w", err)
+	}
+	return disk.Publish(w.store.fs, w.tmp, w.store.name(w.meta.GetIndex(), w.meta.GetTerm()))
+}
+
+// Abort drops the snapshot.
+func (w *Writer) Abort() error {
+	return errors.Join(w.file.Close(), w.store.fs.Remove(w.tmp))
+}
