@@ -8,51 +8,51 @@ const (
 	binaryMagic      = 0x80
 	binaryReplyMagic = 0x81
 
-	// headerBytes is the length of what every packet begins with.
+	// headerBytes is the length of the header of every packet.
 	headerBytes = 24
 
-	// bodyBytesMax is the longest body that memcached takes for one. The
-	// connection is closed at more.
+	// bodyBytesMax is the length of the longest body that memcached accepts. With a
+	// longer one the connection is closed.
 	bodyBytesMax = 1 << 30
 
-	// saslBytesMax is how much a client may say of who it is, an answer of
-	// StatusOutOfMemory beyond it. A name and a password are far shorter.
+	// saslBytesMax is the length of the longest authentication message. A longer one
+	// is answered with StatusOutOfMemory. A user and a password are far shorter.
 	saslBytesMax = 4096
 
-	// exptimeMax is when, in Unix time, an item expires at the latest that is to
-	// expire later: exptimes are signed here and unsigned in packets.
+	// exptimeMax is the latest expiry, in Unix time. A later one in a packet is
+	// reduced to it: exptimes are signed here and unsigned in packets.
 	exptimeMax = 1<<31 - 1
 
-	// exptimeNoCreate in incr and decr tells not to create the item
+	// exptimeNoCreate in incr and decr means that the item is not created
 	// (protocol_binary.txt, "Increment, Decrement").
 	exptimeNoCreate = 1<<32 - 1
 )
 
-// What the extras of a request hold is as long as this.
+// The lengths of a request's extras.
 const (
 	noExtras      = 0
-	exptimeExtras = 4  // exptime; of verbosity its level
+	exptimeExtras = 4  // exptime, or the level of verbosity
 	storeExtras   = 8  // flags, exptime
 	deltaExtras   = 20 // delta, initial value, exptime
 )
 
-// presence tells whether a packet has a key or a value.
+// presence says whether a packet has a key or a value.
 type presence uint8
 
 const (
 	none    presence = iota
 	needed           // of a value: it may be empty
-	ignored          // it may be there
+	ignored          // it may be present
 )
 
-// opcode is what is known of a command of the binary protocol.
+// opcode describes a command of the binary protocol.
 type opcode struct {
 	command Command
 	extras  int
 	key     presence
 	value   presence
-	quiet   bool // the command is one of those that end in Q
-	keyBack bool // one of those with K: the answer repeats the key
+	quiet   bool // the command's name ends in Q
+	keyBack bool // the command's name has a K: the answer repeats the key
 }
 
 // opcodes are the commands by their number (protocol_binary.txt, "Command
@@ -96,7 +96,7 @@ var opcodes = [1 << 8]opcode{
 	0x24: {command: MetaGat, extras: exptimeExtras, key: needed, value: ignored, quiet: true, keyBack: true},
 }
 
-// takes reports whether a packet of these lengths is one of the command.
+// takes reports whether a packet of the command may have these lengths.
 func (o *opcode) takes(h *header) bool {
 	if h.extras != o.extras && (o.command != FlushAll || h.extras != noExtras) {
 		return false
@@ -107,8 +107,8 @@ func (o *opcode) takes(h *header) bool {
 	return o.value != none || h.value() == 0
 }
 
-// header is what the first bytes of a request say. Like memcached it passes over
-// the data type and what is reserved.
+// header is the header of a request. As in memcached, the data type and the reserved
+// field are ignored.
 type header struct {
 	opcode uint8
 	key    int // length

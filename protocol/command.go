@@ -10,8 +10,8 @@ import (
 // fail makes the request an error line.
 func (req *Request) fail(reply string) { *req = Request{Reply: reply} }
 
-// refuse makes the request an error line, unless the line ends with "noreply":
-// where memcached has understood so much of a line, it silences errors too.
+// refuse makes the request an error line, unless the line ends with "noreply": if
+// memcached has parsed a line that far, noreply silences errors too.
 func (p *Parser) refuse(req *Request, reply string) {
 	if p.noReply() {
 		reply = ""
@@ -19,7 +19,7 @@ func (p *Parser) refuse(req *Request, reply string) {
 	req.fail(reply)
 }
 
-// noReply reports whether the last word asks for silence.
+// noReply reports whether the last word is noreply.
 func (p *Parser) noReply() bool { return string(p.tokens.last) == "noreply" }
 
 // parseKeys parses the keys of a retrieval command.
@@ -46,7 +46,7 @@ func (p *Parser) parseKeys(line []byte, req *Request) {
 	req.Key, req.Keys = p.keys[0], p.keys
 }
 
-// parseKey takes the key, the second word of most commands.
+// parseKey parses the key, the second word of most commands.
 func (p *Parser) parseKey(req *Request) bool {
 	req.Key = p.tokens.at(1)
 	return len(req.Key) > 0 && len(req.Key) <= item.KeyBytesMax
@@ -54,7 +54,7 @@ func (p *Parser) parseKey(req *Request) bool {
 
 // parseStore parses COMMAND KEY FLAGS EXPTIME BYTES [CAS] [noreply]
 // (protocol.txt, "Storage commands"). Once the length of the data block is known,
-// the block belongs to the request whatever else is wrong.
+// the block belongs to the request, even if the request is invalid.
 func (p *Parser) parseStore(c Command, req *Request) {
 	t := &p.tokens
 	size, ok := parseUint(t.at(4), valueBytesMax)
@@ -181,7 +181,7 @@ func (p *Parser) parseMemlimit(req *Request) {
 	}
 }
 
-// parseStats takes the rest of the line as what statistics are asked for.
+// parseStats parses the rest of the line: which statistics the client requests.
 func (p *Parser) parseStats(line []byte, req *Request) {
 	t := &p.tokens
 	req.Command = Stats

@@ -5,11 +5,11 @@ import (
 	"math"
 )
 
-// tokensMax is how many words of a line other than a multiget are looked at.
-// memcached passes over what follows, but for the last word.
+// tokensMax is how many words of a line other than a multiget are examined.
+// memcached ignores the words after them, except the last one.
 const tokensMax = 8
 
-// How lines that are told apart before they are split begin.
+// The beginnings of lines that are recognised before they are split.
 var (
 	prefixGet  = []byte("get ")
 	prefixGets = []byte("gets ")
@@ -18,10 +18,10 @@ var (
 	prefixHTTP    = []byte("HTTP/")
 )
 
-// tokens are the words of a line, between blanks.
+// tokens are the words of a line, separated by spaces.
 type tokens struct {
 	word  [tokensMax][]byte
-	count int    // of all words, looked at or not
+	count int    // of all words, examined or not
 	last  []byte // the last word
 
 	valueBytes int // declared length of the data block, -1 if the line has none
@@ -66,8 +66,8 @@ func (t *tokens) at(i int) []byte {
 	return nil
 }
 
-// parseLine parses a line without its end, of which end is the length with it. It
-// reports false if the connection is to be closed.
+// parseLine parses a line without its end; end is the length with it. It reports
+// false if the connection must be closed.
 func (p *Parser) parseLine(line []byte, end int, req *Request) bool {
 	t := &p.tokens
 	t.valueBytes = -1
@@ -93,14 +93,14 @@ func (p *Parser) parseLine(line []byte, end int, req *Request) bool {
 		return true
 	}
 	if line[0] == ' ' {
-		// memcached finds its older commands by their first word and the others
-		// by how the line begins.
+		// memcached recognises its older commands by their first word and the others
+		// by the beginning of the line.
 		return p.parseAdmin(req)
 	}
 	return p.parseCommand(line, req)
 }
 
-// parseCommand parses the commands about keys, and those that ask for something.
+// parseCommand parses the commands about keys, and those that request information.
 func (p *Parser) parseCommand(line []byte, req *Request) bool {
 	switch string(p.tokens.word[0]) {
 	case "get", "gets":
@@ -143,9 +143,9 @@ func (p *Parser) parseCommand(line []byte, req *Request) bool {
 	return true
 }
 
-// parseAdmin parses the commands about the whole server. A word that names
-// nothing, with a last word as in "GET / HTTP/1.1", is a browser: like memcached
-// the parser has it hung up on.
+// parseAdmin parses the commands about the whole server. An unknown command with a
+// last word as in "GET / HTTP/1.1" comes from a browser: as in memcached, the
+// connection is closed.
 func (p *Parser) parseAdmin(req *Request) bool {
 	t := &p.tokens
 	switch string(t.word[0]) {

@@ -4,15 +4,15 @@ import "bytes"
 
 const (
 	// loginLineBytesMin is the shortest line, without its line feed, to which a
-	// client that has not told its password gets an answer.
+	// client that has not authenticated gets an answer.
 	loginLineBytesMin = 6
 
-	// loginBytesMax is the longest user and password together that are looked at:
+	// loginBytesMax is the longest user and password together that are accepted:
 	// MAX_AUTH_REQ_LEN of memcached's proto_text.c.
 	loginBytesMax = 16 << 10
 )
 
-// The lines that answer a client that has yet to tell who it is.
+// The lines that answer a client that has not authenticated.
 const (
 	replyUnauthenticated = "CLIENT_ERROR unauthenticated\r\n"
 	replyLoginTooLong    = "CLIENT_ERROR auth token too long\r\n"
@@ -20,17 +20,18 @@ const (
 	replyLoginEnd        = "CLIENT_ERROR bad command line termination\r\n"
 )
 
-// ParseLogin is Parse for a client that has yet to tell its user and password.
-// Text has no command for it, so memcached takes what looks like a set:
+// ParseLogin is Parse for a client that has not authenticated. Text has no command for
+// authentication, so memcached uses what looks like a set:
 //
 //	set KEY FLAGS EXPTIME BYTES\r\n
 //	USER PASSWORD\r\n
 //
-// Of the line only BYTES matters. The request is a SASLAuth whose Key is the user
-// and whose Value is the password, or Invalid: nothing else is looked at.
+// Only BYTES of the line matters. The request is a SASLAuth whose Key is the user and
+// whose Value is the password, or it is Invalid: nothing else is parsed.
 //
-// Binary has commands of its own for it. Besides them only a version is parsed;
-// all others are Invalid from their header on, and end the connection.
+// Binary has its own commands for authentication. Apart from them only version is
+// parsed; all others are Invalid once their header is complete, and end the
+// connection.
 func (p *Parser) ParseLogin(b []byte, req *Request) (consumed int, v Verdict) {
 	if p.Swallowing() {
 		return p.Parse(b, req)
@@ -76,7 +77,7 @@ func (p *Parser) ParseLogin(b []byte, req *Request) (consumed int, v Verdict) {
 	return end, Ready
 }
 
-// isPublic reports whether the command is answered to anybody.
+// isPublic reports whether the command needs no authentication.
 func (o *opcode) isPublic() bool {
 	return o.command == SASLList || o.command == SASLAuth || o.command == Version
 }
@@ -89,7 +90,7 @@ func (p *Parser) loginBytes(line []byte) (int, bool) {
 	return int(size), ok && bytes.HasPrefix(line, []byte("set"))
 }
 
-// login takes the data block, with its end.
+// login parses the data block, with its end.
 func (req *Request) login(block []byte) {
 	text, ended := bytes.CutSuffix(block, []byte("\r\n"))
 	user, password, found := bytes.Cut(text, []byte{' '})

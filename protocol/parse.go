@@ -7,38 +7,38 @@ import (
 )
 
 const (
-	// lineBytesMax is how long a line other than a multiget may be: as in
-	// memcached, more without a line end is not this protocol.
+	// lineBytesMax is how long a line other than a multiget may be. As in
+	// memcached, more bytes without a line end are not accepted as this protocol.
 	lineBytesMax = 2048
 
 	// multigetBytesMax bounds the line of get and gets, which memcached does
-	// not bound: 4,000 of the longest keys. gnet copies what came of a line each
-	// time that more comes, so a longer one would keep its event loop busy.
+	// not bound: 4,000 of the longest keys. gnet copies the
+	// received part of a line each time that more of it arrives, so a longer one
+	// would keep its event loop busy.
 	multigetBytesMax = 1 << 20
 
-	// valueBytesMax is the largest length that is taken for one.
+	// valueBytesMax is the largest length that is accepted as the length of a value.
 	valueBytesMax = 1<<31 - 3
 
-	// requestBytesMin is the shortest line, its end included, that memcached
-	// looks at.
+	// requestBytesMin is the shortest line, its end included, that memcached parses.
 	requestBytesMin = 4
 
-	// keysKept is for how many keys the parser keeps room from one multiget to
-	// the next.
+	// keysKept is the number of keys for which the parser keeps room between
+	// multigets.
 	keysKept = 1024
 
 	// slabClasses is the number of slab classes that memcached has.
 	slabClasses = 64
 
-	// memlimitMaxMegabytes is the largest memory limit that memcached believes
-	// to be one.
+	// memlimitMaxMegabytes is the largest memory limit that memcached accepts as a
+	// number of megabytes.
 	memlimitMaxMegabytes = 1_000_000_000
 
 	// mebibyte is what memcached calls a megabyte.
 	mebibyte = 1 << 20
 )
 
-// The lines that answer input which is no valid request.
+// The lines that answer invalid requests.
 const (
 	replyError         = "ERROR\r\n"
 	replyBadFormat     = "CLIENT_ERROR bad command line format\r\n"
@@ -53,66 +53,65 @@ const (
 	replyBadSlab       = "CLIENT_ERROR Illegal slab id\r\n"
 )
 
-// Verdict is what Parse makes of the bytes it was given.
+// Verdict is the result of Parse.
 type Verdict uint8
 
 // The verdicts.
 const (
-	// NeedMore: no request is complete. The bytes that Parse counts as consumed,
-	// if any, are to be dropped, and Parse called again if others follow them.
+	// NeedMore: no request is complete. The caller drops the bytes that Parse counts
+	// as consumed, if any, and calls Parse again if others follow them.
 	NeedMore Verdict = iota
-	// Ready: a request is there.
+	// Ready: a request is complete.
 	Ready
-	// Close: the connection is to be closed, without an answer.
+	// Close: the caller closes the connection, without an answer.
 	Close
 )
 
-// Parser finds the requests in the bytes of one connection. It keeps no bytes:
-// the caller buffers what was received, and drops what Parse counted.
+// Parser finds the requests in the bytes of one connection. It keeps no bytes: the
+// caller buffers the received bytes, and drops those that Parse has consumed.
 //
-// A request may be looked at without being acted on: unless the caller calls
-// Consumed, Parse with the same first bytes finds the same request again.
+// A caller may look at a request without executing it: unless it calls Consumed,
+// Parse returns the same request for the same first bytes again.
 type Parser struct {
 	itemBytesMax int
 
-	// Of the bytes that come next on the connection, swallowBytes are dropped,
-	// and then all up to a line end if swallowLine. They change with consumed
-	// bytes only.
+	// The next swallowBytes of the connection are dropped, and then everything up to
+	// a line end if swallowLine. Both change only when bytes are consumed.
 	swallowBytes int
 	swallowLine  bool
 
-	// scanned is how many bytes of the unfinished line at the front of the input
-	// are known to hold no line end. It spares scanning them again when more of
-	// the line comes, and is zero whenever the front may have changed.
+	// scanned is the number of bytes of the unfinished line at the front of the input
+	// that are known to contain no line end. They are not scanned again when more of
+	// the line arrives. It is zero whenever the front may have changed.
 	scanned int
 
-	// begun and codec tell what the first byte of the connection said. Text stands
-	// for Meta too.
+	// begun and codec hold what the first byte of the connection has selected. Text
+	// stands for Meta too.
 	begun  bool
 	codec  Codec
-	hungUp bool // a request was acted on that ends the connection
+	hungUp bool // a request that ends the connection was executed
 
 	needed int      // what BufferBytesNeeded returns
 	keys   [][]byte // Request.Keys
-	tokens tokens   // of the line at hand
+	tokens tokens   // of the current line
 
 	metaKey [item.KeyBytesMax / 4 * 3]byte // Request.Key if it was base64
 }
 
-// NewParser returns a parser that takes items of up to itemBytesMax bytes, key
-// and memcached's header included.
+// NewParser returns a parser that accepts items of up to itemBytesMax bytes,
+// including the key and memcached's header.
 func NewParser(itemBytesMax int) *Parser { return &Parser{itemBytesMax: itemBytesMax} }
 
-// Parse looks for the first request in b, which must begin with the first byte of
-// the connection that was not consumed, and hold at least what it held before.
+// Parse finds the first request in b. b must begin with the first byte of the
+// connection that was not consumed, and contain at least what it contained before.
 //
 // With Ready, req is the request, in the first consumed bytes of b. If the caller
-// acts on it, it calls Consumed and drops these bytes; else it may call Parse
-// again, at any time, with the same bytes and more.
+// executes it, it calls Consumed and drops these bytes. Otherwise it may call Parse
+// again at any time, with the same bytes and possibly more.
 //
-// With NeedMore, the consumed bytes belong to no request and are to be dropped;
-// if there are any, what follows them is to be parsed at once. With Close, the
-// connection cannot go on.
+// With NeedMore, the consumed bytes belong to no request and must be dropped; if
+// there are any, the caller parses the following bytes immediately. With Close, the
+// connection cannot continue.
 func (p *Parser) Parse(b []byte, req *Request) (consumed int, v Verdict) {
 	if p.Swallowing() {
 		return p.swallow(b), NeedMore
@@ -137,17 +136,17 @@ func (p *Parser) Parse(b []byte, req *Request) (consumed int, v Verdict) {
 	return p.dataBlock(b, end+1, req)
 }
 
-// Consumed tells the parser that the request was acted on and its bytes are
-// dropped. If a data block that nobody wants follows, or the rest of a malformed
-// one, Parse has it dropped next.
+// Consumed tells the parser that the request was executed and its bytes are dropped.
+// If an unwanted data block follows, or the rest of a malformed one, the next Parse
+// consumes it.
 func (p *Parser) Consumed(req *Request) {
 	p.scanned = 0
 	p.swallowBytes, p.swallowLine = req.swallowBytes, req.swallowLine
 	p.hungUp = req.HangUp
 }
 
-// language returns what the connection speaks, of which b is the next input. The
-// first byte of all decides, as in memcached.
+// language returns the protocol of the connection; b is its next input. The first
+// byte of the connection selects it, as in memcached.
 func (p *Parser) language(b []byte) Codec {
 	if !p.begun && len(b) > 0 {
 		p.begun = true
@@ -158,16 +157,16 @@ func (p *Parser) language(b []byte) Codec {
 	return p.codec
 }
 
-// Swallowing reports whether bytes are awaited that will be dropped: the client
-// is not done with its request although it was answered.
+// Swallowing reports whether bytes that will be dropped are still expected: the
+// request was answered, but the client has not sent all of it.
 func (p *Parser) Swallowing() bool { return p.swallowBytes > 0 || p.swallowLine }
 
-// BufferBytesNeeded returns, after NeedMore, how many bytes must be buffered
-// before the request can be complete: parsing fewer is of no use, and being
-// unable to buffer so many would never end.
+// BufferBytesNeeded returns, after NeedMore, how many bytes must be buffered before
+// the request can be complete. Parsing fewer bytes is useless, and a caller that
+// cannot buffer so many would wait forever.
 func (p *Parser) BufferBytesNeeded() int { return p.needed }
 
-// unfinished decides on a line without an end.
+// unfinished returns the verdict on a line without an end.
 func (p *Parser) unfinished(b []byte) Verdict {
 	p.scanned = len(b)
 	p.needed = len(b) + 1
@@ -181,7 +180,7 @@ func (p *Parser) unfinished(b []byte) Verdict {
 	return NeedMore
 }
 
-// swallow returns how many bytes of b are to be dropped.
+// swallow returns how many bytes of b must be dropped.
 func (p *Parser) swallow(b []byte) int {
 	n := min(len(b), p.swallowBytes)
 	p.swallowBytes -= n

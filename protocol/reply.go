@@ -5,8 +5,8 @@ import "strconv"
 // ReplyEnd ends the answer to get, gets, gat and gats, and most of those to stats.
 const ReplyEnd = "END\r\n"
 
-// replyOutOfMemory answers incr and decr instead of the line of
-// StatusOutOfMemory, which speaks of storing.
+// replyOutOfMemory answers incr and decr instead of the line of StatusOutOfMemory,
+// which mentions storing.
 const replyOutOfMemory = "SERVER_ERROR out of memory\r\n"
 
 // replyLines holds the line of each status but StatusNumber and StatusHit,
@@ -39,8 +39,8 @@ var replyLines = [...]string{
 	StatusAuthFailure:    "CLIENT_ERROR authentication failure\r\n",
 }
 
-// AppendReply appends what answers a command with the given result: a line, or
-// for a hit of gat and gats its VALUE block.
+// AppendReply appends the answer to a command with the given result: a line, or the
+// VALUE block for a hit of gat and gats.
 func AppendReply(dst []byte, c Command, r *Result) []byte {
 	switch r.Status {
 	case StatusNumber:

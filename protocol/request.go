@@ -2,12 +2,12 @@ package protocol
 
 import "raftcached/internal/item"
 
-// Command names a request of the classic text protocol (protocol.txt,
-// "Commands").
+// Command is what a request does, whatever its protocol (protocol.txt, "Commands").
 type Command uint8
 
-// The commands that Parser recognises; String names them as a client does. Invalid stands for any input that is
-// answered with an error line; Request.Reply then holds that line.
+// The commands that Parser recognises; String returns the name that a client uses.
+// Invalid is any input that is answered with an error; Request.Reply is the error
+// line.
 const (
 	Invalid Command = iota
 	Get
@@ -37,7 +37,7 @@ const (
 	Noop      // mn, and Binary's noop
 	ConfigGet // "config get cluster", ElastiCache's auto discovery: Request.Arg is what is asked for
 	SASLList  // Binary's list of SASL mechanisms
-	SASLAuth  // Binary's SASL auth and step: Key is the mechanism, Value what it needs
+	SASLAuth  // Binary's SASL auth and step: Key is the mechanism, Value its message
 )
 
 // IsRead reports whether the command only reads the cache.
@@ -45,7 +45,7 @@ func (c Command) IsRead() bool {
 	return c == Get || c == Gets || c == MetaGet || c == MetaDebug
 }
 
-// IsWrite reports whether the command goes through the log. gat and gats do,
+// IsWrite reports whether the command goes through the raft log. gat and gats do,
 // because they change an item's expiry.
 func (c Command) IsWrite() bool {
 	return c == Gat || c == Gats || c >= Set && c <= CacheMemlimit
@@ -53,7 +53,7 @@ func (c Command) IsWrite() bool {
 
 // Request is one parsed command. Its slices alias the parser's input, or the
 // parser if the key was base64, and are valid only until that input is discarded
-// or the parser called again: whatever is kept must be copied.
+// or the parser is called again: a caller must copy what it keeps.
 type Request struct {
 	Command Command
 	NoReply bool // "noreply" was given: send no answer, not even an error of execution
@@ -72,15 +72,15 @@ type Request struct {
 	Keys  [][]byte // all keys of get, gets, gat and gats; reused by the parser
 	Value []byte   // data block of storage commands, without its line end
 
-	// Fields says which of the following the client gave; only Meta and Binary
-	// know them.
+	// Fields says which of the following the client has set; only Meta and Binary
+	// have them.
 	Fields  item.Fields
 	NewCAS  uint64 // HasNewCAS: cas unique that the item gets (E)
 	Initial uint64 // HasInitial: value of a counter that is created (J)
 	Vivify  int64  // HasVivify: exptime of an item that is created on a miss (N)
-	Recache int64  // HasRecache: whoever sees less time left is to fetch it anew, seconds (R)
+	Recache int64  // HasRecache: with less time left, one client wins the right to recache; seconds (R)
 
-	Form Form // how the answer is to look
+	Form Form // of the answer
 
 	Arg []byte // rest of the line of stats, trimmed; empty otherwise
 
@@ -88,15 +88,15 @@ type Request struct {
 	// It is empty if "noreply" silences the error.
 	Reply string
 
-	// Status is instead of Reply why a Binary request is Invalid.
+	// Status says why a Binary request is Invalid; it has no Reply.
 	Status Status
 
-	// HangUp marks an Invalid Binary request behind which there is no going on:
-	// the connection is closed when it is answered.
+	// HangUp marks an Invalid Binary request after which the connection cannot
+	// continue: it is closed when the request is answered.
 	HangUp bool
 
-	// What Parser.Consumed has to drop behind the request: a data block that was
-	// not wanted, or the rest of a line.
+	// What must be dropped after the request: an unwanted data block, or the rest of a
+	// line.
 	swallowBytes int
 	swallowLine  bool
 }

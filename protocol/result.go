@@ -2,7 +2,7 @@ package protocol
 
 import "raftcached/internal/item"
 
-// Status is the outcome of a request, from which its reply follows.
+// Status is the outcome of a request. It determines the reply.
 type Status = item.Status
 
 // Result is the outcome of one operation. Its slices are borrowed: they are
