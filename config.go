@@ -2,6 +2,7 @@ package raftcached
 
 import (
 	"log/slog"
+	"net"
 	"runtime"
 	"slices"
 	"time"
@@ -75,8 +76,26 @@ type Config struct {
 
 	Logger *slog.Logger // nil: nothing is logged
 
+	// ClientListeners and PeerListener, if set, are used in place of ClientAddrs and
+	// PeerAddr. They belong to the node, which closes them, even if Open fails.
+	ClientListeners []net.Listener
+	PeerListener    net.Listener
+
+	// MemoryDisk, if set, keeps the node's files in place of the operating system's.
+	// It is for tests: what a cluster acknowledges then survives the node, but not
+	// the process.
+	MemoryDisk *MemoryDisk
+
 	origins settings.Origins // what set the fields, for messages
 }
+
+// MemoryDisk is a file system in memory, for tests. A node that is opened again
+// with the same MemoryDisk and DataDir finds its files there. Nodes may share one
+// if their folders differ.
+type MemoryDisk struct{ fs *disk.Memory }
+
+// NewMemoryDisk returns an empty file system.
+func NewMemoryDisk() *MemoryDisk { return &MemoryDisk{disk.NewMemory()} }
 
 // ConfigError is the type of an error that a change of the configuration repairs.
 // It says in one sentence what is wrong and what to change.
@@ -106,6 +125,15 @@ func (c *Config) fillAddresses() {
 		}
 	}
 	c.ClientAddrs = slices.Clone(c.ClientAddrs)
+	if len(c.ClientListeners) > 0 {
+		c.ClientAddrs = nil
+		for _, l := range c.ClientListeners {
+			c.ClientAddrs = append(c.ClientAddrs, l.Addr().String())
+		}
+	}
+	if c.PeerListener != nil {
+		c.PeerAddr = c.PeerListener.Addr().String()
+	}
 	if i := c.self(); len(c.ClientAddrs) == 0 && i >= 0 {
 		c.ClientAddrs = []string{c.Servers[i].ClientAddr()}
 	}
@@ -179,16 +207,19 @@ func (c *Config) check() error {
 // assembly returns what a node is assembled from, of a complete configuration.
 func (c *Config) assembly() node.Config {
 	n := node.Config{
-		ServerID: c.ServerID, Disk: disk.OS(), DataDir: c.DataDir, PeerAddr: c.PeerAddr,
+		ServerID: c.ServerID, Disk: disk.OS(), DataDir: c.DataDir, PeerAddr: c.PeerAddr, PeerListener: c.PeerListener,
 		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
 		LocalReads: c.Reads == ReadsLocal, RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
 		AuthFile: c.AuthFile, Logger: c.Logger,
 		Server: server.Options{
-			Listen: c.ClientAddrs, Loops: c.Threads, MaxConnections: c.MaxConns,
+			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,
 			Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, Logger: c.Logger,
 		},
+	}
+	if c.MemoryDisk != nil {
+		n.Disk = c.MemoryDisk.fs
 	}
 	for _, s := range c.Servers {
 		n.Servers = append(n.Servers, node.Server{ID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort})

@@ -14,20 +14,34 @@ type Node struct{ inner *node.Node }
 // that was never formed waits, until ctx ends, for every server that is listed.
 // A *ConfigError says what to change in the configuration.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
-	cfg, err := cfg.Complete()
-	if err != nil {
-		return nil, err
+	complete, err := cfg.Complete()
+	if err == nil {
+		var inner *node.Node
+		if inner, err = node.Open(ctx, complete.assembly()); err == nil {
+			return &Node{inner}, nil
+		}
 	}
-	inner, err := node.Open(ctx, cfg.assembly())
-	if err != nil {
-		return nil, err
+	for _, l := range cfg.listeners() {
+		_ = l.Close() // the node may have closed it
 	}
-	return &Node{inner}, nil
+	return nil, err
+}
+
+// listeners returns what the caller has opened for the node.
+func (c *Config) listeners() []net.Listener {
+	if c.PeerListener == nil {
+		return c.ClientListeners
+	}
+	return append([]net.Listener{c.PeerListener}, c.ClientListeners...)
 }
 
 // ClientAddrs returns the addresses at which clients are served, in the order of
 // Config.ClientAddrs. A port that was 0 there is the real one here.
 func (n *Node) ClientAddrs() []net.Addr { return n.inner.ClientAddrs() }
+
+// Leader returns the id of the server that leads the cluster, as far as this node
+// knows. It reports false while there is none.
+func (n *Node) Leader() (serverID int, known bool) { return n.inner.Leader() }
 
 // Reload reads Config.AuthFile again, if there is one. After an error the users
 // are those before. A client that has authenticated is not asked again.

@@ -22,6 +22,8 @@ type Config struct {
 	DataDir  string // folder of this node's log and snapshots
 	PeerAddr string // host:port at which peers are served; empty in single-node mode
 
+	PeerListener net.Listener // open at PeerAddr; nil: the node opens it
+
 	Limits         engine.Limits
 	LocalReads     bool          // answer reads without asking the other nodes
 	RequestTimeout time.Duration // a request waits at most this long for the cluster

@@ -122,7 +122,7 @@ func TestMemoryLimitIsInTheLog(t *testing.T) {
 	if err := follower.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Limits.MemoryBytes, cfg.Logger = 128<<20, warned.logger()
+	cfg.Limits.MemoryBytes, cfg.Logger, cfg.PeerListener = 128<<20, warned.logger(), nil
 	nodes[cfg.ServerID] = openNode(t, cfg)
 	awaitLeader(t, nodes)
 	wantLimit()

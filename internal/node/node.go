@@ -147,6 +147,14 @@ func (n *Node) readsInline() bool {
 // ClientAddrs returns the addresses at which clients are served.
 func (n *Node) ClientAddrs() []net.Addr { return n.front.Addrs() }
 
+// Leader returns the id of the server that leads, if this node knows one.
+func (n *Node) Leader() (serverID int, known bool) {
+	if leader := n.replica.Status().Leader; leader != 0 {
+		return n.serverID(leader), true
+	}
+	return 0, false
+}
+
 // Done is closed when the node has stopped, by Close or by a failure.
 func (n *Node) Done() <-chan struct{} { return n.done }
 

@@ -73,18 +73,13 @@ func openClusterWith(t *testing.T, change func(*Config)) []*Node {
 		listeners = append(listeners, l)
 		servers = append(servers, Server{ID: i, Host: "127.0.0.1", ClientPort: 1 + i, LogPort: l.Addr().(*net.TCPAddr).Port})
 	}
-	for _, l := range listeners { // together, or two servers may get the same port
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	nodes := make([]*Node, 3)
 	var wg sync.WaitGroup
 	for i := range nodes {
 		wg.Go(func() {
 			cfg := loneConfig(t)
 			cfg.ServerID, cfg.Servers, cfg.DataDir = i, servers, filepath.Join(dir, fmt.Sprint(i))
-			cfg.PeerAddr = joinHostPort(servers[i].Host, servers[i].LogPort)
+			cfg.PeerAddr, cfg.PeerListener = listeners[i].Addr().String(), listeners[i]
 			change(&cfg)
 			nodes[i] = openNode(t, cfg)
 		})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 	"time"
 
@@ -48,6 +49,10 @@ type Options struct {
 	// Listen holds the TCP addresses to listen on, "host:port" each. Port 0 asks
 	// for a free one. At least one is needed.
 	Listen []string
+
+	// Listeners, if there are any, are open at the addresses in Listen and are used
+	// instead of them. They belong to the Server.
+	Listeners []net.Listener
 
 	Loops          int // event loops (-t); default 4, or the number of CPUs if smaller
 	MaxConnections int // -c; default 1024. Over it a client is told so and closed.

@@ -31,6 +31,7 @@ func Start(o Options, b Backend) (*Server, error) {
 	s := &Server{options: o, backend: b}
 	s.engine, err = eventloop.New(eventloop.Config{
 		Listen:         o.Listen,
+		Listeners:      o.Listeners,
 		Loops:          o.Loops,
 		MaxConnections: o.MaxConnections,
 		RefusedLine:    "ERROR Too many open connections\r\n",

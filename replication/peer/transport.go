@@ -51,6 +51,7 @@ type Config struct {
 	Boot        uint64
 	Constants   identity.Constants // see Hello
 	Listen      string             // host:port
+	Listener    net.Listener       // if set, used instead of Listen; it belongs to the Transport
 	Servers     []identity.Member  // as listed, without directory ids
 	Logger      *slog.Logger
 }
@@ -86,9 +87,12 @@ type senders struct{ control, append, forward *sender }
 
 // Listen starts to listen for peers. Until Join it only answers hellos.
 func Listen(c Config) (*Transport, error) {
-	l, err := net.Listen("tcp", c.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen for peers: %w", err)
+	l := c.Listener
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", c.Listen); err != nil {
+			return nil, fmt.Errorf("listen for peers: %w", err)
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Transport{

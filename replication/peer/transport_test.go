@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -70,15 +71,13 @@ type node struct {
 	inbox *inbox
 }
 
-// ports returns n free ports of this host. Another process could take one before
-// it is listened on again, which has never been seen.
-func ports(t *testing.T, n int) []identity.Member {
+// members returns n servers at a loopback address that nothing else uses, so that
+// each finds its port again when it is restarted.
+func members(n int) []identity.Member {
+	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
 	var list []identity.Member
 	for i := range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		defer func() { must(t, l.Close()) }()
-		list = append(list, identity.Member{ServerID: i, RaftID: uint64(i + 1), Host: "127.0.0.1", LogPort: l.Addr().(*net.TCPAddr).Port})
+		list = append(list, identity.Member{ServerID: i, RaftID: uint64(i + 1), Host: host, LogPort: 11311 + i})
 	}
 	return list
 }
@@ -133,7 +132,7 @@ func formAll(t *testing.T, nodes ...*node) identity.Cluster {
 }
 
 func threeNodes(t *testing.T) []*node {
-	list := ports(t, 3)
+	list := members(3)
 	nodes := []*node{listen(t, list, 0, nil), listen(t, list, 1, nil), listen(t, list, 2, nil)}
 	formAll(t, nodes...)
 	for _, n := range nodes { // all forward streams are up: so are soon the others
@@ -227,7 +226,7 @@ func TestConnectedTellsWhoIsThere(t *testing.T) {
 }
 
 func TestReconnects(t *testing.T) {
-	list := ports(t, 2)
+	list := members(2)
 	a, b := listen(t, list, 0, nil), listen(t, list, 1, nil)
 	c := formAll(t, a, b)
 	<-a.inbox.restored
@@ -268,7 +267,7 @@ func TestSnapshot(t *testing.T) {
 }
 
 func TestFormationWaitsForAll(t *testing.T) {
-	list := ports(t, 3)
+	list := members(3)
 	a, b := listen(t, list, 0, nil), listen(t, list, 1, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
@@ -285,7 +284,7 @@ func TestFormationWaitsForAll(t *testing.T) {
 // TestFormationIsLearnedLate: a node crashes before it could write down what was
 // formed, and learns it from the others; a wiped one is told so.
 func TestFormationIsLearnedLate(t *testing.T) {
-	list := ports(t, 3)
+	list := members(3)
 	a, b, c := listen(t, list, 0, nil), listen(t, list, 1, nil), listen(t, list, 2, nil)
 	cluster := formAll(t, a, b, c)
 	must(t, c.Close())
@@ -310,7 +309,7 @@ func TestRefusalsAtFormation(t *testing.T) {
 		{"other limits", func(c *Config) { c.Constants.MemoryLimitBytes++ }, "same limits and ticks"},
 		{"other servers", func(c *Config) { c.Servers = c.Servers[:2] }, "same server.json"},
 	} {
-		list := ports(t, 3)
+		list := members(3)
 		_ = listen(t, list, 0, nil)
 		b := listen(t, list, 1, c.change)
 		if _, err := b.form(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {

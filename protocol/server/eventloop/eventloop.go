@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"log/slog"
+	"net"
 	"time"
 )
 
@@ -115,6 +116,10 @@ type Config struct {
 	// Listen holds the TCP addresses to listen on, "host:port" each. Port 0 asks
 	// for a free one. At least one is needed.
 	Listen []string
+
+	// Listeners, if there are any, are used instead of Listen, and belong to the
+	// Engine.
+	Listeners []net.Listener
 
 	Loops          int    // event loops: 1 to LoopsMax
 	MaxConnections int    // further ones are refused
