@@ -54,7 +54,8 @@ var layers = map[string]layer{
 		"internal/auth", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"internal/transcript"}},
-	".": {may: []string{"internal/node", "internal/settings", "engine", "protocol/server", "replication/disk"}},
+	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "raftcachedtest"}},
+	"raftcachedtest": {may: []string{"."}},
 
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},
 	"cmd/server-spawner":  {may: []string{".", "cmd/internal/serve", "cmd/internal/spawn"}},

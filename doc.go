@@ -1,11 +1,13 @@
-// Package raftcached is the assembled node: a memcached-protocol server whose
-// contents are replicated by raft.
+// Package raftcached is a memcached-protocol server whose contents are replicated
+// by raft, as a library. The programs in cmd are thin around it.
 //
-// Read first: Config, which says what a node needs to know; ReadCluster, which
-// makes one from a server.json; Open, which starts a Node.
+// Read first: Config, which says what a node needs to know; Open, which starts a
+// Node; Client, which uses the cache without a socket.
 //
-// A program embeds a node with Open(Config{...}) and Close. A Config is a plain
-// value and may be copied; Complete fills its defaults in and is the one place
-// that refuses a configuration. A Node's methods may be called from any
-// goroutine.
+// A configuration is written in Go, read from a server.json (ReadCluster), or from
+// a command line (ParseArguments). Package raftcachedtest runs whole clusters in
+// the process of a test.
+//
+// A Config is a plain value. The methods of a Node and of a Client may be called
+// from any goroutine.
 package raftcached

@@ -23,8 +23,9 @@ const (
 	// hintBytes is the size of one read hint, the hash of a key.
 	hintBytes = 8
 
-	// loopsMax bounds the event loops of a node, and so the rows of an origin.
-	loopsMax = 256
+	// loopsMax bounds the loops of a node, and so the rows of an origin: 256 event
+	// loops, and the one of the node's own process.
+	loopsMax = 257
 )
 
 var errMalformed = errors.New("malformed batch")

@@ -10,7 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// rowsMax bounds the rows of a snapshot's table: 256 loops on 4,096 origins.
+// rowsMax bounds the rows of a snapshot's table: all loops of 4,096 origins.
 const rowsMax = loopsMax << 12
 
 type rowKey struct {

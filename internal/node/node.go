@@ -34,6 +34,7 @@ type Node struct {
 	loops     []*loopBackend
 	users     *auth.File // nil: everybody may use the cache
 	front     *server.Server
+	client    *Client
 
 	closing sync.Once
 	done    chan struct{}
@@ -84,7 +85,7 @@ func (n *Node) start(ctx context.Context) error {
 
 func (n *Node) startReplica() error {
 	cfg := replication.ReplicaConfig{
-		ID: n.raftID(n.cfg.ServerID), Boot: n.identity.Boot(), Loops: n.cfg.Server.Loops,
+		ID: n.raftID(n.cfg.ServerID), Boot: n.identity.Boot(), Loops: n.cfg.Server.Loops + 1,
 		Log: n.files.log, Snapshots: n.files.snapshots, Diverged: n.files.diverged, Machine: machine{n.engine},
 		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
 		RequestTimeout: n.cfg.RequestTimeout, LogRetainBytes: n.cfg.LogRetainBytes,
@@ -96,7 +97,7 @@ func (n *Node) startReplica() error {
 	for _, m := range n.members {
 		cfg.Voters = append(cfg.Voters, m.RaftID)
 	}
-	for i := range n.cfg.Server.Loops {
+	for i := range cfg.Loops { // the last one is the client's
 		l := &loopBackend{node: n, id: i, reader: n.engine.NewReader()}
 		n.loops = append(n.loops, l)
 		cfg.Clients = append(cfg.Clients, l)
@@ -108,6 +109,7 @@ func (n *Node) startReplica() error {
 	if n.replica, err = replication.StartReplica(cfg); err != nil {
 		return fmt.Errorf("start replication: %w", err)
 	}
+	n.client = newClient(n.loops[n.cfg.Server.Loops])
 	return nil
 }
 
@@ -143,6 +145,9 @@ func (n *Node) readsInline() bool {
 	s := n.replica.Status()
 	return s.Alone || n.cfg.LocalReads && s.Verdict != replication.VerdictRepairing
 }
+
+// Client returns the node's client, which ends with it.
+func (n *Node) Client() *Client { return n.client }
 
 // ClientAddrs returns the addresses at which clients are served.
 func (n *Node) ClientAddrs() []net.Addr { return n.front.Addrs() }
@@ -196,10 +201,13 @@ func (n *Node) stop(cause error) {
 // release closes what is open, clients first, the data folder's lock last.
 func (n *Node) release() error {
 	var errs []error
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
 	if n.front != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-		defer cancel()
 		errs = append(errs, n.front.Close(ctx))
+	}
+	if n.client != nil {
+		n.client.close(ctx)
 	}
 	if n.replica != nil {
 		n.replica.Close()
