@@ -2,10 +2,10 @@ package protocol
 
 import "bytes"
 
-// AheadKeys collects the keys of the reads that b begins with, as far as they are
-// complete, without looking whether they are valid: whoever will look the keys up
-// can fetch them from memory together. It appends at most as many as keys has room
-// for, and returns how many bytes of b it has seen.
+// AheadKeys collects the keys of the complete reads at the beginning of b, without
+// checking whether they are valid, so that the caller can fetch them from memory
+// together. It appends at most as many as keys has room for, and returns how many
+// bytes of b it has examined.
 func AheadKeys(b []byte, keys [][]byte) (_ [][]byte, span int) {
 	for {
 		had := len(keys)
@@ -22,8 +22,8 @@ func AheadKeys(b []byte, keys [][]byte) (_ [][]byte, span int) {
 	}
 }
 
-// aheadLine appends the keys of the line that b begins with, and returns its
-// length, or 0 if it is no complete read or its keys are too many.
+// aheadLine appends the keys of the line at the beginning of b and returns its length,
+// or 0 if it is not a complete read or has too many keys.
 func aheadLine(b []byte, keys [][]byte) ([][]byte, int) {
 	line, one := b, false
 	switch {
@@ -52,7 +52,7 @@ func aheadLine(b []byte, keys [][]byte) ([][]byte, int) {
 	return keys, len(b) - len(line) + end + 1
 }
 
-// aheadPacket is aheadLine for Binary.
+// aheadPacket does what aheadLine does, for Binary.
 func aheadPacket(b []byte, keys [][]byte) ([][]byte, int) {
 	if len(b) < headerBytes || opcodes[b[1]].command != MetaGet || len(keys) == cap(keys) {
 		return keys, 0

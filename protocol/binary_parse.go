@@ -7,8 +7,8 @@ import (
 	"raftcached/internal/item"
 )
 
-// parseBinary looks for the first packet in b, as Parse does. What is wrong with
-// a packet shows in its header, and is answered before its body is there.
+// parseBinary finds the first packet in b, as Parse does. An error of a packet shows in
+// its header, and is answered before its body has arrived.
 func (p *Parser) parseBinary(b []byte, req *Request) (consumed int, v Verdict) {
 	if p.hungUp || len(b) > 0 && b[0] != binaryMagic {
 		return 0, Close
@@ -39,8 +39,8 @@ func (p *Parser) parseBinary(b []byte, req *Request) (consumed int, v Verdict) {
 	return p.binaryValue(b, at, op.value, &h, req)
 }
 
-// checkHeader reports whether the request can go on. If not, req says why: a
-// header that memcached does not go on behind ends the connection.
+// checkHeader reports whether the header is valid. If not, req says why. After some
+// invalid headers memcached closes the connection, and so does this server.
 func (req *Request) checkHeader(op *opcode, h *header) bool {
 	switch {
 	case h.value() < 0:
@@ -57,7 +57,7 @@ func (req *Request) checkHeader(op *opcode, h *header) bool {
 	return false
 }
 
-// takeExtras takes what stands in front of the key, and the cas unique.
+// takeExtras reads the extras, which precede the key, and the cas unique.
 func (req *Request) takeExtras(h *header, extras []byte) {
 	switch req.Command {
 	case Set, Add, Replace:
@@ -91,10 +91,10 @@ func (req *Request) takeExtras(h *header, extras []byte) {
 	}
 }
 
-// binaryExptime reads an exptime. There is none that means at once.
+// binaryExptime reads an exptime. No value means immediately.
 func binaryExptime(b []byte) int64 { return min(int64(binary.BigEndian.Uint32(b)), exptimeMax) }
 
-// binaryStats reports whether statistics of this name can be told in packets.
+// binaryStats reports whether statistics of this name are available in packets.
 func binaryStats(arg []byte) bool {
 	name, _, _ := bytes.Cut(arg, []byte(" "))
 	switch string(name) {
@@ -120,7 +120,7 @@ func (p *Parser) binaryValue(b []byte, at int, value presence, h *header, req *R
 		return at, Ready
 	case req.Command != SASLAuth && item.SizeBytes(h.key, req.Flags, h.value()) > p.itemBytesMax:
 		req.TooLarge = true
-		req.Fields, req.CAS = 0, 0 // memcached removes the old item without looking at it
+		req.Fields, req.CAS = 0, 0 // memcached removes the old item without comparing the cas unique
 		req.swallowBytes = h.value()
 		return at, Ready
 	}
@@ -130,7 +130,7 @@ func (p *Parser) binaryValue(b []byte, at int, value presence, h *header, req *R
 		return 0, NeedMore
 	}
 	if req.Fields&item.HasCAS != 0 && (req.Command == Add || req.Command == Replace) {
-		// With a cas unique memcached makes no difference between them and set.
+		// With a cas unique memcached treats them like set.
 		req.Command = Set
 	}
 	req.Value = b[at:end:end]

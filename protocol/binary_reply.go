@@ -2,8 +2,8 @@ package protocol
 
 import "encoding/binary"
 
-// The numbers that tell in packets how a request went (protocol_binary.txt,
-// "Response Status"; the last three are of later servers than memcached).
+// The status numbers of packets (protocol_binary.txt, "Response Status"; the last
+// three are from later servers than memcached).
 const (
 	codeSuccess     = 0x00
 	codeNotFound    = 0x01
@@ -15,18 +15,18 @@ const (
 	codeAuth        = 0x20
 	codeUnknown     = 0x81
 	codeOutOfMemory = 0x82
-	codeInternal    = 0x84 // nobody knows what happened
-	codeTemporary   = 0x86 // nothing happened, and may be asked again
+	codeInternal    = 0x84 // the outcome is unknown
+	codeTemporary   = 0x86 // there was no effect; the client may try again
 )
 
-// binaryError is a status as packets tell it.
+// binaryError is a status in the form of packets.
 type binaryError struct {
 	code uint16
 	text string
 }
 
-// binaryErrors holds the errors by their status, in memcached's words. Those that
-// memcached has not are told in the words of replyLines.
+// binaryErrors holds the errors by their status, in memcached's words. Errors that
+// memcached does not have use the words of replyLines.
 var binaryErrors = [...]binaryError{
 	StatusNotStored:      {codeNotStored, "Not stored."},
 	StatusExists:         {codeExists, "Data exists for key."},
@@ -45,14 +45,14 @@ var binaryErrors = [...]binaryError{
 	StatusAuthFailure:    {codeAuth, "Auth failure."},
 }
 
-// What memcached says instead of "Out of memory" where it knows more.
+// What memcached answers instead of "Out of memory" if it knows more.
 const (
 	textStoringOutOfMemory  = "Out of memory allocating item"
 	textCountingOutOfMemory = "Out of memory incrementing value"
 )
 
-// appendBinaryReply appends the packet that answers a binary command. Of the
-// commands that end in Q those that get leave out misses, the others success.
+// appendBinaryReply appends the packet that answers a binary command. Commands that
+// end in Q omit it: on a miss if they get, on success otherwise.
 func appendBinaryReply(dst []byte, c Command, f *Form, r *Result) []byte {
 	h := header{opcode: f.Opcode, opaque: f.Opaque}
 	switch r.Status {
@@ -80,8 +80,8 @@ func appendBinaryReply(dst []byte, c Command, f *Form, r *Result) []byte {
 	return appendBinaryText(dst, f, code, text)
 }
 
-// appendBinaryMiss appends what answers a get that finds nothing. Those that ask
-// for the key get it instead of words.
+// appendBinaryMiss appends the answer to a get that finds nothing: the key if the
+// command requests it, otherwise words.
 func appendBinaryMiss(dst []byte, f *Form) []byte {
 	switch {
 	case f.Quiet:
@@ -113,7 +113,7 @@ func appendBinarySuccess(dst []byte, h *header, r *Result) []byte {
 	return appendHeader(dst, binaryReplyMagic, codeSuccess, h)
 }
 
-// binaryErrorOf returns how packets tell that a command failed.
+// binaryErrorOf returns the error of a failed command in the form of packets.
 func binaryErrorOf(c Command, s Status) (code uint16, text string) {
 	e := binaryErrors[StatusInvalid]
 	if int(s) < len(binaryErrors) && binaryErrors[s].code != codeSuccess {
@@ -136,15 +136,14 @@ func binaryErrorOf(c Command, s Status) (code uint16, text string) {
 	return e.code, e.text
 }
 
-// appendBinaryText appends a packet that tells something in words, an error if
-// code is not that of success.
+// appendBinaryText appends a packet with a text: an error, unless code is success.
 func appendBinaryText(dst []byte, f *Form, code uint16, text string) []byte {
 	h := header{opcode: f.Opcode, opaque: f.Opaque, body: len(text)}
 	dst = appendHeader(dst, binaryReplyMagic, code, &h)
 	return append(dst, text...)
 }
 
-// AppendInvalid appends what answers a request that is Invalid.
+// AppendInvalid appends the answer to an Invalid request.
 func AppendInvalid(dst []byte, req *Request) []byte {
 	if req.Form.Codec != Binary {
 		return append(dst, req.Reply...)
@@ -153,8 +152,8 @@ func AppendInvalid(dst []byte, req *Request) []byte {
 	return appendBinaryText(dst, &req.Form, code, text)
 }
 
-// AppendText appends the packet that answers a binary command with a text, such
-// as version.
+// AppendText appends the packet that answers a binary command such as version with a
+// text.
 func AppendText(dst []byte, f *Form, text string) []byte {
 	return appendBinaryText(dst, f, codeSuccess, text)
 }

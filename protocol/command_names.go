@@ -1,6 +1,6 @@
 package protocol
 
-// commandNames holds what a client writes.
+// commandNames holds the names that clients use.
 var commandNames = [...]string{
 	Invalid: "invalid", Get: "get", Gets: "gets", Gat: "gat", Gats: "gats",
 	Set: "set", Add: "add", Replace: "replace", Append: "append", Prepend: "prepend", CAS: "cas",

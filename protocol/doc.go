@@ -1,12 +1,11 @@
-// Package protocol is what memcached speaks, in text and in packets: bytes in,
-// requests out; results in, reply bytes out. It does no IO and knows no clock.
+// Package protocol implements memcached's protocols, in text and in packets: bytes in,
+// requests out; results in, reply bytes out. It does no IO and reads no clock.
 //
 // Read first: Parser.Parse; Request; Result; AppendAnswer and AppendValue.
 //
-// The specification is memcached's doc/protocol.txt; where the program differs
-// from it, the program of version 1.6.45 is followed. What is answered to what
-// is written down, byte by byte, in testdata, which is replayed against a model,
-// against this server and against a real memcached.
+// The specification is memcached's doc/protocol.txt, or the program of version 1.6.45
+// where it differs. testdata has dialogues byte by byte, which are replayed against a
+// model, against this server and against a real memcached.
 //
 // A request in text is a line, and for storage commands a data block of the declared
 // length:
@@ -29,7 +28,7 @@
 //	mn
 //
 //	word     size     what it is
-//	KEY      1..250   bytes, any but a blank and a line feed
+//	KEY      1..250   bytes, any but a space and a line feed
 //	FLAGS    32 bits  decimal; of more, the lower 32 are kept
 //	EXPTIME  32 bits  decimal, may be negative; of storage commands 64 bits
 //	BYTES    31 bits  decimal: length of the data block without its line end
@@ -37,8 +36,9 @@
 //	DELTA    64 bits  decimal
 //	MB       32 bits  decimal: mebibytes, up to 1000000000
 //
-// A flag of a meta command is a letter, and for capital ones but I, P and L a
-// token behind it without a blank. A line has up to 20 words, no flag twice:
+// A flag of a meta command is a letter, followed without a space by a token if it is
+// a capital letter other than I, P and L. A line has up to 20 words, and no flag
+// twice:
 //
 //	b             KEY is base64            C 64 bits   mg: no value if the cas unique is that
 //	k O           return KEY, and the             else: only if it is that
@@ -54,12 +54,11 @@
 //	u             mg: is no access         I           ms, md: invalidate
 //	                                       x           md: remove the value only
 //
-// Words are separated by one or more blanks. Lines end in "\r\n" or "\n", data
-// blocks in "\r\n". Words beyond those needed are passed over, but the last one
-// may be noreply.
+// Words are separated by one or more spaces. Lines end in "\r\n" or "\n", data
+// blocks in "\r\n". Additional words are ignored, but the last one may be noreply.
 //
-// A connection whose first byte is 0x80 speaks the binary protocol instead, in
-// packets (protocol_binary.txt). Numbers are big-endian:
+// A connection whose first byte is 0x80 uses the binary protocol instead: packets
+// (protocol_binary.txt). Numbers are big-endian:
 //
 //	byte     0          1          2          3
 //	   0  | magic    | opcode   | key length          |
@@ -83,9 +82,9 @@
 //	quit, q noop version, list of SASL   -                               -    -
 //	SASL auth, step                      -                               mechanism, value
 //
-// The magic is 0x80 in requests and 0x81 in answers. A body is up to 1 GiB, of
-// which nothing larger than an item is kept. What does not fit its opcode is
-// answered, and then the connection is closed.
+// The magic is 0x80 in requests and 0x81 in answers. A body may have up to
+// 1 GiB, but nothing larger than an item is kept. A packet that does not fit its
+// opcode is answered, and then the connection is closed.
 //
 // A Parser belongs to one connection and one goroutine. The functions are pure.
 // Parsing and replying allocate nothing in steady state.

@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	// metaWordsMax is how many words the line of a meta command has at most
+	// metaWordsMax is the largest number of words in the line of a meta command
 	// (memcached's MFLAG_MAX_OPT_LENGTH).
 	metaWordsMax = 20
 
-	// metaWordsSeen is how many words of a meta command memcached splits a line
-	// into; what follows them is not looked at.
+	// metaWordsSeen is the number of words into which memcached splits the line of a
+	// meta command; it does not examine what follows them.
 	metaWordsSeen = 23
 
-	// opaqueBytesMax is how long an opaque is, with its flag O
+	// opaqueBytesMax is the longest opaque, with its flag O
 	// (memcached's MFLAG_MAX_OPAQUE_LENGTH).
 	opaqueBytesMax = 32
 )
@@ -35,8 +35,8 @@ const (
 	replyBadMetaFlag  = "CLIENT_ERROR invalid or duplicate flag\r\n"
 )
 
-// metaFlags are what the flags of a meta command say. Every command takes all of
-// them, and passes over those that mean nothing to it.
+// metaFlags are the values of the flags of a meta command. Every command accepts all
+// flags, and ignores those without a meaning for it.
 type metaFlags struct {
 	key     []byte // decoded if base64
 	decoded []byte // room for that
@@ -52,12 +52,12 @@ type metaFlags struct {
 
 	seen    [2]uint64 // by ASCII code
 	failed  bool
-	refusal string // the line if it failed: that of the last token that is wrong
+	refusal string // the line of the last invalid token, if there is one
 }
 
-// metaWords counts the words of a line of which b follows the given number of
-// words, the key at last, and reports whether those of b begin as flags may.
-// memcached does not even split a line where one does not.
+// metaWords counts the words of a line; b follows the given number of words, of which
+// the key is the last. It also reports whether the words of b begin like flags:
+// otherwise memcached does not even split the line.
 func metaWords(b []byte, words int) (count int, ok bool) {
 	for word, rest := nextWord(b); word != nil; word, rest = nextWord(rest) {
 		if c := word[0]; words < metaWordsSeen && (c < 'A' || c > 'z') && (c < '0' || c > '9') {
@@ -87,13 +87,13 @@ func (f *metaFlags) parse(b []byte) string {
 	return ""
 }
 
-// has reports whether a flag, which is ASCII, was met.
+// has reports whether the line has a flag, which is ASCII.
 func (f *metaFlags) has(flag byte) bool { return f.seen[flag/64]>>(flag%64)&1 != 0 }
 
 // parseFlag reads one flag. It reports false if there is no such flag.
 func (f *metaFlags) parseFlag(flag byte, token []byte) bool {
 	switch flag {
-	case 's', 't', 'c', 'f', 'l', 'h': // the answer finds them in Form.Flags
+	case 's', 't', 'c', 'f', 'l', 'h': // the answer uses Form.Flags
 	case 'P', 'L': // for proxies
 	case 'k':
 		f.returnKey = true
@@ -131,11 +131,11 @@ func (f *metaFlags) parseFlag(flag byte, token []byte) bool {
 	return true
 }
 
-// refuse notes that a token is wrong; flags that follow may be worse.
+// refuse records an invalid token; the flags after it may be worse.
 func (f *metaFlags) refuse(reply string) { f.failed, f.refusal = true, reply }
 
-// parseTime reads a flag with an exptime. memcached carries out flags one after
-// the other, so it matters where T stands.
+// parseTime reads a flag with an exptime. memcached executes flags one after the
+// other, so the position of T matters.
 func (f *metaFlags) parseTime(flag byte, token []byte) {
 	n, ok := parseMetaInt(token)
 	if !ok {
@@ -171,7 +171,7 @@ func (f *metaFlags) parseNumber(flag byte, token []byte) {
 	limit, refusal := uint64(math.MaxUint64), replyBadToken
 	switch flag {
 	case 'F':
-		limit, refusal = math.MaxUint32, f.refusal // it has no line of its own
+		limit, refusal = math.MaxUint32, f.refusal // it has no error line of its own
 	case 'J':
 		refusal = replyBadInitial
 	case 'D':

@@ -2,10 +2,10 @@ package protocol
 
 import "encoding/base64"
 
-// base64Alphabet is that of RFC 4648, section 4.
+// base64Alphabet is the alphabet of RFC 4648, section 4.
 const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-// base64Values holds the value of each letter plus 1; 0 is no letter.
+// base64Values holds the value of each letter plus 1; 0 means not a letter.
 var base64Values = func() (values [256]byte) {
 	for i, c := range []byte(base64Alphabet) {
 		values[c] = byte(i) + 1
@@ -13,9 +13,9 @@ var base64Values = func() (values [256]byte) {
 	return values
 }()
 
-// decodeKey appends the key that was sent as base64. As lenient as memcached's
-// decoder it passes over what is not of the alphabet, and ends at the first
-// padding; encoding/base64 refuses both.
+// decodeKey appends the key that was sent as base64. Like memcached's decoder it
+// ignores bytes outside of the alphabet, and ends at the first padding;
+// encoding/base64 refuses both.
 func decodeKey(dst, src []byte) (key []byte, ok bool) {
 	letters := 0
 	for _, c := range src {
@@ -53,7 +53,7 @@ func decodeKey(dst, src []byte) (key []byte, ok bool) {
 	return dst, len(dst) > 0
 }
 
-// appendKey appends a key as the form has it.
+// appendKey appends a key in the encoding of the form.
 func (f *Form) appendKey(dst, key []byte) []byte {
 	if f.Base64 {
 		return base64.StdEncoding.AppendEncode(dst, key)

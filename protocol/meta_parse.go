@@ -2,8 +2,7 @@ package protocol
 
 import "raftcached/internal/item"
 
-// isMeta reports whether a line is one of the meta commands, which are two
-// letters long.
+// isMeta reports whether a line is a meta command; these have two letters.
 func isMeta(line []byte) bool {
 	if len(line) < 2 || line[0] != 'm' || len(line) > 2 && line[2] != ' ' {
 		return false
@@ -57,13 +56,13 @@ func (p *Parser) parseMeta(line []byte, req *Request) {
 	case reply == "":
 		p.metaCommand(name, &f, req)
 	case name == 'a':
-		req.fail(replyBadMetaFlag) // one line for all
+		req.fail(replyBadMetaFlag) // the same line for all
 	default:
 		req.fail(reply)
 	}
 }
 
-// metaCommand makes a request of what was parsed.
+// metaCommand builds the request from what was parsed.
 func (p *Parser) metaCommand(name byte, f *metaFlags, req *Request) {
 	req.Key = f.key
 	req.Form.Quiet, req.Form.Base64, req.Form.Value = f.quiet, f.base64, f.value
@@ -85,9 +84,9 @@ func (p *Parser) metaCommand(name byte, f *metaFlags, req *Request) {
 	}
 }
 
-// parseMetaLength takes the length of the data block of ms from the front of
-// rest. Once it is known the block belongs to the request, whatever else is
-// wrong.
+// parseMetaLength parses the length of the data block of ms at the front of rest.
+// Once it is known the block belongs to the request, even if the request is
+// invalid.
 func (p *Parser) parseMetaLength(rest *[]byte) bool {
 	var word []byte
 	word, *rest = nextWord(*rest)
@@ -117,7 +116,7 @@ func (p *Parser) parseMetaDebug(req *Request) {
 	req.Form.Key = req.Key
 }
 
-// get makes the request an mg: one that touches the item is a write.
+// get makes the request an mg. An mg that touches the item is a write.
 func (f *metaFlags) get(req *Request) {
 	req.Command = MetaGet
 	if f.fields&item.HasExptime != 0 {
@@ -129,8 +128,8 @@ func (f *metaFlags) get(req *Request) {
 	req.NewCAS, req.Exptime, req.Vivify, req.Recache = f.newCAS, f.exptime, f.vivify, f.recache
 }
 
-// metaSet makes the request an ms. What memcached passes over in a mode is left
-// out: the exptime of append, the cas unique of add.
+// metaSet makes the request an ms. It omits what memcached ignores in a mode: the
+// exptime of append, the cas unique of add.
 func (p *Parser) metaSet(f *metaFlags, req *Request) {
 	size := p.tokens.valueBytes
 	fields := f.fields & item.HasNewCAS
@@ -154,24 +153,24 @@ func (p *Parser) metaSet(f *metaFlags, req *Request) {
 		}
 		fields |= f.fields & (item.HasCAS | item.HasVivify)
 		if f.cas == 0 {
-			fields &^= item.HasCAS // here 0 asks for no comparison
+			fields &^= item.HasCAS // here 0 means no comparison
 		}
 	default:
 		req.fail(replyBadSetMode)
 		return
 	}
 	if f.newCAS == 0 {
-		fields &^= item.HasNewCAS // of ms, 0 asks for the next number
+		fields &^= item.HasNewCAS // of ms, 0 means the next number
 	}
 	if item.SizeBytes(len(req.Key), f.clientFlags, size) > p.itemBytesMax {
-		req.Command, req.TooLarge = Set, true // the old item goes, whatever the mode
+		req.Command, req.TooLarge = Set, true // the old item is removed, whatever the mode
 	}
 	req.Form.SizeBytes = size
 	req.Flags = f.clientFlags
 	req.setFields(f, fields)
 }
 
-// remove makes the request an md. It sets an exptime only on an item that stays.
+// remove makes the request an md. It sets an exptime only if the item stays.
 func (f *metaFlags) remove(req *Request) {
 	req.Command = Delete
 	fields := f.fields & (item.HasCAS | item.HasNewCAS | item.Invalidate | item.RemoveValue)
@@ -198,7 +197,7 @@ func (f *metaFlags) count(req *Request) {
 	req.Delta = f.delta
 	fields := f.fields & (item.HasCAS | item.HasNewCAS | item.HasExptime | item.HasVivify | item.TTLBefore | item.TouchBeforeVivify)
 	if f.cas == 0 {
-		fields &^= item.HasCAS // here 0 asks for no comparison
+		fields &^= item.HasCAS // here 0 means no comparison
 	}
 	if fields&item.HasVivify != 0 {
 		fields |= item.HasInitial // 0 unless it was given

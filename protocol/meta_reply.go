@@ -15,12 +15,12 @@ const (
 //
 //	HD [flags]\r\n                       done
 //	VA SIZE [flags]\r\n VALUE \r\n       done, and this is the value
-//	EN | NF | NS | EX [flags]\r\n        not there, not there, not stored, exists
+//	EN | NF | NS | EX [flags]\r\n        not found, not found, not stored, exists
 //	MN\r\n                               of mn
 //	ME KEY NAME=VALUE...\r\n             of me
 //
-// or a line of replyLines, which is never left out. Flags that ask for something
-// are answered in their order.
+// or a line of replyLines, which is never omitted. Flags that request something are
+// answered in their order.
 func appendMetaReply(dst []byte, c Command, f *Form, r *Result) []byte {
 	code := metaCode(c, r.Status)
 	switch {
@@ -52,8 +52,8 @@ func appendMetaReply(dst []byte, c Command, f *Form, r *Result) []byte {
 	return dst
 }
 
-// metaCode returns the code of a status, HD also for what is VA with a value. It
-// is empty if the status is an error with a line of its own.
+// metaCode returns the code of a status, HD also for an answer that is VA if it has a
+// value. It is empty if the status is an error with a line of its own.
 func metaCode(c Command, s Status) string {
 	switch s {
 	case StatusStored, StatusDeleted, StatusTouched, StatusOK, StatusNumber, StatusHit:
@@ -73,8 +73,8 @@ func metaCode(c Command, s Status) string {
 	return ""
 }
 
-// metaValue returns the value that mg or ma is answered with, if flag v asks for
-// it. buffer is room for a number.
+// metaValue returns the value for the answer to mg or ma if flag v requests it.
+// buffer is room for a number.
 func metaValue(buffer []byte, c Command, f *Form, r *Result) (value []byte, ok bool) {
 	switch {
 	case !f.Value:
@@ -87,8 +87,8 @@ func metaValue(buffer []byte, c Command, f *Form, r *Result) (value []byte, ok b
 	return nil, false
 }
 
-// appendMetaFlags appends what the flags of the request ask for, and for mg what
-// the item is marked with. done tells that the command had its effect.
+// appendMetaFlags appends what the flags of the request ask for, and for mg the marks
+// of the item. done means that the command had its effect.
 func appendMetaFlags(dst []byte, c Command, f *Form, r *Result, done bool) []byte {
 	for word, rest := nextWord(f.Flags); word != nil; word, rest = nextWord(rest) {
 		switch word[0] {
@@ -118,7 +118,7 @@ func appendMetaFlags(dst []byte, c Command, f *Form, r *Result, done bool) []byt
 	return dst
 }
 
-// appendMetaFlag appends what one flag asks for, if the command tells it.
+// appendMetaFlag appends what one flag requests, if the command provides it.
 func appendMetaFlag(dst []byte, c Command, flag byte, f *Form, r *Result, done bool) []byte {
 	switch c {
 	case Set, Add, Replace, Append, Prepend:
@@ -144,7 +144,7 @@ func appendMetaFlag(dst []byte, c Command, flag byte, f *Form, r *Result, done b
 	return dst
 }
 
-// appendItemFlag appends what a flag tells of an item.
+// appendItemFlag appends what a flag says about an item.
 func appendItemFlag(dst []byte, flag byte, r *Result) []byte {
 	switch flag {
 	case 'c':
@@ -171,7 +171,7 @@ func appendMetaUint(dst []byte, flag byte, n uint64) []byte {
 	return strconv.AppendUint(append(dst, ' ', flag), n, 10)
 }
 
-// appendMetaDebug appends the answer to me. The class is 0, there are no slabs;
+// appendMetaDebug appends the answer to me. The class is 0 because there are no slabs;
 // the size is what memcached counts for such an item.
 func appendMetaDebug(dst []byte, f *Form, r *Result) []byte {
 	dst = f.appendKey(append(dst, "ME "...), f.Key)

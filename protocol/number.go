@@ -2,7 +2,7 @@ package protocol
 
 import "math"
 
-// metaIntBytesMax and metaUintBytesMax are how many signs and digits numbers of
+// metaIntBytesMax and metaUintBytesMax are how many signs and digits the numbers of
 // meta commands have at most, leading zeros included.
 const (
 	metaIntBytesMax  = 11
@@ -34,15 +34,15 @@ func parseInt(b []byte) (n int64, ok bool) {
 	return int64(u), ok
 }
 
-// parseExptime reads the exptime of touch, gat and flush_all, which unlike that
-// of storage commands must fit 32 bits.
+// parseExptime reads the exptime of touch, gat and flush_all. Unlike that of storage
+// commands it must fit 32 bits.
 func parseExptime(b []byte) (n int64, ok bool) {
 	n, ok = parseInt(b)
 	return n, ok && n == int64(int32(n))
 }
 
-// parseStoreExptime reads the exptime of storage commands, which memcached takes
-// with a plus sign and in 64 bits; it looks at 32 of them.
+// parseStoreExptime reads the exptime of storage commands. memcached accepts it with a
+// plus sign and in 64 bits, and uses 32 of them.
 func parseStoreExptime(b []byte) (n int64, ok bool) {
 	if rest, plus := cutPlus(b); plus {
 		u, ok := parseUint(rest, math.MaxInt64)
@@ -51,7 +51,7 @@ func parseStoreExptime(b []byte) (n int64, ok bool) {
 	return parseInt(b)
 }
 
-// parseFlags reads client flags. Like memcached it takes 64 bits and keeps 32.
+// parseFlags reads client flags. Like memcached it accepts 64 bits and keeps 32.
 func parseFlags(b []byte) (flags uint32, ok bool) {
 	rest, _ := cutPlus(b)
 	n, ok := parseUint(rest, math.MaxUint64)
