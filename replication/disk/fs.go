@@ -18,8 +18,8 @@ type FS interface {
 	Create(name string) (File, error)
 	// Open opens a file for reading.
 	Open(name string) (File, error)
-	// OpenDirect opens a file that will be read once, by Read, from beginning to end
-	// and with buffers of DirectBuffer: past the system's cache, where it can.
+	// OpenDirect opens a file that is read once with Read, from beginning to end, into
+	// buffers of DirectBuffer. It bypasses the page cache if possible.
 	OpenDirect(name string) (File, error)
 	Rename(from, to string) error
 	Remove(name string) error
@@ -27,8 +27,8 @@ type FS interface {
 	List(dir string) ([]string, error)
 	MkdirAll(dir string) error
 	SyncDir(dir string) error
-	// Lock takes a lock that is given up by Close or by the end of the process.
-	// ErrLocked tells that another process has it.
+	// Lock takes a lock, which is released by Close or at the end of the process. It
+	// returns ErrLocked if another process has it.
 	Lock(name string) (io.Closer, error)
 }
 
@@ -38,42 +38,41 @@ type File interface {
 	io.ReaderAt
 	io.Writer
 	io.Closer
-	// Sync makes what was written durable. After an error nothing that was
-	// written since the last Sync can be relied on, and Sync must not be tried
-	// again.
+	// Sync makes all writes durable. After an error the writes since the last Sync
+	// may be lost, and Sync must not be called again.
 	Sync() error
-	// WriteBack has the disk begin with the bytes in the range, and waits for it
-	// to be done with them. Unlike Sync it makes nothing durable: it keeps much
-	// from piling up that the next Sync, of any file, would have to wait for.
+	// WriteBack writes a range back to the disk and waits for that. Unlike Sync it
+	// makes nothing durable. It avoids a backlog that the next Sync, of any file,
+	// would have to wait for.
 	WriteBack(from, bytes int64) error
-	// Zero writes zeros into the range, and leaves alone where Write writes next.
+	// Zero writes zeros into a range. It does not move the position of Write.
 	Zero(from, bytes int64) error
-	// Preallocate reserves room, which reads as zeros until it is written.
+	// Preallocate reserves space, which reads as zeros until it is written.
 	Preallocate(bytes int64) error
 	Size() (int64, error)
 }
 
-// directAlign is what direct reads want addresses and lengths to be multiples of.
+// directAlign is the alignment of addresses and lengths in direct reads.
 const directAlign = 4096
 
-// DirectBuffer returns a buffer of n bytes for reading from what OpenDirect opened,
-// whole or a part of it that begins and ends at multiples of 4096 bytes.
+// DirectBuffer returns a buffer of n bytes for files that OpenDirect opened. A part of
+// it may be used if it begins and ends at multiples of 4096 bytes.
 func DirectBuffer(n int) []byte {
 	b := make([]byte, n+directAlign)
 	at := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (directAlign - 1)
 	return b[at : at+n : at+n]
 }
 
-// ErrLocked tells that another process holds the lock.
+// ErrLocked reports that another process holds the lock.
 var ErrLocked = errors.New("locked by another process")
 
-// MakeDir makes a folder, and those above it, durably.
+// MakeDir durably creates a folder and its parents.
 func MakeDir(fs FS, dir string) error {
 	if err := fs.MkdirAll(dir); err != nil {
 		return fmt.Errorf("make folder %q: %w", dir, err)
 	}
 	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
-		// A folder that may not be read was not made here.
+		// A folder without read permission was not created here.
 		if err := fs.SyncDir(parent); err != nil && !errors.Is(err, iofs.ErrPermission) {
 			return fmt.Errorf("sync folder %q: %w", parent, err)
 		}
@@ -83,12 +82,11 @@ func MakeDir(fs FS, dir string) error {
 	}
 }
 
-// tmpSuffix marks files that are not complete. Whoever finds one after a start
-// may remove it.
+// tmpSuffix marks incomplete files. They may be removed after a restart.
 const tmpSuffix = ".tmp"
 
-// WriteFileAtomic makes the file hold b, durably: after a crash it holds either
-// what it held before or b.
+// WriteFileAtomic durably replaces the contents of a file by b. After a crash the file
+// holds either its old contents or b.
 func WriteFileAtomic(fs FS, name string, b []byte) error {
 	tmp := name + tmpSuffix
 	if err := writeFile(fs, tmp, b); err != nil {
@@ -125,10 +123,10 @@ func writeFile(fs FS, name string, b []byte) error {
 	return nil
 }
 
-// ReadFile returns what the file holds.
+// ReadFile returns the contents of a file.
 func ReadFile(fs FS, name string) ([]byte, error) { return ReadFileInto(fs, name, nil) }
 
-// ReadFileInto returns what the file holds, in buf if that is long enough.
+// ReadFileInto returns the contents of a file, in buf if it is long enough.
 func ReadFileInto(fs FS, name string, buf []byte) ([]byte, error) {
 	f, err := fs.Open(name)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Modes of what is created: the contents of a cache may be private.
+// Modes of new files and folders. The contents of a cache may be private.
 const (
 	fileMode = 0o600
 	dirMode  = 0o700
@@ -33,8 +33,8 @@ func (osFS) Open(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Files here are read from one end to the other. Where the system does not want
-	// to know, only speed is lost.
+	// Files are read from beginning to end. If the system ignores this, only speed is
+	// lost.
 	_ = control(f, func(fd int) error { return unix.Fadvise(fd, 0, 0, unix.FADV_SEQUENTIAL) })
 	return osFile{f}, nil
 }
@@ -53,8 +53,8 @@ func (o osFS) OpenDirect(name string) (File, error) {
 // directFile is an osFile opened with O_DIRECT.
 type directFile struct{ osFile }
 
-// Read implements io.Reader. What the file system does not take directly, such as
-// a read at the end of a file, it reads like any other, and all behind it.
+// Read implements io.Reader. If the file system refuses a direct read, for example at
+// the end of a file, Read switches to normal reads.
 func (f directFile) Read(b []byte) (int, error) {
 	n, err := f.osFile.Read(b)
 	if !errors.Is(err, syscall.EINVAL) {
@@ -125,7 +125,7 @@ func (f osFile) WriteBack(from, bytes int64) error {
 	return err
 }
 
-// zeros is what Zero writes; it takes no memory.
+// zeros is written by Zero. It is in the bss segment and takes no memory.
 var zeros [256 << 10]byte
 
 func (f osFile) Zero(from, bytes int64) error {
@@ -155,8 +155,8 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-// control calls do with the file's descriptor, which stays open meanwhile: a
-// bare number of it could by then belong to another file.
+// control calls do with the file's descriptor, which stays open meanwhile. A copied
+// descriptor number could belong to another file by then.
 func control(f *os.File, do func(fd int) error) error {
 	raw, err := f.SyscallConn()
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 	classNil
 )
 
-// head is what stands in front of a value's contents.
+// head precedes a value's contents.
 type head struct {
 	class class
 	n     uint64 // the number, or the length of what follows; 1 is true
@@ -119,8 +119,7 @@ var readings = []reading{
 	}},
 }
 
-// want is the error that a reading of h has to give, with rest bytes behind the
-// head.
+// want is the error that a reading of h must return, with rest bytes after the head.
 func (rd *reading) want(h head, complete bool, rest int) error {
 	is := false
 	for _, c := range rd.classes {
@@ -156,8 +155,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// checkReadings reads the value at the start of b in every way, and returns how
-// many bytes it has, at least 1.
+// checkReadings reads the value at the start of b in every way, and returns its size
+// in bytes, at least 1.
 func checkReadings(t *testing.T, b []byte) int {
 	h, complete := specified(b)
 	size := max(1, h.bytes)

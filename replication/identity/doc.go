@@ -1,15 +1,15 @@
-// Package identity keeps who a data folder belongs to: the node, and the
-// cluster that it is a member of.
+// Package identity stores which node a data folder belongs to, and which cluster the
+// node is a member of.
 //
-// Read first: Open, which locks the folder and raises the boot number; Identity;
+// Read first: Open, which locks the folder and increments the boot number; Identity;
 // Form.
 //
-// The directory id is random and fixed for the life of the folder: peers know by
-// it whether a node still has what it acknowledged. The boot number grows with
-// each start, durably before anything is sent under it.
+// The directory id is random and never changes. It tells peers whether a node still
+// has everything that it acknowledged. The boot number increases with each start; it
+// is durable before anything is sent with it.
 //
-// An Identity belongs to one goroutine until it is formed; reading it is safe
-// for all after that.
+// An Identity belongs to one goroutine until it is formed. After that any goroutine
+// may read it.
 //
 // # File "identity"
 //

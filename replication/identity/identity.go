@@ -52,34 +52,34 @@ type Member struct {
 	LogPort     int         `json:"logPort"`
 }
 
-// Constants are what all nodes have in common when they form a cluster.
+// Constants must be equal on all nodes when they form a cluster.
 type Constants struct {
 	Limits
 	Ticks
 }
 
-// Limits are what the state begins with. Later the log alone changes them, and a
-// node's configuration has no say.
+// Limits are the initial limits of the state. Later only the log changes them; a
+// node's configuration is ignored.
 type Limits struct {
 	MemoryLimitBytes int64 `json:"memoryLimitBytes"`
 	ItemBytesMax     int64 `json:"itemBytesMax"`
 	NoEvict          bool  `json:"noEvict"`
 }
 
-// Ticks are what time is counted by: they never change.
+// Ticks are the units of raft's clock. They never change.
 type Ticks struct {
 	TickMs        int64 `json:"tickMs"`
 	ElectionTicks int64 `json:"electionTicks"`
 }
 
-// Cluster is what the nodes agreed on at formation.
+// Cluster is what the nodes agreed on when they formed it.
 type Cluster struct {
 	ID        uint64    `json:"id"` // never 0
 	Constants Constants `json:"constants"`
 	Members   []Member  `json:"members"` // by server id
 }
 
-// file is what the file holds.
+// file is the contents of the identity file.
 type file struct {
 	Version     int         `json:"version"`
 	ServerID    int         `json:"serverId"`
@@ -96,11 +96,11 @@ type Identity struct {
 	file file
 }
 
-// ErrInUse tells that another process has the data folder.
+// ErrInUse reports that another process uses the data folder.
 var ErrInUse = errors.New("it is in use by another process")
 
-// Open locks the data folder, or makes it, and raises its boot number. The
-// errors are sentences for the operator.
+// Open locks the data folder, creating it if needed, and increments its boot number.
+// Its errors are meant for the operator.
 func Open(fs disk.FS, dir string, serverID int, random io.Reader) (*Identity, error) {
 	if err := disk.MakeDir(fs, dir); err != nil {
 		return nil, err
@@ -144,8 +144,8 @@ func (id *Identity) load(serverID int, random io.Reader) error {
 	return id.save()
 }
 
-// refuseLeftovers makes sure that a folder without an identity holds nothing: a
-// log whose owner is not known must not be taken for a new node's.
+// refuseLeftovers returns an error if a folder without an identity holds data: a log
+// whose owner is unknown must not become that of a new node.
 func (id *Identity) refuseLeftovers() error {
 	names, err := id.fs.List(id.dir)
 	if err != nil {
@@ -186,7 +186,7 @@ func decode(b []byte) (f file, err error) {
 	return f, nil
 }
 
-// Boot is the number of this start of the node.
+// Boot is the number of this start of the node. It is never used again.
 func (id *Identity) Boot() uint64 { return id.file.Boot }
 
 // DirectoryID is the id of the data folder.
@@ -196,7 +196,7 @@ func (id *Identity) DirectoryID() DirectoryID { return id.file.DirectoryID }
 // never formed.
 func (id *Identity) Cluster() *Cluster { return id.file.Cluster }
 
-// Form makes the node a member, durably.
+// Form durably makes the node a member of the cluster.
 func (id *Identity) Form(c Cluster) error {
 	if id.file.Cluster != nil {
 		return errors.New("the node is a member of a cluster already")
@@ -205,12 +205,12 @@ func (id *Identity) Form(c Cluster) error {
 	return id.save()
 }
 
-// Close gives the data folder up.
+// Close unlocks the data folder.
 func (id *Identity) Close() error { return id.lock.Close() }
 
-// NewCluster returns the cluster of the given members: its id is a hash of the
-// sorted (server id, directory id) pairs, so that all nodes come to the same one
-// and no other cluster has it.
+// NewCluster returns the cluster of the given members. Its id is a hash of the sorted
+// (server id, directory id) pairs: all nodes compute the same id, and no other
+// cluster has it.
 func NewCluster(constants Constants, members []Member) Cluster {
 	members = slices.Clone(members)
 	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.ServerID, b.ServerID) })

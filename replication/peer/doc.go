@@ -1,15 +1,15 @@
 // Package peer carries messages between the nodes of a cluster, over TCP
 // connections that persist.
 //
-// Read first: Transport; Hello, by which two nodes make sure of each other; form.go,
-// how a cluster comes into being.
+// Read first: Transport; Hello, with which two nodes identify themselves; form.go, how
+// a cluster is formed.
 //
-// A node dials every other one once for each stream, and sends on what it
-// dialed; what it accepted it only reads. The streams are kept apart so that
-// none can hold up another: control (heartbeats, votes, responses, ReadIndex),
+// A node dials every other node once for each stream. It sends on connections that
+// it dialed, and reads from those that it accepted. The streams are separate so
+// that none can delay another: control (heartbeats, votes, responses, ReadIndex),
 // append (entries), forward (sub-batches on their way to the leader), snapshot
-// (dialed when needed). Sending never blocks: a stream that is down, or holds
-// too much already, drops what it is given and says so.
+// (dialed when needed). Sending never blocks: a stream that is down or full drops
+// the message and reports that.
 //
 // A Transport's methods may be called by any goroutine. Handler methods are
 // called on the goroutine of the connection.
@@ -30,7 +30,6 @@
 //	end      [8]
 //	verdict  [9, sentence]        empty: the snapshot is durable at the receiver
 //
-// The dialer sends its hello, the other side answers with its own or with a
-// refusal. A frame of up to 16 MiB is read only after that, before it one of
-// 64 KiB at most.
+// The dialer sends its hello, and the other side answers with its own or with a
+// refusal. Until then a frame may have up to 64 KiB, and up to 16 MiB after that.
 package peer

@@ -15,16 +15,16 @@ const (
 	// formRetry is how long an unformed node waits before it dials again.
 	formRetry = 200 * time.Millisecond
 
-	// formReport is how often it says for whom it waits.
+	// formReport is how often it reports which servers it waits for.
 	formReport = 5 * time.Second
 )
 
 // Form exchanges directory ids with every listed server and returns the cluster
-// that they make: all of them have to be there once, because any rule that lets
-// some of them form a cluster can be fooled by a node whose folder was wiped. It
-// returns early with the cluster of a node that has formed it already, if this
-// node is in it. The caller makes the cluster durable before it calls Join.
-// Waiting is reported through report.
+// that they form. All servers must be reachable once: if some of them could form a
+// cluster, a node whose folder was wiped could join a second one. Form returns
+// early if another node has already formed the cluster and this node is a member.
+// The caller must make the cluster durable before it calls Join. While it waits,
+// Form calls report from time to time.
 func (t *Transport) Form(ctx context.Context, report func(text string)) (identity.Cluster, error) {
 	reported := time.Now()
 	for {
@@ -53,8 +53,7 @@ func (t *Transport) Form(ctx context.Context, report func(text string)) (identit
 	}
 }
 
-// formed returns the cluster of the listed servers, whose directory ids are all
-// known.
+// formed returns the cluster of the listed servers. All their directory ids are known.
 func (t *Transport) formed() identity.Cluster {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -65,8 +64,8 @@ func (t *Transport) formed() identity.Cluster {
 	return identity.NewCluster(t.self.Constants, members)
 }
 
-// formRound greets every server once and returns those that did not answer. A
-// refusal is an error: waiting would not help.
+// formRound exchanges hellos with every server once and returns those that did not
+// answer. A refusal is an error, because waiting would not help.
 func (t *Transport) formRound(ctx context.Context) (waiting []string, err error) {
 	for _, m := range t.listed() {
 		if m.ServerID == t.config.ServerID {

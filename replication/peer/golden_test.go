@@ -19,7 +19,7 @@ const goldenHello = `
 // another version of this program.
 func TestHelloBytes(t *testing.T) {
 	id := identity.DirectoryID{1, 2, 3}
-	got := hex.EncodeToString(appendHello(nil, &Hello{
+	got := hex.EncodeToString(encodeHello(&Hello{
 		ClusterID: 1 << 40, ServerID: 2, RaftID: 300, DirectoryID: id, Boot: 7, Stream: StreamForward,
 		Constants: testConstants,
 		Members:   []identity.Member{{ServerID: 2, RaftID: 300, DirectoryID: id, Host: "cache.example", LogPort: 11311}},

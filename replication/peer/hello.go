@@ -18,7 +18,7 @@ const (
 	hostBytesMax = 255
 )
 
-// Stream is what a connection is for.
+// Stream is the purpose of a connection.
 type Stream uint8
 
 // The streams.
@@ -40,7 +40,7 @@ func (s Stream) String() string {
 	return fmt.Sprintf("stream %d", uint8(s))
 }
 
-// Hello is what a node says of itself when a connection begins.
+// Hello identifies a node at the beginning of a connection.
 type Hello struct {
 	ClusterID   uint64 // 0: not a member of any cluster yet
 	ServerID    int
@@ -49,12 +49,12 @@ type Hello struct {
 	Boot        uint64
 	Stream      Stream
 
-	// Constants of the cluster as it was formed; of a node without one those that
-	// it is configured with.
+	// Constants of the cluster as it was formed. A node that is not a member yet
+	// sends its configuration.
 	Constants identity.Constants
 
-	// Members of the cluster; of a node without one the servers that it was told
-	// of, without directory ids.
+	// Members of the cluster. A node that is not a member yet sends the servers of
+	// its configuration, without directory ids.
 	Members []identity.Member
 }
 
@@ -73,8 +73,8 @@ const (
 
 var errMalformed = errors.New("malformed frame")
 
-func appendHello(dst []byte, h *Hello) []byte {
-	dst = frame.AppendArrayLen(dst, 10)
+func encodeHello(h *Hello) []byte {
+	dst := frame.AppendArrayLen(nil, 10)
 	dst = frame.AppendUint(dst, kindHello)
 	dst = frame.AppendUint(dst, protocolVersion)
 	dst = frame.AppendUint(dst, h.ClusterID)
@@ -103,7 +103,7 @@ func appendHello(dst []byte, h *Hello) []byte {
 	return dst
 }
 
-// fields reads values until one is wrong.
+// fields reads values until the first error.
 type fields struct {
 	frame.Reader
 	err error
@@ -199,15 +199,15 @@ func readHello(b []byte) (h Hello, err error) {
 	return h, nil
 }
 
-// refusalBytesMax bounds a refusal's sentence.
+// refusalBytesMax bounds the sentence of a refusal.
 const refusalBytesMax = 4 << 10
 
-// RefusedError is a peer's reason not to have this node.
+// RefusedError is a peer's reason for refusing this node.
 type RefusedError struct{ Sentence string }
 
 func (e *RefusedError) Error() string { return e.Sentence }
 
-// refuse returns a refusal in the words of format.
+// refuse returns a refusal with a formatted sentence.
 func refuse(format string, args ...any) *RefusedError {
 	return &RefusedError{Sentence: fmt.Sprintf(format, args...)}
 }

@@ -16,21 +16,21 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// acceptRetryDelay is how long accepting rests after a failure.
+// acceptRetryDelay is the pause after a failed accept.
 const acceptRetryDelay = 50 * time.Millisecond
 
-// readBufferBytes is the buffer of a connection that is read from.
+// readBufferBytes is the read buffer of a connection.
 const readBufferBytes = 64 << 10
 
-// allowed are the types of raft messages that a peer may send. Local types are
-// not among them, nor proposals, nor the transfer of leadership, nor MsgSnap,
-// which comes with its file.
+// allowed are the types of raft messages that a peer may send. Not among them are
+// local types, proposals, transfers of leadership, and MsgSnap, which is sent with
+// its file.
 var allowed = []pb.MessageType{
 	pb.MsgApp, pb.MsgAppResp, pb.MsgVote, pb.MsgVoteResp, pb.MsgHeartbeat, pb.MsgHeartbeatResp,
 	pb.MsgReadIndex, pb.MsgReadIndexResp, pb.MsgTimeoutNow, pb.MsgPreVote, pb.MsgPreVoteResp,
 }
 
-// accept takes connections until the listener is closed.
+// accept accepts connections until the listener is closed.
 func (t *Transport) accept() {
 	for {
 		conn, err := t.listener.Accept()
@@ -39,7 +39,7 @@ func (t *Transport) accept() {
 		}
 		if err != nil {
 			t.log.Warn("accept a peer", "err", err)
-			select { // as a rule no descriptor is left: others have to close theirs
+			select { // usually there are no descriptors left until others are closed
 			case <-t.ctx.Done():
 				return
 			case <-time.After(acceptRetryDelay):
@@ -75,7 +75,7 @@ func (t *Transport) serve(conn net.Conn) error {
 	if err != nil {
 		level := slog.LevelWarn
 		if !t.formedYet() {
-			level = slog.LevelDebug // a peer is a moment ahead with the formation
+			level = slog.LevelDebug // the peer has formed the cluster a moment earlier
 		}
 		t.log.Log(t.ctx, level, "refused a peer", "server", remote.ServerID, "remote", conn.RemoteAddr().String(), "reason", err)
 		refusal := frame.AppendUint(frame.AppendArrayLen(nil, 2), kindRefusal)
@@ -102,7 +102,7 @@ func (t *Transport) formedYet() bool {
 	return t.self.ClusterID != 0
 }
 
-// replace closes the connection that this one takes the place of.
+// replace closes the previous connection of this peer and stream.
 func (t *Transport) replace(k acceptKey, conn net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,7 +112,7 @@ func (t *Transport) replace(k acceptKey, conn net.Conn) {
 	t.accepted[k] = conn
 }
 
-// receive hands on the frames of a control, append or forward stream.
+// receive passes the frames of a control, append or forward stream to the handler.
 func (t *Transport) receive(from uint64, in *bufio.Reader) error {
 	t.mu.Lock()
 	self := t.self.RaftID
@@ -152,7 +152,7 @@ func (t *Transport) receive(from uint64, in *bufio.Reader) error {
 	}
 }
 
-// decodeMessage decodes a raft message of the peer from, for self.
+// decodeMessage decodes a raft message from a peer to this node.
 func decodeMessage(b []byte, from, self uint64) (*pb.Message, error) {
 	m := new(pb.Message)
 	if err := proto.Unmarshal(b, m); err != nil {

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// How much each stream holds before it drops.
+// How much each stream queues before it drops messages.
 const (
 	controlBytesMax = 4 << 20
 	appendBytesMax  = 64 << 20
@@ -26,18 +26,17 @@ const (
 	redialMin = 10 * time.Millisecond
 	redialMax = 500 * time.Millisecond
 
-	// writeBytesTarget is about how much one write takes of the queue.
+	// writeBytesTarget is about how much of the queue one write sends.
 	writeBytesTarget = 1 << 20
 
-	// writeTimeout is how long a peer may take nothing before its connection is
-	// given up.
+	// writeTimeout is how long a write may block before the connection is closed.
 	writeTimeout = 5 * time.Second
 
-	// itemOverheadBytes is what a queued message counts for besides its bytes.
+	// itemOverheadBytes is what a queued message counts in addition to its bytes.
 	itemOverheadBytes = 128
 )
 
-// outgoing is a raft message, or a payload of some kind.
+// outgoing is a raft message, or a payload and its kind.
 type outgoing struct {
 	message *pb.Message
 	kind    uint64
@@ -45,7 +44,7 @@ type outgoing struct {
 	bytes   int
 }
 
-// sender keeps one stream to one peer connected and writes what is put.
+// sender keeps one stream to one peer connected and writes queued messages to it.
 type sender struct {
 	t        *Transport
 	peer     identity.Member
@@ -63,8 +62,8 @@ func newSender(t *Transport, m identity.Member, s Stream, bytesMax int) *sender 
 	return &sender{t: t, peer: m, stream: s, bytesMax: bytesMax, wake: make(chan struct{}, 1)}
 }
 
-// put queues an item. It reports false, and drops it, if the stream is down or
-// full.
+// put queues a message. If the stream is down or full it drops the message and
+// reports false.
 func (s *sender) put(o outgoing) bool {
 	o.bytes = itemOverheadBytes + len(o.payload)
 	if o.message != nil {
@@ -124,7 +123,7 @@ func (s *sender) run() {
 		}
 		var refused *RefusedError
 		if errors.As(err, &refused) && said != refused.Sentence {
-			said = refused.Sentence // once, not at each attempt
+			said = refused.Sentence // log it once, not at each attempt
 			s.t.log.Info("refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
 		}
 		select {
@@ -147,7 +146,7 @@ func (s *sender) serve(conn net.Conn) error {
 		s.t.handler.HandleForwardRestored(s.peer.RaftID)
 	}
 	ctx, cancel := context.WithCancel(s.t.ctx)
-	// Nothing comes back on this stream but the news that it is closed.
+	// Nothing is received on this stream. A read returns when it is closed.
 	s.t.wg.Go(func() {
 		defer cancel()
 		_, _ = conn.Read(make([]byte, 1))

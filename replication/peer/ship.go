@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// shipChunkBytes is the size of the chunks of a snapshot on its way.
+	// shipChunkBytes is the size of the chunks in which a snapshot is sent.
 	shipChunkBytes = 256 << 10
 
-	// shipTimeout is how long a chunk, and the receiver's verdict, may take.
+	// shipTimeout is how long a chunk may take, and the receiver's verdict.
 	shipTimeout = 60 * time.Second
 
 	// shipHeaderBytesMax bounds a snapshot's header.
 	shipHeaderBytesMax = 1 << 20
 )
 
-// errShipping tells that a snapshot is on its way to the peer already.
-var errShipping = errors.New("another snapshot is on its way")
+// errShipping reports that a snapshot is already being sent to the peer.
+var errShipping = errors.New("another snapshot is being sent")
 
-// SendSnapshot sends a snapshot over a connection of its own, closes its file,
-// and calls done when the receiver has it, or the attempt has failed.
+// SendSnapshot sends a snapshot over its own connection and closes the file. It calls
+// done when the receiver has stored the snapshot, or when sending has failed.
 func (t *Transport) SendSnapshot(to uint64, header []byte, sizeBytes int64, file io.ReadCloser, done func(error)) {
 	s := t.to(to)
 	t.mu.Lock()
@@ -113,7 +113,7 @@ func readVerdict(conn net.Conn) error {
 	return nil
 }
 
-// receiveSnapshot takes a snapshot and answers with the handler's verdict.
+// receiveSnapshot receives a snapshot and answers with the handler's verdict.
 func (t *Transport) receiveSnapshot(from uint64, conn net.Conn, in *bufio.Reader) error {
 	b, err := readFrame(in, nil, shipHeaderBytesMax)
 	if err != nil {
@@ -134,8 +134,8 @@ func (t *Transport) receiveSnapshot(from uint64, conn net.Conn, in *bufio.Reader
 	}
 	chunks := &chunkReader{conn: conn, in: in}
 	err = t.handler.HandleSnapshot(from, header, size, chunks)
-	// To the end in any case: closing with unread input would reset the
-	// connection, and take the verdict with it.
+	// Read to the end in any case: closing a connection with unread input resets it,
+	// and the verdict would be lost.
 	if _, restErr := io.Copy(io.Discard, chunks); err == nil {
 		err = restErr
 	}
@@ -148,7 +148,7 @@ func (t *Transport) receiveSnapshot(from uint64, conn net.Conn, in *bufio.Reader
 	return writeFrame(conn, frame.AppendString(verdict, sentence))
 }
 
-// chunkReader reads the bytes of the chunks up to the end frame.
+// chunkReader reads the contents of the chunks up to the end frame.
 type chunkReader struct {
 	conn  net.Conn
 	in    *bufio.Reader

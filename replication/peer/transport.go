@@ -22,14 +22,14 @@ import (
 const (
 	handshakeTimeout = 3 * time.Second
 
-	// unackedTimeout is how long the kernel waits for a peer to take data before
-	// a connection fails. TCP alone would try for minutes, further and further
-	// apart, and notice late that a partition has healed.
+	// unackedTimeout is how long sent data may stay unacknowledged before the
+	// connection fails. TCP alone would retry for minutes, at growing intervals, and
+	// notice late that a partition has healed.
 	unackedTimeout = 2 * time.Second
 )
 
-// Handler takes what peers send. Slices and messages belong to it. It must not
-// block for long, but for HandleSnapshot.
+// Handler receives what peers send. Slices and messages belong to it. Except for
+// HandleSnapshot its methods must not block for long.
 type Handler interface {
 	HandleRaft(from uint64, m *pb.Message)
 	HandleForward(from uint64, payload []byte)
@@ -37,10 +37,10 @@ type Handler interface {
 	// HandleSnapshot reads the snapshot from r. Its error goes to the sender.
 	HandleSnapshot(from uint64, header []byte, sizeBytes int64, r io.Reader) error
 
-	// HandleForwardRestored tells that the forward stream to a peer was
-	// connected: what was sent on it before may be lost.
+	// HandleForwardRestored reports that the forward stream to a peer was connected.
+	// Whatever was sent on it before may be lost.
 	HandleForwardRestored(peer uint64)
-	// HandleUnreachable tells that the append stream to a peer broke.
+	// HandleUnreachable reports that the append stream to a peer broke.
 	HandleUnreachable(peer uint64)
 }
 
@@ -64,17 +64,17 @@ type Transport struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
-	handler  Handler // set by Join, before any stream but form is let in
+	handler  Handler // set by Join; until then only form streams are accepted
 
 	mu          sync.Mutex
 	self        Hello
 	directories map[int]identity.DirectoryID // of unformed servers
-	adopted     *identity.Cluster            // learned from a formed one
-	boots       map[uint64]uint64            // highest seen, by raft id
+	adopted     *identity.Cluster            // learned from a node that has formed it
+	boots       map[uint64]uint64            // highest boot number seen, by raft id
 	senders     map[uint64]*senders
 	accepted    map[acceptKey]net.Conn
 	open        map[net.Conn]bool
-	shipping    map[uint64]bool // a snapshot is on its way to this peer
+	shipping    map[uint64]bool // a snapshot is being sent to this peer
 }
 
 type acceptKey struct {
@@ -111,8 +111,8 @@ func Listen(c Config) (*Transport, error) {
 // Addr is the address at which peers are listened for.
 func (t *Transport) Addr() net.Addr { return t.listener.Addr() }
 
-// Join makes this node a member of the cluster, which it was formed with: from
-// now on it connects to its peers, and h takes what they send.
+// Join makes this node a member of the cluster that it was formed with. From now on
+// it connects to its peers, and h receives what they send.
 func (t *Transport) Join(c identity.Cluster, h Handler) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -135,13 +135,13 @@ func (t *Transport) Join(c identity.Cluster, h Handler) {
 	}
 }
 
-// Close closes all connections and waits for what handles them.
+// Close closes all connections and waits for their goroutines.
 func (t *Transport) Close() error {
 	t.cancel()
 	err := t.listener.Close()
 	t.mu.Lock()
 	for c := range t.open {
-		_ = c.Close() // its reader or writer learns of it
+		_ = c.Close() // its reader or writer returns then
 	}
 	t.mu.Unlock()
 	t.wg.Wait()
@@ -155,16 +155,16 @@ func (t *Transport) to(raftID uint64) *senders {
 	return t.senders[raftID]
 }
 
-// Connected reports whether this node has a connection to a peer. Of a peer that
-// vanished without a word it is told after unackedTimeout if there was something
-// to send, as there is between a leader and its followers, and else by TCP's
-// keep-alive, after some 15 seconds.
+// Connected reports whether this node has a connection to a peer. If the peer has
+// vanished silently, the connection fails after unackedTimeout if there was data to
+// send, as there always is between a leader and its followers, and otherwise by
+// TCP's keep-alive after about 15 seconds.
 func (t *Transport) Connected(raftID uint64) bool {
 	s := t.to(raftID)
 	return s != nil && s.control.isConnected()
 }
 
-// Send sends a raft message, which nobody may change any more.
+// Send sends a raft message, which must not be changed any more.
 func (t *Transport) Send(m *pb.Message) bool {
 	s := t.to(m.GetTo())
 	switch {
@@ -183,14 +183,14 @@ func (t *Transport) Forward(to uint64, payload []byte) bool {
 	return s != nil && s.forward.put(outgoing{kind: kindForward, payload: payload})
 }
 
-// Signal sends a small message of the replicas' own.
+// Signal sends a small message that is not raft's.
 func (t *Transport) Signal(to uint64, payload []byte) bool {
 	s := t.to(to)
 	return s != nil && s.control.put(outgoing{kind: kindSignal, payload: payload})
 }
 
-// track keeps a connection for Close to close. It reports false if the transport
-// is closed.
+// track registers a connection, so that Close closes it. It reports false if the
+// transport is closed.
 func (t *Transport) track(c net.Conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -205,7 +205,7 @@ func (t *Transport) untrack(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.open, c)
-	_ = c.Close() // it may be closed already, and nothing is lost with it
+	_ = c.Close() // it may be closed already
 }
 
 // dial connects to a peer and exchanges hellos.
@@ -249,10 +249,10 @@ func (t *Transport) hello(s Stream) []byte {
 	defer t.mu.Unlock()
 	h := t.self
 	h.Stream = s
-	return appendHello(nil, &h)
+	return encodeHello(&h)
 }
 
-// prepare sets what all connections have in common.
+// prepare sets the options of a connection.
 func prepare(conn net.Conn) error {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

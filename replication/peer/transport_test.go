@@ -339,7 +339,7 @@ func TestRefusalsOfMembers(t *testing.T) {
 		c.change(&h)
 		conn, err := net.Dial("tcp", nodes[0].Addr().String())
 		must(t, err)
-		must(t, writeFrame(conn, appendHello(nil, &h)))
+		must(t, writeFrame(conn, encodeHello(&h)))
 		b, err := readFrame(conn, nil, helloBytesMax)
 		must(t, err)
 		var refused *RefusedError
@@ -384,7 +384,7 @@ func TestHelloRoundTrip(t *testing.T) {
 		ClusterID: 1 << 60, ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Boot: 6, Stream: StreamForward,
 		Constants: testConstants, Members: []identity.Member{{ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Host: "h", LogPort: 11311}},
 	}
-	b := appendHello(nil, &h)
+	b := encodeHello(&h)
 	got, err := readHello(b)
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(h) {
 		t.Fatalf("got %+v, %v", got, err)
@@ -398,14 +398,14 @@ func TestHelloRoundTrip(t *testing.T) {
 
 // FuzzFrame feeds bytes of a peer to everything that decodes them.
 func FuzzFrame(f *testing.F) {
-	f.Add(appendHello(nil, &Hello{Members: []identity.Member{{Host: "h"}}}))
+	f.Add(encodeHello(&Hello{Members: []identity.Member{{Host: "h"}}}))
 	m, err := appendMessage(nil, message(1, 2, 5))
 	must(f, err)
 	f.Add(m[frameHeaderBytes:])
 	f.Add(appendPayload(nil, kindForward, []byte("x"))[frameHeaderBytes:])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := readHello(b); err == nil {
-			if again, err := readHello(appendHello(nil, &h)); err != nil || fmt.Sprint(again) != fmt.Sprint(h) {
+			if again, err := readHello(encodeHello(&h)); err != nil || fmt.Sprint(again) != fmt.Sprint(h) {
 				t.Fatalf("%+v became %+v, %v", h, again, err)
 			}
 		}

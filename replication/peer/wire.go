@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// frameBytesMax bounds a frame: an entry of the largest item fits.
+	// frameBytesMax bounds a frame. An entry with the largest item fits.
 	frameBytesMax = 16 << 20
 
-	// helloBytesMax bounds what is read of a node that is not known yet.
+	// helloBytesMax bounds the first frame, from a node that is not known yet.
 	helloBytesMax = 64 << 10
 
 	frameHeaderBytes = 4
 )
 
-// beginFrame appends room for the length; endFrame fills it in.
+// beginFrame appends space for the length. endFrame fills it in.
 func beginFrame(dst []byte) []byte { return append(dst, 0, 0, 0, 0) }
 
 func endFrame(b []byte, start int) {

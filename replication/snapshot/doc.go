@@ -1,11 +1,11 @@
 // Package snapshot keeps snapshots of the replicated state, one file each, and
-// takes over those of other nodes.
+// receives those of other nodes.
 //
 // Read first: Store.Create, Store.Open, Store.Receive.
 //
-// A Store may be used by many goroutines, a Writer or Reader by one. A file
-// under its name is complete and synced; one that is being written has another
-// name, and is removed when the store is opened.
+// A Store may be used by many goroutines, a Writer or Reader by one. A snapshot
+// file is complete and synced. While it is written it has a temporary name; such
+// files are removed when the store is opened.
 //
 // # File, named by index and term in 16 hex digits each: INDEX-TERM.snap
 //

@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	// writeBackBytes is how much of a file is written before the disk is to take
-	// it. The log is on the same disk, and each of its syncs waits for what has
-	// piled up there: a whole snapshot takes a second.
+	// writeBackBytes is how much is written to a file before it is written back to
+	// the disk. The log is on the same disk, and each of its syncs waits for all
+	// pending writes; a whole snapshot would take a second.
 	writeBackBytes = 512 << 10
 
-	// restRatio is for how many times as long as the disk took it is then left to
-	// the log.
+	// restRatio is the pause after a write-back, as a multiple of the time that the
+	// write-back took.
 	restRatio = 8
 )
 
-// paced writes a file at a pace that leaves the disk to the log most of the time.
+// paced writes a file slowly enough to leave the disk to the log most of the time.
 type paced struct {
 	disk.File
 	at   int64 // bytes written
-	back int64 // those that the disk has taken
+	back int64 // bytes written back to the disk
 }
 
 // Write implements io.Writer.

@@ -13,13 +13,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Reader reads the contents of a snapshot and checks them on the way: at the end
-// it returns io.EOF only if all was there.
+// Reader reads the contents of a snapshot and checks them while reading. It returns
+// io.EOF only if the file was complete.
 type Reader struct {
 	file  disk.File
 	in    *window
 	meta  *pb.SnapshotMetadata
-	chunk []byte // what is left of the present one, in the window
+	chunk []byte // unread rest of the current chunk, in the window
 	size  uint64
 	err   error
 }
@@ -40,13 +40,12 @@ func (s *Store) Open(index, term uint64) (*Reader, error) {
 // Meta returns the snapshot's metadata.
 func (r *Reader) Meta() *pb.SnapshotMetadata { return r.meta }
 
-// source is where the parts of a file come from, one after the other. A part is
-// valid until the next call.
+// source returns consecutive parts of a file. A part is valid until the next call.
 type source interface {
 	next(n int) ([]byte, error)
 }
 
-// start is a source for the first parts of a file.
+// start is a source for the beginning of a file.
 type start struct{ in io.Reader }
 
 func (s start) next(n int) ([]byte, error) {
@@ -60,7 +59,7 @@ func (s start) next(n int) ([]byte, error) {
 	return b, nil
 }
 
-// readMetadata reads the metadata of the snapshot of a known index and term.
+// readMetadata reads the metadata of a snapshot, and checks its index and term.
 func readMetadata(in source, index, term uint64) (*pb.SnapshotMetadata, error) {
 	meta, err := readAnyMetadata(in)
 	if err == nil && (meta.GetIndex() != index || meta.GetTerm() != term) {
@@ -107,7 +106,7 @@ func (r *Reader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// next reads and checks the next chunk; io.EOF tells that the end is right.
+// next reads and checks the next chunk. It returns io.EOF after a valid end.
 func (r *Reader) next() error {
 	head, err := r.in.next(4)
 	if err != nil {
@@ -145,7 +144,7 @@ func (r *Reader) end() error {
 	case err != nil:
 		return err
 	case more:
-		return fmt.Errorf("bytes behind the end: %w", ErrCorrupt)
+		return fmt.Errorf("bytes after the end: %w", ErrCorrupt)
 	}
 	return io.EOF
 }
@@ -156,7 +155,7 @@ func (r *Reader) Close() error {
 	return r.file.Close()
 }
 
-// verify reads a whole file.
+// verify reads and checks a whole file.
 func verify(fs disk.FS, name string) (*pb.SnapshotMetadata, error) {
 	f, err := fs.OpenDirect(name)
 	if err != nil {

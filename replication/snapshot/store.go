@@ -24,14 +24,14 @@ const (
 	// metadataBytesMax bounds the metadata: thousands of members.
 	metadataBytesMax = 64 << 10
 
-	// chunkBytes is the size of a chunk but for the last.
+	// chunkBytes is the size of every chunk except the last.
 	chunkBytes = 256 << 10
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// ErrCorrupt tells that a file is no whole snapshot. It is of no use; another
-// node has a good one.
+// ErrCorrupt reports that a file is not a complete snapshot. It cannot be used; other
+// nodes have good ones.
 var ErrCorrupt = errors.New("snapshot is damaged")
 
 var errShort = fmt.Errorf("file ends early: %w", ErrCorrupt)
@@ -42,10 +42,10 @@ type Store struct {
 	dir string
 
 	mu   sync.Mutex
-	next uint64 // names temporary files
+	next uint64 // number in the last temporary name
 }
 
-// Open opens the folder, or makes it, and removes what was left incomplete.
+// Open opens the folder, or creates it, and removes incomplete files.
 func Open(fs disk.FS, dir string) (*Store, error) {
 	if err := disk.MakeDir(fs, dir); err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
@@ -76,8 +76,8 @@ func (s *Store) tmpName() string {
 	return filepath.Join(s.dir, fmt.Sprintf("%d%s", s.next, tmpSuffix))
 }
 
-// List returns the metadata of the snapshots, the newest first, without their
-// configuration if the file cannot be read.
+// List returns the metadata of the snapshots, newest first. If a file cannot be
+// read, its metadata lacks the configuration.
 func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
 	names, err := s.fs.List(s.dir)
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
 	return list, nil
 }
 
-// metadata reads the metadata of a snapshot alone.
+// metadata reads only the metadata of a snapshot.
 func (s *Store) metadata(index, term uint64) (*pb.SnapshotMetadata, error) {
 	f, err := s.fs.Open(s.name(index, term))
 	if err != nil {
@@ -111,8 +111,8 @@ func (s *Store) metadata(index, term uint64) (*pb.SnapshotMetadata, error) {
 	return meta, errors.Join(err, f.Close())
 }
 
-// Prune removes the snapshots of an index below the given one. A file that is
-// being read stays readable.
+// Prune removes the snapshots with an index below the given one. A file that is open
+// stays readable.
 func (s *Store) Prune(below uint64) error {
 	list, err := s.List()
 	if err != nil {
@@ -141,9 +141,8 @@ func (s *Store) Raw(index, term uint64) (rc io.ReadCloser, sizeBytes int64, err 
 	return f, sizeBytes, nil
 }
 
-// Receive takes over the file of another node, of the given size. When it
-// returns without an error, the file was checked from beginning to end, is
-// durable, and visible.
+// Receive stores the file of another node, which has the given size. If it returns
+// no error, the whole file was checked, is durable, and is visible.
 func (s *Store) Receive(in io.Reader, sizeBytes int64) (*pb.SnapshotMetadata, error) {
 	tmp := s.tmpName()
 	meta, err := s.receive(tmp, in, sizeBytes)

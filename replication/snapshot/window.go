@@ -8,29 +8,30 @@ import (
 )
 
 const (
-	// pieceBytes are read from a file at a time, and piecesAhead of them while the
-	// one before is looked at.
+	// pieceBytes are read from a file at a time. Up to piecesAhead pieces are read
+	// while an earlier one is in use.
 	pieceBytes  = 1 << 20
 	piecesAhead = 3
 
-	// restBytesMax is the longest part of a chunk and its head that stands at the
-	// end of a piece.
+	// restBytesMax is the longest part of a chunk and its head that can be left at
+	// the end of a piece.
 	restBytesMax = chunkBytes + 4096
 )
 
-// window reads a file in large pieces, on a goroutine of its own, and shows what is
-// in them without a copy, but for what stands across the end of one.
+// window reads a file in large pieces on its own goroutine. It returns parts of them
+// without copying, except parts that extend over the end of a piece.
 type window struct {
 	in      io.Reader
 	piece   *piece
-	rest    []byte // of piece, read and not shown yet
+	rest    []byte // of piece, not returned yet
 	ready   chan *piece
 	free    chan *piece
 	stopped chan struct{}
-	err     error // of the last piece that came
+	err     error // of the last piece
 }
 
-// piece is a part of the file, with room before it for the rest of the one before.
+// piece is a part of the file. Its buffer has space at the front for the rest of the
+// previous piece.
 type piece struct {
 	buf []byte
 	n   int
@@ -69,7 +70,7 @@ func (w *window) read() {
 	}
 }
 
-// stop ends the reading and waits for it. The window is of no use then.
+// stop ends the goroutine and waits for it. The window cannot be used any more.
 func (w *window) stop() {
 	close(w.stopped)
 	for range w.ready {
@@ -77,8 +78,8 @@ func (w *window) stop() {
 	}
 }
 
-// next returns the next n bytes, at most a chunk and its head, valid until the next
-// call. That the file ends before is ErrCorrupt.
+// next returns the next n bytes, at most a chunk and its head. They are valid until
+// the next call. It returns ErrCorrupt if the file ends too early.
 func (w *window) next(n int) ([]byte, error) {
 	for len(w.rest) < n {
 		switch more, err := w.fill(); {
@@ -93,7 +94,7 @@ func (w *window) next(n int) ([]byte, error) {
 	return b, nil
 }
 
-// more reports whether there are bytes behind those that next returned.
+// more reports whether there are bytes after those that next returned.
 func (w *window) more() (bool, error) {
 	if len(w.rest) > 0 {
 		return true, nil
@@ -101,7 +102,7 @@ func (w *window) more() (bool, error) {
 	return w.fill()
 }
 
-// fill goes on to the next piece, and reports false at the end of the file.
+// fill moves on to the next piece. It reports false at the end of the file.
 func (w *window) fill() (bool, error) {
 	if w.err != nil {
 		if errors.Is(w.err, io.EOF) || errors.Is(w.err, io.ErrUnexpectedEOF) {

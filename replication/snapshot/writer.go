@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Writer takes the contents of one snapshot.
+// Writer writes the contents of one snapshot.
 type Writer struct {
 	store *Store
 	meta  *pb.SnapshotMetadata
@@ -23,7 +23,7 @@ type Writer struct {
 	err   error
 }
 
-// Create begins a snapshot. Either Commit or Abort ends it.
+// Create begins a snapshot. The caller must call either Commit or Abort.
 func (s *Store) Create(meta *pb.SnapshotMetadata) (*Writer, error) {
 	encoded, err := proto.Marshal(meta)
 	if err != nil {
@@ -74,7 +74,7 @@ func (w *Writer) flush() {
 	w.chunk = w.chunk[:0]
 }
 
-// Commit makes the snapshot durable, and then visible.
+// Commit makes the snapshot durable and then visible.
 func (w *Writer) Commit() error {
 	w.flush()
 	size := binary.LittleEndian.AppendUint64(nil, w.size)
