@@ -2,7 +2,7 @@ package server
 
 import "raftcached/protocol"
 
-// textForm is the form of what needs none.
+// textForm is the form of every classic text command.
 var textForm protocol.Form
 
 // WriteDone implements Completer.

@@ -2,16 +2,16 @@ package server
 
 import "raftcached/protocol"
 
-// formBytesKept is how large a buffer for the bytes of forms may be to stay when
-// no form is left: what a loop's share of writes in flight rarely needs.
+// formBytesKept is the largest buffer for the bytes of forms that is kept when no
+// form is left. The writes in flight of one loop rarely need more.
 const formBytesKept = 64 << 10
 
-// forms are the forms of writes that are not answered, in their order. A form
-// aliases the input, which is gone when the answer comes, so its bytes are copied.
-// What the backend takes bounds them: each belongs to a write that it has.
+// forms is a queue of the forms of writes that are not answered. A form aliases
+// the input, which has been discarded when the answer comes, so its bytes are
+// copied. The queue is bounded by what the backend accepts.
 type forms struct {
 	queue fifo[keptForm]
-	bytes []byte // flags and key of each, one behind the other; the oldest begin at head
+	bytes []byte // flags and key of each form, in order; the oldest begin at head
 	head  int
 }
 

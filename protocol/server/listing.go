@@ -10,9 +10,9 @@ import (
 )
 
 // listing is an answer to "stats conns" that is being gathered. Each loop
-// describes its own connections on its own goroutine and posts that to the loop
-// of the connection that asked, so no loop waits for another and nothing is
-// locked.
+// describes its own connections on its own goroutine and posts that to the loop of
+// the connection that asked. So no loop waits for another one, and no lock is
+// needed.
 //
 // It is bounded by the number of connections: about 150 bytes of answer for each.
 type listing struct {
@@ -20,20 +20,20 @@ type listing struct {
 	left  int // loops that have not answered
 }
 
-// connInfo is what "stats conns" tells of a connection or a listener.
+// connInfo is what "stats conns" reports of a connection or a listener.
 type connInfo struct {
 	fd       int
 	addr     string // as net has it
-	listener string // that it came to; empty for a listener
+	listener string // address that the client connected to; empty for a listener
 	state    string // memcached's word
 	idle     time.Duration
 }
 
-// gather asks all loops for their connections, when called first, and returns what
-// "stats conns" has to wait for.
+// gather asks all loops for their connections, unless they have reported, and
+// returns what "stats conns" has to wait for.
 func (c *conn) gather() wait {
 	if c.listing != nil {
-		return waitNothing // it has come: nothing is executed before
+		return waitNothing // complete: the connection executes nothing before
 	}
 	loops := c.loop.server.loops
 	c.listing = &listing{left: len(loops), conns: c.loop.server.listenerInfos()}
@@ -46,8 +46,8 @@ func (c *conn) gather() wait {
 	return waitListing
 }
 
-// listed takes what one loop told, and lets the connection go on if it was the
-// last.
+// listed takes the report of one loop, and lets the connection continue if it was
+// the last.
 func (c *conn) listed(infos []connInfo) {
 	c.listing.conns = append(c.listing.conns, infos...)
 	c.listing.left--
@@ -68,8 +68,8 @@ func (c *conn) answerListing(req *protocol.Request) {
 	c.replyStats(req, list)
 }
 
-// connInfos describes the connections of the loop. The one that asked is not
-// waiting: it is being answered.
+// connInfos describes the connections of the loop. The one that asked is reported
+// as being served, not as waiting.
 func (l *loop) connInfos(asker *conn) []connInfo {
 	infos := make([]connInfo, 0, len(l.conns))
 	period := l.options.sweepPeriod()
@@ -78,14 +78,14 @@ func (l *loop) connInfos(asker *conn) []connInfo {
 		if c == asker {
 			info.state = "conn_parse_cmd"
 		} else {
-			info.idle = time.Duration(l.sweeps-c.activity.last) * period // to a sweep
+			info.idle = time.Duration(l.sweeps-c.activity.last) * period // in whole sweeps
 		}
 		infos = append(infos, info)
 	}
 	return infos
 }
 
-// stateName tells what the connection is at in the words of memcached.
+// stateName names the state of the connection as memcached does.
 func (c *conn) stateName() string {
 	switch {
 	case c.out.waiting > 0:
@@ -128,7 +128,7 @@ func (i *connInfo) add(l *protocol.StatList) {
 	l.AddInt(name+"secs_since_last_cmd", int64(i.idle.Seconds()))
 }
 
-// transportOf returns what memcached writes before an address.
+// transportOf returns the prefix that memcached gives an address.
 func transportOf(addr string) string {
 	if strings.HasPrefix(addr, "[") {
 		return "tcp6:"

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// spareBuffersMax and spareBufferBytesMax bound what a loop keeps of reply
-	// buffers that are not in use.
+	// spareBuffersMax and spareBufferBytesMax bound the reply buffers that a loop
+	// keeps for later use.
 	spareBuffersMax     = 16
 	spareBufferBytesMax = 2 * outChunkBytes
 
-	// aheadMax is how many keys the backend is told of before they are read.
+	// aheadMax is how many keys are announced to the backend at once.
 	aheadMax = 32
 )
 
@@ -28,20 +28,20 @@ type loop struct {
 	backend Loop
 	events  eventloop.Loop
 
-	request protocol.Request // the one being executed
-	ahead   [][]byte         // keys that the backend is told of
+	request protocol.Request // the one being executed; reused
+	ahead   [][]byte         // keys being announced to the backend; reused
 	spare   [][]byte         // reply buffers that are not in use
 
-	writes   fifo[writeWaiter]
-	forms    forms         // of those writes that are formed
-	form     protocol.Form // of the write being answered
-	barriers fifo[*conn]
+	writes   fifo[writeWaiter] // writes that the backend has not answered
+	forms    forms             // of those writes that are formed
+	form     protocol.Form     // of the write being answered
+	barriers fifo[*conn]       // who waits for the barriers that are not answered
 
-	conns   map[*conn]struct{}
-	touched []*conn // answered in the current series; see ResultsEnd
-	blocked []*conn // the backend refused their write; tried again at ResultsEnd
+	conns   map[*conn]struct{} // open connections
+	touched []*conn            // served at ResultsEnd
+	blocked []*conn            // in waitBackend, in the order in which they were refused
 
-	flushWanted bool   // the backend has something to send on
+	flushWanted bool   // the backend has something to submit
 	sweeps      uint64 // calls of Tick, plus 1
 
 	counters stats.Counters
@@ -88,7 +88,7 @@ func (l *loop) takeBuffer() []byte {
 	return make([]byte, 0, 4096)
 }
 
-// putBuffer takes a reply buffer back.
+// putBuffer takes back a reply buffer.
 func (l *loop) putBuffer(b []byte) {
 	if len(l.spare) < spareBuffersMax && cap(b) <= spareBufferBytesMax {
 		l.spare = append(l.spare, b[:0])

@@ -6,14 +6,14 @@ import (
 	"raftcached/protocol"
 )
 
-// What clients of ElastiCache ask a server for to learn of the others: a command,
-// and before it existed a key.
+// Clients of ElastiCache discover the servers of a cluster with a command, "config
+// get cluster", or with a get of a special key, which is older.
 const (
 	clusterArg = "cluster"
 	clusterKey = "AmazonElastiCache:cluster"
 )
 
-// Member is a server of the cluster as clients reach it.
+// Member is the address of a server of the cluster for clients.
 type Member struct {
 	Host string
 	Port int
@@ -33,9 +33,9 @@ func asksForMembers(req *protocol.Request) bool {
 //	\r\n
 //	END\r\n
 //
-// LENGTH counts both lines and their ends. Clients take the address and, if that
-// is empty, the host, or always one of them: the host stands in both places, as
-// the servers know each other by it. VERSION grows whenever the servers change.
+// LENGTH counts both lines with their ends. Some clients use IP, or HOST if IP is
+// empty; others always use the same one of them. So both are the configured host.
+// VERSION grows whenever the servers change.
 func (c *conn) answerMembers(req *protocol.Request) {
 	if req.Command == protocol.ConfigGet && string(req.Arg) != clusterArg {
 		c.reply(protocol.ReplyEnd)

@@ -13,25 +13,25 @@ import (
 
 // Bounds of one connection and of one event loop.
 const (
-	// pipelineBytesMax is how much input may lie buffered behind a request that
-	// waits before the connection is no longer read from.
+	// pipelineBytesMax is how much input may be buffered while a request waits.
+	// Beyond it the connection is not read from.
 	pipelineBytesMax = 64 << 10
 
-	// unansweredWritesMax bounds the writes of one connection that are with the
-	// backend. A gat counts once for each key.
+	// unansweredWritesMax bounds the writes of one connection that the backend has
+	// not answered. A gat counts once for each key.
 	unansweredWritesMax = 4096
 
-	// outChunkBytes is the size at which gathered replies are written out before
+	// outChunkBytes is the size at which replies are written to the client before
 	// the turn of the connection ends.
 	outChunkBytes = 256 << 10
 
-	// outboundBytesMax is how many bytes of replies may wait for a client to read
-	// them before no more of its requests are handled. They go on below half.
+	// outboundBytesMax is how many bytes of replies may wait for the client. Beyond
+	// it no requests are handled until at most half of it waits.
 	outboundBytesMax = 1 << 20
 
-	// outboundHardBytesMax bounds the waiting replies of gat, whose answers come
-	// when the writes are applied and cannot be held back. Above it a gat is
-	// answered with an error line, like memcached's out of memory.
+	// outboundHardBytesMax bounds the replies to gat that wait for the client. They
+	// come when the writes are applied, and cannot be delayed. Beyond it a gat is
+	// answered with an error line, as memcached does when it is out of memory.
 	outboundHardBytesMax = 64 << 20
 
 	// loopsDefault is memcached's default of -t.
@@ -55,19 +55,19 @@ type Options struct {
 	Listeners []net.Listener
 
 	Loops          int // event loops (-t); default 4, or the number of CPUs if smaller
-	MaxConnections int // -c; default 1024. Over it a client is told so and closed.
+	MaxConnections int // -c; default 1024. Further clients get an error line and are closed.
 	ItemBytesMax   int // -I; default 1 MiB
 
-	// IdleTimeout closes a connection on which nothing arrived for that long and
-	// to which no answer is due (-o idle_timeout); 0 is never.
+	// IdleTimeout closes a connection on which nothing arrived for that long, if no
+	// answer is due to it (-o idle_timeout); 0 means never.
 	IdleTimeout time.Duration
 
-	// PartialTimeout closes a connection that began a command and did not
-	// complete it in that time; 0 is never.
+	// PartialTimeout closes a connection whose client has begun a command and does
+	// not complete it in that time; 0 means never.
 	PartialTimeout time.Duration
 
-	// Authenticator, if there is one, knows who may use the cache (-Y), and AuthFile
-	// is where it has that from, as told by stats settings.
+	// Authenticator decides who may use the cache (-Y); nil lets everyone. AuthFile
+	// is where its users are from, for stats settings.
 	Authenticator Authenticator
 	AuthFile      string
 
@@ -76,13 +76,14 @@ type Options struct {
 
 	Version           string // answer of the version command; default "1.6.45"
 	RaftcachedVersion string // STAT raftcached_version
-	Verbosity         int    // as told by stats settings
+	Verbosity         int    // for stats settings
 
 	Logger *slog.Logger     // default: nothing is logged
 	Now    func() time.Time // wall clock of stats; default time.Now
 }
 
-// withDefaults returns o with its zero fields filled, or what is wrong with it.
+// withDefaults returns o with defaults for its zero fields, or an error if a field
+// is invalid.
 func (o Options) withDefaults() (Options, error) {
 	if len(o.Listen) == 0 {
 		return o, errors.New("start server: no address to listen on")

@@ -20,7 +20,7 @@ const (
 	waitWrites           // answers to all earlier writes: ResultsEnd
 	waitFewerWrites      // fewer unanswered writes than unansweredWritesMax: ResultsEnd
 	waitBarrier          // the answer to a barrier: ResultsEnd
-	waitListing          // what the other loops tell for "stats conns": listed
+	waitListing          // reports of all loops for "stats conns": listed
 	waitBackend          // room at the backend, which refused the write: unblock
 	waitClient           // the client to take replies: Writable
 )

@@ -2,8 +2,8 @@ package server
 
 import "time"
 
-// sweepsPerTimeout is how many sweeps look at a connection before a timeout
-// passes: timeouts are late by at most this part of themselves.
+// sweepsPerTimeout is the number of sweeps in the shortest timeout: timeouts are
+// late by at most this fraction.
 const sweepsPerTimeout = 8
 
 // Sweeps are at least sweepPeriodMin and at most sweepPeriodMax apart.
@@ -24,8 +24,8 @@ func (o *Options) sweepPeriod() time.Duration {
 	return min(max(shortest/sweepsPerTimeout, sweepPeriodMin), sweepPeriodMax)
 }
 
-// Tick implements eventloop.LoopHandler: it closes the connections whose time is
-// up. Time is counted in sweeps, so that no clock is read for each request.
+// Tick implements eventloop.LoopHandler: it closes connections that have been idle,
+// or have not completed a command, for too long.
 func (l *loop) Tick() {
 	l.sweeps++
 	period := l.options.sweepPeriod()

@@ -6,8 +6,8 @@ import (
 	"raftcached/internal/item"
 )
 
-// fifo is a queue in a ring that grows by doubling and never shrinks, so that
-// it allocates nothing in steady state. The zero value is an empty queue.
+// fifo is a queue in a ring buffer, which doubles when it is full and never
+// shrinks, so that nothing is allocated in steady state. The zero value is empty.
 type fifo[T any] struct {
 	ring []T // its length is zero or a power of two
 	head int // index of the oldest
@@ -43,15 +43,14 @@ func (q *fifo[T]) pop() {
 	q.n--
 }
 
-// writeWaiter is a write that the backend took and has not answered. A
-// connection that closes leaves its waiters behind: the answers still come, and
-// are dropped.
+// writeWaiter is a write that the backend has accepted and not answered. When a
+// connection closes its waiters stay: the answers still come, and are dropped.
 type writeWaiter struct {
 	c       *conn
-	keys    int // answers to come: 1, but for gat and gats
+	keys    int // answers to come: for gat and gats one for each key, else 1
 	command protocol.Command
 	noReply bool
-	formed  bool // its form is kept in loop.forms; else it is that of Text
-	failed  bool // of gat and gats: the error line was written, the rest is silent
+	formed  bool // its form is in loop.forms; else it is that of Text
+	failed  bool // of gat and gats: the error line was written, and no more follows
 	fields  item.Fields
 }
