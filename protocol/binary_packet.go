@@ -56,7 +56,7 @@ type opcode struct {
 }
 
 // opcodes are the commands by their number (protocol_binary.txt, "Command
-// Opcodes", and memcached's protocol_binary.h). The zero opcode is unknown.
+// Opcodes", and memcached's protocol_binary.h). The zero value is an unknown command.
 var opcodes = [1 << 8]opcode{
 	0x00: {command: MetaGet, key: needed},
 	0x01: {command: Set, extras: storeExtras, key: needed, value: needed},

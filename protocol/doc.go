@@ -11,7 +11,7 @@
 // length:
 //
 //	get|gets KEY...                                   up to 1 MiB
-//	gat|gats EXPTIME KEY...                           this and the following: up
+//	gat|gats EXPTIME KEY...                           these and the following: up
 //	set|add|replace|append|prepend                    to 2048 bytes, unless the
 //	    KEY FLAGS EXPTIME BYTES [noreply]             line is received at once
 //	cas KEY FLAGS EXPTIME BYTES CAS [noreply]

@@ -82,7 +82,7 @@ func (o *opcode) isPublic() bool {
 	return o.command == SASLList || o.command == SASLAuth || o.command == Version
 }
 
-// loginBytes returns the length that a line announces.
+// loginBytes returns the length of the data block that a line declares.
 func (p *Parser) loginBytes(line []byte) (int, bool) {
 	t := &p.tokens
 	t.split(line)

@@ -39,7 +39,7 @@ const (
 // flags, and ignores those without a meaning for it.
 type metaFlags struct {
 	key     []byte // decoded if base64
-	decoded []byte // room for that
+	decoded []byte // buffer for the decoded key
 
 	fields                   item.Fields
 	quiet, base64, value     bool   // q b v

@@ -11,10 +11,10 @@ const (
 	// memcached, more bytes without a line end are not accepted as this protocol.
 	lineBytesMax = 2048
 
-	// multigetBytesMax bounds the line of get and gets, which memcached does
-	// not bound: 4,000 of the longest keys. gnet copies the
-	// received part of a line each time that more of it arrives, so a longer one
-	// would keep its event loop busy.
+	// multigetBytesMax is the longest line of get and gets, enough for 4,000 keys of
+	// the largest size. memcached has no such bound. An incomplete line is copied
+	// each time that more of it arrives, so a longer one would keep its event loop
+	// busy.
 	multigetBytesMax = 1 << 20
 
 	// valueBytesMax is the largest length that is accepted as the length of a value.
@@ -195,8 +195,8 @@ func (p *Parser) swallow(b []byte) int {
 	return n
 }
 
-// dataBlock completes a request whose line ends at offset at of b: a storage
-// command has a data block of its declared length and a line end.
+// dataBlock completes the request whose line ends at offset at of b. In a storage
+// command a data block of the declared length and a line end follow.
 func (p *Parser) dataBlock(b []byte, at int, req *Request) (consumed int, v Verdict) {
 	size := p.tokens.valueBytes
 	if size < 0 {

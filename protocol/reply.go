@@ -56,8 +56,8 @@ func AppendReply(dst []byte, c Command, r *Result) []byte {
 	return append(dst, replyLines[r.Status]...)
 }
 
-// AppendValue appends the block that answers a hit, with the cas unique if
-// withCAS (protocol.txt, "Retrieval command").
+// AppendValue appends the VALUE block of a hit, with the cas unique if withCAS is
+// set (protocol.txt, "Retrieval command").
 func AppendValue(dst, key []byte, flags uint32, cas uint64, withCAS bool, value []byte) []byte {
 	dst = append(dst, "VALUE "...)
 	dst = append(dst, key...)

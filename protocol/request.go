@@ -25,22 +25,22 @@ const (
 	Incr
 	Decr
 	FlushAll
-	MetaGat // mg with T, and Binary's gat: a read that changes the expiry
+	MetaGat // mg with T, Binary's gat: a read that changes the expiry
 	CacheMemlimit
 	Version
 	Verbosity
 	Stats
 	Shutdown
 	Quit
-	MetaGet   // mg without T, and Binary's get: a read, and a write if the item then changes
+	MetaGet   // mg without T, Binary's get: a read, or a write if the item would change
 	MetaDebug // me
-	Noop      // mn, and Binary's noop
-	ConfigGet // "config get cluster", ElastiCache's auto discovery: Request.Arg is what is asked for
+	Noop      // mn, Binary's noop
+	ConfigGet // "config get ARG", ElastiCache's auto discovery
 	SASLList  // Binary's list of SASL mechanisms
 	SASLAuth  // Binary's SASL auth and step: Key is the mechanism, Value its message
 )
 
-// IsRead reports whether the command only reads the cache.
+// IsRead reports whether the command reads the cache without going through the log.
 func (c Command) IsRead() bool {
 	return c == Get || c == Gets || c == MetaGet || c == MetaDebug
 }
@@ -56,11 +56,11 @@ func (c Command) IsWrite() bool {
 // or the parser is called again: a caller must copy what it keeps.
 type Request struct {
 	Command Command
-	NoReply bool // "noreply" was given: send no answer, not even an error of execution
+	NoReply bool // "noreply" was given: no answer is sent, not even an error of execution
 
 	// TooLarge marks a storage command whose item exceeds the item limit. Its
-	// data block is swallowed and Value is nil. A set that is too large removes
-	// the old item, as memcached does; the other commands leave it.
+	// data block is dropped and Value is nil. As in memcached, a set that is too
+	// large removes the old item; the other commands do not.
 	TooLarge bool
 
 	Flags   uint32 // client flags of storage commands
@@ -82,10 +82,10 @@ type Request struct {
 
 	Form Form // of the answer
 
-	Arg []byte // rest of the line of stats, trimmed; empty otherwise
+	Arg []byte // of stats, the rest of the line, trimmed; of ConfigGet, what is asked for
 
-	// Reply is the complete error line, "\r\n" included, of an Invalid request.
-	// It is empty if "noreply" silences the error.
+	// Reply is the answer to an Invalid request of Text or Meta: an error line with
+	// its end. It is empty if "noreply" silences the error.
 	Reply string
 
 	// Status says why a Binary request is Invalid; it has no Reply.
