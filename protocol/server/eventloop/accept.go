@@ -14,9 +14,10 @@ const acceptRetryDelay = 10 * time.Millisecond
 // refuseWriteTimeout bounds how long a refused client may delay the others.
 const refuseWriteTimeout = 10 * time.Millisecond
 
-// listen opens the listeners, unless they are open. Go sets SO_REUSEADDR, so that a restart does not
-// wait for its port, and never SO_REUSEPORT, so that a second server on the same
-// port fails instead of taking half of the connections.
+// listen opens the listeners, unless the configuration has open ones. Go sets
+// SO_REUSEADDR, so that a restart does not wait for its port, and never
+// SO_REUSEPORT, so that a second server on the same port fails instead of taking
+// half of the connections.
 func (e *Engine) listen() error {
 	if len(e.config.Listeners) > 0 {
 		e.listeners = e.config.Listeners

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -182,6 +183,25 @@ func TestListenErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), test.addr) {
 			t.Errorf("listen on %q: error %v, want one with %q and the address", test.addr, err, test.want)
 		}
+	}
+}
+
+// TestOpenListenersAreUsed instead of addresses, and closed.
+func TestOpenListenersAreUsed(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &loopHooks{open: ignore}
+	e := newEngine(t, l, func(c *Config) { c.Listen, c.Listeners = nil, []net.Listener{ln} })
+	if got := e.Listeners()[0].Addr.String(); got != ln.Addr().String() {
+		t.Fatalf("listens on %s, want %s", got, ln.Addr())
+	}
+	dial(t, e)
+	e.awaitAccepted(t, 1)
+	e.StopAccepting()
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("accept after the engine has stopped: %v, want %v", err, net.ErrClosed)
 	}
 }
 
