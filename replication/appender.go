@@ -62,7 +62,9 @@ func (a *Appender) note(hs *pb.HardState) {
 //
 // A snapshot is installed in this order. What came before it is saved. The state
 // machine continues from it, so that the log does not forget entries that
-// nothing else covers. The log begins behind it. Then the leader learns of it.
+// nothing else covers. The log begins behind it, in one write with the hard state
+// that came with it: its commit index is beyond the log until then. Then the
+// leader learns of it.
 func (a *Appender) Append(in []appendInput, effects []appendEffect) []appendEffect {
 	var (
 		hs      *pb.HardState
@@ -76,15 +78,19 @@ func (a *Appender) Append(in []appendInput, effects []appendEffect) []appendEffe
 			cut = max(cut, in[i].cut)
 			continue
 		}
-		if h := hardStateOf(m); h != nil {
-			hs = h
-		}
+		h := hardStateOf(m)
 		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
 			effects = a.save(effects, hs, ents)
 			effects = append(effects,
 				appendEffect{kind: appendInstall, meta: s.GetMetadata()},
-				appendEffect{kind: appendRestart, meta: s.GetMetadata(), hard: hs, sync: !a.bugs.has(bugAckBeforeSync)})
-			hs, ents = nil, nil
+				appendEffect{kind: appendRestart, meta: s.GetMetadata(), hard: h, sync: !a.bugs.has(bugAckBeforeSync)})
+			if h != nil {
+				a.note(h)
+			}
+			hs, ents, h = nil, nil, nil
+		}
+		if h != nil {
+			hs = h
 		}
 		ents = joinEntries(ents, m.GetEntries())
 		respond.sort(a.id, m.GetResponses())
