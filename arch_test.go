@@ -92,7 +92,6 @@ var testModules = []string{
 	"github.com/anishathalye/porcupine",
 	"github.com/bradfitz/gomemcache",
 	"github.com/cockroachdb/datadriven",
-	"github.com/cockroachdb/pebble/v2",
 	"go.uber.org/goleak",
 	"pgregory.net/rapid",
 }
@@ -244,7 +243,6 @@ func TestImportRules(t *testing.T) {
 		{"replication/wal", "raftcached/replication/disk/disktest", false, false},
 		{"bench/hitratio", "raftcached/engine", false, true},
 		{"engine", "raftcached/bench/zipf", false, false},
-		{"replication/disk/disktest", "github.com/cockroachdb/pebble/v2/vfs", false, true},
 	} {
 		if why := breach(c.dir, layers[c.dir], c.imported, c.isTest); (why == "") != c.allowed {
 			t.Errorf("%s imports %s (test: %v): %q, want allowed %v", c.dir, c.imported, c.isTest, why, c.allowed)

@@ -1,51 +1,88 @@
 // Package disktest gives tests a file system in memory that can crash and fail.
 //
-// Read first: NewCrashable, Crash, FailWrites.
+// Read first: NewCrashable, Crash, FS.FailIn.
+//
+// The model, which is that of a journaling file system on a disk with sectors of
+// 512 bytes:
+//
+//   - What File.Sync has confirmed stays. Of the writes since, each comes to the
+//     disk in whole, not at all, or in part: any set of its sectors, whose other
+//     bytes stay what they were, or zero beyond the end. Writes come in any order.
+//     The file ends behind what came, or where it would have ended.
+//   - What SyncDir has confirmed of a folder's names stays. Of the creations,
+//     renames and removals since, the first few come to the disk, in order; in
+//     another folder it may be more or fewer of them. A rename is atomic.
+//   - Folders are durable once they are made.
+//   - A write that fails may have been done up to the end of some sector. Nothing
+//     can be written after it.
 package disktest
 
 import (
 	"errors"
 	"io"
+	iofs "io/fs"
+	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
+	"sync"
 
 	"raftcached/replication/disk"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
-
-// NewCrashable returns an empty file system in memory that knows what was
-// synced.
-func NewCrashable() *FS { return &FS{mem: vfs.NewCrashableMem()} }
-
-// Crash returns what fs holds after a crash: all that was synced, and, as chance
-// has it, all of the rest or nothing of it. The old one is of no further use.
-func Crash(fs *FS, rng *rand.Rand) *FS {
-	percent := []int{0, 100}[rng.IntN(2)] // between them the order of a map would show
-	return &FS{mem: fs.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})}
-}
 
 // ErrInjected is what a failing file system answers.
 var ErrInjected = errors.New("injected fault")
 
-// FS implements disk.FS in memory.
+// FS implements disk.FS in memory. Its methods may be called by any goroutine.
 type FS struct {
-	mem *vfs.MemFS
-
 	// FailIn, if positive, counts down with each write and sync: the one that
 	// brings it to 0 fails, and all after it.
 	FailIn int
-	failed bool
+
+	mu      sync.Mutex
+	failed  bool
+	rng     *rand.Rand // how much of a failing write is done
+	folders map[string]*folder
+	locks   map[string]bool
+}
+
+// NewCrashable returns an empty file system in memory that knows what was
+// synced.
+func NewCrashable() *FS { return newFS(1) }
+
+func newFS(seed uint64) *FS {
+	return &FS{
+		rng:     rand.New(rand.NewPCG(seed, 0)),
+		folders: map[string]*folder{".": newFolder(nil), "/": newFolder(nil)},
+		locks:   map[string]bool{},
+	}
+}
+
+// Crash returns what fs holds after a crash: all that was synced, and of the rest
+// what chance has it. The old one is of no further use.
+func Crash(fs *FS, rng *rand.Rand) *FS {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	c := crash{rng: rng, luck: luck(rng.IntN(luckKinds)), files: map[*inode]*inode{}}
+	after := newFS(rng.Uint64())
+	for _, dir := range slices.Sorted(maps.Keys(fs.folders)) {
+		after.folders[dir] = c.folder(fs.folders[dir])
+	}
+	return after
 }
 
 // Failed reports whether a fault was injected: nothing can be written any more.
-func (fs *FS) Failed() bool { return fs.failed }
+func (fs *FS) Failed() bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.failed
+}
 
-// fault reports whether the operation at hand is to fail.
+// fault reports whether the operation at hand is to fail. The lock is held.
 func (fs *FS) fault() error {
 	if fs.FailIn > 0 {
 		fs.FailIn--
-		fs.failed = fs.FailIn == 0
+		fs.failed = fs.failed || fs.FailIn == 0
 	}
 	if fs.failed {
 		return ErrInjected
@@ -53,108 +90,146 @@ func (fs *FS) fault() error {
 	return nil
 }
 
-const category = vfs.WriteCategoryUnspecified
+// at returns the folder that a name is in, and its last part.
+func (fs *FS) at(name string) (*folder, string, error) {
+	dir, base := filepath.Split(filepath.Clean(name))
+	f, ok := fs.folders[filepath.Clean(dir)]
+	if !ok {
+		return nil, "", &iofs.PathError{Op: "open", Path: name, Err: iofs.ErrNotExist}
+	}
+	return f, base, nil
+}
 
 // Create implements disk.FS.
 func (fs *FS) Create(name string) (disk.File, error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
 	if err := fs.fault(); err != nil {
 		return nil, err
 	}
-	f, err := fs.mem.Create(name, category)
+	f, base, err := fs.at(name)
 	if err != nil {
 		return nil, err
 	}
-	return &file{f, fs}, nil
+	node := &inode{}
+	f.do(nameChange{to: base, node: node})
+	return &file{fs: fs, node: node}, nil
 }
 
 // Open implements disk.FS.
 func (fs *FS) Open(name string) (disk.File, error) {
-	f, err := fs.mem.Open(name)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f, base, err := fs.at(name)
 	if err != nil {
 		return nil, err
 	}
-	return &file{f, fs}, nil
+	node, ok := f.names[base]
+	if !ok {
+		return nil, &iofs.PathError{Op: "open", Path: name, Err: iofs.ErrNotExist}
+	}
+	return &file{fs: fs, node: node}, nil
 }
 
 // OpenDirect implements disk.FS.
 func (fs *FS) OpenDirect(name string) (disk.File, error) { return fs.Open(name) }
 
-// Rename implements disk.FS.
+// Rename implements disk.FS, within one folder.
 func (fs *FS) Rename(from, to string) error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
 	if err := fs.fault(); err != nil {
 		return err
 	}
-	return fs.mem.Rename(from, to)
+	f, base, err := fs.at(from)
+	if err != nil {
+		return err
+	}
+	node, ok := f.names[base]
+	if !ok || filepath.Dir(from) != filepath.Dir(to) {
+		return &iofs.PathError{Op: "rename", Path: from, Err: iofs.ErrNotExist}
+	}
+	f.do(nameChange{from: base, to: filepath.Base(to), node: node})
+	return nil
 }
 
 // Remove implements disk.FS.
-func (fs *FS) Remove(name string) error { return fs.mem.Remove(name) }
+func (fs *FS) Remove(name string) error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f, base, err := fs.at(name)
+	if err != nil {
+		return err
+	}
+	if f.names[base] == nil {
+		return &iofs.PathError{Op: "remove", Path: name, Err: iofs.ErrNotExist}
+	}
+	f.do(nameChange{from: base})
+	return nil
+}
 
 // List implements disk.FS.
 func (fs *FS) List(dir string) ([]string, error) {
-	names, err := fs.mem.List(dir)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f, ok := fs.folders[filepath.Clean(dir)]
+	if !ok {
+		return nil, &iofs.PathError{Op: "list", Path: dir, Err: iofs.ErrNotExist}
+	}
+	names := slices.Collect(maps.Keys(f.names))
+	for sub := range fs.folders {
+		if sub != filepath.Dir(sub) && filepath.Dir(sub) == filepath.Clean(dir) {
+			names = append(names, filepath.Base(sub))
+		}
+	}
 	slices.Sort(names)
-	return names, err
+	return names, nil
 }
 
 // MkdirAll implements disk.FS.
-func (fs *FS) MkdirAll(dir string) error { return fs.mem.MkdirAll(dir, 0o700) }
+func (fs *FS) MkdirAll(dir string) error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for dir = filepath.Clean(dir); fs.folders[dir] == nil; dir = filepath.Dir(dir) {
+		fs.folders[dir] = newFolder(nil)
+	}
+	return nil
+}
 
 // SyncDir implements disk.FS.
 func (fs *FS) SyncDir(dir string) error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
 	if err := fs.fault(); err != nil {
 		return err
 	}
-	if dir == "." {
-		dir = ""
+	f, ok := fs.folders[filepath.Clean(dir)]
+	if !ok {
+		return &iofs.PathError{Op: "sync", Path: dir, Err: iofs.ErrNotExist}
 	}
-	d, err := fs.mem.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	f.durable, f.changes = maps.Clone(f.names), nil
+	return nil
 }
 
 // Lock implements disk.FS.
-func (fs *FS) Lock(name string) (io.Closer, error) { return fs.mem.Lock(name) }
-
-type file struct {
-	vfs.File
-	fs *FS
+func (fs *FS) Lock(name string) (io.Closer, error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.locks[name] {
+		return nil, disk.ErrLocked
+	}
+	fs.locks[name] = true
+	return unlock(func() {
+		fs.mu.Lock()
+		defer fs.mu.Unlock()
+		delete(fs.locks, name)
+	}), nil
 }
 
-func (f *file) Write(b []byte) (int, error) {
-	if err := f.fs.fault(); err != nil {
-		return 0, err
-	}
-	return f.File.Write(b)
-}
+type unlock func()
 
-func (f *file) Sync() error {
-	if err := f.fs.fault(); err != nil {
-		return err
-	}
-	return f.File.Sync()
-}
-
-// WriteBack does nothing: it promises nothing.
-func (f *file) WriteBack(int64, int64) error { return nil }
-
-func (f *file) Zero(from, bytes int64) error {
-	if err := f.fs.fault(); err != nil {
-		return err
-	}
-	_, err := f.WriteAt(make([]byte, bytes), from)
-	return err
-}
-
-// Preallocate does nothing: a file in memory has room.
-func (f *file) Preallocate(int64) error { return nil }
-
-func (f *file) Size() (int64, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
+// Close implements io.Closer.
+func (u unlock) Close() error {
+	u()
+	return nil
 }
