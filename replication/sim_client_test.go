@@ -155,14 +155,15 @@ type simModel struct {
 	begun   map[string]time.Duration
 	unknown map[string]bool
 	holders map[string]int
-	digests map[uint64]uint64 // by index: all nodes must agree
-	longest map[string][]string
+	digests map[uint64]uint64   // by index: all nodes must agree
+	longest map[string][]string // by list, as read
+	places  map[string]int      // of tokens in their list
 }
 
 func newSimModel(s *simulation) simModel {
 	return simModel{
 		s: s, acked: map[string][]string{}, ackedAt: map[string]time.Duration{}, begun: map[string]time.Duration{},
-		unknown: map[string]bool{}, holders: map[string]int{}, digests: map[uint64]uint64{}, longest: map[string][]string{},
+		unknown: map[string]bool{}, holders: map[string]int{}, digests: map[uint64]uint64{}, longest: map[string][]string{}, places: map[string]int{},
 	}
 }
 
@@ -181,29 +182,28 @@ func (m *simModel) applied(n *simNode) {
 // checkRead checks that a read shows everything acknowledged before it began,
 // and that all reads of a list are prefixes of one order.
 func (m *simModel) checkRead(c *simClient, got []string) {
-	seen := map[string]bool{}
-	for _, token := range got {
-		seen[token] = true
-	}
+	m.checkPrefix(c.list, got)
 	for _, token := range c.mustSee {
-		if !seen[token] {
-			m.s.failf("client %d reads %s at node %d without %s, acknowledged at %v, before the read began at %v", c.id, c.list, c.node.id, token, m.ackedAt[token], c.began)
+		if at, ok := m.places[token]; !ok || at >= len(got) {
+			m.s.failf("client %d reads %s at node %d without %s, acknowledged at %v, before the read began at %v",
+				c.id, c.list, c.node.id, token, m.ackedAt[token], c.began)
 		}
 	}
-	m.checkPrefix(c.list, got)
 }
 
 func (m *simModel) checkPrefix(list string, got []string) {
 	long := m.longest[list]
-	if len(got) > len(long) {
-		long, got = got, long
-	}
-	for i := range got {
-		if got[i] != long[i] {
-			m.s.failf("%s was read with %s and with %s at position %d", list, got[i], long[i], i)
+	for i, token := range got[:min(len(got), len(long))] {
+		if token != long[i] {
+			m.s.failf("%s was read with %s and with %s at position %d", list, token, long[i], i)
 		}
 	}
-	m.longest[list] = long
+	for i := len(long); i < len(got); i++ {
+		m.places[got[i]] = i
+	}
+	if len(got) > len(long) {
+		m.longest[list] = got
+	}
 }
 
 // checkFinal checks a node after everything has come to rest: every

@@ -72,11 +72,11 @@ func (n *simNode) carryOut(eff *Effects) {
 		n.putApply(applyInput{kind: applyServe, repair: r})
 	}
 	for _, f := range eff.Forwards {
-		n.s.showPayload("Forward", n, f)
+		n.s.showForward(n, f)
 		n.network(f.To, input{kind: inputForwarded, peer: n.raftID(), bytes: slices.Clone(f.Payload)})
 	}
 	for _, f := range eff.Signals {
-		n.s.showPayload("Signal", n, f)
+		n.s.showSignal(n, f)
 		n.network(f.To, input{kind: inputSignalled, peer: n.raftID(), bytes: f.Payload})
 	}
 	n.answerAll(eff)

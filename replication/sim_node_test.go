@@ -157,7 +157,7 @@ func (n *simNode) sound(err error) bool {
 	if errors.Is(err, disktest.ErrInjected) {
 		if n.up {
 			n.crash()
-			n.s.after(n.s.delay(time.Second), n.start)
+			n.s.after(time.Duration(10+n.s.rng.IntN(1000))*time.Millisecond, n.start)
 		}
 		return false
 	}
@@ -283,7 +283,3 @@ func (s simStore) Create(meta *pb.SnapshotMetadata) (SnapshotWriter, error) {
 }
 
 func (s simStore) Open(index, term uint64) (io.ReadCloser, error) { return s.Store.Open(index, term) }
-
-func (s *simulation) showMessage(m *pb.Message)                         {}
-func (s *simulation) showPayload(kind string, from *simNode, f Forward) {}
-func (s *simulation) showShip(from *simNode, ship *Ship)                {}

@@ -31,6 +31,8 @@ import (
 //	heal
 //	flood 1 300               set that many other keys at a node, to fill the log
 //	corrupt 1 x               change an item of one node's state, behind raft's back
+//	messages on               show what nodes send each other from now on; all shows
+//	                          digests too, off nothing
 //	state                     each node's part, and whether equal index means equal digest
 //
 // The leader's id differs from run to run of another seed, not of this one.
@@ -107,6 +109,15 @@ func (st *story) verb(t *testing.T, words []string) {
 		st.flood(t, args)
 	case "corrupt":
 		st.node(t, args[0]).corrupt(args[1])
+	case "messages":
+		s.show = nil
+		if args[0] != "off" {
+			s.show = func(line string) {
+				if args[0] == "all" || !strings.HasPrefix(line, "Digest") {
+					st.printf("  %s", line)
+				}
+			}
+		}
 	case "state":
 		st.state()
 	default:
