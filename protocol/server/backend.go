@@ -28,6 +28,7 @@ type Backend interface {
 // Found is the outcome of Loop.Look.
 type Found uint8
 
+// The outcomes of Loop.Look.
 const (
 	Miss       Found = iota // there is no such item
 	Hit                     // there is
