@@ -35,7 +35,8 @@ var layers = map[string]layer{
 	"protocol/server":           {may: []string{"internal/item", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/transcript"}},
 	"protocol/server/eventloop": {},
 	"protocol/server/stats":     {may: []string{"internal/item", "protocol"}},
-	"engine":                    {may: []string{"engine/memory", "internal/item"}},
+	"engine":                    {may: []string{"engine/memory", "engine/store", "internal/item"}},
+	"engine/store":              {may: []string{"engine/memory", "internal/item"}},
 	"engine/memory":             {},
 	"replication": {
 		may:   []string{"replication/frame"},
@@ -99,7 +100,7 @@ var testModules = []string{
 // pure packages compute: bytes in, bytes out. What happens in them depends on
 // nothing but their input, so these imports have no place there.
 var (
-	pure          = []string{"internal/item", "protocol", "engine", "replication/frame"}
+	pure          = []string{"internal/item", "protocol", "engine", "engine/store", "replication/frame"}
 	impureImports = []string{"net", "os", "syscall", "math/rand", "math/rand/v2", "crypto/rand", "log/slog"}
 )
 

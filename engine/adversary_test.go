@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -52,8 +53,13 @@ func newAdversary(t *testing.T, seed uint64) *adversary {
 	a.sizes = [][]int{{0, 100}, {0, 100, 5000, 60_000}, {10, 1 << 20, 7 << 20}, {8190, 8200}, {33 << 10}}[a.rng.IntN(5)]
 	noEvict := a.rng.IntN(8) == 0
 	formation := newEngine(t, Limits{MemoryBytes: formed, ItemBytesMax: 8 << 20, NoEvict: noEvict}).Formation()
-	for _, limit := range []int64{1 << 20, formed, 128 << 20} {
-		e, err := New(Limits{MemoryBytes: limit, ItemBytesMax: 1 << 20})
+	for i, limit := range []int64{1 << 20, formed, 128 << 20} {
+		limits := Limits{MemoryBytes: limit, ItemBytesMax: 1 << 20}
+		layout := store.LayoutFor(limit)
+		if i == 1 {
+			layout = layoutOf(limits, 16<<10, 0)
+		}
+		e, err := newWithLayout(limits, layout, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,8 +69,6 @@ func newAdversary(t *testing.T, seed uint64) *adversary {
 		a.engines = append(a.engines, e)
 		a.readers = append(a.readers, e.NewReader())
 	}
-	a.engines[1].layout = layout{16 << 10, 0}
-	a.engines[1].st.layout = a.engines[1].layout
 	n := len(a.engines)
 	a.images, a.bytes, a.readings = make([]*Image, n), make([][]byte, n), make([]*reading, n)
 	return a
@@ -93,7 +97,7 @@ func (a *adversary) entry() {
 	a.now += []int64{0, 1, 999, 1000, 64_000, 3_000_000, 40 * 86400 * 1000}[min(a.rng.IntN(12), a.rng.IntN(12), 6)]
 	var hints []byte
 	for range a.rng.IntN(3) * a.rng.IntN(200) {
-		hints = binary.LittleEndian.AppendUint64(hints, hashKey(a.key()))
+		hints = binary.LittleEndian.AppendUint64(hints, store.Hash(a.key()))
 	}
 	for i := range a.engines {
 		a.aside(i)
@@ -151,7 +155,7 @@ func (a *adversary) extend(op *Op) {
 func (a *adversary) answer(out *Results) string {
 	r := only(a.t, out)
 	r.IdleSeconds, r.Marks = 0, r.Marks&^item.HitBefore
-	value := hashKey(r.Value)
+	value := store.Hash(r.Value)
 	r.Value = nil
 	return fmt.Sprintf("%+v %x", r, value)
 }
@@ -161,7 +165,7 @@ func (a *adversary) apply(op *Op) {
 	a.last = fmt.Sprintf("kind %d, fields %x, key %q, %d bytes, exptime %d, delta %d", op.Kind, op.Fields, op.Key, len(op.Value), op.Exptime, op.Delta)
 	want := ""
 	for i, e := range a.engines {
-		evictions, total := e.evictions, e.st.total()
+		evictions, total := e.counts.Evictions, e.st.Total()
 		out, err := e.Apply(1, AppendOp(nil, op), true)
 		if err != nil {
 			a.fatalf("%v", err)
@@ -171,11 +175,11 @@ func (a *adversary) apply(op *Op) {
 		} else if got != want {
 			a.fatalf("engine %d answers %.300s, want %.300s", i, got, want)
 		}
-		most := int64(shrinkPerItem) + 2*int64(len(op.Value)+300)/chargeMin
-		if e.st.total() < total/2 {
+		most := int64(shrinkPerItem) + 2*int64(len(op.Value)+300)/store.ChargeMin
+		if e.st.Total() < total/2 {
 			most = math.MaxInt64 // a very large item went, or all
 		}
-		if n := e.evictions - evictions; n > most && op.Kind != OpAppend && op.Kind != OpPrepend && op.Kind != OpTouch && op.Kind != OpGat {
+		if n := e.counts.Evictions - evictions; n > most && op.Kind != OpAppend && op.Kind != OpPrepend && op.Kind != OpTouch && op.Kind != OpGat {
 			a.fatalf("%d evictions", n)
 		}
 		if e.mayMove < -16<<20 {
@@ -264,10 +268,10 @@ func (a *adversary) read(i int) {
 	go func() {
 		defer close(now.ended)
 		_, hit := r.View(nil, key, func(dst, _ []byte, it Item) []byte {
-			before := hashKey(it.Value)
+			before := store.Hash(it.Value)
 			close(entered)
 			<-now.leave
-			if hashKey(it.Value) != before {
+			if store.Hash(it.Value) != before {
 				a.t.Errorf("seed %d: the value of %q changed under a reader", a.seed, key)
 			}
 			return dst

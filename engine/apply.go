@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -51,22 +52,22 @@ func (e *Engine) perform(op *Op) item.Result {
 	case OpAppend, OpPrepend:
 		return e.concat(op)
 	case OpTouch:
-		f := e.find(op.Key)
-		if !f.alive {
+		f := e.st.Find(op.Key)
+		if !f.Alive {
 			return item.Result{Status: item.StatusNotFound}
 		}
 		return e.touch(op, &f)
 	case OpGat:
-		f := e.find(op.Key)
-		if !f.alive {
+		f := e.st.Find(op.Key)
+		if !f.Alive {
 			return item.Result{Status: item.StatusMiss, Key: op.Key}
 		}
-		_, value, m := f.record.read(f.head) // valid until the next tidy
+		_, value, m := f.Read() // valid until the next tidy
 		e.lent = true
 		r := e.touch(op, &f)
 		e.lent = false
 		if r.Status == item.StatusTouched {
-			r.Status, r.Key, r.Flags, r.CAS, r.Value = item.StatusHit, op.Key, m.flags, m.cas, value
+			r.Status, r.Key, r.Flags, r.CAS, r.Value = item.StatusHit, op.Key, m.Flags, m.CAS, value
 		}
 		return r
 	case OpMetaGet:
@@ -85,37 +86,16 @@ func (e *Engine) perform(op *Op) item.Result {
 		return item.Result{Status: e.form(op)}
 	case OpMemoryLimit:
 		return item.Result{Status: e.setMemoryLimit(op)}
-	default: // OpDiscard; DecodeOp lets nothing else pass
-		e.discard(op.Key)
+	default: // OpSetTooLarge; DecodeOp lets nothing else pass
+		e.deleteAny(op.Key)
 		return item.Result{Status: item.StatusTooLarge}
 	}
 }
 
-// found is what a key was found to hold: handle 0 if nothing, and else an item
-// that may have expired.
-type found struct {
-	hash   uint64
-	handle handle
-	slot   slot
-	record record
-	head   uint32
-	alive  bool
-}
-
-func (e *Engine) find(key []byte) found {
-	f := found{hash: hashKey(key)}
-	if f.handle, f.slot = e.st.index.lookup(f.hash, key); f.handle != 0 {
-		f.record = e.st.arena.record(f.handle)
-		f.head = f.record.load()
-		f.alive = e.st.alive(f.record, f.head)
-	}
-	return f
-}
-
 // storeItem does set, add, replace and cas (protocol.txt, "Storage commands").
 func (e *Engine) storeItem(op *Op) item.Result {
-	f := e.find(op.Key)
-	m := meta{flags: op.Flags, cas: e.storedCAS(op), expiryMs: e.expiryMs(op.Exptime)}
+	f := e.st.Find(op.Key)
+	m := store.Meta{Flags: op.Flags, CAS: e.storedCAS(op), ExpiryMs: e.expiryMs(op.Exptime)}
 	s := e.condition(op, &f, &m)
 	if s == item.StatusStored {
 		s = e.put(&f, &m, op.Key, op.Value, nil)
@@ -127,18 +107,18 @@ func (e *Engine) storeItem(op *Op) item.Result {
 		return e.tell(op, s, &m, len(op.Value))
 	case op.Kind == OpSet && s >= item.StatusTooLarge:
 		// Like memcached: rather no value than a stale one.
-		e.discard(op.Key)
+		e.deleteAny(op.Key)
 	}
 	return item.Result{Status: s}
 }
 
 // condition decides whether m may be stored in the place of f.
-func (e *Engine) condition(op *Op, f *found, m *meta) item.Status {
+func (e *Engine) condition(op *Op, f *store.Place, m *store.Meta) item.Status {
 	compare := op.Kind == OpCAS || op.Fields&item.HasCAS != 0 && op.Kind != OpAdd
 	switch {
-	case compare && !f.alive:
+	case compare && !f.Alive:
 		return item.StatusNotFound
-	case op.Kind == OpAdd && f.alive, op.Kind == OpReplace && !f.alive:
+	case op.Kind == OpAdd && f.Alive, op.Kind == OpReplace && !f.Alive:
 		return item.StatusNotStored
 	case compare:
 		return compareStale(op, f, m)
@@ -149,26 +129,26 @@ func (e *Engine) condition(op *Op, f *found, m *meta) item.Status {
 
 // concat does append and prepend: flags and expiry stay those of the old item.
 func (e *Engine) concat(op *Op) item.Result {
-	f := e.find(op.Key)
-	if !f.alive && op.Fields&item.HasVivify != 0 {
-		m := meta{flags: op.Flags, cas: e.storedCAS(op), expiryMs: e.expiryMs(op.Vivify)}
+	f := e.st.Find(op.Key)
+	if !f.Alive && op.Fields&item.HasVivify != 0 {
+		m := store.Meta{Flags: op.Flags, CAS: e.storedCAS(op), ExpiryMs: e.expiryMs(op.Vivify)}
 		if s := e.put(&f, &m, op.Key, op.Value, nil); s != item.StatusStored {
 			return item.Result{Status: s}
 		}
 		return e.tell(op, item.StatusStored, &m, len(op.Value))
 	}
-	if !f.alive {
+	if !f.Alive {
 		return item.Result{Status: item.StatusNotStored}
 	}
-	_, head, m := f.record.read(f.head)
-	if op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != m.cas {
+	_, head, m := f.Read()
+	if op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != m.CAS {
 		return item.Result{Status: item.StatusExists}
 	}
 	tail := op.Value
 	if op.Kind == OpPrepend {
 		head, tail = tail, head
 	}
-	m.cas, m.marks = e.storedCAS(op), 0
+	m.CAS, m.Marks = e.storedCAS(op), 0
 	if e.put(&f, &m, op.Key, head, tail) != item.StatusStored {
 		return item.Result{Status: item.StatusNotStored} // as memcached answers when it cannot make the longer item
 	}
@@ -193,15 +173,15 @@ func (e *Engine) newCAS(op *Op) uint64 {
 }
 
 // fits decides whether an item is small enough to be stored.
-func (e *Engine) fits(m *meta, keyLen, valueLen int) item.Status {
-	if item.SizeBytes(keyLen, m.flags, valueLen) > e.limits.ItemBytesMax || chargeFor(m, keyLen, valueLen) > e.limits.MemoryBytes/2 {
+func (e *Engine) fits(m *store.Meta, keyLen, valueLen int) item.Status {
+	if item.SizeBytes(keyLen, m.Flags, valueLen) > e.limits.ItemBytesMax || store.ChargeFor(m, keyLen, valueLen) > e.limits.MemoryBytes/2 {
 		return item.StatusTooLarge
 	}
 	return item.StatusStored
 }
 
 // admit decides whether an item may be stored in the place of f.
-func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) item.Status {
+func (e *Engine) admit(f *store.Place, m *store.Meta, keyLen, valueLen int) item.Status {
 	if s := e.fits(m, keyLen, valueLen); s != item.StatusStored {
 		return s
 	}
@@ -211,15 +191,15 @@ func (e *Engine) admit(f *found, m *meta, keyLen, valueLen int) item.Status {
 // room is StatusOutOfMemory where nothing may be evicted and an item takes more
 // than there is, in the place of f. An item that stays may do so too: an expiry
 // and marks are stored only if there are any.
-func (e *Engine) room(f *found, m *meta, keyLen, valueLen int) item.Status {
-	if !e.limits.NoEvict || m.expiryMs != 0 && m.expiryMs <= e.st.timeMs.Load() {
+func (e *Engine) room(f *store.Place, m *store.Meta, keyLen, valueLen int) item.Status {
+	if !e.limits.NoEvict || m.ExpiryMs != 0 && m.ExpiryMs <= e.st.NowMs() {
 		return item.StatusStored // what has expired is not stored
 	}
-	more := chargeFor(m, keyLen, valueLen)
-	if f.handle != 0 && !e.st.gone(f.record, f.head) {
-		more -= chargeOf(f.record.sizeBytes(f.head))
+	more := store.ChargeFor(m, keyLen, valueLen)
+	if f.Exists() && e.st.Charged(f.Ref) {
+		more -= f.Charge()
 	}
-	if more > 0 && e.st.total()+more > e.limits.MemoryBytes {
+	if more > 0 && e.st.Total()+more > e.limits.MemoryBytes {
 		return item.StatusOutOfMemory
 	}
 	return item.StatusStored
@@ -227,54 +207,53 @@ func (e *Engine) room(f *found, m *meta, keyLen, valueLen int) item.Status {
 
 // put stores an item in the place of f, which holds whatever has its key. Its
 // value is value followed by tail; both may alias the old item.
-func (e *Engine) put(f *found, m *meta, key, value, tail []byte) item.Status {
+func (e *Engine) put(f *store.Place, m *store.Meta, key, value, tail []byte) item.Status {
 	if s := e.admit(f, m, len(key), len(value)+len(tail)); s != item.StatusStored {
 		return s
 	}
 	e.mutations++
-	e.totalItems++
+	e.counts.TotalItems++
 	e.replace(f, m, key, value, tail)
 	return item.StatusStored
 }
 
 // replace stores an item in the place of f. What has expired is not stored.
-func (e *Engine) replace(f *found, m *meta, key, value, tail []byte) {
-	now := e.st.timeMs.Load()
-	if m.expiryMs != 0 && m.expiryMs <= now {
-		if f.handle != 0 {
-			e.st.remove(f.hash, f.handle)
+func (e *Engine) replace(f *store.Place, m *store.Meta, key, value, tail []byte) {
+	now := e.st.NowMs()
+	if m.ExpiryMs != 0 && m.ExpiryMs <= now {
+		if f.Exists() {
+			e.st.Unlink(f.Hash, f.Handle())
 		}
 		return
 	}
-	m.level = 0
-	if m.expiryMs != 0 {
-		m.level = levelFor(now, m.expiryMs)
+	m.Level = 0
+	if m.ExpiryMs != 0 {
+		m.Level = store.LevelFor(now, m.ExpiryMs)
 	}
 	q := e.queueFor(f)
-	m.freq = 0
-	if f.alive && e.st.segmentOf(f.handle).queue == queueMain {
-		m.freq = min(freqMax, f.head&freqMask+1)
+	m.Freq = 0
+	if f.Alive && e.st.QueueOf(f.Ref) == store.QueueMain {
+		m.Freq = min(store.FreqMax, f.Freq()+1)
 	}
-	e.note(eventStore, f.hash)
-	h := e.st.add(q, f.hash, f.handle, f.slot, m, key, value, tail)
-	r := e.st.arena.record(h)
-	charge := chargeOf(r.sizeBytes(r.load()))
-	e.makeRoom(h, charge)
+	e.note(eventStore, f.Hash)
+	r := e.st.Add(q, f, m, key, value, tail)
+	charge := r.Charge()
+	e.makeRoom(r.Handle(), charge)
 	e.stored += charge
 }
 
-// discard removes whatever has the key, alive or not.
-func (e *Engine) discard(key []byte) {
-	if f := e.find(key); f.handle != 0 {
-		e.st.remove(f.hash, f.handle)
+// deleteAny deletes the item that has the key, whether it has expired or not.
+func (e *Engine) deleteAny(key []byte) {
+	if f := e.st.Find(key); f.Exists() {
+		e.st.Unlink(f.Hash, f.Handle())
 	}
 }
 
 // touch sets the expiry of a live item, which is an access. The cas unique stays.
-func (e *Engine) touch(op *Op, f *found) item.Result {
-	_, value, m := f.record.read(f.head)
-	m.expiryMs = e.expiryMs(op.Exptime)
-	m.access.hit = true
+func (e *Engine) touch(op *Op, f *store.Place) item.Result {
+	_, value, m := f.Read()
+	m.ExpiryMs = e.expiryMs(op.Exptime)
+	m.Access.Hit = true
 	if s := e.room(f, &m, len(op.Key), len(value)); s != item.StatusStored {
 		return item.Result{Status: s}
 	}
@@ -288,7 +267,7 @@ func (e *Engine) touch(op *Op, f *found) item.Result {
 func (e *Engine) flush(op *Op) {
 	e.mutations++
 	e.pendingFlush = 0
-	if at := e.expiryMs(op.Exptime); op.Exptime > 0 && at > e.st.timeMs.Load() {
+	if at := e.expiryMs(op.Exptime); op.Exptime > 0 && at > e.st.NowMs() {
 		e.pendingFlush = at
 		return
 	}
@@ -304,9 +283,9 @@ func (e *Engine) expiryMs(exptime int64) int64 {
 	case exptime == 0:
 		return 0
 	case exptime < 0:
-		return max(1, e.st.timeMs.Load())
+		return max(1, e.st.NowMs())
 	case exptime <= relativeExptimeMax:
-		return max(1, e.st.timeMs.Load()+exptime*msPerSecond)
+		return max(1, e.st.NowMs()+exptime*msPerSecond)
 	default:
 		return exptime * msPerSecond
 	}

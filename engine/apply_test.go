@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -120,7 +121,7 @@ func TestCommands(t *testing.T) {
 			{k(OpAppend, big), item.StatusNotStored, 0, "a/0"},
 			{k(OpSet, big), item.StatusTooLarge, 0, "miss"},
 			{k(OpSet, "a"), item.StatusStored, 0, "a/0"},
-			{k(OpDiscard, ""), item.StatusTooLarge, 0, "miss"},
+			{k(OpSetTooLarge, ""), item.StatusTooLarge, 0, "miss"},
 		}},
 		{"flush", []step{
 			{k(OpSet, "a"), item.StatusStored, 0, "a/0"},
@@ -238,15 +239,15 @@ func TestDeadRecordsGoBitByBit(t *testing.T) {
 		t.Fatalf("after the expiry: %+v", s)
 	}
 	for left := n - clearPerEntry; left > 0; left -= clearPerEntry {
-		if got := e.st.index.count; got > left || got < left-clearPerOp {
+		if got := e.st.Linked(); got > left || got < left-clearPerOp {
 			t.Fatalf("%d records are left, want about %d", got, left)
 		}
 		check(t, e)
 		left -= clearPerOp
 		e.Advance(0)
 	}
-	if e.st.index.count != 0 {
-		t.Fatalf("%d records are left", e.st.index.count)
+	if e.st.Linked() != 0 {
+		t.Fatalf("%d records are left", e.st.Linked())
 	}
 }
 
@@ -264,30 +265,16 @@ func TestTidyClearsWithoutEntries(t *testing.T) {
 	for e.Tidy() {
 		check(t, e)
 	}
-	if e.st.index.count != 0 || e.st.arena.inUse > 1+e.st.segmentBytes>>granuleShift {
-		t.Fatalf("%d records and %d granules are left", e.st.index.count, e.st.arena.inUse)
+	if e.st.Linked() != 0 || e.st.Usage().AllocatedBytes-e.st.Usage().IndexBytes > int64(e.layout.SegmentBytes)+(16<<10) {
+		t.Fatalf("%d records and %d bytes are left", e.st.Linked(), e.st.Usage().AllocatedBytes)
 	}
 	if digest(e) != after || after == before {
 		t.Fatal("tidying changed the state")
 	}
 }
 
-// TestExpirySlots checks that an item leaves the accounts at most a second, or a
-// 32nd of its time to live, after it has expired, and never before.
-func TestExpirySlots(t *testing.T) {
-	for _, ttl := range []int64{1, 999, 1000, 1001, 63_999, 64_000, 64_001, 3_600_000, 30 * 86_400_000, 1 << 41} {
-		for _, now := range []int64{testStart, testStart + 1, testStart + 777} {
-			level := levelFor(now, now+ttl)
-			late := slotEnd(level, now+ttl) - (now + ttl)
-			if late < 0 || late >= max(1000, ttl/32+1) || level >= levelCount {
-				t.Errorf("ttl %d ms at %d: level %d, %d ms late", ttl, now, level, late)
-			}
-		}
-	}
-}
-
 func TestNoEvict(t *testing.T) {
-	e := newEngine(t, Limits{MemoryBytes: 3 * chargeOf(16), ItemBytesMax: 1 << 10, NoEvict: true})
+	e := newEngine(t, Limits{MemoryBytes: 3 * store.ChargeMin, ItemBytesMax: 1 << 10, NoEvict: true})
 	e.Advance(testStart)
 	for i := range 3 {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i)})

@@ -31,7 +31,7 @@ func TestFlushesOfLittleReplaceNothing(t *testing.T) {
 		one(t, twin, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", n)})
 	}
 	one(t, twin, Op{Kind: OpFlushAll})
-	if twin.st.index.count != 0 || twin.st == st || get(e, "k") != "/0" {
+	if twin.st.Linked() != 0 || twin.st == st || get(e, "k") != "/0" {
 		t.Fatal("a flush of much, or what followed one of little, went wrong")
 	}
 }
@@ -44,15 +44,15 @@ func TestExpiredAreClearedBeforeRoomIsNeeded(t *testing.T) {
 	const memory = 8 << 20
 	e := newEngine(t, Limits{MemoryBytes: memory, ItemBytesMax: 1 << 20})
 	e.Advance(testStart)
-	for n := 0; e.st.total() < memory*99/100; n++ {
+	for n := 0; e.st.Total() < memory*99/100; n++ {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "%d", n), Exptime: 10})
 	}
 	e.Advance(testStart + 20_000)
 	value := make([]byte, 500<<10)
 	for n := range 30 {
-		before := e.st.index.count
+		before := e.st.Linked()
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "large-%d", n), Value: value})
-		if cleared, most := before-e.st.index.count, len(value)/clearPerBytes+100; cleared > most {
+		if cleared, most := before-e.st.Linked(), len(value)/clearPerBytes+100; cleared > most {
 			t.Fatalf("item %d clears %d records away, want at most %d", n, cleared, most)
 		}
 	}

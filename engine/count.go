@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -14,14 +15,14 @@ const numberBytesMax = 20
 // number shorter than what was there is padded with blanks, as memcached does
 // (protocol.txt, "Increment/Decrement").
 func (e *Engine) count64(op *Op) item.Result {
-	f := e.find(op.Key)
-	if !f.alive {
+	f := e.st.Find(op.Key)
+	if !f.Alive {
 		return e.beginCount(op, &f)
 	}
-	_, old, m := f.record.read(f.head)
+	_, old, m := f.Read()
 	n, ok := parseNumber(old)
 	switch {
-	case len(old) > 0 && op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != m.cas:
+	case len(old) > 0 && op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != m.CAS:
 		return item.Result{Status: item.StatusExists}
 	case !ok:
 		return item.Result{Status: item.StatusNonNumeric}
@@ -39,17 +40,17 @@ func (e *Engine) count64(op *Op) item.Result {
 		blanks = append(blanks, ' ')
 	}
 	e.blanks = blanks
-	m.access.hit = f.head&hitBit != 0
+	m.Access.Hit = f.Access().Hit
 	if len(value) > len(old) {
 		// memcached writes a number that fits over the old one, and makes a new
 		// item, without its marks, of one that does not.
-		m.marks, m.access.hit = 0, false
+		m.Marks, m.Access.Hit = 0, false
 	}
-	before := m.expiryMs
+	before := m.ExpiryMs
 	if op.Fields&item.HasExptime != 0 {
-		m.expiryMs = e.expiryMs(op.Exptime)
+		m.ExpiryMs = e.expiryMs(op.Exptime)
 	}
-	m.cas = e.newCAS(op)
+	m.CAS = e.newCAS(op)
 	if s := e.put(&f, &m, op.Key, value, blanks); s != item.StatusStored {
 		return item.Result{Status: s}
 	}
@@ -60,13 +61,13 @@ func (e *Engine) count64(op *Op) item.Result {
 
 // beginCount makes the number that is counted, if the operation asks for that. The
 // result is marked Won, as it is where mg creates an item.
-func (e *Engine) beginCount(op *Op, f *found) item.Result {
+func (e *Engine) beginCount(op *Op, f *store.Place) item.Result {
 	if op.Fields&item.HasVivify == 0 {
 		return item.Result{Status: item.StatusNotFound}
 	}
 	var digits [numberBytesMax]byte
 	value := strconv.AppendUint(digits[:0], op.Initial, 10)
-	m := meta{cas: e.newCAS(op), expiryMs: e.vivifiedExpiryMs(op)}
+	m := store.Meta{CAS: e.newCAS(op), ExpiryMs: e.vivifiedExpiryMs(op)}
 	if s := e.put(f, &m, op.Key, value, nil); s != item.StatusStored {
 		return item.Result{Status: s}
 	}

@@ -1,35 +1,30 @@
-// Package engine is the state machine of the cache: items in memory, changed
-// only by operations that the log agreed on, in the log's order.
+// Package engine is the state machine of the cache: it holds the items, and changes
+// them only by operations that the log agreed on, in the log's order.
 //
-// Read first: Op, what can be done; Engine.Apply, which does it; Reader.View,
-// which reads while it is done; then store, which holds the items, record, the
-// form in which it does, and evict.go, which chooses what goes.
+// Read first: Op, what can be done; Engine.Apply, which does it; Reader.View, which
+// reads meanwhile; evict.go, which chooses the items that leave when the memory is
+// full. Package store holds the items and decides nothing; everything that is decided
+// is decided here.
 //
-// It is deterministic: no IO, clock, randomness or map order decides anything,
-// so engines that apply the same log have equal digests after every entry. Time
-// is the stamp that the leader gave to the entry; a relative expiry becomes
-// absolute when the operation is applied. Where an item lies in memory, and when
-// a dead one is cleared away, is each engine's own affair and decides nothing.
+// The engine is deterministic: no IO, clock, randomness or map order decides anything,
+// so engines that apply the same log have equal digests after every entry. Time is the
+// stamp that the leader gave to the entry; a relative expiry becomes absolute when the
+// operation is applied.
 //
-// One goroutine, the applier, changes it: Advance, Apply, Hint, Digest, Image,
-// Restore and TimeMs are its alone. Readers, each used by one goroutine, take no
-// lock and wait for nothing. NewReader, Formation, Stats, NextDueMs and SizeBytes
-// may be called by any.
+// One goroutine, the applier, calls Advance, Apply, Hint, Tidy, Digest, Image, Restore
+// and TimeMs. A Reader is used by one goroutine at a time; it takes no lock and never
+// waits. Any goroutine may call NewReader, Formation, Stats, NextDueMs and SizeBytes.
 //
-// A node also knows, of its own reads alone, when an item was accessed last and
-// whether it was since it was stored. That is in no image and no digest, decides
-// nothing, and is told in results of this node only.
+// A node also knows when an item was last read on this node, and whether it was read
+// since it was stored. That is in no image and no digest, decides nothing, and only
+// results of this node report it.
 //
-// # Memory
+// # Words
 //
-// Items are records in segments, runs of granules of one reserved range outside
-// the Go heap. Each of the two queues of S3-FIFO is a list of segments, and the
-// order of its records is the order of the queue: an item that moves to the end
-// of a queue is written there anew. So a queue needs no links, eviction walks
-// memory from one end to the other, and there are no size classes that could be
-// of the wrong size. A record that dies leaves a hole; segments with many holes
-// are merged, some bytes with each operation, see compaction. What readers may
-// still see is kept until they have moved on, see epochs.
+// Items leave in three ways. They are deleted if a client asked for that, by delete or
+// flush_all; evicted if the engine chose them because the memory is full; or they
+// expire. In each case the store unlinks them; its package comment has the words for
+// what happens to their memory.
 //
 // # Operation (in sub-batches of the log)
 //

@@ -4,28 +4,29 @@ import (
 	"encoding/binary"
 	"math"
 	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
+
+	"raftcached/engine/store"
 )
 
 const (
-	// clearPerEntry and clearPerOp bound the expired records that are cleared
-	// away for each entry and for each operation, besides those for its bytes.
+	// clearPerEntry and clearPerOp bound the expired items that are unlinked for each
+	// entry and for each operation, besides those for its bytes.
 	clearPerEntry = 1024
 	clearPerOp    = 8
 
-	// clearPerBytes is the least that an item is charged that expires: one record
-	// is cleared away for so much that is stored. So all that have expired are
-	// gone when what they were charged has been stored again, and eviction, which
-	// would have to clear them away, begins.
-	clearPerBytes = chargeMin + expiryBytes
+	// clearPerBytes is the least that an item is charged that expires. One expired
+	// item is unlinked for each so many bytes that are stored. So all of them are
+	// unlinked when as much has been stored as they were charged, before the memory
+	// is full and eviction, which would have to unlink them, begins.
+	clearPerBytes = store.ExpiringChargeMin
 
-	// clearedMax is the number of items up to which a flush_all removes them one by
-	// one, and clearedBytesMax their size. To replace the store takes milliseconds,
-	// for its addresses and those of the one before: not more than it took to store
-	// so much.
+	// clearedMax is the number of items up to which a flush_all unlinks them one by
+	// one, and clearedBytesMax their size. Beyond that it replaces the store: that
+	// takes milliseconds, to reserve and release address space, which is no more than
+	// it took to store so much.
 	clearedMax      = 4096
 	clearedBytesMax = 8 << 20
 
@@ -33,20 +34,15 @@ const (
 	tidyRecords = 512
 	tidyBytes   = 128 << 10
 
-	// yieldsMax is how often readers are waited for when the arena is full: they
-	// are done in microseconds, or when the system lets them run again.
+	// yieldsMax is how often the applier yields to readers when the memory is
+	// exhausted. They are done in microseconds, or when the system runs them again.
 	yieldsMax = 1 << 20
 
-	// hintShare: hints are wanted once the cache is nine tenths full.
+	// Readers give hints once hintNumerator/hintDenominator of the memory limit is used.
 	hintNumerator, hintDenominator = 9, 10
 
 	// memoryLimitMin is the lowest memory limit, as in memcached.
 	memoryLimitMin = 8 << 20
-
-	// raiseMax is how many times the limit of the formation may be reached later,
-	// and raiseFree what may always be.
-	raiseMax  = 2
-	raiseFree = 512 << 20
 )
 
 // Limits are the same on all nodes of a cluster.
@@ -59,53 +55,43 @@ type Limits struct {
 // Engine is the state. See the package comment for who may call what.
 type Engine struct {
 	initial Limits // those with which New was called, for Formation
-	epochs  epochs
-	store   atomic.Pointer[store] // for readers
+	current store.Current
 
 	// Written by the applier, read by any goroutine.
-	formed  atomic.Bool
-	hinting atomic.Bool
-	nextDue atomic.Int64
-	stats   [statCount]atomic.Int64
+	formed        atomic.Bool
+	hinting       atomic.Bool
+	nextDue       atomic.Int64
+	stats         [statCount]atomic.Int64
+	indexResizing atomic.Bool
 
 	// The applier's.
-	st           *store
+	st           *store.Store // the current one
 	ghosts       ghosts
-	keep         handle // item that eviction must not take
-	mayMove      int64  // bytes of items that may move on before one must go
-	lent         bool   // the operation's result aliases a record that it replaced
-	image        *Image // being written, or nil
-	old          []oldStore
-	closing      sync.WaitGroup
+	keep         store.Handle // item that eviction must not take
+	mayMove      int64        // bytes of items that may move on before one must go
+	lent         bool         // the operation's result aliases a record that it replaced
+	image        *Image       // being written, or nil
 	limits       Limits
-	layout       layout
+	layout       store.Layout
 	formedBytes  int64  // memory limit at the formation
 	mutations    uint64 // gives the cas unique
 	pendingFlush int64  // when a delayed flush_all fires, ms; 0: none is pending
-	totalItems   int64
-	evictions    int64
-	expired      int64
-	unfetched    unfetched
-	evictedAfter int64  // how long what was evicted last had been in its queue, ms
+	counts       Counts
+	evictedAfter int64  // how long the item that was evicted last had been in its queue, ms
 	events       uint64 // digest of what happened in the queues
 	stored       int64  // charged since the last tidy
 	blanks       []byte // for padding numbers
 }
 
-// oldStore is a store that was replaced and that readers may still be in.
-type oldStore struct {
-	store *store
-	epoch uint64
-}
+// New returns an empty engine. Close releases its memory.
+func New(l Limits) (*Engine, error) { return newWithLayout(l, store.LayoutFor(l.MemoryBytes), 0) }
 
-// New returns an empty engine. Close gives its memory back.
-func New(l Limits) (*Engine, error) { return newWithRoom(l, 0) }
-
-// newWithRoom returns an engine whose index has room for count items.
-func newWithRoom(l Limits, count int) (*Engine, error) {
-	e := &Engine{initial: l, limits: l, formedBytes: l.MemoryBytes, layout: layoutFor(l.MemoryBytes), ghosts: newGhosts(l.MemoryBytes)}
-	e.epochs.init()
-	st, err := newStore(l.MemoryBytes, count, e.layout, &e.epochs)
+// newWithLayout returns an engine with a layout of memory, whose index has room for count
+// items.
+func newWithLayout(l Limits, layout store.Layout, count int) (*Engine, error) {
+	e := &Engine{initial: l, limits: l, formedBytes: l.MemoryBytes, layout: layout, ghosts: newGhosts(l.MemoryBytes)}
+	e.current.Init()
+	st, err := store.New(l.MemoryBytes, layout, count)
 	if err != nil {
 		return nil, err
 	}
@@ -114,49 +100,30 @@ func newWithRoom(l Limits, count int) (*Engine, error) {
 	return e, nil
 }
 
-// Close gives the memory back. Nothing else may be called any more.
+// Close releases the memory. Nothing else may be called any more.
 func (e *Engine) Close() {
-	e.closing.Wait()
-	for _, o := range e.old {
-		o.store.close()
-	}
-	e.st.close()
+	e.current.Close()
 	e.ghosts.close()
 }
 
-// become makes st what readers see. The store before is given back when no
-// reader is in it.
-func (e *Engine) become(st *store) {
+// become makes st the store that readers use.
+func (e *Engine) become(st *store.Store) {
 	e.abortImage()
-	before := e.st
 	e.st = st
-	st.squeeze = e.squeeze
-	e.store.Store(st)
-	if before != nil {
-		e.old = append(e.old, oldStore{before, e.epochs.retire()})
-	}
+	st.OnFull = e.freeAll
+	e.current.Replace(st)
 }
 
-// squeeze takes back all that is not in use when the arena is full: what the
-// image keeps, which is given up, and what readers may be in, for which it waits.
-func (e *Engine) squeeze() {
+// freeAll frees all memory that is not in use, because there is none left: it gives
+// up the image with what is kept for it, and waits for readers.
+func (e *Engine) freeAll() {
 	if e.image != nil {
 		e.image.giveUp()
 	}
-	for n := 0; n < yieldsMax && !e.lent && len(e.st.retired) > 0; n++ {
-		if e.st.reclaim(); len(e.st.retired) > 0 {
+	for n := 0; n < yieldsMax && !e.lent && e.st.Retired(); n++ {
+		if e.st.Free(); e.st.Retired() {
 			runtime.Gosched()
 		}
-	}
-}
-
-// closeOld gives back stores that were replaced. It takes the kernel long, so
-// another goroutine waits for that.
-func (e *Engine) closeOld() {
-	for len(e.old) > 0 && e.epochs.passed(e.old[0].epoch) {
-		st := e.old[0].store
-		e.old = e.old[1:]
-		e.closing.Go(st.close)
 	}
 }
 
@@ -164,65 +131,66 @@ func (e *Engine) closeOld() {
 // does a bounded part of what is due: it ends expiry slots, fires a delayed
 // flush_all, and evicts if the limit was lowered.
 func (e *Engine) Advance(stampMs int64) {
-	if stampMs > e.st.timeMs.Load() {
-		e.st.timeMs.Store(stampMs)
+	if stampMs > e.st.NowMs() {
+		e.st.SetNowMs(stampMs)
 	}
-	e.st.expiry.fire(e.st.timeMs.Load(), e.endSlot)
-	if e.pendingFlush != 0 && e.pendingFlush <= e.st.timeMs.Load() {
+	e.expire()
+	if e.pendingFlush != 0 && e.pendingFlush <= e.st.NowMs() {
 		e.pendingFlush = 0
 		e.clear()
 	}
 	e.shrink()
-	e.st.clearDead(clearPerEntry)
+	e.st.UnlinkExpired(clearPerEntry)
 	e.tidy(0)
 	e.publish()
 }
 
-// endSlot takes the items of an expiry slot out of the accounts.
-func (e *Engine) endSlot(s *expirySlot) {
-	if e.hinting.Load() { // as of the last entry, while reads are told of
-		e.unfetched.expired += s.unfetched
+// expire takes the items of the expiry slots that are due out of the sums.
+func (e *Engine) expire() {
+	expired, unfetched := e.st.ExpireSlots()
+	e.counts.Expired += expired
+	if e.hinting.Load() { // as of the last entry, while the log tells of reads
+		e.counts.ExpiredUnfetched += unfetched
 	}
-	for q := range queueCount {
-		e.st.count -= s.count[q]
-		e.st.bytes[q] -= s.bytes[q]
-		e.expired += s.count[q]
-	}
-	e.st.sum -= s.sum
 }
 
 // Tidy does a part of the local housekeeping, for a fraction of a millisecond,
-// and reports whether there is more: what has expired is cleared away, segments
-// with many holes are merged. It changes nothing that anyone can see, so the
-// applier calls it when it has nothing to apply.
+// and reports whether there is more: expired items are unlinked, segments with many
+// holes are merged. Nobody can see it, so the applier calls it when it has nothing to
+// apply.
 func (e *Engine) Tidy() (more bool) {
-	e.st.clearDead(tidyRecords)
-	e.st.compactSome(tidyBytes)
-	e.st.reclaim()
-	e.closeOld()
-	return e.st.expiry.nextDead() != 0 || e.st.compact.from != nil
+	e.st.UnlinkExpired(tidyRecords)
+	e.st.Compact(tidyBytes)
+	e.st.Free()
+	e.current.Release()
+	return !e.st.Tidied()
 }
 
 // tidy does a part of the same, more of it the more was stored.
 func (e *Engine) tidy(storedBytes int64) {
-	e.st.clearDead(clearPerOp + int(storedBytes/clearPerBytes))
-	e.st.compactSome(1024 + 4*int(storedBytes))
-	e.st.reclaim()
-	e.closeOld()
+	e.st.UnlinkExpired(clearPerOp + int(storedBytes/clearPerBytes))
+	e.st.Compact(1024 + 4*int(storedBytes))
+	e.st.Free()
+	e.current.Release()
 }
 
-// clear removes all items: few of them one by one, and else in the time that it
-// takes to make an empty store.
+// clear does an immediate flush_all: it unlinks few items one by one, and replaces the
+// store if there are many.
 func (e *Engine) clear() {
-	if e.st.index.count <= clearedMax && e.st.live <= clearedBytesMax {
-		e.st.removeAll()
+	if e.st.Linked() <= clearedMax && e.st.LiveBytes() <= clearedBytesMax {
+		e.st.UnlinkAll()
 		return
 	}
-	st, err := newStore(e.formedBytes, 0, e.layout, &e.epochs)
+	e.replaceStore(e.formedBytes)
+}
+
+// replaceStore makes an empty store for a memory limit the current one.
+func (e *Engine) replaceStore(limit int64) {
+	st, err := store.New(limit, e.layout, 0)
 	if err != nil {
 		panic("engine: " + err.Error()) // real exhaustion of memory ends the process
 	}
-	st.timeMs.Store(e.st.timeMs.Load())
+	st.SetNowMs(e.st.NowMs())
 	e.become(st)
 }
 
@@ -232,18 +200,18 @@ func (e *Engine) publish() {
 	if e.pendingFlush != 0 {
 		due = e.pendingFlush
 	}
-	due = min(due, e.st.expiry.nextMs)
-	if e.st.total() > e.limits.MemoryBytes {
-		due = e.st.timeMs.Load()
+	due = min(due, e.st.NextExpiryMs())
+	if e.st.Total() > e.limits.MemoryBytes {
+		due = e.st.NowMs()
 	}
 	e.nextDue.Store(due)
-	e.hinting.Store(e.st.total() >= e.limits.MemoryBytes/hintDenominator*hintNumerator && !e.limits.NoEvict)
+	e.hinting.Store(e.st.Total() >= e.limits.MemoryBytes/hintDenominator*hintNumerator && !e.limits.NoEvict)
 	e.publishStats()
 }
 
 // TimeMs is the engine's time: the latest stamp, ms of Unix time. The applier
 // may call it.
-func (e *Engine) TimeMs() int64 { return e.st.timeMs.Load() }
+func (e *Engine) TimeMs() int64 { return e.st.NowMs() }
 
 // NextDueMs is the time at which something changes by itself: items expire, a
 // delayed flush_all fires, or the limit is exceeded because it was lowered. It
@@ -251,25 +219,27 @@ func (e *Engine) TimeMs() int64 { return e.st.timeMs.Load() }
 func (e *Engine) NextDueMs() int64 { return e.nextDue.Load() }
 
 // SizeBytes estimates the size of an image.
-func (e *Engine) SizeBytes() int64 { return e.stats[statBytes].Load() }
+func (e *Engine) SizeBytes() int64 { return e.Stats().Bytes }
 
 // Digest is equal on engines of equal state, in two parts. The first covers the
 // items, as a sum in which their order does not matter, the time and what is
-// pending; an image's is computed anew from its items. The second covers the
+// pending; Restore computes it again from the items of an image. The second covers the
 // order of the queues: what has happened in them, and the ghosts.
 func (e *Engine) Digest() (contents, order uint64) {
-	return digestWords(
-			e.st.sum, uint64(e.st.timeMs.Load()), e.mutations, uint64(e.pendingFlush), uint64(e.st.count),
-			uint64(e.st.bytes[queueSmall]), uint64(e.st.bytes[queueMain]), uint64(e.limits.MemoryBytes),
-			uint64(e.totalItems), uint64(e.evictions), uint64(e.expired),
-			uint64(e.unfetched.evicted), uint64(e.unfetched.expired)),
-		digestWords(e.events, e.ghosts.sum, e.ghosts.made)
-}
-
-func digestWords(words ...uint64) uint64 {
-	b := make([]byte, 0, 104)
+	words := [...]uint64{
+		e.st.Sum(), uint64(e.st.NowMs()), e.mutations, uint64(e.pendingFlush), uint64(e.st.Count()),
+		uint64(e.st.Bytes(store.QueueSmall)), uint64(e.st.Bytes(store.QueueMain)), uint64(e.limits.MemoryBytes),
+	}
+	b := make([]byte, 0, 8*(len(words)+countsCount))
 	for _, w := range words {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}
-	return xxhash.Sum64(b)
+	for _, n := range e.counts.fields() {
+		b = binary.LittleEndian.AppendUint64(b, uint64(*n))
+	}
+	contents = xxhash.Sum64(b)
+	b = binary.LittleEndian.AppendUint64(b[:0], e.events)
+	b = binary.LittleEndian.AppendUint64(b, e.ghosts.sum)
+	b = binary.LittleEndian.AppendUint64(b, e.ghosts.made)
+	return contents, xxhash.Sum64(b)
 }

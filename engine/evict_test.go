@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -20,7 +21,7 @@ func TestStoredItemLeadsItsQueue(t *testing.T) {
 		for i := range n {
 			key := fmt.Appendf(nil, "k%d", i)
 			one(t, e, Op{Kind: OpSet, Key: key, Value: make([]byte, 900)})
-			hints = binary.LittleEndian.AppendUint64(hints, hashKey(key))
+			hints = binary.LittleEndian.AppendUint64(hints, store.Hash(key))
 		}
 		return hints
 	}
@@ -45,7 +46,7 @@ func TestStoredItemLeadsItsQueue(t *testing.T) {
 // were accessed as often as counts: large ones, and before each of them some small ones.
 func fillMain(t *testing.T, e *Engine, total int64, large, small int) {
 	t.Helper()
-	for n := 0; e.st.total() < total; n++ {
+	for n := 0; e.st.Total() < total; n++ {
 		size := large
 		if n%(secondChancesMax+1) < small {
 			size = 10
@@ -54,7 +55,7 @@ func fillMain(t *testing.T, e *Engine, total int64, large, small int) {
 		for range 2 {
 			one(t, e, Op{Kind: OpSet, Key: key, Value: bytes.Repeat([]byte{byte(n)}, size)})
 		}
-		for range freqMax {
+		for range store.FreqMax {
 			e.Hint(hashOf(key))
 		}
 	}
@@ -71,8 +72,8 @@ func TestEvictionMovesInProportion(t *testing.T) {
 	for n := range 20 {
 		chances := chancesLeft(e)
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "new-%d", n), Value: value})
-		charge := chargeOf(len(value) + 100)
-		if given, most := chances-chancesLeft(e), movedBytesMin+movedPerByte*charge+2*freqMax*(60<<10+100); given > most {
+		charge := int64(len(value) + 108)
+		if given, most := chances-chancesLeft(e), movedBytesMin+movedPerByte*charge+2*store.FreqMax*(60<<10+100); given > most {
 			t.Fatalf("item %d of %d bytes: another round for %d, want at most %d", n, len(value), given, most)
 		}
 	}
@@ -82,15 +83,8 @@ func TestEvictionMovesInProportion(t *testing.T) {
 // chancesLeft is the sum of the items' charges, each as often as the item may be
 // moved on.
 func chancesLeft(e *Engine) (n int64) {
-	for seg := e.st.queues[queueMain].first; seg != nil; seg = seg.next {
-		for at := 0; at < seg.size; {
-			r := e.st.arena.record(seg.at(at))
-			head := r.load()
-			at += r.sizeBytes(head)
-			if head&deadBit == 0 {
-				n += int64(head&freqMask) * chargeOf(r.sizeBytes(head))
-			}
-		}
+	for r := range e.st.Items(store.QueueMain) {
+		n += int64(r.Freq()) * r.Charge()
 	}
 	return n
 }
@@ -109,7 +103,7 @@ func TestEvictionUsesWhatItLeaves(t *testing.T) {
 		fillMain(t, e, memory*99/100, 16<<10, 0)
 		one(t, e, op)
 		e.Advance(testStart)
-		if most := e.st.arena.high << granuleShift; most > memory*13/10+useConstant {
+		if most := e.st.Usage().PeakBytes; most > memory*13/10+useConstant {
 			t.Errorf("operation %d: %d bytes in use at a time, want at most %d", op.Kind, most, memory*13/10+useConstant)
 		}
 		check(t, e)

@@ -21,11 +21,11 @@ const (
 	ghostPageBytes = 64 << 10
 )
 
-// ghosts remember the keys that were evicted from the small queue, as long as
-// about as many were evicted since as there are items: whoever comes back in
-// that time goes to the main queue at once. A ghost is 16 bits of the key's hash
-// and 16 of the count of ghosts at its birth; in a full bucket the oldest gives
-// way. The table is replicated state: every bit of it follows from the log.
+// ghosts remember the keys that were evicted from the small queue, for about as many
+// evictions as there are items: an item that comes back in that time goes to the main
+// queue at once. A ghost is 16 bits of the key's hash and 16 of the count of ghosts at
+// its birth; in a full bucket the oldest is replaced. The table is replicated state:
+// every bit of it follows from the log.
 type ghosts struct {
 	mem     []byte // allocated with the first ghost
 	size    int    // bytes of mem, then
@@ -107,9 +107,9 @@ func (g *ghosts) put(at int, v uint32) {
 	g.sum = mix(g.sum ^ uint64(at)<<32 ^ uint64(v))
 }
 
-// take reports whether the key is remembered, among the last window ghosts, and
+// recall reports whether the key is remembered, among the last window ghosts, and
 // forgets it.
-func (g *ghosts) take(hash, window uint64) bool {
+func (g *ghosts) recall(hash, window uint64) bool {
 	if g.mem == nil {
 		return false
 	}

@@ -6,6 +6,8 @@ import (
 	"hash/crc32"
 
 	"github.com/cespare/xxhash/v2"
+
+	"raftcached/engine/store"
 )
 
 const (
@@ -27,9 +29,9 @@ const (
 	// eighth of the memory limit.
 	keptShift = 3
 
-	chunkSmall = 1 + queueSmall // items of the small queue
-	chunkMain  = 1 + queueMain  // items of the main queue
-	chunkGhost = 3              // a part of the table of ghosts
+	chunkSmall = 1 + store.QueueSmall // items of the small queue
+	chunkMain  = 1 + store.QueueMain  // items of the main queue
+	chunkGhost = 3                    // a part of the table of ghosts
 
 	// The second byte of an item.
 	itemFreq      = 6 // shift
@@ -38,32 +40,28 @@ const (
 )
 
 // ErrAborted tells that an image cannot be finished: the state that it is of was
-// replaced by a flush_all or by another image, or what it kept was all that was
-// left of the arena.
+// replaced by a flush_all or by another image, or the memory that was kept for it
+// was needed.
 var ErrAborted = errors.New("image aborted")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Image is the state at one moment, written bit by bit while the engine goes on.
+// Image is the state at one moment, written part by part while the engine goes on.
 // Only the applier may use it.
 //
-// It walks the segments in the order of the queues. An item that changes before
-// the image has come by is stored anew like any other; what it was stays in its
-// place until then, see store.frozen. Parts of the table of ghosts are copied
-// before they change.
+// The items come from a store.Walk. Parts of the table of ghosts are copied before
+// they change.
 type Image struct {
-	engine   *Engine
-	store    *store
-	head     []byte // nil once written
-	timeMs   int64
-	segments []*segment
-	pages    int // of the ghosts
-	page     int // next one to be written
-	saved    map[int][]byte
-	walked   int            // bytes of records, for this part
-	digest   *xxhash.Digest // of everything written
-	ended    bool
-	aborted  bool
+	engine  *Engine
+	head    []byte // nil once written
+	walk    *store.Walk
+	pages   int // of the ghosts
+	page    int // next one to be written
+	saved   map[int][]byte
+	walked  int            // bytes of records that the last part of items visited
+	digest  *xxhash.Digest // of everything written
+	ended   bool
+	aborted bool
 }
 
 // Image begins an image of the state as it is now. There may be one at a time:
@@ -72,28 +70,41 @@ func (e *Engine) Image() *Image {
 	if e.image != nil {
 		panic("engine: an image is being written already")
 	}
-	if e.st.compact.to != nil {
-		e.st.endCompaction()
-	}
 	i := &Image{
-		engine: e, store: e.st, head: e.appendImageHead(nil), timeMs: e.st.timeMs.Load(),
+		engine: e, head: e.appendImageHead(nil), walk: e.st.NewWalk(),
 		saved: make(map[int][]byte), digest: xxhash.New(),
 	}
 	if e.ghosts.mem != nil {
 		i.pages = (e.ghosts.size + ghostPageBytes - 1) / ghostPageBytes
 		e.ghosts.changes = i.savePage
 	}
-	for q := range queueCount {
-		for seg := e.st.queues[q].first; seg != nil; seg = seg.next {
-			if seg.live > 0 {
-				seg.imaged, seg.imageFrom, seg.imageTo = true, seg.head, seg.size
-				i.segments = append(i.segments, seg)
-			}
-		}
-	}
 	e.image = i
 	return i
 }
+
+// The numbers in the head of an image. Each is a word of 8 bytes.
+const (
+	wordFormedBytes = iota
+	wordTimeMs
+	wordMutations
+	wordPendingFlush
+	wordTotalItems
+	wordEvictions
+	wordExpired
+	wordEvents
+	wordItems
+	wordBytesSmall
+	wordBytesMain
+	wordSum
+	wordGhostsMade
+	wordGhostsSum
+	wordEvictedUnfetched
+	wordExpiredUnfetched
+	imageHeadWords
+)
+
+// countWords are the words of Counts.fields.
+var countWords = [countsCount]int{wordTotalItems, wordEvictions, wordExpired, wordEvictedUnfetched, wordExpiredUnfetched}
 
 // appendImageHead appends the head of an image, with its checksum.
 func (e *Engine) appendImageHead(b []byte) []byte {
@@ -101,22 +112,23 @@ func (e *Engine) appendImageHead(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, imageVersion)
 	b = appendLimits(b, e.limits)
 	b = append(b, byte(btoi(e.formed.Load())))
-	for _, v := range []uint64{
-		uint64(e.formedBytes), uint64(e.st.timeMs.Load()), e.mutations, uint64(e.pendingFlush),
-		uint64(e.totalItems), uint64(e.evictions), uint64(e.expired), e.events,
-		uint64(e.st.count), uint64(e.st.bytes[queueSmall]), uint64(e.st.bytes[queueMain]), e.st.sum,
-		e.ghosts.made, e.ghosts.sum, uint64(e.unfetched.evicted), uint64(e.unfetched.expired),
-	} {
-		b = binary.LittleEndian.AppendUint64(b, v)
+	words := [imageHeadWords]uint64{
+		wordFormedBytes: uint64(e.formedBytes), wordTimeMs: uint64(e.st.NowMs()), wordMutations: e.mutations,
+		wordPendingFlush: uint64(e.pendingFlush), wordEvents: e.events, wordItems: uint64(e.st.Count()),
+		wordBytesSmall: uint64(e.st.Bytes(store.QueueSmall)), wordBytesMain: uint64(e.st.Bytes(store.QueueMain)),
+		wordSum: e.st.Sum(), wordGhostsMade: e.ghosts.made, wordGhostsSum: e.ghosts.sum,
+	}
+	for i, n := range e.counts.fields() {
+		words[countWords[i]] = uint64(*n)
+	}
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint64(b, w)
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 // imageHeadBytes is the size of the head without its checksum.
 const imageHeadBytes = 8 + 4 + limitsBytes + 1 + imageHeadWords*8
-
-// imageHeadWords is the number of counts in the head.
-const imageHeadWords = 16
 
 // Next appends the next part of the image to dst: about chunkBytesTarget, or one
 // item, or nothing if that would take long to find. more is false when it was the
@@ -133,10 +145,9 @@ func (i *Image) Next(dst []byte) (out []byte, more bool, err error) {
 	case i.page < i.pages:
 		dst = i.appendPage(dst)
 	default:
-		i.walked = 0
 		dst = i.appendItems(dst)
 	}
-	if len(dst) == at && len(i.segments) == 0 {
+	if len(dst) == at && !i.walk.More() {
 		dst = append(dst, 0, 0, 0, 0)
 		_, _ = i.digest.Write(dst[at:]) // never fails
 		i.end()
@@ -185,29 +196,28 @@ func (i *Image) appendPage(dst []byte) []byte {
 	return dst
 }
 
-// appendItems appends a chunk of items, if any are left.
+// appendItems appends a chunk of items of one queue, if any are left.
 func (i *Image) appendItems(dst []byte) []byte {
-	at := len(dst)
-	for len(i.segments) > 0 {
-		seg := i.segments[0]
-		if len(dst) == at {
-			dst = beginChunk(dst, byte(1+seg.queue))
-		}
-		for seg.imageFrom < seg.imageTo {
-			if len(dst)-at >= chunkBytesTarget || i.walked >= walkedBytesMax {
-				return endItems(dst, at)
+	i.walked = 0
+	at, queue := len(dst), -1
+	for i.walk.More() {
+		if q := i.walk.Queue(); q != queue {
+			if len(dst) > at+chunkHeadBytes { // items of the other queue
+				break
 			}
-			dst = i.visit(dst, seg)
+			queue = q
+			dst = beginChunk(dst[:at], byte(chunkSmall+q))
 		}
-		i.leave(seg)
-		if i.segments = i.segments[1:]; len(i.segments) > 0 && i.segments[0].queue != seg.queue {
+		if len(dst)-at >= chunkBytesTarget || i.walked >= walkedBytesMax {
 			break
 		}
+		key, value, m, size, ok := i.walk.Next()
+		i.walked += size
+		if ok {
+			dst = appendItem(dst, key, value, &m)
+		}
 	}
-	if dst = endItems(dst, at); len(dst) == at && len(i.segments) > 0 { // the first queue has no items
-		return i.appendItems(dst)
-	}
-	return dst
+	return endItems(dst, at)
 }
 
 // endItems ends a chunk of items, or takes it back if it has none.
@@ -218,51 +228,20 @@ func endItems(dst []byte, at int) []byte {
 	return endChunk(dst, at)
 }
 
-// visit appends the next record of a segment if it was alive when the image
-// began.
-func (i *Image) visit(dst []byte, seg *segment) []byte {
-	r := i.store.arena.record(seg.at(seg.imageFrom))
-	head := r.load()
-	size := r.sizeBytes(head)
-	seg.imageFrom += size
-	i.walked += size
-	freq := head & freqMask
-	if head&frozenBit != 0 {
-		freq = head >> frozenFreq & freqMask
-		i.thaw(r, head, size)
-	} else if head&deadBit != 0 {
-		return dst
-	}
-	key, value, m := r.read(head)
-	if m.expiryMs != 0 && slotEnd(m.level, m.expiryMs) <= i.timeMs {
-		return dst // it had left the accounts
-	}
-	m.freq = freq
-	return appendItem(dst, key, value, &m)
-}
-
-// leave lets a segment go that was kept for the image alone.
-func (i *Image) leave(seg *segment) {
-	seg.imaged, seg.imageFrom, seg.imageTo = false, 0, 0
-	if seg.live == 0 && !seg.queued {
-		i.store.release(seg)
-	}
-}
-
 // appendItem appends what doc.go draws of an item.
-func appendItem(dst, key, value []byte, m *meta) []byte {
-	bits := byte(m.freq)<<itemFreq | m.level
-	if m.marks != 0 {
+func appendItem(dst, key, value []byte, m *store.Meta) []byte {
+	bits := byte(m.Freq)<<itemFreq | m.Level
+	if m.Marks != 0 {
 		bits |= itemMarksBit
 	}
 	dst = append(dst, byte(len(key)), bits)
-	if m.marks != 0 {
-		dst = append(dst, byte(m.marks))
+	if m.Marks != 0 {
+		dst = append(dst, byte(m.Marks))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(value)))
-	dst = binary.AppendUvarint(dst, uint64(m.flags))
-	dst = binary.AppendVarint(dst, m.expiryMs)
-	dst = binary.AppendUvarint(dst, m.cas)
+	dst = binary.AppendUvarint(dst, uint64(m.Flags))
+	dst = binary.AppendVarint(dst, m.ExpiryMs)
+	dst = binary.AppendUvarint(dst, m.CAS)
 	dst = append(dst, key...)
 	return append(dst, value...)
 }
@@ -270,7 +249,7 @@ func appendItem(dst, key, value []byte, m *meta) []byte {
 // Behind reports whether so much is kept for the image that Next should be
 // called before anything else is applied.
 func (i *Image) Behind() bool {
-	return !i.aborted && !i.ended && i.store.kept > i.engine.limits.MemoryBytes>>keptShift
+	return !i.aborted && !i.ended && i.engine.st.KeptBytes() > i.engine.limits.MemoryBytes>>keptShift
 }
 
 func (i *Image) end() {
@@ -290,31 +269,11 @@ func (e *Engine) abortImage() {
 
 func (i *Image) abort() {
 	i.end()
-	i.aborted, i.segments, i.store = true, nil, nil
+	i.aborted, i.walk = true, nil
 }
 
-// giveUp ends the image and lets go of what is kept for it.
+// giveUp ends the image before it is complete, so that nothing is kept for it.
 func (i *Image) giveUp() {
-	for _, seg := range i.segments {
-		for seg.imageFrom < seg.imageTo {
-			r := i.store.arena.record(seg.at(seg.imageFrom))
-			head := r.load()
-			size := r.sizeBytes(head)
-			i.thaw(r, head, size)
-			seg.imageFrom += size
-		}
-		i.leave(seg)
-	}
+	i.walk.Close()
 	i.abort()
-}
-
-// thaw ends the keeping of a record as it was when the image began.
-func (i *Image) thaw(r record, head uint32, size int) {
-	if head&frozenBit == 0 {
-		return
-	}
-	i.store.setBits(r, frozenBit|freqMask<<frozenFreq, 0)
-	if head&deadBit != 0 {
-		i.store.kept -= int64(size)
-	}
 }

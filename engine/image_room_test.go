@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"raftcached/engine/store"
 )
 
 // TestImageIsGivenUpForRoom touches everything while an image is to be written,
@@ -15,8 +17,14 @@ import (
 func TestImageIsGivenUpForRoom(t *testing.T) {
 	const memory, size = 8 << 20, 100 << 10
 	limits := Limits{MemoryBytes: memory, ItemBytesMax: 1 << 20}
-	e, twin := newEngine(t, limits), newEngine(t, limits)
-	e.st.arena.granules = memory * 3 / 2 >> granuleShift
+	twin := newEngine(t, limits)
+	layout := store.LayoutFor(memory)
+	layout.AddressBytes = memory * 3 / 2
+	e, err := newWithLayout(limits, layout, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
 	r := e.NewReader()
 	for _, x := range []*Engine{e, twin} {
 		fillMain(t, x, memory*9/10, size, 1)
@@ -47,11 +55,11 @@ func TestImageIsGivenUpForRoom(t *testing.T) {
 	}
 	check(t, e)
 	again := newEngine(t, limits)
-	if err := again.Restore(imageReaderOf(t, e)); err != nil || digest(again) != digest(twin) || listing(again, queueMain) != listing(twin, queueMain) {
+	if err := again.Restore(imageReaderOf(t, e)); err != nil || digest(again) != digest(twin) || listing(again, store.QueueMain) != listing(twin, store.QueueMain) {
 		t.Fatalf("the next image: %v", err)
 	}
-	if e.st.kept != 0 {
-		t.Fatalf("%d bytes are kept without an image", e.st.kept)
+	if e.st.KeptBytes() != 0 {
+		t.Fatalf("%d bytes are kept without an image", e.st.KeptBytes())
 	}
 }
 

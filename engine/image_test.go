@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -76,7 +77,7 @@ func TestImageRestores(t *testing.T) {
 	one(t, twin, k(OpSet, "again"))
 }
 
-func hashOf(key []byte) []byte { return binary.LittleEndian.AppendUint64(nil, hashKey(key)) }
+func hashOf(key []byte) []byte { return binary.LittleEndian.AppendUint64(nil, store.Hash(key)) }
 
 // TestImageIsOfOneMoment changes everything while an image is written, before it
 // has come by and after.
@@ -112,8 +113,8 @@ func TestImageIsOfOneMoment(t *testing.T) {
 	if err := twin.Restore(bytes.NewReader(b)); err != nil || digest(twin) != want {
 		t.Fatalf("digests %x, want %x: %v", digest(twin), want, err)
 	}
-	if e.st.kept != 0 {
-		t.Fatalf("%d bytes are kept when the image is done", e.st.kept)
+	if e.st.KeptBytes() != 0 {
+		t.Fatalf("%d bytes are kept when the image is done", e.st.KeptBytes())
 	}
 	if digest(e) == want {
 		t.Fatal("nothing changed meanwhile")
@@ -137,15 +138,15 @@ func TestImageFallsBehind(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if e.st.kept > limits.MemoryBytes>>keptShift+2000 {
-				t.Fatalf("%d bytes are kept", e.st.kept)
+			if e.st.KeptBytes() > limits.MemoryBytes>>keptShift+2000 {
+				t.Fatalf("%d bytes are kept", e.st.KeptBytes())
 			}
 		}
 	}
 	fill()
 	e.Image()
 	fill()
-	if e.image != nil && e.st.kept == 0 {
+	if e.image != nil && e.st.KeptBytes() == 0 {
 		t.Fatal("the image was never behind")
 	}
 }
@@ -159,7 +160,7 @@ func TestFlushAbortsAnImage(t *testing.T) {
 	one(t, e, Op{Kind: OpFlushAll})
 	check(t, e)
 	again := newEngine(t, testLimits)
-	if err := again.Restore(bytes.NewReader(finish(t, i, nil))); err != nil || digest(again) != want || e.st.kept != 0 {
+	if err := again.Restore(bytes.NewReader(finish(t, i, nil))); err != nil || digest(again) != want || e.st.KeptBytes() != 0 {
 		t.Fatalf("image during a small flush: %v", err)
 	}
 	for n := range clearedMax + 1 {
@@ -286,7 +287,7 @@ func TestReadersSeeWholeItems(t *testing.T) {
 // TestOverwrittenKeyIsNeverMissed reads a key that is overwritten all the time,
 // while others are evicted.
 func TestOverwrittenKeyIsNeverMissed(t *testing.T) {
-	e := newEngine(t, Limits{MemoryBytes: 20 * chargeOf(24), ItemBytesMax: 1 << 10})
+	e := newEngine(t, Limits{MemoryBytes: 20 * (store.ChargeMin + 8), ItemBytesMax: 1 << 10})
 	one(t, e, k(OpSet, "0"))
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -330,8 +331,8 @@ func TestReadsAllocateNothing(t *testing.T) {
 // TestKeyTwiceInAnImage: which of the two items would be the right one?
 func TestKeyTwiceInAnImage(t *testing.T) {
 	e := newEngine(t, testLimits)
-	twice := imageItem{key: []byte("k"), value: []byte("v"), hash: hashKey([]byte("k"))}
-	if err := e.addItems(queueSmall, []imageItem{twice, twice}); !errors.Is(err, ErrMalformed) {
+	twice := imageItem{key: []byte("k"), value: []byte("v"), hash: store.Hash([]byte("k"))}
+	if err := e.addItems(store.QueueSmall, []imageItem{twice, twice}); !errors.Is(err, ErrMalformed) {
 		t.Fatal(err)
 	}
 }

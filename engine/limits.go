@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -34,9 +35,8 @@ func readLimits(b []byte) (l Limits, ok bool) {
 	return l, b[16] <= 1 && l.MemoryBytes > 0 && l.MemoryBytes <= MemoryBytesMax && l.ItemBytesMax > 0
 }
 
-// MemoryBytesMax is the highest memory limit, just below 16 GiB: half of what
-// handles of 32 bits reach.
-const MemoryBytesMax = arenaBytesMax / 2 &^ (1<<20 - 1)
+// MemoryBytesMax is the highest memory limit.
+const MemoryBytesMax = store.LimitBytesMax
 
 func btoi(b bool) int {
 	if b {
@@ -61,27 +61,22 @@ func (e *Engine) form(op *Op) item.Status {
 	return item.StatusOK
 }
 
-// resize replaces the store, in which there is nothing yet, by one for another
-// limit: this node was started with one that is not the cluster's. A lower one
-// would leave it too few addresses, a higher one waste a part of that limit.
+// resize replaces the store, which is still empty, by one for another limit: this node
+// was started with one that is not the cluster's. A store for a lower limit would have
+// too little address space, one for a higher limit would waste a part of it.
 func (e *Engine) resize(limit int64) {
-	e.layout = layoutFor(limit)
-	st, err := newStore(limit, 0, e.layout, &e.epochs)
-	if err != nil {
-		panic("engine: " + err.Error()) // real exhaustion of memory ends the process
-	}
-	st.timeMs.Store(e.st.timeMs.Load())
-	e.become(st)
+	e.layout = store.LayoutFor(limit)
+	e.replaceStore(limit)
 }
 
-// setMemoryLimit does OpMemoryLimit. Items go bit by bit, with the entries that
-// follow, if the limit is lowered.
+// setMemoryLimit does OpMemoryLimit. If the limit is lowered, the entries that follow
+// evict a bounded number of items each.
 func (e *Engine) setMemoryLimit(op *Op) item.Status {
 	limit := int64(op.Delta)
 	switch {
 	case op.Delta < memoryLimitMin:
 		return item.StatusTooSmall
-	case op.Delta > uint64(max(raiseFree, raiseMax*e.formedBytes)) || op.Delta > uint64(MemoryBytesMax):
+	case op.Delta > uint64(store.LimitMax(e.formedBytes)):
 		return item.StatusOutOfBounds
 	}
 	e.mutations++

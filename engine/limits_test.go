@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -13,9 +14,7 @@ import (
 func TestMemoryLimitChanges(t *testing.T) {
 	skipUnderRace(t)
 	limits := Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20}
-	e, twin := newEngine(t, limits), newEngine(t, limits)
-	twin.layout = layout{16 << 10, 0}
-	twin.st.layout = twin.layout
+	e, twin := newEngine(t, limits), newEngineOf(t, limits, 16<<10, 0)
 	both := func(op Op, want item.Status) {
 		t.Helper()
 		for _, x := range []*Engine{e, twin} {
@@ -28,7 +27,7 @@ func TestMemoryLimitChanges(t *testing.T) {
 		both(Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, 900)}, item.StatusStored)
 	}
 	both(Op{Kind: OpMemoryLimit, Delta: memoryLimitMin - 1}, item.StatusTooSmall)
-	both(Op{Kind: OpMemoryLimit, Delta: raiseFree + 1}, item.StatusOutOfBounds)
+	both(Op{Kind: OpMemoryLimit, Delta: uint64(store.LimitMax(limits.MemoryBytes)) + 1}, item.StatusOutOfBounds)
 	both(Op{Kind: OpMemoryLimit, Delta: 8 << 20}, item.StatusOK)
 	for n := 0; e.NextDueMs() <= e.TimeMs(); n++ {
 		before := e.Stats().CurrItems
@@ -45,7 +44,7 @@ func TestMemoryLimitChanges(t *testing.T) {
 	if use := memoryUse(e); use > 20<<20 {
 		t.Errorf("%d bytes in use", use)
 	}
-	both(Op{Kind: OpMemoryLimit, Delta: raiseFree}, item.StatusOK)
+	both(Op{Kind: OpMemoryLimit, Delta: 512 << 20}, item.StatusOK)
 	again := newEngine(t, testLimits)
 	if err := again.Restore(imageReaderOf(t, e)); err != nil || digest(again) != digest(twin) || digest(e) != digest(twin) {
 		t.Fatalf("restored: %v, digests %x, %x, %x", err, digest(again), digest(e), digest(twin))

@@ -13,13 +13,8 @@ const useConstant = 2 << 20
 // memoryUse is the memory that an engine has taken from the system: granules in
 // use or kept for use, the index, the ghosts.
 func memoryUse(e *Engine) int64 {
-	n := int64(e.st.arena.inUse+e.st.arena.idle) << granuleShift
-	s := e.st.index.state.Load()
-	n += int64(len(s.now.mem))
-	if s.old != nil {
-		n += int64(len(s.old.mem)) // less what was given back
-	}
-	return n + int64(len(e.ghosts.mem))
+	usage := e.st.Usage()
+	return usage.AllocatedBytes + usage.IdleBytes + int64(len(e.ghosts.mem))
 }
 
 // aside is a client that gets a key and sets it if it misses.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -244,7 +245,7 @@ func TestClassicResultsTellNothing(t *testing.T) {
 
 // TestNoRoomForWhatAGetCreates: it is a miss then, as in memcached.
 func TestNoRoomForWhatAGetCreates(t *testing.T) {
-	e := newEngine(t, Limits{MemoryBytes: 3 * chargeOf(16), ItemBytesMax: 1 << 10, NoEvict: true})
+	e := newEngine(t, Limits{MemoryBytes: 3 * store.ChargeMin, ItemBytesMax: 1 << 10, NoEvict: true})
 	for i := range 3 {
 		one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", i)})
 	}
@@ -301,7 +302,7 @@ func TestNodesKnowWhatTheyRead(t *testing.T) {
 		t.Fatal("reads are part of the state")
 	}
 	e.Advance(testStart + 30_000)
-	moved := e.st.move(hashKey([]byte("k")), e.find([]byte("k")).handle, queueMain, 0)
+	moved := e.st.Move(store.Hash([]byte("k")), e.st.Find([]byte("k")).Handle(), store.QueueMain, 0)
 	if moved == 0 {
 		t.Fatal("not moved")
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -36,7 +37,7 @@ func (m *model) perform(op *Op) item.Result {
 		if old == nil {
 			return item.Result{Status: map[OpKind]item.Status{OpTouch: item.StatusNotFound, OpGat: item.StatusMiss}[op.Kind]}
 		}
-		r := m.change(old, item.StatusTouched, func(it *modelItem) { it.expiryMs = m.expiry(op.Exptime) })
+		r := m.change(old, item.StatusTouched, func(it *modelItem) { it.ExpiryMs = m.expiry(op.Exptime) })
 		if r.Status == item.StatusTouched && op.Kind == OpGat {
 			r.Status, r.Value = item.StatusHit, []byte(old.value)
 		}
@@ -47,7 +48,7 @@ func (m *model) perform(op *Op) item.Result {
 		if op.Exptime > 0 {
 			m.flush = m.expiry(op.Exptime)
 		} else {
-			m.queues = [queueCount][]*modelItem{}
+			m.queues = [store.QueueCount][]*modelItem{}
 		}
 		return item.Result{Status: item.StatusOK}
 	}
@@ -71,15 +72,15 @@ func (m *model) keep(it *modelItem, done item.Status) item.Result {
 }
 
 func (m *model) tell(it *modelItem) item.Result {
-	return item.Result{CAS: it.cas, Flags: it.flags, SizeBytes: len(it.value), TTLSeconds: m.left(it), Marks: it.marks}
+	return item.Result{CAS: it.CAS, Flags: it.Flags, SizeBytes: len(it.value), TTLSeconds: m.left(it), Marks: it.Marks}
 }
 
 // left is the time to live in seconds, rounded up.
 func (m *model) left(it *modelItem) int64 {
-	if it.expiryMs == 0 {
+	if it.ExpiryMs == 0 {
 		return -1
 	}
-	return max(0, (it.expiryMs-m.now+999)/1000)
+	return max(0, (it.ExpiryMs-m.now+999)/1000)
 }
 
 func (m *model) cas(op *Op, zeroIsNone bool) uint64 {
@@ -91,14 +92,14 @@ func (m *model) cas(op *Op, zeroIsNone bool) uint64 {
 
 func (m *model) set(op *Op, old *modelItem) item.Result {
 	it := &modelItem{key: string(op.Key), value: string(op.Value)}
-	it.flags, it.expiryMs, it.cas = op.Flags, m.expiry(op.Exptime), m.cas(op, true)
+	it.Flags, it.ExpiryMs, it.CAS = op.Flags, m.expiry(op.Exptime), m.cas(op, true)
 	if op.Kind == OpCAS || op.Fields&item.HasCAS != 0 && op.Kind != OpAdd {
 		switch {
 		case old == nil:
 			return item.Result{Status: item.StatusNotFound}
-		case op.CAS != 0 && op.CAS < old.cas && op.Fields&item.Invalidate != 0:
-			it.expiryMs, it.marks = old.expiryMs, item.Stale|old.marks&item.AlreadyWon
-		case op.CAS == 0 || op.CAS != old.cas:
+		case op.CAS != 0 && op.CAS < old.CAS && op.Fields&item.Invalidate != 0:
+			it.ExpiryMs, it.Marks = old.ExpiryMs, item.Stale|old.Marks&item.AlreadyWon
+		case op.CAS == 0 || op.CAS != old.CAS:
 			return item.Result{Status: item.StatusExists}
 		}
 	} else if op.Kind == OpAdd && old != nil || op.Kind == OpReplace && old == nil {
@@ -114,17 +115,17 @@ func (m *model) set(op *Op, old *modelItem) item.Result {
 
 func (m *model) concat(op *Op, old *modelItem) item.Result {
 	it := &modelItem{key: string(op.Key), value: string(op.Value)}
-	it.cas = m.cas(op, true)
+	it.CAS = m.cas(op, true)
 	switch {
 	case old == nil && op.Fields&item.HasVivify == 0:
 		return item.Result{Status: item.StatusNotStored}
 	case old == nil:
-		it.flags, it.expiryMs = op.Flags, m.expiry(op.Vivify)
+		it.Flags, it.ExpiryMs = op.Flags, m.expiry(op.Vivify)
 		return m.keep(it, item.StatusStored)
-	case op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != old.cas:
+	case op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != old.CAS:
 		return item.Result{Status: item.StatusExists}
 	}
-	it.flags, it.expiryMs = old.flags, old.expiryMs
+	it.Flags, it.ExpiryMs = old.Flags, old.ExpiryMs
 	if it.value = old.value + it.value; op.Kind == OpPrepend {
 		it.value = string(op.Value) + old.value
 	}
@@ -145,16 +146,16 @@ func (m *model) created(op *Op) int64 {
 
 func (m *model) count(op *Op, old *modelItem) item.Result {
 	it := &modelItem{key: string(op.Key)}
-	it.cas = m.cas(op, false)
+	it.CAS = m.cas(op, false)
 	n, before := op.Initial, int64(-1)
 	if old == nil {
 		if op.Fields&item.HasVivify == 0 {
 			return item.Result{Status: item.StatusNotFound}
 		}
-		it.expiryMs = m.created(op)
+		it.ExpiryMs = m.created(op)
 		it.value = strconv.FormatUint(n, 10)
 	} else {
-		if op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != old.cas && old.value != "" {
+		if op.Fields&item.HasCAS != 0 && op.CAS != 0 && op.CAS != old.CAS && old.value != "" {
 			return item.Result{Status: item.StatusExists}
 		}
 		var ok bool
@@ -167,12 +168,12 @@ func (m *model) count(op *Op, old *modelItem) item.Result {
 			n -= min(n, op.Delta)
 		}
 		it.value = fmt.Sprintf("%-*d", len(old.value), n)
-		it.flags, it.expiryMs, before = old.flags, old.expiryMs, m.left(old)
+		it.Flags, it.ExpiryMs, before = old.Flags, old.ExpiryMs, m.left(old)
 		if len(it.value) == len(old.value) {
-			it.marks = old.marks
+			it.Marks = old.Marks
 		}
 		if op.Fields&item.HasExptime != 0 {
-			it.expiryMs = m.expiry(op.Exptime)
+			it.ExpiryMs = m.expiry(op.Exptime)
 		}
 	}
 	r := m.keep(it, item.StatusNumber)
@@ -193,7 +194,7 @@ func (m *model) metaGet(op *Op, old *modelItem) item.Result {
 			return item.Result{Status: item.StatusMiss}
 		}
 		it := &modelItem{key: string(op.Key)}
-		it.cas, it.marks, it.expiryMs = m.cas(op, false), item.AlreadyWon, m.created(op)
+		it.CAS, it.Marks, it.ExpiryMs = m.cas(op, false), item.AlreadyWon, m.created(op)
 		r := m.keep(it, item.StatusHit)
 		if r.Status != item.StatusHit {
 			return item.Result{Status: item.StatusMiss}
@@ -206,21 +207,21 @@ func (m *model) metaGet(op *Op, old *modelItem) item.Result {
 	it := *old
 	left := m.left(old)
 	if op.Fields&item.HasExptime != 0 {
-		it.expiryMs = m.expiry(op.Exptime)
+		it.ExpiryMs = m.expiry(op.Exptime)
 	}
 	if op.Fields&item.TouchBeforeRecache != 0 {
 		left = m.left(&it)
 	}
-	shown := old.marks
-	if old.marks&item.AlreadyWon == 0 && (old.marks&item.Stale != 0 || op.Fields&item.HasRecache != 0 && left >= 0 && left < op.Recache) {
-		it.marks |= item.AlreadyWon
+	shown := old.Marks
+	if old.Marks&item.AlreadyWon == 0 && (old.Marks&item.Stale != 0 || op.Fields&item.HasRecache != 0 && left >= 0 && left < op.Recache) {
+		it.Marks |= item.AlreadyWon
 		shown |= item.Won
 	}
 	if !m.hasRoom(&it) {
 		if op.Fields&item.HasExptime != 0 {
 			return item.Result{Status: item.StatusOutOfMemory}
 		}
-		it.marks, shown = old.marks, old.marks
+		it.Marks, shown = old.Marks, old.Marks
 	}
 	r := m.tell(&it)
 	if shown&item.Won != 0 || op.Fields&item.HasExptime != 0 {
@@ -238,7 +239,7 @@ func (m *model) delete(op *Op, old *modelItem) item.Result {
 	switch {
 	case old == nil:
 		return item.Result{Status: item.StatusNotFound}
-	case op.Fields&item.HasCAS != 0 && op.CAS != old.cas:
+	case op.Fields&item.HasCAS != 0 && op.CAS != old.CAS:
 		return item.Result{Status: item.StatusExists}
 	case op.Fields&(item.RemoveValue|item.Invalidate) == 0:
 		m.mutations++
@@ -248,16 +249,16 @@ func (m *model) delete(op *Op, old *modelItem) item.Result {
 	cas := m.cas(op, false)
 	return m.change(old, item.StatusDeleted, func(it *modelItem) {
 		if op.Fields&item.RemoveValue != 0 {
-			it.value, it.meta = "", meta{flags: op.Flags, cas: it.cas}
+			it.value, it.Meta = "", store.Meta{Flags: op.Flags, CAS: it.CAS}
 		}
 		if op.Fields&(item.Invalidate|item.HasNewCAS) != 0 {
-			it.cas = cas
+			it.CAS = cas
 		}
 		if op.Fields&item.Invalidate != 0 {
-			it.marks = item.Stale
+			it.Marks = item.Stale
 		}
 		if op.Fields&item.HasExptime != 0 {
-			it.expiryMs = m.expiry(op.Exptime)
+			it.ExpiryMs = m.expiry(op.Exptime)
 		}
 	})
 }

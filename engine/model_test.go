@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -17,16 +18,16 @@ type model struct {
 	now       int64
 	flush     int64
 	mutations uint64
-	queues    [queueCount][]*modelItem
+	queues    [store.QueueCount][]*modelItem
 	ghosts    ghosts
 	mayMove   int64
 	evictions int64
-	unfetched unfetched
+	unfetched struct{ evicted, expired int64 }
 }
 
 type modelItem struct {
 	key, value string
-	meta
+	store.Meta
 	charge int64
 }
 
@@ -39,17 +40,17 @@ func (m *model) advance(now int64) {
 	hinting := m.total() >= m.limit/hintDenominator*hintNumerator && !m.noEvict
 	for q := range m.queues {
 		m.queues[q] = slices.DeleteFunc(m.queues[q], func(i *modelItem) bool {
-			if i.expiryMs == 0 || slotEnd(i.level, i.expiryMs) > m.now {
+			if i.ExpiryMs == 0 || store.SlotEnd(i.Level, i.ExpiryMs) > m.now {
 				return false
 			}
-			if hinting && q == queueSmall && i.freq == 0 {
+			if hinting && q == store.QueueSmall && i.Freq == 0 {
 				m.unfetched.expired++
 			}
 			return true
 		})
 	}
 	if m.flush != 0 && m.flush <= m.now {
-		m.flush, m.queues = 0, [queueCount][]*modelItem{}
+		m.flush, m.queues = 0, [store.QueueCount][]*modelItem{}
 	}
 	m.mayMove = shrinkMovedBytes
 	for m.total() > m.limit {
@@ -57,7 +58,7 @@ func (m *model) advance(now int64) {
 	}
 }
 
-func (m *model) total() (n int64) { return m.size(queueSmall) + m.size(queueMain) }
+func (m *model) total() (n int64) { return m.size(store.QueueSmall) + m.size(store.QueueMain) }
 
 func (m *model) size(q int) (n int64) {
 	for _, i := range m.queues[q] {
@@ -66,7 +67,7 @@ func (m *model) size(q int) (n int64) {
 	return n
 }
 
-func (m *model) alive(i *modelItem) bool { return i.expiryMs == 0 || i.expiryMs > m.now }
+func (m *model) alive(i *modelItem) bool { return i.ExpiryMs == 0 || i.ExpiryMs > m.now }
 
 func (m *model) find(key string) (it *modelItem, q int) {
 	for q := range m.queues {
@@ -95,25 +96,25 @@ func (m *model) remove(it *modelItem) {
 // put stores it; expiryMs, flags, cas, key and value are set.
 func (m *model) put(it *modelItem) {
 	old, q := m.find(it.key)
-	if it.expiryMs != 0 && it.expiryMs <= m.now {
+	if it.ExpiryMs != 0 && it.ExpiryMs <= m.now {
 		m.remove(old)
 		return
 	}
-	it.level = 0
-	if it.expiryMs != 0 {
-		it.level = levelFor(m.now, it.expiryMs)
+	it.Level = 0
+	if it.ExpiryMs != 0 {
+		it.Level = store.LevelFor(m.now, it.ExpiryMs)
 	}
-	it.freq = 0
-	to := queueMain
+	it.Freq = 0
+	to := store.QueueMain
 	switch {
 	case old == nil || !m.alive(old):
-		if hash := hashKey([]byte(it.key)); !m.ghosts.take(hash, uint64(len(m.queues[0])+len(m.queues[1]))) {
-			to = queueSmall
+		if hash := store.Hash([]byte(it.key)); !m.ghosts.recall(hash, uint64(len(m.queues[0])+len(m.queues[1]))) {
+			to = store.QueueSmall
 		}
-	case q == queueMain:
-		it.freq = min(freqMax, old.freq+1)
+	case q == store.QueueMain:
+		it.Freq = min(store.FreqMax, old.Freq+1)
 	}
-	it.charge = chargeFor(&it.meta, len(it.key), len(it.value))
+	it.charge = store.ChargeFor(&it.Meta, len(it.key), len(it.value))
 	m.remove(old)
 	m.queues[to] = append(m.queues[to], it)
 	m.mayMove = movedBytesMin + movedPerByte*it.charge
@@ -126,28 +127,28 @@ func (m *model) put(it *modelItem) {
 func (m *model) evict(keep *modelItem) {
 	other := func(it *modelItem) bool { return it != keep }
 	for promoted := 0; ; promoted++ {
-		small := slices.IndexFunc(m.queues[queueSmall], other) // 0 or -1: keep is the last
-		main := slices.ContainsFunc(m.queues[queueMain], other)
-		if small >= 0 && (!main || m.size(queueSmall) > m.limit/smallShare && promoted < promotionsMax && m.mayMove > 0) {
-			it := m.queues[queueSmall][0]
-			m.queues[queueSmall] = m.queues[queueSmall][1:]
-			if m.alive(it) && it.freq >= promoteFreq {
-				it.freq = 0
+		small := slices.IndexFunc(m.queues[store.QueueSmall], other) // 0 or -1: keep is the last
+		main := slices.ContainsFunc(m.queues[store.QueueMain], other)
+		if small >= 0 && (!main || m.size(store.QueueSmall) > m.limit/smallShare && promoted < promotionsMax && m.mayMove > 0) {
+			it := m.queues[store.QueueSmall][0]
+			m.queues[store.QueueSmall] = m.queues[store.QueueSmall][1:]
+			if m.alive(it) && it.Freq >= promoteFreq {
+				it.Freq = 0
 				m.toMain(it)
 				continue
 			}
 			if m.alive(it) {
-				m.ghosts.add(hashKey([]byte(it.key)))
+				m.ghosts.add(store.Hash([]byte(it.key)))
 				m.evictions++
 				m.unfetched.evicted++ // it would have been promoted
 			}
 			return
 		}
 		for n := 0; ; n++ {
-			it := m.queues[queueMain][0]
-			m.queues[queueMain] = m.queues[queueMain][1:]
-			if m.alive(it) && (it == keep || it.freq > 0 && n < secondChancesMax && m.mayMove > 0) {
-				it.freq = max(it.freq, 1) - 1
+			it := m.queues[store.QueueMain][0]
+			m.queues[store.QueueMain] = m.queues[store.QueueMain][1:]
+			if m.alive(it) && (it == keep || it.Freq > 0 && n < secondChancesMax && m.mayMove > 0) {
+				it.Freq = max(it.Freq, 1) - 1
 				m.toMain(it)
 				continue
 			}
@@ -161,7 +162,7 @@ func (m *model) evict(keep *modelItem) {
 
 func (m *model) toMain(it *modelItem) {
 	m.mayMove -= it.charge
-	m.queues[queueMain] = append(m.queues[queueMain], it)
+	m.queues[store.QueueMain] = append(m.queues[store.QueueMain], it)
 }
 
 func (m *model) expiry(exptime int64) int64 {
@@ -187,10 +188,10 @@ func (m *model) store(it *modelItem) item.Status {
 
 // hasRoom reports whether an item may be stored in the place of that of its key.
 func (m *model) hasRoom(it *modelItem) bool {
-	if !m.noEvict || it.expiryMs != 0 && it.expiryMs <= m.now {
+	if !m.noEvict || it.ExpiryMs != 0 && it.ExpiryMs <= m.now {
 		return true
 	}
-	more := chargeFor(&it.meta, len(it.key), len(it.value))
+	more := store.ChargeFor(&it.Meta, len(it.key), len(it.value))
 	if old, _ := m.find(it.key); old != nil {
 		more -= old.charge
 	}
@@ -201,8 +202,8 @@ func (m *model) hint(hashes []byte) {
 	for ; len(hashes) > 0; hashes = hashes[hashBytes:] {
 		for q := range m.queues {
 			for _, i := range m.queues[q] {
-				if hashKey([]byte(i.key)) == binary.LittleEndian.Uint64(hashes) && m.alive(i) {
-					i.freq = min(freqMax, i.freq+1)
+				if store.Hash([]byte(i.key)) == binary.LittleEndian.Uint64(hashes) && m.alive(i) {
+					i.Freq = min(store.FreqMax, i.Freq+1)
 				}
 			}
 		}
@@ -211,7 +212,7 @@ func (m *model) hint(hashes []byte) {
 
 func (m *model) listing(q int) (s string) {
 	for _, i := range m.queues[q] {
-		s += fmt.Sprintf("%s=%d:%x %+v\n", i.key, len(i.value), hashKey([]byte(i.value)), i.meta)
+		s += fmt.Sprintf("%s=%d:%x %+v\n", i.key, len(i.value), store.Hash([]byte(i.value)), i.Meta)
 	}
 	return s
 }

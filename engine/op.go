@@ -12,7 +12,7 @@ import (
 // OpKind says what an operation does.
 type OpKind uint8
 
-// The operations, one for each command of memcached that writes. OpDiscard
+// The operations, one for each command of memcached that writes. OpSetTooLarge
 // stands for a set whose item was too large: as in memcached the old item goes.
 // OpInit is the cluster's own, see Engine.Formation.
 const (
@@ -28,7 +28,7 @@ const (
 	OpIncr
 	OpDecr
 	OpFlushAll
-	OpDiscard
+	OpSetTooLarge
 	OpInit
 	OpMemoryLimit
 	OpMetaGet // a read that may change the item: Exptime, Vivify, Recache, or because it is stale

@@ -29,7 +29,7 @@ func TestRaceDetectorSeesTheArena(t *testing.T) {
 func writeUnlocked(t *testing.T) {
 	e := newEngine(t, testLimits)
 	one(t, e, k(OpSet, "a value of some words"))
-	f := e.find([]byte("k"))
+	f := e.st.Find([]byte("k"))
 	started, done := make(chan struct{}), make(chan struct{})
 	r := e.NewReader()
 	go func() {
@@ -40,7 +40,7 @@ func writeUnlocked(t *testing.T) {
 		})
 	}()
 	<-started
-	_, value, _ := f.record.read(f.head)
+	_, value, _ := f.Read()
 	// The detector remembers few accesses to each 8 bytes: not those of the key.
 	value[10] = 'V'
 	<-done

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -24,7 +25,7 @@ type chunkReader struct {
 // imageChunk is a chunk of an image.
 type imageChunk struct {
 	buf   []byte
-	kind  byte        // 0: behind the last one
+	kind  byte        // 0: after the last one
 	body  []byte      // of buf
 	items []imageItem // of a chunk of items
 	err   error
@@ -32,7 +33,7 @@ type imageChunk struct {
 
 // imageItem is an item of a chunk. Key and value alias the chunk.
 type imageItem struct {
-	meta       meta
+	meta       store.Meta
 	key, value []byte
 	hash       uint64
 }
@@ -110,26 +111,25 @@ func (c *imageChunk) readItems(nowMs int64) error {
 // readImageItem reads the next item of a chunk.
 func readImageItem(r *reader, nowMs int64) (imageItem, error) {
 	keyLen, bits := int(r.byte()), r.byte()
-	m := meta{freq: uint32(bits >> itemFreq), level: bits & itemLevelMask}
+	m := store.Meta{Freq: uint32(bits >> itemFreq), Level: bits & itemLevelMask}
 	if bits&itemMarksBit != 0 {
-		m.marks = item.Marks(r.byte())
-		if m.marks == 0 || m.marks&^(item.Stale|item.AlreadyWon) != 0 {
+		m.Marks = item.Marks(r.byte())
+		if m.Marks == 0 || m.Marks&^(item.Stale|item.AlreadyWon) != 0 {
 			r.fail()
 		}
 	}
 	valueLen := r.uvarint()
-	m.flags = r.uint32()
-	m.expiryMs = r.varint()
-	m.cas = r.uvarint()
+	m.Flags = r.uint32()
+	m.ExpiryMs = r.varint()
+	m.CAS = r.uvarint()
 	key, value := r.take(uint64(keyLen)), r.take(valueLen)
 	if r.failed || keyLen == 0 || keyLen > item.KeyBytesMax {
 		return imageItem{}, fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
 	}
-	if m.expiryMs == 0 && m.level != 0 || m.expiryMs < 0 || m.level >= levelCount ||
-		m.expiryMs != 0 && slotEnd(m.level, m.expiryMs) <= nowMs {
-		return imageItem{}, fmt.Errorf("item that expires at %d, level %d: %w", m.expiryMs, m.level, ErrMalformed)
+	if !m.ValidExpiry(nowMs) {
+		return imageItem{}, fmt.Errorf("item that expires at %d, level %d: %w", m.ExpiryMs, m.Level, ErrMalformed)
 	}
-	return imageItem{m, key, value, hashKey(key)}, nil
+	return imageItem{meta: m, key: key, value: value, hash: store.Hash(key)}, nil
 }
 
 // next returns the next chunk, valid until the next call, or nil when the image

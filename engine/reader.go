@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 )
 
@@ -31,31 +32,29 @@ type Item struct {
 // TTLSeconds is the time until the item expires, -1 if it never does.
 func (it *Item) TTLSeconds() int64 { return ttlSeconds(it.ExpiryMs, it.NowMs) }
 
-// Wins reports whether whoever reads the item is to fetch it anew: because it is
-// stale, or has less than recache left, which is an exptime, 0 if that does not
-// matter. Reading it then is a write, OpMetaGet: the next one does not win.
+// Wins reports whether the client that reads the item is to fetch it again: because
+// it is stale, or less than recache is left, which is an exptime, 0 if that does not
+// matter. Reading it then is a write, OpMetaGet: the next reader does not win.
 func (it *Item) Wins(recache int64) bool {
 	return wins(it.Marks, it.ExpiryMs, it.NowMs, recache)
 }
 
-// Reader reads items while the applier changes them. It takes no lock, and never
-// waits: see epochs. One goroutine may use it at a time.
+// Reader reads items while the applier changes them. It takes no lock and never
+// waits. One goroutine may use it at a time.
 type Reader struct {
 	engine *Engine
-	slot   *readerSlot
+	store  store.Reader
 	hints  []byte
 
 	seconds uint32 // see SetNow
 
 	expired atomic.Int64 // misses that met an item that had expired
-
-	touched uint32 // keeps the loads of Prepare from being optimised away
 }
 
 // NewReader returns another reader. Any goroutine may call it. Readers last as
 // long as the engine.
 func (e *Engine) NewReader() *Reader {
-	return &Reader{engine: e, slot: e.epochs.add(), hints: make([]byte, 0, readerHintsMax*hashBytes)}
+	return &Reader{engine: e, store: e.current.NewReader(), hints: make([]byte, 0, readerHintsMax*hashBytes)}
 }
 
 // SetNow tells the reader the second of Unix time, to note when items are
@@ -64,89 +63,75 @@ func (e *Engine) NewReader() *Reader {
 func (r *Reader) SetNow(seconds int64) { r.seconds = uint32(seconds) }
 
 // now is the second that accesses are noted with.
-func (r *Reader) now(st *store) uint32 {
+func (r *Reader) now(st *store.Store) uint32 {
 	if r.seconds != 0 {
 		return r.seconds
 	}
-	return st.seconds()
+	return st.Seconds()
 }
 
 // View calls f with dst, the key and the item and returns what f returns, or
 // reports false for a miss. The item is valid until f returns, which must be
-// soon: what the applier frees meanwhile stays in memory.
+// soon: what the applier retires meanwhile stays in memory.
 func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
-	hash := hashKey(key)
-	r.engine.epochs.enter(r.slot)
-	st := r.engine.store.Load()
-	rec, head, ok := r.find(st, hash, key)
+	hash := store.Hash(key)
+	st := r.store.Enter()
+	ref, ok := st.Lookup(hash, key)
 	if ok {
 		var it Item
-		it.Flags, it.CAS, it.Value = rec.content(head)
-		r.note(st, rec, head, hash)
+		it.Flags, it.CAS, it.Value = ref.Content()
+		r.note(st, ref, hash)
 		dst = f(dst, key, it)
+	} else if ref.Exists() {
+		r.expired.Add(1)
 	}
-	r.slot.leave()
+	r.store.Leave()
 	return dst, ok
 }
 
-// Look is View for whoever wants to know all of an item. What it tells of
-// accesses is of those before. The call is one itself, unless keepAccess is set
-// or f appends nothing: then it did not answer anyone.
+// Look is View with all of an item, as it was before the call. The call counts as an
+// access unless keepAccess is set or f appends nothing: then it answered nobody.
 func (r *Reader) Look(dst, key []byte, keepAccess bool, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
-	hash := hashKey(key)
-	r.engine.epochs.enter(r.slot)
-	st := r.engine.store.Load()
-	rec, head, ok := r.find(st, hash, key)
+	hash := store.Hash(key)
+	st := r.store.Enter()
+	ref, ok := st.Lookup(hash, key)
 	if ok {
-		_, value, m := rec.read(head)
-		a := rec.access(head)
+		_, value, m := ref.Read()
+		a := ref.Access()
 		before := len(dst)
 		dst = f(dst, key, Item{
-			Flags: m.flags, CAS: m.cas, Value: value, ExpiryMs: m.expiryMs, Marks: a.mark(m.marks),
-			NowMs: st.timeMs.Load(), IdleSeconds: a.idleSeconds(r.now(st)),
+			Flags: m.Flags, CAS: m.CAS, Value: value, ExpiryMs: m.ExpiryMs, Marks: withHit(m.Marks, a),
+			NowMs: st.NowMs(), IdleSeconds: idleSeconds(a, r.now(st)),
 		})
 		if !keepAccess && len(dst) > before {
-			r.note(st, rec, head, hash)
+			r.note(st, ref, hash)
 		}
+	} else if ref.Exists() {
+		r.expired.Add(1)
 	}
-	r.slot.leave()
+	r.store.Leave()
 	return dst, ok
 }
 
-// find returns the record of a live item.
-func (r *Reader) find(st *store, hash uint64, key []byte) (rec record, head uint32, ok bool) {
-	h := st.index.get(hash, key)
-	if h == 0 {
-		return rec, 0, false
-	}
-	rec = st.arena.record(h)
-	head = rec.load()
-	if !st.alive(rec, head) {
-		r.expired.Add(1)
-		return rec, head, false
-	}
-	return rec, head, true
-}
-
-// note takes down that an item was accessed.
-func (r *Reader) note(st *store, rec record, head uint32, hash uint64) {
-	rec.note(head, r.now(st))
-	if head&hintedBit == 0 && head&freqMask < freqMax && r.engine.hinting.Load() {
-		r.hint(rec, hash)
+// note records that an item was accessed.
+func (r *Reader) note(st *store.Store, ref store.Ref, hash uint64) {
+	ref.Note(r.now(st))
+	if ref.Hintable() && r.engine.hinting.Load() {
+		r.hint(ref, hash)
 	}
 }
 
-// hint notes that an item was read, once until the log has told of it.
-func (r *Reader) hint(rec record, hash uint64) {
+// hint adds a hint of the item, once until the log has told of it.
+func (r *Reader) hint(ref store.Ref, hash uint64) {
 	if len(r.hints) < cap(r.hints) {
-		atomic.OrUint32(rec.head(), hintedBit)
+		ref.MarkHinted()
 		r.hints = binary.LittleEndian.AppendUint64(r.hints, hash)
 	}
 }
 
-// Expired returns how many calls of View and Look missed because the item that they found
-// had expired. What is cleared away is not found any more. Any goroutine may call
-// it.
+// Expired returns how many calls of View and Look missed because the item that they
+// found had expired. Items that were unlinked since are not found. Any goroutine may
+// call it.
 func (r *Reader) Expired() int64 { return r.expired.Load() }
 
 // Hints is the number of hints that TakeHints would return.
@@ -166,57 +151,10 @@ func (e *Engine) Hint(hashes []byte) {
 	for ; len(hashes) >= hashBytes; hashes = hashes[hashBytes:] {
 		hash := binary.LittleEndian.Uint64(hashes)
 		e.note(eventHint, hash)
-		e.st.index.each(hash, func(h handle) {
-			r := e.st.arena.record(h)
-			head := r.load()
-			if hashKey(r.key(head)) == hash && e.st.alive(r, head) {
-				e.st.setFreq(h, min(freqMax, head&freqMask+1))
-			}
-		})
+		e.st.Each(hash, func(r store.Ref) { e.st.SetFreq(r.Handle(), min(store.FreqMax, r.Freq()+1)) })
 	}
 }
 
-// prepareMax is how many keys Prepare takes at a time: their lines must fit the
-// nearest cache.
-const prepareMax = 32
-
-// prepareBuckets is the size of the index, 4 MiB, up to which Prepare does
-// nothing: much of it lies in caches then.
-const prepareBuckets = 1 << 16
-
-// Prepare brings what View and Look need for the keys near the processor. Each key costs
-// two accesses to memory that nothing has touched lately, and they wait for each
-// other; here those of all keys are on their way at once. It pays where the
-// items are many more than the caches hold, and costs a hash for each key.
-func (r *Reader) Prepare(keys [][]byte) {
-	r.engine.epochs.enter(r.slot)
-	st := r.engine.store.Load()
-	if st.index.state.Load().now.buckets < prepareBuckets {
-		keys = nil
-	}
-	for len(keys) > 0 {
-		n := min(len(keys), prepareMax)
-		r.prepare(st, keys[:n])
-		keys = keys[n:]
-	}
-	r.slot.leave()
-}
-
-func (r *Reader) prepare(st *store, keys [][]byte) {
-	var hashes [prepareMax]uint64
-	var handles [prepareMax]handle
-	sum := uint32(0)
-	for i, key := range keys {
-		hashes[i] = hashKey(key)
-		sum += st.index.touch(hashes[i])
-	}
-	for i := range keys {
-		handles[i] = st.index.likely(hashes[i])
-	}
-	for _, h := range handles[:len(keys)] {
-		if h != 0 {
-			sum += st.arena.touch(h)
-		}
-	}
-	r.touched += sum
-}
+// Prepare loads into the processor's caches what View and Look need for the keys, see
+// store.Reader.
+func (r *Reader) Prepare(keys [][]byte) { r.store.Prepare(keys) }

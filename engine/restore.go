@@ -9,13 +9,15 @@ import (
 	"runtime"
 
 	"github.com/cespare/xxhash/v2"
+
+	"raftcached/engine/store"
 )
 
 // Restore replaces the state by that of an image, or leaves it as it is and
 // returns an error for bytes that are no whole image.
 func (e *Engine) Restore(r io.Reader) error {
 	in := &imageReader{r: r, digest: xxhash.New()}
-	fresh, want, err := readImageHead(in)
+	fresh, want, err := e.readImageHead(in)
 	if err != nil {
 		return fmt.Errorf("read image: %w", err)
 	}
@@ -40,18 +42,19 @@ type contents struct {
 }
 
 func (e *Engine) contents() contents {
-	return contents{e.st.count, e.st.bytes[queueSmall], e.st.total(), e.st.sum, e.ghosts.sum}
+	return contents{
+		count: e.st.Count(), small: e.st.Bytes(store.QueueSmall), all: e.st.Total(), sum: e.st.Sum(), ghosts: e.ghosts.sum,
+	}
 }
 
 // takeOver makes the state that of fresh, which is of no use any more.
 func (e *Engine) takeOver(fresh *Engine) {
 	e.limits, e.formedBytes = fresh.limits, fresh.formedBytes
 	e.formed.Store(fresh.formed.Load())
-	e.mutations, e.pendingFlush = fresh.mutations, fresh.pendingFlush
-	e.totalItems, e.evictions, e.expired, e.events = fresh.totalItems, fresh.evictions, fresh.expired, fresh.events
-	e.unfetched, e.evictedAfter = fresh.unfetched, fresh.evictedAfter
-	fresh.st.epochs, e.layout = &e.epochs, fresh.layout
-	fresh.st.index.least, fresh.st.populates = bucketsMin, false
+	e.mutations, e.pendingFlush, e.events = fresh.mutations, fresh.pendingFlush, fresh.events
+	e.counts, e.evictedAfter = fresh.counts, fresh.evictedAfter
+	e.layout = fresh.layout
+	fresh.st.EndFill()
 	e.become(fresh.st)
 	e.ghosts.close()
 	e.ghosts = fresh.ghosts
@@ -59,7 +62,7 @@ func (e *Engine) takeOver(fresh *Engine) {
 }
 
 // readImageHead reads an image's head into an engine without items.
-func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
+func (e *Engine) readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 	head := make([]byte, imageHeadBytes)
 	if err := in.checked(head); err != nil {
 		return nil, want, err
@@ -76,27 +79,35 @@ func readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
 		v[i] = binary.LittleEndian.Uint64(head[12+limitsBytes+1+8*i:])
 	}
 	formed := limits
-	formed.MemoryBytes = int64(v[0])
+	formed.MemoryBytes = int64(v[wordFormedBytes])
 	if _, formedOK := readLimits(appendLimits(nil, formed)); !ok || !formedOK {
 		return nil, want, fmt.Errorf("limits are %+v: %w", limits, ErrMalformed)
 	}
-	room := min(v[8], uint64(limits.MemoryBytes/chargeMin)) // the count may be anything
-	if fresh, err = newWithRoom(formed, int(room)); err != nil {
+	room := min(v[wordItems], uint64(limits.MemoryBytes/store.ChargeMin)) // the count may be anything
+	layout := e.layout
+	if formed.MemoryBytes != e.formedBytes {
+		layout = store.LayoutFor(formed.MemoryBytes)
+	}
+	if fresh, err = newWithLayout(formed, layout, int(room)); err != nil {
 		return nil, want, err
 	}
 	fresh.limits = limits
-	fresh.st.populates = true
 	fresh.formed.Store(head[12+limitsBytes] == 1)
-	fresh.st.timeMs.Store(int64(v[1]))
-	fresh.mutations, fresh.pendingFlush = v[2], int64(v[3])
-	fresh.totalItems, fresh.evictions, fresh.expired, fresh.events = int64(v[4]), int64(v[5]), int64(v[6]), v[7]
-	fresh.ghosts.made, fresh.ghosts.sum = v[12], v[13]
-	fresh.unfetched = unfetched{evicted: int64(v[14]), expired: int64(v[15])}
-	return fresh, contents{int64(v[8]), int64(v[9]), int64(v[9] + v[10]), v[11], v[13]}, nil
+	fresh.st.BeginFill()
+	fresh.st.SetNowMs(int64(v[wordTimeMs]))
+	fresh.mutations, fresh.pendingFlush, fresh.events = v[wordMutations], int64(v[wordPendingFlush]), v[wordEvents]
+	fresh.ghosts.made, fresh.ghosts.sum = v[wordGhostsMade], v[wordGhostsSum]
+	for i, n := range fresh.counts.fields() {
+		*n = int64(v[countWords[i]])
+	}
+	return fresh, contents{
+		count: int64(v[wordItems]), small: int64(v[wordBytesSmall]), all: int64(v[wordBytesSmall] + v[wordBytesMain]),
+		sum: v[wordSum], ghosts: v[wordGhostsSum],
+	}, nil
 }
 
 func (e *Engine) readChunks(in *imageReader) error {
-	chunks := readAhead(in, e.st.timeMs.Load())
+	chunks := readAhead(in, e.st.NowMs())
 	defer chunks.stop()
 	for {
 		chunk, err := chunks.next()
@@ -119,18 +130,19 @@ func (e *Engine) readChunks(in *imageReader) error {
 func (e *Engine) addItems(q int, items []imageItem) error {
 	touched := uint32(0)
 	for i := range items {
-		touched += e.st.index.touch(items[i].hash)
+		touched += e.st.Touch(items[i].hash)
 	}
 	runtime.KeepAlive(touched)
 	for i := range items {
 		it := &items[i]
-		if h, _ := e.st.index.lookup(it.hash, it.key); h != 0 {
+		p := e.st.FindHashed(it.hash, it.key)
+		if p.Exists() {
 			return fmt.Errorf("key %q twice: %w", it.key, ErrMalformed)
 		}
-		e.st.add(q, it.hash, 0, slot{}, &it.meta, it.key, it.value, nil)
-		e.st.reclaim()
-		if e.st.total() > MemoryBytesMax || e.st.total() > max(e.limits.MemoryBytes, raiseMax*e.formedBytes, raiseFree) {
-			return fmt.Errorf("items of %d bytes: %w", e.st.total(), ErrMalformed)
+		e.st.Add(q, &p, &it.meta, it.key, it.value, nil)
+		e.st.Free()
+		if e.st.Total() > max(e.limits.MemoryBytes, store.LimitMax(e.formedBytes)) {
+			return fmt.Errorf("items of %d bytes: %w", e.st.Total(), ErrMalformed)
 		}
 	}
 	return nil

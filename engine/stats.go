@@ -1,19 +1,32 @@
 package engine
 
-// Counts are of the replicated state: equal on all nodes that have applied the
-// same entries.
+// Counts count since the formation. They are replicated state: equal on all nodes
+// that have applied the same entries.
 type Counts struct {
-	CurrItems, TotalItems, Bytes, Evictions, Expired, LimitMaxBytes int64
+	TotalItems int64 // stores
+	Evictions  int64
+	Expired    int64
 
-	// EvictedUnfetched and ExpiredUnfetched count items that went although nobody
-	// had asked for them, as far as the log tells. It tells of reads while the
-	// cache is nine tenths full; items that expire below that are not counted.
-	EvictedUnfetched, ExpiredUnfetched int64
+	// EvictedUnfetched and ExpiredUnfetched count items that were evicted or expired
+	// although nobody had asked for them, as far as the log tells. It tells of reads
+	// while the cache is nine tenths full; items that expire below that are not
+	// counted.
+	EvictedUnfetched int64
+	ExpiredUnfetched int64
 }
 
-// Stats are the counts, and what differs between nodes.
+const countsCount = 5
+
+// fields lists the counts in the order of the digest and of the image's head.
+func (c *Counts) fields() [countsCount]*int64 {
+	return [...]*int64{&c.TotalItems, &c.Evictions, &c.Expired, &c.EvictedUnfetched, &c.ExpiredUnfetched}
+}
+
+// Stats are the counts, and what else is told of the state. CurrItems, Bytes and
+// LimitMaxBytes are equal on all nodes too.
 type Stats struct {
 	Counts
+	CurrItems, Bytes, LimitMaxBytes int64
 
 	// OldestMs is when the item that has been in its queue longest came there, or
 	// this node started if that was later: ms of Unix time, 0 without items. It is
@@ -30,72 +43,46 @@ type Stats struct {
 	IndexResizing  bool
 }
 
-// unfetched counts what went without having been asked for; see Counts.
-type unfetched struct{ evicted, expired int64 }
+const statCount = countsCount + 8
 
-// The fields of Stats as publish leaves them for other goroutines.
-const (
-	statItems = iota
-	statTotal
-	statBytes
-	statEvictions
-	statExpired
-	statLimit
-	statEvictedUnfetched
-	statExpiredUnfetched
-	statOldest
-	statEvictedAfter
-	statAllocated
-	statIndexBuckets
-	statIndexBytes
-	statIndexResizing
-	statCount
-)
+// fields lists the numbers, for publishStats and Engine.Stats.
+func (s *Stats) fields() (list [statCount]*int64) {
+	for i, n := range s.Counts.fields() {
+		list[i] = n
+	}
+	for i, n := range [...]*int64{
+		&s.CurrItems, &s.Bytes, &s.LimitMaxBytes, &s.OldestMs, &s.EvictedAfterMs,
+		&s.AllocatedBytes, &s.IndexBuckets, &s.IndexBytes,
+	} {
+		list[countsCount+i] = n
+	}
+	return list
+}
 
 // publishStats makes the numbers of Stats those of the state.
 func (e *Engine) publishStats() {
-	tables := e.st.index.state.Load()
-	indexBytes := int64(len(tables.now.mem))
-	if tables.old != nil {
-		indexBytes += int64(len(tables.old.mem))
+	usage := e.st.Usage()
+	s := Stats{
+		Counts: e.counts, CurrItems: e.st.Count(), Bytes: e.st.Total(), LimitMaxBytes: e.limits.MemoryBytes,
+		OldestMs: e.st.OldestMs(), EvictedAfterMs: e.evictedAfter,
+		AllocatedBytes: usage.AllocatedBytes, IndexBuckets: usage.IndexBuckets, IndexBytes: usage.IndexBytes,
 	}
-	for i, v := range [statCount]int64{
-		statItems: e.st.count, statTotal: e.totalItems, statBytes: e.st.total(),
-		statEvictions: e.evictions, statExpired: e.expired, statLimit: e.limits.MemoryBytes,
-		statEvictedUnfetched: e.unfetched.evicted, statExpiredUnfetched: e.unfetched.expired,
-		statOldest: e.st.oldestMs(), statEvictedAfter: e.evictedAfter,
-		statAllocated:    int64(e.st.arena.inUse)<<granuleShift + indexBytes,
-		statIndexBuckets: int64(tables.now.buckets), statIndexBytes: indexBytes,
-		statIndexResizing: int64(btoi(tables.old != nil)),
-	} {
-		if e.stats[i].Load() != v {
-			e.stats[i].Store(v)
+	for i, n := range s.fields() {
+		if e.stats[i].Load() != *n {
+			e.stats[i].Store(*n)
 		}
+	}
+	if e.indexResizing.Load() != usage.IndexResizing {
+		e.indexResizing.Store(usage.IndexResizing)
 	}
 }
 
-// Stats returns counts as of the last Advance or Apply. Any goroutine may call
+// Stats returns the numbers as of the last Advance or Apply. Any goroutine may call
 // it.
-func (e *Engine) Stats() Stats {
-	load := func(i int) int64 { return e.stats[i].Load() }
-	return Stats{
-		Counts: Counts{
-			CurrItems: load(statItems), TotalItems: load(statTotal), Bytes: load(statBytes),
-			Evictions: load(statEvictions), Expired: load(statExpired), LimitMaxBytes: load(statLimit),
-			EvictedUnfetched: load(statEvictedUnfetched), ExpiredUnfetched: load(statExpiredUnfetched),
-		},
-		OldestMs: load(statOldest), EvictedAfterMs: load(statEvictedAfter), AllocatedBytes: load(statAllocated),
-		IndexBuckets: load(statIndexBuckets), IndexBytes: load(statIndexBytes), IndexResizing: load(statIndexResizing) != 0,
+func (e *Engine) Stats() (s Stats) {
+	for i, n := range s.fields() {
+		*n = e.stats[i].Load()
 	}
-}
-
-// oldestMs returns when the first items of the queues came there; see Stats.
-func (s *store) oldestMs() int64 {
-	oldest := int64(0)
-	for q := range queueCount {
-		if first := s.queues[q].first; first != nil && s.count > 0 && (oldest == 0 || first.bornMs < oldest) {
-			oldest = first.bornMs
-		}
-	}
-	return oldest
+	s.IndexResizing = e.indexResizing.Load()
+	return s
 }

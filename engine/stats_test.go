@@ -86,7 +86,7 @@ func TestStatsTellOfMemory(t *testing.T) {
 	empty := e.Stats()
 	fillTo(t, e, 50, 0)
 	s := e.Stats()
-	if s.AllocatedBytes < empty.AllocatedBytes+s.Bytes/2 || s.IndexBytes != s.IndexBuckets*bucketBytes || empty.IndexBytes == 0 {
+	if s.AllocatedBytes < empty.AllocatedBytes+s.Bytes/2 || s.IndexBytes != s.IndexBuckets*64 || empty.IndexBytes == 0 {
 		t.Fatalf("empty %+v, half full %+v", empty, s)
 	}
 }

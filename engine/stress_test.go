@@ -16,9 +16,7 @@ import (
 // sees bytes of two values.
 func TestReadersDuringEverything(t *testing.T) {
 	const kept, rounds = 200, 2
-	e := newEngine(t, Limits{MemoryBytes: 8 << 20, ItemBytesMax: 1 << 20})
-	e.layout = layout{32 << 10, 64 << 10}
-	e.st.layout = e.layout
+	e := newEngineOf(t, Limits{MemoryBytes: 8 << 20, ItemBytesMax: 1 << 20}, 32<<10, 64<<10)
 	keys := make([][]byte, kept)
 	for i := range keys {
 		keys[i] = fmt.Appendf(nil, "kept-%d", i)

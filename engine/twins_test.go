@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"raftcached/engine/store"
 	"raftcached/internal/item"
 
 	"pgregory.net/rapid"
@@ -58,13 +59,12 @@ type twins struct {
 func newTwins(t *rapid.T, l Limits) *twins {
 	tw := &twins{limits: l}
 	for i := range 3 {
-		e, err := New(l)
+		// The first never compacts, the others do all the time.
+		layout := layoutOf(l, []int{64 << 10, 32 << 10, 16 << 10}[i], []int64{1 << 40, 0, 0}[i])
+		e, err := newWithLayout(l, layout, 0)
 		if err != nil {
 			t.Fatalf("new engine: %v", err)
 		}
-		// The first never compacts, the others do all the time.
-		e.layout = layout{[]int{64 << 10, 32 << 10, 16 << 10}[i], []int64{1 << 40, 0, 0}[i]}
-		e.st.layout = e.layout
 		tw.engines = append(tw.engines, e)
 		tw.readers = append(tw.readers, e.NewReader())
 	}
@@ -104,14 +104,16 @@ func (tw *twins) restart(t *rapid.T, i int) {
 			t.Fatalf("image: %v", err)
 		}
 	}
-	fresh, err := New(tw.limits)
+	fresh, err := newWithLayout(tw.limits, e.layout, 0)
 	if err != nil {
 		t.Fatalf("new engine: %v", err)
 	}
 	if err := fresh.Restore(bytes.NewReader(b)); err != nil {
 		t.Fatalf("restore: %v", err)
 	}
-	fresh.layout, fresh.st.layout = e.layout, e.layout
+	if fresh.layout != e.layout {
+		t.Fatalf("layout %+v became %+v", e.layout, fresh.layout)
+	}
 	e.Close()
 	tw.engines[i], tw.readers[i] = fresh, fresh.NewReader()
 }
@@ -150,7 +152,7 @@ func TestModel(t *testing.T) {
 				continue
 			}
 			if old, _ := m.visible(string(op.Key)); old != nil && op.CAS > 20 {
-				op.CAS = old.cas
+				op.CAS = old.CAS
 			}
 			tw.apply(t, &op, m.apply(&op))
 			tw.compare(t, m)
@@ -201,8 +203,8 @@ func (tw *twins) look(t *rapid.T, m *model, keys int) {
 		if ok != (want != nil) {
 			t.Fatalf("engine %d: key %q found: %v", i, key, ok)
 		}
-		if ok && (string(got.Value) != want.value || got.Flags != want.flags || got.CAS != want.cas ||
-			got.ExpiryMs != want.expiryMs || got.Marks&^item.HitBefore != want.marks || got.NowMs != m.now) {
+		if ok && (string(got.Value) != want.value || got.Flags != want.Flags || got.CAS != want.CAS ||
+			got.ExpiryMs != want.ExpiryMs || got.Marks&^item.HitBefore != want.Marks || got.NowMs != m.now) {
 			t.Fatalf("engine %d: %q holds %+v, want %+v", i, key, got, want)
 		}
 	}
@@ -233,13 +235,13 @@ func (tw *twins) compare(t *rapid.T, m *model) {
 		if c, o := e.Digest(); c != contents || o != order {
 			t.Fatalf("engine %d has digests %x %x, the first %x %x", i, c, o, contents, order)
 		}
-		if e.evictions != m.evictions {
-			t.Fatalf("engine %d has evicted %d items, the model %d", i, e.evictions, m.evictions)
+		if e.counts.Evictions != m.evictions {
+			t.Fatalf("engine %d has evicted %d items, the model %d", i, e.counts.Evictions, m.evictions)
 		}
-		if e.unfetched != m.unfetched {
-			t.Fatalf("engine %d let go without a read %+v, the model %+v", i, e.unfetched, m.unfetched)
+		if e.counts.EvictedUnfetched != m.unfetched.evicted || e.counts.ExpiredUnfetched != m.unfetched.expired {
+			t.Fatalf("engine %d counts %+v, the model %+v unfetched", i, e.counts, m.unfetched)
 		}
-		for q := range queueCount {
+		for q := range store.QueueCount {
 			if got, want := listing(e, q), m.listing(q); got != want {
 				t.Fatalf("queue %d of engine %d:\n%s\nwant\n%s", q, i, got, want)
 			}
@@ -249,16 +251,9 @@ func (tw *twins) compare(t *rapid.T, m *model) {
 
 // listing returns what a queue of the engine holds, in order.
 func listing(e *Engine, q int) (s string) {
-	for seg := e.st.queues[q].first; seg != nil; seg = seg.next {
-		for at := 0; at < seg.size; {
-			r := e.st.arena.record(seg.at(at))
-			head := r.load()
-			at += r.sizeBytes(head)
-			if head&deadBit == 0 && !e.st.gone(r, head) {
-				key, value, m := r.read(head)
-				s += fmt.Sprintf("%s=%d:%x %+v\n", key, len(value), hashKey(value), m)
-			}
-		}
+	for r := range e.st.Items(q) {
+		key, value, m := r.Read()
+		s += fmt.Sprintf("%s=%d:%x %+v\n", key, len(value), store.Hash(value), m)
 	}
 	return s
 }

@@ -13,8 +13,8 @@ func Reserve(size int) ([]byte, error) {
 // Release leaves it to the garbage collector.
 func Release([]byte) {}
 
-// GiveBack does nothing.
-func GiveBack([]byte) {}
+// ReleasePages does nothing.
+func ReleasePages([]byte) {}
 
 // Populate does nothing.
 func Populate([]byte) {}

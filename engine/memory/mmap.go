@@ -26,16 +26,16 @@ func Reserve(size int) ([]byte, error) {
 func Release(b []byte) {
 	const step = 16 << 20 // the kernel blocks page faults of the process meanwhile
 	for at := 0; at+step < len(b); at += step {
-		GiveBack(b[at : at+step])
+		ReleasePages(b[at : at+step])
 	}
 	if err := syscall.Munmap(b); err != nil {
 		panic(os.NewSyscallError("munmap", err)) // the bounds are those of Reserve
 	}
 }
 
-// GiveBack returns the memory behind whole pages to the system; they read as
+// ReleasePages returns the memory behind whole pages to the system; they read as
 // zeroes from then on.
-func GiveBack(b []byte) {
+func ReleasePages(b []byte) {
 	if err := syscall.Madvise(b, syscall.MADV_DONTNEED); err != nil {
 		panic(os.NewSyscallError("madvise", err)) // the bounds are within those of Reserve
 	}

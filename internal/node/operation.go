@@ -21,7 +21,7 @@ var opKinds = [...]engine.OpKind{
 // of its keys.
 func operation(req *protocol.Request) engine.Op {
 	if req.TooLarge {
-		return engine.Op{Kind: engine.OpDiscard, Key: req.Key}
+		return engine.Op{Kind: engine.OpSetTooLarge, Key: req.Key}
 	}
 	op := engine.Op{
 		Kind: opKinds[req.Command], Flags: req.Flags, Exptime: req.Exptime,

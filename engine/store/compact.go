@@ -1,4 +1,4 @@
-package engine
+package store
 
 const (
 	// wasteShift: compaction begins when more than 1/16 of the memory limit, and
@@ -16,31 +16,30 @@ const (
 	scanMax = 512
 )
 
-// compaction empties sparse segments. It moves the live records of some that
-// follow each other into a new one in their place, which keeps the order of the
-// queue, a few with each operation. It is local: charges, order and digest stay
-// as they are.
+// compaction empties sparse segments. It moves the live records of some that follow each
+// other into a new one in their place, which keeps the order of the queue, a few with
+// each operation. It changes neither sums nor order nor digest.
 type compaction struct {
 	from, to *segment // nil if nothing is being moved
 	at       int      // offset in from
 	more     int      // segments to take after from
 	scanned  uint32   // where the search for sparse segments goes on
-	idleAt   int64    // waste at which nothing worth the while was found
+	idleAt   int64    // waste at which no segments were found that were worth merging
 }
 
 // waste returns the bytes that are taken but not by live records, nor by what an
 // image waits for.
-func (s *store) waste() int64 {
+func (s *Store) waste() int64 {
 	return int64(s.arena.inUse)<<granuleShift - s.live - s.kept
 }
 
-// compactSome moves about the given number of bytes if there is reason to.
-func (s *store) compactSome(budget int) {
+// Compact moves about the given number of bytes if there is reason to.
+func (s *Store) Compact(budget int) {
 	c := &s.compact
 	if c.from == nil {
 		waste := s.waste()
 		c.idleAt = min(c.idleAt, waste)
-		if waste < s.wasteMax || waste < c.idleAt+int64(s.segmentBytes) {
+		if waste < s.layout.WasteMax || waste < c.idleAt+int64(s.layout.SegmentBytes) {
 			return
 		}
 		if !s.beginCompaction() {
@@ -55,7 +54,7 @@ func (s *store) compactSome(budget int) {
 }
 
 // compactNext moves one record and returns about what that cost, in bytes.
-func (s *store) compactNext() int {
+func (s *Store) compactNext() int {
 	const looked = 64
 	c := &s.compact
 	if c.at >= c.from.size { // all dead, but it was the last when they died
@@ -70,8 +69,8 @@ func (s *store) compactNext() int {
 	switch {
 	case head&deadBit != 0:
 		return looked
-	case s.gone(r, head):
-		s.remove(hashKey(r.key(head)), h)
+	case s.ended(r, head):
+		s.Unlink(Hash(r.key(head)), h)
 		return size + looked
 	case c.to.size+size > c.to.capacity():
 		s.endCompaction()
@@ -81,12 +80,12 @@ func (s *store) compactNext() int {
 	c.to.size += size
 	c.to.live += size
 	s.live += int64(size)
-	s.copyTo(hashKey(r.key(head)), h, to, head&freqMask)
+	s.copyTo(Hash(r.key(head)), h, to, head&freqMask)
 	return size + looked
 }
 
 // beginCompaction chooses segments and makes the one that replaces them.
-func (s *store) beginCompaction() bool {
+func (s *Store) beginCompaction() bool {
 	from, more, live := s.sparsest()
 	if from == nil {
 		return false
@@ -101,7 +100,7 @@ func (s *store) beginCompaction() bool {
 
 // sparsest returns the first segment of the group that gives back most for what
 // has to be moved, how many follow it, and their live bytes.
-func (s *store) sparsest() (from *segment, more, live int) {
+func (s *Store) sparsest() (from *segment, more, live int) {
 	best := 0.0
 	for range min(scanMax, len(s.numbers.byID)) {
 		s.compact.scanned = (s.compact.scanned + 1) % uint32(len(s.numbers.byID))
@@ -123,9 +122,9 @@ func (s *store) sparsest() (from *segment, more, live int) {
 
 // group returns how many segments from seg on fit into one, their live bytes and
 // the granules that they take.
-func (s *store) group(seg *segment) (n, live, granules int) {
+func (s *Store) group(seg *segment) (n, live, granules int) {
 	for ; seg != nil && n < mergeMax && s.movable(seg); seg = seg.next {
-		if n > 0 && live+seg.live > max(s.segmentBytes, packedBytes) {
+		if n > 0 && live+seg.live > max(s.layout.SegmentBytes, packedBytes) {
 			break
 		}
 		n++
@@ -136,12 +135,12 @@ func (s *store) group(seg *segment) (n, live, granules int) {
 }
 
 // movable reports whether the records of a segment may be moved.
-func (s *store) movable(seg *segment) bool {
-	return seg.queued && seg != s.queues[seg.queue].last && seg != s.compact.to && !seg.imaged
+func (s *Store) movable(seg *segment) bool {
+	return seg.queued && seg != s.queues[seg.queue].last && seg != s.compact.to && !seg.walked
 }
 
 // nextFrom goes on with the segment after the one that has become empty.
-func (s *store) nextFrom() {
+func (s *Store) nextFrom() {
 	c := &s.compact
 	next := c.from.next
 	if c.more == 0 || next == nil || !s.movable(next) {
@@ -153,7 +152,7 @@ func (s *store) nextFrom() {
 }
 
 // endCompaction leaves what was not moved where it is.
-func (s *store) endCompaction() {
+func (s *Store) endCompaction() {
 	to := s.compact.to
 	s.compact.from, s.compact.to, s.compact.more = nil, nil, 0
 	s.seal(to)

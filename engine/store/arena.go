@@ -1,4 +1,4 @@
-package engine
+package store
 
 import (
 	"math/bits"
@@ -21,9 +21,9 @@ const (
 	arenaBytesMax = int64(listMarker) << unitShift &^ (granuleBytes - 1)
 )
 
-// handle names a record by its place in the arena, in units of unitBytes. 0 is
+// Handle names a record by its place in the arena, in units of unitBytes. 0 is
 // no record.
-type handle uint32
+type Handle uint32
 
 // run is a range of granules.
 type run struct{ first, n int }
@@ -45,15 +45,29 @@ type arena struct {
 	segmentOf []uint32 // id of the segment that holds a granule
 }
 
-// addressSpaceBytes is what the arena of an engine reserves that was formed with
-// the given memory limit: four times as much as it should ever use with the
-// highest limit, as far as handles reach, so that a run of free granules is
-// found. Reserving costs nothing, but for the race detector.
-func addressSpaceBytes(limit int64) int64 {
+const (
+	// raiseMax is how many times its first value a memory limit may be raised to, and
+	// raiseFree what it may always be raised to.
+	raiseMax  = 2
+	raiseFree = 512 << 20
+
+	// LimitBytesMax is the highest memory limit, just below 16 GiB: half of what
+	// handles of 32 bits reach.
+	LimitBytesMax = arenaBytesMax / 2 &^ (1<<20 - 1)
+)
+
+// LimitMax is the limit up to which one may be raised that was first as given.
+func LimitMax(first int64) int64 { return min(LimitBytesMax, max(raiseFree, raiseMax*first)) }
+
+// addressBytesFor is what a store reserves for a memory limit: four times as much as it
+// should ever use with the highest limit, as far as handles reach, so that a run of free
+// granules is found. Reserving costs nothing, except with the race detector.
+func addressBytesFor(limit int64) int64 {
+	size := 3*limit + 4<<20
 	if memory.OffHeap {
-		return 4 * max(raiseMax*limit, raiseFree)
+		size = 4 * max(raiseMax*limit, raiseFree)
 	}
-	return 3*limit + 4<<20
+	return min(size, arenaBytesMax) &^ (granuleBytes - 1)
 }
 
 // words views b as 32-bit words.
@@ -61,9 +75,8 @@ func words(b []byte) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }
 
-// newArena reserves memory for a cache of the given limit.
-func newArena(limit int64) (*arena, error) {
-	size := min(addressSpaceBytes(limit), arenaBytesMax) &^ (granuleBytes - 1)
+// newArena reserves size bytes, whole granules, for a cache of the given limit.
+func newArena(limit, size int64) (*arena, error) {
 	mem, err := memory.Reserve(int(size))
 	if err != nil {
 		return nil, err
@@ -150,7 +163,7 @@ func (a *arena) free(r run) {
 	a.inUse -= r.n
 	a.low = min(a.low, r.first)
 	if a.idle+r.n > a.idleMax {
-		memory.GiveBack(a.mem[r.first<<granuleShift : (r.first+r.n)<<granuleShift])
+		memory.ReleasePages(a.mem[r.first<<granuleShift : (r.first+r.n)<<granuleShift])
 		return
 	}
 	a.idle += r.n
@@ -160,13 +173,13 @@ func (a *arena) free(r run) {
 }
 
 // record returns the record at h.
-func (a *arena) record(h handle) record {
+func (a *arena) record(h Handle) record {
 	return record{unsafe.Add(a.base, uintptr(h)<<unitShift)}
 }
 
 // touch loads a word of each of the first cache lines of what lies at h. What
 // follows them the processor expects by itself.
-func (a *arena) touch(h handle) (sum uint32) {
+func (a *arena) touch(h Handle) (sum uint32) {
 	const lines, lineBytes = 3, 64
 	at := uintptr(h) << unitShift
 	for n := uintptr(0); n < lines && at < uintptr(len(a.mem)); n++ {
@@ -177,4 +190,4 @@ func (a *arena) touch(h handle) (sum uint32) {
 }
 
 // granuleOf returns the granule in which h lies.
-func granuleOf(h handle) int { return int(h >> (granuleShift - unitShift)) }
+func granuleOf(h Handle) int { return int(h >> (granuleShift - unitShift)) }

@@ -1,4 +1,4 @@
-package engine
+package store
 
 import (
 	"fmt"
@@ -26,33 +26,33 @@ type segment struct {
 
 	size int // bytes of records, dead ones included
 	live int // bytes of live records
-	head int // offset of the first record that the queue has not let go
+	head int // offset of the first record that the queue has not passed
 
 	bornMs int64 // log time at which the first record was placed; local
 
 	queued         bool // in its queue
 	previous, next *segment
 
-	// An image is to write the records from imageFrom to imageTo. It keeps the
-	// segment, and the records that die before they are written.
-	imaged             bool
-	imageFrom, imageTo int
+	// A Walk is to visit the records from walkFrom to walkTo. The segment is kept for
+	// it, and so are the records that die before they are visited.
+	walked           bool
+	walkFrom, walkTo int
 }
 
 func (s *segment) capacity() int { return s.run.n << granuleShift }
 
 // at returns the handle of the record at the offset.
-func (s *segment) at(offset int) handle {
-	return handle((s.run.first<<granuleShift + offset) >> unitShift)
+func (s *segment) at(offset int) Handle {
+	return Handle((s.run.first<<granuleShift + offset) >> unitShift)
 }
 
 // offset returns the offset of the record at h.
-func (s *segment) offset(h handle) int {
+func (s *segment) offset(h Handle) int {
 	return int(h)<<unitShift - s.run.first<<granuleShift
 }
 
-// wanted reports whether an image has still to write what is at the offset.
-func (s *segment) wanted(offset int) bool { return offset >= s.imageFrom && offset < s.imageTo }
+// wanted reports whether a Walk has not yet visited the record at the offset.
+func (s *segment) wanted(offset int) bool { return offset >= s.walkFrom && offset < s.walkTo }
 
 // queue is a first-in first-out queue of items, as the segments that hold them.
 // Records of items that have left it are dead.
@@ -103,18 +103,18 @@ func (s *segments) add(seg *segment) {
 	s.byID = append(s.byID, seg)
 }
 
-func (s *segments) drop(seg *segment) {
+func (s *segments) remove(seg *segment) {
 	s.byID[seg.id] = nil
 	s.free = append(s.free, seg.id)
 }
 
 // segmentOf returns the segment that holds h.
-func (s *store) segmentOf(h handle) *segment {
+func (s *Store) segmentOf(h Handle) *segment {
 	return s.numbers.byID[s.arena.segmentOf[granuleOf(h)]]
 }
 
 // place makes room for a record of the given size at the end of a queue.
-func (s *store) place(q, size int) handle {
+func (s *Store) place(q, size int) Handle {
 	seg := s.queues[q].last
 	if seg == nil || seg == s.compact.to || seg.size+size > seg.capacity() {
 		if seg != nil {
@@ -132,23 +132,23 @@ func (s *store) place(q, size int) handle {
 
 // segmentFor returns the size of a segment that begins with a record of the given
 // size: as if more of them followed, for it is rounded up to granules.
-func (s *store) segmentFor(size int) int {
-	n := max(1, s.segmentBytes/size)
+func (s *Store) segmentFor(size int) int {
+	n := max(1, s.layout.SegmentBytes/size)
 	for n*size < packedBytes && -(n*size)&(granuleBytes-1) > n*size>>wasteShift {
 		n++
 	}
-	return max(s.segmentBytes, n*size)
+	return max(s.layout.SegmentBytes, n*size)
 }
 
 // newSegment returns a segment of a queue, which it is not in yet, for at least
 // size bytes.
-func (s *store) newSegment(q, size int) *segment {
+func (s *Store) newSegment(q, size int) *segment {
 	n := (size + granuleBytes - 1) >> granuleShift
 	granules, ok := s.arena.alloc(n)
 	if !ok {
-		s.squeeze()
+		s.OnFull()
 		if granules, ok = s.arena.alloc(n); !ok {
-			panic(fmt.Sprintf("engine: no %d free granules in a row of %d, %d in use", n, s.arena.granules, s.arena.inUse))
+			panic(fmt.Sprintf("store: no %d free granules in a row of %d, %d in use", n, s.arena.granules, s.arena.inUse))
 		}
 	}
 	seg := &segment{run: granules, queue: q, bornMs: s.timeMs.Load()}
@@ -164,20 +164,19 @@ func (s *store) newSegment(q, size int) *segment {
 
 // seal ends a segment that was the last of its queue: granules that it does not
 // need go back.
-func (s *store) seal(seg *segment) {
+func (s *Store) seal(seg *segment) {
 	if need := (seg.size + granuleBytes - 1) >> granuleShift; need > 0 && need < seg.run.n {
 		s.arena.free(run{seg.run.first + need, seg.run.n - need})
 		seg.run.n = need
 	}
 	if seg.live == 0 {
-		s.release(seg)
+		s.retire(seg)
 	}
 }
 
-// release lets a segment go whose records are all dead: at once, or when an image
-// is done with it. Its memory is used again when
-// no reader can be in it.
-func (s *store) release(seg *segment) {
+// retire puts a segment out of use whose records are all dead: at once, or when a Walk
+// is done with it.
+func (s *Store) retire(seg *segment) {
 	if seg == s.compact.to {
 		return // it is being filled
 	}
@@ -187,18 +186,21 @@ func (s *store) release(seg *segment) {
 	if seg.queued {
 		s.queues[seg.queue].remove(seg)
 	}
-	if !seg.imaged {
+	if !seg.walked {
 		s.retired = append(s.retired, retiredSegment{seg, s.epochs.retire()})
 	}
 }
 
-// reclaim takes back what was retired, as far as readers have moved on.
-func (s *store) reclaim() {
+// Retired reports whether segments are retired that Free has not taken back.
+func (s *Store) Retired() bool { return len(s.retired) > 0 }
+
+// Free takes back what was retired, as far as readers have moved on.
+func (s *Store) Free() {
 	n := 0
 	for n < len(s.retired) && s.epochs.passed(s.retired[n].epoch) {
 		seg := s.retired[n].segment
 		s.arena.free(seg.run)
-		s.numbers.drop(seg)
+		s.numbers.remove(seg)
 		n++
 	}
 	if n > 0 {

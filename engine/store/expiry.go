@@ -1,4 +1,4 @@
-package engine
+package store
 
 import (
 	"math"
@@ -10,8 +10,9 @@ const (
 	// further than the 31 bits of seconds that an expiry has.
 	levelCount = 28
 
-	// levelSlots is more than the slots of one level that are in use at a time: an
-	// item's slot ends at most 64 slots' lengths after the item was stored.
+	// levelSlots is more than the slots of one level that are in use at a time: the
+	// slot of an item ends at most 64 times the level's slot length after the item was
+	// stored.
 	levelSlots = 128
 
 	// slotMs is the length of a slot of the finest level.
@@ -23,45 +24,53 @@ const (
 	// listMarker is the first of the values that name a list instead of a record.
 	listMarker = 0xffff0000
 
-	deadListsMax = int(math.MaxUint32-listMarker) - levelCount*levelSlots
+	endedListsMax = int(math.MaxUint32-listMarker) - levelCount*levelSlots
 )
 
-// expirySlot gathers the items that expire within the same stretch of time. When
-// it ends they all leave the accounts at once, which is the same on every node
-// whatever the order of its lists; the records are cleared away bit by bit.
+// expirySlot holds the items that expire within the same stretch of time. When the
+// slot ends they all leave the sums at once, which happens alike on every node,
+// whatever the order of the list; they are unlinked later, a few at a time.
 type expirySlot struct {
 	endMs int64 // a multiple of the level's slot length, ms of Unix time
-	first handle
-	count [queueCount]int64
-	bytes [queueCount]int64
+	first Handle
+	count [QueueCount]int64
+	bytes [QueueCount]int64
 	sum   uint64 // of the items' digests
 
-	unfetched int64 // items that are store.untouched
+	unfetched int64 // items that are Store.unfetched
 }
 
-// expiry holds the slots. An expired item is a miss from its very millisecond
-// on; it is charged until its slot ends: at most a second, or a 32nd of its time
+// expiry holds the slots. An item is a miss from the millisecond on at which it
+// expires. It is charged until its slot ends: at most a second, or a 32nd of its time
 // to live, longer.
 type expiry struct {
 	arena  *arena
 	slots  [levelCount * levelSlots]expirySlot
 	nextMs int64 // no slot with items ends before
 
-	// dead are the lists of slots that have ended; their records are to be
-	// cleared away.
-	dead []handle
+	// ended are the lists of slots that have ended, whose items are to be unlinked.
+	ended []Handle
 }
 
-// levelFor returns the level for an item that is stored at nowMs.
-func levelFor(nowMs, expiryMs int64) uint8 {
+// LevelFor returns the level for an item that is stored at nowMs.
+func LevelFor(nowMs, expiryMs int64) uint8 {
 	ttl := max(0, expiryMs-nowMs)
 	return uint8(bits.Len64(uint64(ttl/(slotMs<<shareShift)) >> 1))
 }
 
-// slotEnd returns when the slot of an expiry ends.
-func slotEnd(level uint8, expiryMs int64) int64 {
+// SlotEnd returns when the slot of an expiry ends.
+func SlotEnd(level uint8, expiryMs int64) int64 {
 	length := int64(slotMs) << level
 	return (expiryMs + length - 1) / length * length
+}
+
+// ValidExpiry reports whether expiry and level are those of an item that is charged at
+// nowMs.
+func (m *Meta) ValidExpiry(nowMs int64) bool {
+	if m.ExpiryMs == 0 {
+		return m.Level == 0
+	}
+	return m.ExpiryMs > 0 && m.Level < levelCount && SlotEnd(m.Level, m.ExpiryMs) > nowMs
 }
 
 func slotID(level uint8, expiryMs int64) int {
@@ -70,22 +79,22 @@ func slotID(level uint8, expiryMs int64) int {
 }
 
 // add puts the record at h, which expires, into its slot.
-func (x *expiry) add(h handle, queue int, charge int64, digest uint64) {
+func (x *expiry) add(h Handle, queue int, charge int64, digest uint64) {
 	r := x.arena.record(h)
 	head := r.load()
 	ms, level := r.expiry(head)
 	id := slotID(level, ms)
 	s := &x.slots[id]
-	s.endMs = slotEnd(level, ms)
+	s.endMs = SlotEnd(level, ms)
 	x.nextMs = min(x.nextMs, s.endMs)
 	s.count[queue]++
 	s.bytes[queue] += charge
 	s.sum += digest
-	x.push(&s.first, handle(listMarker+id), h)
+	x.push(&s.first, Handle(listMarker+id), h)
 }
 
 // push makes h the first of the list named marker.
-func (x *expiry) push(first *handle, marker, h handle) {
+func (x *expiry) push(first *Handle, marker, h Handle) {
 	r := x.arena.record(h)
 	head := r.load()
 	*r.next(head), *r.previous(head) = *first, marker
@@ -93,7 +102,7 @@ func (x *expiry) push(first *handle, marker, h handle) {
 	*first = h
 }
 
-func (x *expiry) setPrevious(h, previous handle) {
+func (x *expiry) setPrevious(h, previous Handle) {
 	if h != 0 {
 		r := x.arena.record(h)
 		*r.previous(r.load()) = previous
@@ -101,7 +110,7 @@ func (x *expiry) setPrevious(h, previous handle) {
 }
 
 // setNext makes next follow previous, which may be the name of a list.
-func (x *expiry) setNext(previous, next handle) {
+func (x *expiry) setNext(previous, next Handle) {
 	switch {
 	case previous < listMarker:
 		r := x.arena.record(previous)
@@ -109,13 +118,13 @@ func (x *expiry) setNext(previous, next handle) {
 	case int(previous-listMarker) < len(x.slots):
 		x.slots[previous-listMarker].first = next
 	default:
-		x.dead[int(previous-listMarker)-len(x.slots)] = next
+		x.ended[int(previous-listMarker)-len(x.slots)] = next
 	}
 }
 
-// unlink takes the record at h out of its list. The slot's sums are the
-// caller's, see drop.
-func (x *expiry) unlink(h handle) {
+// remove takes the record at h out of its list. The slot's sums are the
+// caller's, see unaccount.
+func (x *expiry) remove(h Handle) {
 	r := x.arena.record(h)
 	head := r.load()
 	next, previous := *r.next(head), *r.previous(head)
@@ -123,8 +132,8 @@ func (x *expiry) unlink(h handle) {
 	x.setPrevious(next, previous)
 }
 
-// drop takes an item that leaves, or changes its queue, out of its slot's sums.
-func (x *expiry) drop(h handle, queue int, charge int64, digest uint64) {
+// unaccount takes an item that leaves, or changes its queue, out of its slot's sums.
+func (x *expiry) unaccount(h Handle, queue int, charge int64, digest uint64) {
 	r := x.arena.record(h)
 	ms, level := r.expiry(r.load())
 	s := &x.slots[slotID(level, ms)]
@@ -134,7 +143,7 @@ func (x *expiry) drop(h handle, queue int, charge int64, digest uint64) {
 }
 
 // moved makes the list that the record at old was in hold its copy at h.
-func (x *expiry) moved(h handle) {
+func (x *expiry) moved(h Handle) {
 	r := x.arena.record(h)
 	head := r.load()
 	x.setNext(*r.previous(head), h)
@@ -153,7 +162,7 @@ func (x *expiry) fire(nowMs int64, f func(*expirySlot)) {
 		case s.first == 0:
 		case s.endMs <= nowMs:
 			f(s)
-			x.bury(s.first)
+			x.end(s.first)
 			*s = expirySlot{}
 		default:
 			x.nextMs = min(x.nextMs, s.endMs)
@@ -161,32 +170,32 @@ func (x *expiry) fire(nowMs int64, f func(*expirySlot)) {
 	}
 }
 
-// bury adds a list of records that are to be cleared away.
-func (x *expiry) bury(first handle) {
-	at := len(x.dead)
-	for i, h := range x.dead {
+// end adds the list of a slot that has ended.
+func (x *expiry) end(first Handle) {
+	at := len(x.ended)
+	for i, h := range x.ended {
 		if h == 0 {
 			at = i
 			break
 		}
 	}
-	if at == len(x.dead) {
-		if at == deadListsMax {
-			panic("engine: too many ended expiry slots")
+	if at == len(x.ended) {
+		if at == endedListsMax {
+			panic("store: too many ended expiry slots")
 		}
-		x.dead = append(x.dead, 0)
+		x.ended = append(x.ended, 0)
 	}
-	x.dead[at] = first
-	x.setPrevious(first, handle(listMarker+len(x.slots)+at))
+	x.ended[at] = first
+	x.setPrevious(first, Handle(listMarker+len(x.slots)+at))
 }
 
-// nextDead returns a record that is to be cleared away, or 0.
-func (x *expiry) nextDead() handle {
-	for len(x.dead) > 0 {
-		if h := x.dead[len(x.dead)-1]; h != 0 {
+// nextEnded returns an item of a slot that has ended, or 0.
+func (x *expiry) nextEnded() Handle {
+	for len(x.ended) > 0 {
+		if h := x.ended[len(x.ended)-1]; h != 0 {
 			return h
 		}
-		x.dead = x.dead[:len(x.dead)-1]
+		x.ended = x.ended[:len(x.ended)-1]
 	}
 	return 0
 }

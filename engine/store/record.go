@@ -1,18 +1,18 @@
-package engine
+package store
 
 import (
 	"encoding/binary"
 	"sync/atomic"
 	"unsafe"
 
-	"raftcached/internal/item"
-
 	"github.com/cespare/xxhash/v2"
+
+	"raftcached/internal/item"
 )
 
 // A record is one item in the arena. But for bits of its first word, its second
 // and the links of its expiry list, nothing of it changes once readers can find
-// it: an item that changes is stored anew.
+// it: an item that changes is stored again.
 //
 //	head 4    freq 2 bits | hinted 1 | dead 1 | expiry? 1 | flags? 1 | wide cas? 1 | big? 1 |
 //	          frozen 1 | freq when frozen 2 | marks? 1 | hit 1 | key length 8 |
@@ -25,7 +25,7 @@ import (
 //	expiry    ms of Unix time 7 | level 1 | next 4 | previous 4
 //	key, value, and up to 7 bytes that round it up
 //
-// Fields behind accessed are there if the head says so. Integers are little
+// Fields after accessed are there if the head says so. Integers are little
 // endian. Hit and accessed are what this node knows of reads: readers write them,
 // they decide nothing, and no digest or image has them.
 type record struct{ p unsafe.Pointer }
@@ -60,26 +60,27 @@ const (
 	marksBytes  = 4
 	expiryBytes = 16
 
-	// freqMax is where the count of accesses ends.
-	freqMax = 3
+	// FreqMax is where the count of accesses ends.
+	FreqMax = 3
 )
 
-// meta is what an item has besides its key and value.
-type meta struct {
-	flags    uint32
-	cas      uint64
-	expiryMs int64      // 0: never
-	level    uint8      // of its expiry slot, if it expires
-	marks    item.Marks // Stale and AlreadyWon
-	freq     uint32
+// Meta is what an item has besides its key and value.
+type Meta struct {
+	Flags    uint32
+	CAS      uint64
+	ExpiryMs int64      // ms of Unix time; 0: never
+	Level    uint8      // of its expiry slot, if it expires; see LevelFor
+	Marks    item.Marks // Stale and AlreadyWon
+	Freq     uint32     // how often the item was accessed, as far as the log tells; up to FreqMax
 
-	access access // for a record that is written; read leaves it out
+	// Access is written with a new record. Ref.Read leaves it out: see Ref.Access.
+	Access Access
 }
 
-// access is what a node knows of the reads of an item.
-type access struct {
-	seconds uint32 // of Unix time when it was last accessed; 0 in a meta: now
-	hit     bool   // since it was stored
+// Access is what a node knows of the reads of an item.
+type Access struct {
+	Seconds uint32 // Unix time of the last access; 0 in a Meta: the store's time
+	Hit     bool   // the item was read since it was stored
 }
 
 // shape is where the parts of a record lie.
@@ -120,23 +121,23 @@ func shapeOf(head uint32, valueLen int) (s shape) {
 }
 
 // headFor returns the head of a record for an item, not counting freq and hit.
-func headFor(m *meta, keyLen, valueLen int) uint32 {
+func headFor(m *Meta, keyLen, valueLen int) uint32 {
 	head := uint32(keyLen) << keyShift
 	if valueLen > smallValueMax {
 		head |= bigBit
 	} else {
 		head |= uint32(valueLen) << valueShift
 	}
-	if m.marks != 0 {
+	if m.Marks != 0 {
 		head |= marksBit
 	}
-	if m.flags != 0 {
+	if m.Flags != 0 {
 		head |= flagsBit
 	}
-	if m.cas>>32 != 0 {
+	if m.CAS>>32 != 0 {
 		head |= wideBit
 	}
-	if m.expiryMs != 0 {
+	if m.ExpiryMs != 0 {
 		head |= expiryBit
 	}
 	return head
@@ -147,7 +148,7 @@ func roundUp(n int) int { return (n + unitBytes - 1) &^ (unitBytes - 1) }
 
 // write fills in the record of an item whose value is head followed by tail. The
 // head goes last, atomically: from then on its bits may be changed.
-func (r record) write(head uint32, m *meta, key, value, tail []byte) {
+func (r record) write(head uint32, m *Meta, key, value, tail []byte) {
 	valueLen := len(value) + len(tail)
 	s := shapeOf(head, valueLen)
 	b := r.bytes(s.end)
@@ -155,18 +156,18 @@ func (r record) write(head uint32, m *meta, key, value, tail []byte) {
 		binary.LittleEndian.PutUint32(b[valueLenAt:], uint32(valueLen))
 	}
 	if head&marksBit != 0 {
-		binary.LittleEndian.PutUint32(b[s.marksAt:], uint32(m.marks))
+		binary.LittleEndian.PutUint32(b[s.marksAt:], uint32(m.Marks))
 	}
 	if head&flagsBit != 0 {
-		binary.LittleEndian.PutUint32(b[s.flagsAt:], m.flags)
+		binary.LittleEndian.PutUint32(b[s.flagsAt:], m.Flags)
 	}
 	if head&wideBit != 0 {
-		binary.LittleEndian.PutUint64(b[s.casAt:], m.cas)
+		binary.LittleEndian.PutUint64(b[s.casAt:], m.CAS)
 	} else {
-		binary.LittleEndian.PutUint32(b[s.casAt:], uint32(m.cas))
+		binary.LittleEndian.PutUint32(b[s.casAt:], uint32(m.CAS))
 	}
 	if head&expiryBit != 0 {
-		binary.LittleEndian.PutUint64(b[s.expiryAt:], uint64(m.expiryMs)|uint64(m.level)<<56)
+		binary.LittleEndian.PutUint64(b[s.expiryAt:], uint64(m.ExpiryMs)|uint64(m.Level)<<56)
 	}
 	copy(b[s.keyAt:], key)
 	copy(b[s.valueAt:], value)
@@ -174,15 +175,15 @@ func (r record) write(head uint32, m *meta, key, value, tail []byte) {
 	if head&bigBit != 0 {
 		binary.LittleEndian.PutUint64(b[digestAt:], digestOf(b[s.keyAt:s.valueAt], b[s.valueAt:s.end], m))
 	}
-	r.start(head|m.freq, m.access)
+	r.start(head|m.Freq, m.Access)
 }
 
 // start makes the record one that readers may find.
-func (r record) start(head uint32, a access) {
-	if a.hit {
+func (r record) start(head uint32, a Access) {
+	if a.Hit {
 		head |= hitBit
 	}
-	atomic.StoreUint32(r.accessed(), a.seconds)
+	atomic.StoreUint32(r.accessed(), a.Seconds)
 	atomic.StoreUint32(r.head(), head)
 }
 
@@ -191,8 +192,8 @@ func (r record) head() *uint32 { return (*uint32)(r.p) }
 func (r record) accessed() *uint32 { return (*uint32)(unsafe.Add(r.p, 4)) }
 
 // access returns what this node knows of the item's reads.
-func (r record) access(head uint32) access {
-	return access{atomic.LoadUint32(r.accessed()), head&hitBit != 0}
+func (r record) access(head uint32) Access {
+	return Access{Seconds: atomic.LoadUint32(r.accessed()), Hit: head&hitBit != 0}
 }
 
 // note takes a read of the item down. A hot item costs its readers a write once a
@@ -238,23 +239,23 @@ func (r record) key(head uint32) []byte {
 }
 
 // read returns everything about the item. The slices alias the arena.
-func (r record) read(head uint32) (key, value []byte, m meta) {
+func (r record) read(head uint32) (key, value []byte, m Meta) {
 	s := r.shape(head)
 	b := r.bytes(s.end)
-	m.freq = head & freqMask
+	m.Freq = head & freqMask
 	if head&marksBit != 0 {
-		m.marks = item.Marks(b[s.marksAt])
+		m.Marks = item.Marks(b[s.marksAt])
 	}
 	if head&flagsBit != 0 {
-		m.flags = binary.LittleEndian.Uint32(b[s.flagsAt:])
+		m.Flags = binary.LittleEndian.Uint32(b[s.flagsAt:])
 	}
 	if head&wideBit != 0 {
-		m.cas = binary.LittleEndian.Uint64(b[s.casAt:])
+		m.CAS = binary.LittleEndian.Uint64(b[s.casAt:])
 	} else {
-		m.cas = uint64(binary.LittleEndian.Uint32(b[s.casAt:]))
+		m.CAS = uint64(binary.LittleEndian.Uint32(b[s.casAt:]))
 	}
 	if head&expiryBit != 0 {
-		m.expiryMs, m.level = splitExpiry(binary.LittleEndian.Uint64(b[s.expiryAt:]))
+		m.ExpiryMs, m.Level = splitExpiry(binary.LittleEndian.Uint64(b[s.expiryAt:]))
 	}
 	return b[s.keyAt:s.valueAt], b[s.valueAt:s.end:s.end], m
 }
@@ -288,12 +289,12 @@ func splitExpiry(v uint64) (ms int64, level uint8) { return int64(v & (1<<56 - 1
 
 // next and previous link the items of one expiry slot. Only the applier uses
 // them.
-func (r record) next(head uint32) *handle { return r.link(head, 8) }
+func (r record) next(head uint32) *Handle { return r.link(head, 8) }
 
-func (r record) previous(head uint32) *handle { return r.link(head, 12) }
+func (r record) previous(head uint32) *Handle { return r.link(head, 12) }
 
-func (r record) link(head uint32, at int) *handle {
-	return (*handle)(unsafe.Add(r.p, shapeOf(head, 0).expiryAt+at))
+func (r record) link(head uint32, at int) *Handle {
+	return (*Handle)(unsafe.Add(r.p, shapeOf(head, 0).expiryAt+at))
 }
 
 // digest returns the item's part of the contents' digest.
@@ -307,14 +308,14 @@ func (r record) digest(head uint32) uint64 {
 
 // digestOf covers all that a client can see of an item, and its level. How often
 // it was accessed is part of the queues' digest.
-func digestOf(key, value []byte, m *meta) uint64 {
+func digestOf(key, value []byte, m *Meta) uint64 {
 	var b [48]byte
 	binary.LittleEndian.PutUint64(b[0:], xxhash.Sum64(key))
 	binary.LittleEndian.PutUint64(b[8:], xxhash.Sum64(value))
-	binary.LittleEndian.PutUint64(b[16:], m.cas)
-	binary.LittleEndian.PutUint64(b[24:], uint64(m.expiryMs))
-	binary.LittleEndian.PutUint32(b[32:], m.flags)
-	binary.LittleEndian.PutUint32(b[36:], uint32(m.level)|uint32(m.marks)<<8)
+	binary.LittleEndian.PutUint64(b[16:], m.CAS)
+	binary.LittleEndian.PutUint64(b[24:], uint64(m.ExpiryMs))
+	binary.LittleEndian.PutUint32(b[32:], m.Flags)
+	binary.LittleEndian.PutUint32(b[36:], uint32(m.Level)|uint32(m.Marks)<<8)
 	binary.LittleEndian.PutUint64(b[40:], uint64(len(value)))
 	return xxhash.Sum64(b[:])
 }

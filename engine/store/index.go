@@ -1,4 +1,4 @@
-package engine
+package store
 
 import (
 	"bytes"
@@ -118,7 +118,7 @@ func (s *tables) tableOf(hash uint64) *table {
 }
 
 // get returns the handle of key for a reader, 0 if there is none.
-func (x *index) get(hash uint64, key []byte) handle {
+func (x *index) get(hash uint64, key []byte) Handle {
 	for {
 		moves := x.moves.Load()
 		if h, _ := x.find(x.state.Load().tableOf(hash), hash, key, 0); h != 0 {
@@ -131,22 +131,22 @@ func (x *index) get(hash uint64, key []byte) handle {
 }
 
 // lookup returns the handle of key and its slot for the applier.
-func (x *index) lookup(hash uint64, key []byte) (handle, slot) {
+func (x *index) lookup(hash uint64, key []byte) (Handle, slot) {
 	return x.find(x.state.Load().tableOf(hash), hash, key, 0)
 }
 
 // slotOf returns the slot that holds h, which must be there.
-func (x *index) slotOf(hash uint64, h handle) slot {
+func (x *index) slotOf(hash uint64, h Handle) slot {
 	found, s := x.find(x.state.Load().tableOf(hash), hash, nil, h)
 	if found == 0 {
-		panic("engine: item is not in the index")
+		panic("store: item is not in the index")
 	}
 	return s
 }
 
 // find looks for the handle want or, if that is 0, for one whose record has the
 // key.
-func (x *index) find(t *table, hash uint64, key []byte, want handle) (handle, slot) {
+func (x *index) find(t *table, hash uint64, key []byte, want Handle) (Handle, slot) {
 	home := t.home(hash)
 	tag := tagOf(hash) * 0x01010101
 	last := uint64(0)
@@ -159,7 +159,7 @@ func (x *index) find(t *table, hash uint64, key []byte, want handle) (handle, sl
 		for w := range uint64(3) {
 			for m := zeroBytes(atomic.LoadUint32(&b[tagWord+w]) ^ tag); m != 0; m &= m - 1 {
 				i := 4*w + uint64(bits.TrailingZeros32(m))/8
-				h := handle(atomic.LoadUint32(&b[i]))
+				h := Handle(atomic.LoadUint32(&b[i]))
 				if h == 0 {
 					continue
 				}
@@ -183,13 +183,13 @@ func (x *index) touch(hash uint64) uint32 {
 
 // likely returns the first handle in the home bucket whose tag is that of the
 // hash, 0 if there is none.
-func (x *index) likely(hash uint64) handle {
+func (x *index) likely(hash uint64) Handle {
 	t := x.state.Load().tableOf(hash)
 	b := t.words[t.home(hash)*bucketWords:][:bucketWords]
 	tag := tagOf(hash) * 0x01010101
 	for w := range uint64(3) {
 		if m := zeroBytes(atomic.LoadUint32(&b[tagWord+w]) ^ tag); m != 0 {
-			return handle(atomic.LoadUint32(&b[4*w+uint64(bits.TrailingZeros32(m))/8]))
+			return Handle(atomic.LoadUint32(&b[4*w+uint64(bits.TrailingZeros32(m))/8]))
 		}
 	}
 	return 0
@@ -204,14 +204,14 @@ func zeroBytes(v uint32) uint32 {
 }
 
 // hasKey reports whether the record at h has the key.
-func (x *index) hasKey(h handle, key []byte) bool {
+func (x *index) hasKey(h Handle, key []byte) bool {
 	r := x.arena.record(h)
 	head := r.load()
 	return int(head>>keyShift&0xff) == len(key) && bytes.Equal(r.key(head), key)
 }
 
 // each calls f with every handle whose hash may be the given one.
-func (x *index) each(hash uint64, f func(handle)) {
+func (x *index) each(hash uint64, f func(Handle)) {
 	t := x.state.Load().tableOf(hash)
 	home := t.home(hash)
 	last := t.reach(t.words[home*bucketWords+spillWord])
@@ -219,7 +219,7 @@ func (x *index) each(hash uint64, f func(handle)) {
 		at := (home + d) % t.buckets
 		for i := range uint64(slotsPerBucket) {
 			if t.tag(at, i) == tagOf(hash) {
-				f(handle(t.words[at*bucketWords+i]))
+				f(Handle(t.words[at*bucketWords+i]))
 			}
 		}
 	}
@@ -245,13 +245,13 @@ func (t *table) setTag(at, i uint64, tag uint32) {
 }
 
 // insert adds h, whose key must not be there.
-func (x *index) insert(hash uint64, h handle) {
+func (x *index) insert(hash uint64, h Handle) {
 	x.state.Load().tableOf(hash).insert(hash, h)
 	x.count++
 	x.step()
 }
 
-func (t *table) insert(hash uint64, h handle) {
+func (t *table) insert(hash uint64, h Handle) {
 	home := t.home(hash)
 	for d := range t.buckets {
 		at := (home + d) % t.buckets
@@ -269,11 +269,11 @@ func (t *table) insert(hash uint64, h handle) {
 			return
 		}
 	}
-	panic("engine: index is full")
+	panic("store: index is full")
 }
 
 // replace puts h in the place of what is in the slot, which has the same key.
-func (x *index) replace(s slot, h handle) {
+func (x *index) replace(s slot, h Handle) {
 	atomic.StoreUint32(&s.table.words[s.word], uint32(h))
 }
 
@@ -307,7 +307,7 @@ func (x *index) step() {
 	}
 	t, err := newTable(buckets)
 	if err != nil {
-		panic("engine: " + err.Error()) // real exhaustion of memory ends the process
+		panic("store: " + err.Error()) // real exhaustion of memory ends the process
 	}
 	x.state.Store(&tables{now: t, old: s.now})
 }
@@ -336,7 +336,7 @@ func (x *index) moveHome(s *tables) {
 			if t.tag(at, i) == 0 {
 				continue
 			}
-			h := handle(t.words[at*bucketWords+i])
+			h := Handle(t.words[at*bucketWords+i])
 			if hash := x.hashOf(h); t.home(hash) == home {
 				s.now.insert(hash, h)
 				t.setTag(at, i, 0)
@@ -345,16 +345,16 @@ func (x *index) moveHome(s *tables) {
 	}
 	s.swept.Store(home + 1)
 	x.moves.Add(1)
-	t.giveBackBehind(home)
+	t.releaseBehind(home)
 	if home+1 == t.buckets {
 		x.done = append(x.done, t)
 		x.state.Store(&tables{now: s.now})
 	}
 }
 
-// giveBackBehind returns the memory before a home that was moved, unless items of
+// releaseBehind returns the memory before a home that was moved, unless items of
 // the last homes have spilled there.
-func (t *table) giveBackBehind(home uint64) {
+func (t *table) releaseBehind(home uint64) {
 	const buckets = sweptBytes / bucketBytes
 	if (home+1)%buckets != 0 {
 		return
@@ -365,10 +365,10 @@ func (t *table) giveBackBehind(home uint64) {
 			return
 		}
 	}
-	memory.GiveBack(t.mem[first*bucketBytes : (home+1)*bucketBytes])
+	memory.ReleasePages(t.mem[first*bucketBytes : (home+1)*bucketBytes])
 }
 
-func (x *index) hashOf(h handle) uint64 {
+func (x *index) hashOf(h Handle) uint64 {
 	r := x.arena.record(h)
-	return hashKey(r.key(r.load()))
+	return Hash(r.key(r.load()))
 }
