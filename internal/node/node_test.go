@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,20 +122,19 @@ func awaitLeader(t *testing.T, nodes []*Node) (leader, follower *Node) {
 
 var replays atomic.Int64
 
-// replayAll replays every transcript against the node.
+// replayAll replays every transcript against the node. Those that wait do so
+// together, unless they flush what the others wait for.
 func replayAll(t *testing.T, n *Node, chop func(string) []string, waits bool) {
 	t.Helper()
 	blocks, err := transcript.LoadAll("../../protocol/testdata")
 	if err != nil || len(blocks) == 0 {
 		t.Fatalf("%d blocks, %v", len(blocks), err)
 	}
-	for _, b := range blocks {
-		if b.Waits() && !waits {
-			continue
-		}
+	replay := func(b transcript.Block) {
 		conn, err := net.Dial("tcp", n.ClientAddrs()[0].String())
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
 		err = b.Replay(conn, transcript.Options{Run: fmt.Sprint(replays.Add(1)), Chop: chop})
 		_ = conn.Close()
@@ -142,15 +142,31 @@ func replayAll(t *testing.T, n *Node, chop func(string) []string, waits bool) {
 			t.Error(err)
 		}
 	}
+	var waiting []transcript.Block
+	for _, b := range blocks {
+		switch {
+		case !b.Waits() || waits && strings.Contains(b.File, "flush"):
+			replay(b)
+		case waits:
+			waiting = append(waiting, b)
+		}
+	}
+	var together sync.WaitGroup
+	for _, b := range waiting {
+		together.Go(func() { replay(b) })
+	}
+	together.Wait()
 }
 
 func TestTranscriptsOnALoneNode(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	n := openNode(t, loneConfig(t))
 	replayAll(t, n, nil, true)
 	replayAll(t, n, transcript.EveryByte, false)
 }
 
 func TestTranscriptsThroughAFollower(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	leader, follower := awaitLeader(t, openClusterWith(t, func(cfg *Config) {
 		cfg.Limits.MemoryBytes = 8 << 20 // under the race detector each flush_all allocates it anew
 	}))
