@@ -62,7 +62,7 @@ var layers = map[string]layer{
 	"cmd/server-spawner":  {may: []string{".", "cmd/internal/serve", "cmd/internal/spawn"}},
 	"cmd/internal/parent": {},
 	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
-	"cmd/internal/spawn":  {may: []string{".", "internal/auth", "cmd/internal/parent"}},
+	"cmd/internal/spawn":  {may: []string{".", "internal/auth", "internal/settings", "cmd/internal/parent"}},
 
 	"bench":                 {may: []string{"bench/zipf"}},
 	"bench/zipf":            {},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -71,8 +72,15 @@ func ExampleOpen() {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	var servers []raftcached.Server
+	var peers []net.Listener // opened first: all servers need the ports of all
 	for id := range 3 {
-		servers = append(servers, raftcached.Server{ID: id, Host: "127.16.25.34", ClientPort: 11211 + id, LogPort: 11311 + id})
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		peers = append(peers, l)
+		servers = append(servers, raftcached.Server{ID: id, Host: "127.0.0.1", ClientPort: 11211 + id, LogPort: l.Addr().(*net.TCPAddr).Port})
 	}
 	// A new cluster forms when its servers have met, so that they are opened together.
 	type opened struct {
@@ -80,10 +88,11 @@ func ExampleOpen() {
 		err  error
 	}
 	results := make(chan opened)
-	for id, s := range servers {
+	for id := range servers {
 		go func() {
 			node, err := raftcached.Open(context.Background(), raftcached.Config{
-				ServerID: id, Servers: servers, DataDir: filepath.Join(dir, fmt.Sprint(id)), PeerAddr: s.PeerAddr(),
+				ServerID: id, Servers: servers, DataDir: filepath.Join(dir, fmt.Sprint(id)),
+				ClientAddrs: []string{"127.0.0.1:0"}, PeerListener: peers[id],
 			})
 			results <- opened{node, err}
 		}()

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type Setting struct {
 	Min, Max int64    // of a Number, in its Unit
 	Choices  []string // of a Choice
 	Required bool     // an entry of servers must have it
+	Own      bool     // servers on one machine cannot have it in common
 
 	Arg     string // what the usage calls the value of the flag
 	Default string // as a flag takes it; empty: the zero value
@@ -55,14 +57,14 @@ const (
 
 // Table is all settings, in the order of the usage and the documents.
 var Table = []Setting{
-	{Field: "ConfigFile", Flags: []string{"config"}, Kind: Text, Arg: "FILE", Help: "the cluster's server.json; without it, one node alone"},
-	{Field: "ID", Flags: []string{"id"}, Kind: Number, Unit: noUnit, Max: ServerIDMax, Arg: "N", Help: "which of the config's servers this is"},
+	{Field: "ConfigFile", Flags: []string{"config"}, Own: true, Kind: Text, Arg: "FILE", Help: "the cluster's server.json; without it, one node alone"},
+	{Field: "ID", Flags: []string{"id"}, Own: true, Kind: Number, Unit: noUnit, Max: ServerIDMax, Arg: "N", Help: "which of the config's servers this is"},
 	{Field: "Path", JSON: "path", Kind: Text, Default: DataDirDefault, Help: "parent of the data folders of all servers, relative to this file"},
 	{Field: "Servers", JSON: "servers", Kind: servers, Shown: "required", Help: "the servers of the cluster, 1 to 9"},
-	{Field: "DataDir", Flags: []string{"data"}, Kind: Text, Arg: "DIR", Default: DataDirDefault, Shown: "`data`, or `path`/N", Help: "folder of the log and the snapshots"},
-	{Field: "Port", Flags: []string{"port", "p"}, Kind: Number, Unit: noUnit, Max: PortMax, Arg: "PORT", Shown: "11211, or `clientPort`", Help: "client port; 0: a free one, which the server logs"},
-	{Field: "Listen", Flags: []string{"listen", "l"}, Kind: Text, Arg: "ADDRS", Shown: "all interfaces, or `host`", Help: "client addresses, with or without a port, separated by commas"},
-	{Field: "PeerAddr", Flags: []string{"peer-listen"}, Kind: Text, Arg: "ADDR", Shown: "`host`:`logPort`", Help: "host:port at which the other servers reach this one"},
+	{Field: "DataDir", Flags: []string{"data"}, Own: true, Kind: Text, Arg: "DIR", Default: DataDirDefault, Shown: "`data`, or `path`/N", Help: "folder of the log and the snapshots"},
+	{Field: "Port", Flags: []string{"port", "p"}, Own: true, Kind: Number, Unit: noUnit, Max: PortMax, Arg: "PORT", Shown: "11211, or `clientPort`", Help: "client port; 0: a free one, which the server logs"},
+	{Field: "Listen", Flags: []string{"listen", "l"}, Own: true, Kind: Text, Arg: "ADDRS", Shown: "all interfaces, or `host`", Help: "client addresses, with or without a port, separated by commas"},
+	{Field: "PeerAddr", Flags: []string{"peer-listen"}, Own: true, Kind: Text, Arg: "ADDR", Shown: "`host`:`logPort`", Help: "host:port at which the other servers reach this one"},
 	{
 		Field: "MemoryLimitBytes", Flags: []string{"memory-limit", "m"}, JSON: "memoryLimitMiB", Arg: "MIB",
 		Kind: Number, Unit: mebibyteUnit, Min: 1, Max: engine.MemoryBytesMax >> 20, Default: "64", Help: "memory for items, until cache_memlimit changes it",
@@ -119,6 +121,12 @@ func (s *Setting) Variable() string {
 		return ""
 	}
 	return "RAFTCACHED_" + strings.ToUpper(strings.ReplaceAll(s.Flags[0], "-", "_"))
+}
+
+// IsOneServers reports whether an environment variable sets what servers on one
+// machine cannot have in common, so that it cannot be meant for all of them.
+func IsOneServers(variable string) bool {
+	return variable != "" && slices.ContainsFunc(Table, func(s Setting) bool { return s.Own && s.Variable() == variable })
 }
 
 // isQuestion reports whether a flag asks for something else than a server.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"raftcached"
+	"raftcached/internal/settings"
 )
 
 // childVariable is set in the environment of the servers. It is the number of the
@@ -78,10 +79,7 @@ func childEnvironment(environment []string) []string {
 	env := []string{childVariable + "=" + strconv.Itoa(childFD)}
 	for _, variable := range environment {
 		name, _, _ := strings.Cut(variable, "=")
-		switch name {
-		case "RAFTCACHED_CONFIG", "RAFTCACHED_ID", "RAFTCACHED_DATA", "RAFTCACHED_PORT", "RAFTCACHED_LISTEN",
-			"RAFTCACHED_PEER_LISTEN":
-		default:
+		if !settings.IsOneServers(name) {
 			env = append(env, variable)
 		}
 	}

@@ -9,8 +9,8 @@
 // must not outlive its spawner, however the spawner ends, so there are two ties:
 //
 //   - a pipe whose write end only the spawner holds. Its end of file makes the
-//     server stop gracefully, on every system;
-//   - on Linux, the parent-death signal, which also ends a server that is stopped
+//     server stop gracefully;
+//   - the parent-death signal, which also ends a server that is stopped
 //     (SIGSTOP) and cannot read the pipe. It is sent when the thread that started
 //     the server ends, so Main keeps its thread.
 //

@@ -275,8 +275,8 @@ func TestKilledSpawnerTakesServersAlong(t *testing.T) {
 	startSpawner(t, config).awaitLine(t, "cluster ready")
 }
 
-// TestPipeAloneStopsServer: where there is no parent-death signal, the end of
-// the pipe stops a server.
+// TestPipeAloneStopsServer: the end of the pipe stops a server, without a
+// parent-death signal.
 func TestPipeAloneStopsServer(t *testing.T) {
 	config := writeCluster(t, 0)
 	lifeline, hold, err := os.Pipe()
