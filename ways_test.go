@@ -179,4 +179,3 @@ func outcome(err error) string {
 	}
 	return "unexpected: " + err.Error()
 }
-

@@ -19,8 +19,8 @@ func writeUsers(t *testing.T, name, text string) {
 	}
 }
 
-// TestUsersAreReadAgain: who is known changes with the file when the node is told
-// so, and never to nobody by a bad file.
+// TestUsersAreReadAgain: Reload replaces the users by those of the file, and keeps
+// them if the file is invalid.
 func TestUsersAreReadAgain(t *testing.T) {
 	cfg := loneConfig(t)
 	cfg.AuthFile = filepath.Join(t.TempDir(), "users")

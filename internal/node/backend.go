@@ -11,46 +11,45 @@ import (
 )
 
 const (
-	// subBatchBytesTarget is the size at which a forming sub-batch leaves before
-	// the loop's turn ends.
+	// subBatchBytesTarget is the size at which a forming sub-batch is submitted
+	// before the loop's turn ends.
 	subBatchBytesTarget = 256 << 10
 
-	// loopBytesMax bounds the operations of one event loop that are not
-	// answered yet. Beyond it the loop stops reading from its clients. One
-	// operation alone may exceed it.
+	// loopBytesMax bounds the unanswered operations of one loop. At the bound the
+	// loop stops reading from its clients. A single operation may exceed it.
 	loopBytesMax = 4 << 20
 
-	// opOverheadBytes is what an operation counts for besides its own bytes.
+	// opOverheadBytes is what an operation counts for in addition to its own bytes.
 	opOverheadBytes = 64
 
-	// hintsGap is the least time between two hand-overs of read hints.
+	// hintsGap is the least time between two deliveries of read hints.
 	hintsGap = 20 * time.Millisecond
 )
 
 // loopBackend is the node as one event loop sees it, and the event loop as the
 // replica sees it: server.Loop on the loop's goroutine, replication.Client on
-// the replica's. It turns requests into operations of the engine, gathers them
-// in sub-batches, and turns the results back into the protocol's.
+// the replica's. It turns requests into operations of the engine, collects them in
+// sub-batches, and passes their results back.
 type loopBackend struct {
 	node *Node
 	id   int
 	loop server.Completer
 
 	reader   *engine.Reader
-	hintedAt time.Time // when hints were last passed on
+	hintedAt time.Time // when hints were last delivered
 	look     look
 
 	ops          []byte // the forming sub-batch
 	count        int
-	formingBytes int // of it, with overhead
-	barriers     int // asked for in this turn
+	formingBytes int // of the forming sub-batch, with overhead
+	barriers     int // requested in this turn
 
 	lastTag uint64
-	waiting []submitted // submitted sub-batches that are not answered, by tag
+	waiting []submitted // unanswered sub-batches, by tag
 	bytes   int         // forming and waiting, with overhead
 }
 
-// submitted is a sub-batch that awaits its answer.
+// submitted is a sub-batch that waits for its answer.
 type submitted struct {
 	tag   uint64
 	count int
@@ -61,7 +60,7 @@ type submitted struct {
 func (l *loopBackend) Barrier() bool {
 	now := time.Now()
 	l.reader.SetNow(now.Unix())
-	l.passHintsOn(now)
+	l.deliverHints(now)
 	if l.node.readsInline() {
 		return true
 	}
@@ -69,9 +68,9 @@ func (l *loopBackend) Barrier() bool {
 	return false
 }
 
-// passHintsOn gives the hints that reads have left to the replica, every now and
-// then.
-func (l *loopBackend) passHintsOn(now time.Time) {
+// deliverHints passes the hints of recent reads to the replica, at most once in
+// hintsGap.
+func (l *loopBackend) deliverHints(now time.Time) {
 	if l.reader.Hints() > 0 && now.Sub(l.hintedAt) >= hintsGap {
 		l.hintedAt = now
 		l.node.replica.Hint(l.reader.TakeHints(nil))
@@ -161,9 +160,8 @@ func (l *loopBackend) Answers(answers []replication.Answer) {
 	})
 }
 
-// answer passes on the results of a sub-batch, if it still waits. Sub-batches
-// before it that wait can no longer be answered: the state came to hold them by
-// a snapshot.
+// answer delivers the results of a sub-batch, if it still waits. Earlier sub-batches
+// that still wait will have no results: a snapshot already contained them.
 func (l *loopBackend) answer(a *replication.Answer) {
 	for len(l.waiting) > 0 && l.waiting[0].tag < a.Tag {
 		l.fail(protocol.StatusOutcomeUnknown)
@@ -216,8 +214,8 @@ func (l *loopBackend) Expired(tag uint64, sent bool, v replication.Verdict) {
 	})
 }
 
-// unsent is the outcome of a write that was certainly not executed, by the
-// verdict on this node's state.
+// unsent is the status of a write that was certainly not executed, by the verdict
+// on this node's state.
 var unsent = [...]protocol.Status{
 	replication.VerdictOK: protocol.StatusNoLeader, replication.VerdictRepairing: protocol.StatusRepairing,
 	replication.VerdictNoMajority: protocol.StatusNoMajority,

@@ -20,17 +20,16 @@ const callsMax = 1024
 // closes.
 var ErrClosed = errors.New("the node is closed")
 
-// Client is the cache as the node's own process uses it. Its operations take the
-// way of those that arrive by a socket: it is an event loop without connections,
-// with a number of its own among the node's loops, so that they are numbered and
-// have effect once.
+// Client is the cache as the node's own process uses it. It is a loop without
+// connections, with a number of its own among the node's loops: its operations are
+// batched, numbered and answered like those that arrive on sockets.
 //
 // Any goroutine may call Write and Read. All else runs on the goroutine of run.
 type Client struct {
 	backend *loopBackend
 	slots   chan struct{} // one token for each call that is not answered
 	wake    chan struct{}
-	stop    chan struct{} // closed when calls are given up
+	stop    chan struct{} // closed when outstanding calls are to be given up
 	ended   chan struct{} // closed when run has returned
 
 	mu      sync.Mutex
@@ -65,7 +64,7 @@ type callState uint8
 const (
 	callQueued    callState = iota
 	callBegun               // a write is with the replica and may have effect
-	callAbandoned           // its caller has gone before it was begun
+	callAbandoned           // its caller returned before it was begun
 )
 
 // newClient returns a client of a loop that belongs to it alone. Close ends it.
@@ -154,8 +153,8 @@ func (c *Client) signal() {
 	}
 }
 
-// abandon keeps a call from being begun, if it is not yet: what it borrows is the
-// caller's again.
+// abandon keeps a queued call from being begun: from then on it does not use what it
+// borrowed from its caller.
 func (c *call) abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,7 +189,8 @@ func (c *Client) run() {
 	}
 }
 
-// turn does what there is to do, and reports whether that was the last of it.
+// turn runs posted functions and begins calls. It reports whether the client is
+// closed and nothing is outstanding.
 func (c *Client) turn() (over bool) {
 	c.mu.Lock()
 	posted, queue := c.posted, c.queue
@@ -210,7 +210,7 @@ func (c *Client) turn() (over bool) {
 	return c.over
 }
 
-// begin hands calls on, until too much is in flight.
+// begin passes calls to the backend, until too much is in flight.
 func (c *Client) begin(calls []*call) {
 	c.blocked = nil
 	for i, call := range calls {
@@ -223,7 +223,7 @@ func (c *Client) begin(calls []*call) {
 
 func (c *Client) beginOne(call *call) (begun bool) {
 	call.mu.Lock()
-	defer call.mu.Unlock() // until what the call borrows was copied
+	defer call.mu.Unlock() // held until what the call borrows is copied
 	switch {
 	case call.state == callAbandoned:
 		<-c.slots

@@ -12,8 +12,8 @@ import (
 	"raftcached/replication/disk"
 )
 
-// Config is what a node is assembled from. Package raftcached completes and
-// checks it: no field has a default here.
+// Config is what a node is assembled from. Package raftcached fills in the defaults
+// and checks it.
 type Config struct {
 	ServerID int      // which of Servers this node is
 	Servers  []Server // the whole cluster, in the order of ids

@@ -15,8 +15,8 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// files are the parts of a data folder that replication writes, in the form in
-// which it asks for them.
+// files are the parts of a data folder that replication writes, behind the
+// interfaces that it declares.
 type files struct {
 	log       log
 	snapshots snapshots

@@ -14,8 +14,8 @@ import (
 )
 
 // identify finds out who this node is: it opens the data folder, listens for
-// peers, and forms the cluster if that never happened. What the node tells its
-// peers of its limits is what the cluster was formed with, if it was.
+// peers, and forms the cluster if it was never formed. Of a formed cluster the node
+// takes over the limits before it reports its own to peers.
 func (n *Node) identify(ctx context.Context) error {
 	var err error
 	n.identity, err = identity.Open(n.cfg.Disk, n.cfg.DataDir, n.cfg.ServerID, rand.Reader)
@@ -71,8 +71,7 @@ func (n *Node) form(ctx context.Context) error {
 }
 
 // checkCluster compares the configuration with what the cluster was formed with.
-// Other limits are passed over, with a warning; other ticks or servers are a
-// fault.
+// Different limits are a warning; different ticks or servers are an error.
 func (n *Node) checkCluster(c *identity.Cluster) error {
 	if ours := n.constants(); c.Constants.Ticks != ours.Ticks {
 		return settings.Errorf("the cluster was formed with ticks of %d ms and %d of them to an election, this node is configured with %d ms and %d: start it with those of the cluster",
@@ -93,9 +92,8 @@ func (n *Node) checkCluster(c *identity.Cluster) error {
 	return nil
 }
 
-// adoptLimits makes the limits with which the cluster was formed this node's. They
-// are where the state begins: the log has them and whatever has changed them
-// since.
+// adoptLimits replaces the configured limits by those that the cluster was formed
+// with. The state begins with them; later changes are in the log.
 func (n *Node) adoptLimits(l identity.Limits) {
 	ours := n.constants().Limits
 	if l.MemoryLimitBytes != ours.MemoryLimitBytes {
@@ -113,7 +111,7 @@ func (n *Node) adoptLimits(l identity.Limits) {
 	n.cfg.Limits = engine.Limits{MemoryBytes: l.MemoryLimitBytes, ItemBytesMax: int(l.ItemBytesMax), NoEvict: l.NoEvict}
 }
 
-// constants are what this node's configuration shares with its cluster.
+// constants are the settings that all nodes of the cluster must have in common.
 func (n *Node) constants() identity.Constants {
 	return identity.Constants{
 		Limits: identity.Limits{
@@ -123,8 +121,8 @@ func (n *Node) constants() identity.Constants {
 	}
 }
 
-// listed are the servers of the configuration, in the order of their ids. A raft
-// id is a server id plus one, because raft knows no 0.
+// listed returns the servers of the configuration, in the order of their ids. A raft
+// id is the server id plus one, because raft reserves 0.
 func (n *Node) listed() []identity.Member {
 	members := make([]identity.Member, len(n.cfg.Servers))
 	for i, s := range n.cfg.Servers {
@@ -147,10 +145,10 @@ func (n *Node) raftID(serverID int) uint64 {
 			return m.RaftID
 		}
 	}
-	panic(fmt.Sprintf("server %d is not a member", serverID)) // checkCluster has seen to it
+	panic(fmt.Sprintf("server %d is not a member", serverID)) // checkCluster compared them
 }
 
-// addressError makes an address that cannot be listened at a fault of the
+// addressError turns the failure to listen at an address into an error of the
 // configuration.
 func addressError(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EACCES) {

@@ -7,8 +7,8 @@ import (
 	"raftcached/protocol/server"
 )
 
-// look is what one call of Look works with. The function that the reader calls
-// for the item is bound once: a closure for each call would be garbage.
+// look holds what one call of Look works with. The function that the reader calls
+// with the item is bound once: a closure for each call would be garbage.
 type look struct {
 	view func(dst, key []byte, it engine.Item) []byte
 
@@ -37,8 +37,8 @@ func (l *loopBackend) Look(dst []byte, req *protocol.Request) ([]byte, server.Fo
 	return protocol.AppendAnswer(dst, req.Command, &req.Form, &k.result), server.Miss
 }
 
-// answer appends the reply to a request that met an item, unless the item would
-// change: then nobody has read it yet.
+// answer appends the reply to a request whose item was found. If the request would
+// change the item it appends nothing, and the item does not count as read.
 func (k *look) answer(dst, key []byte, it engine.Item) []byte {
 	if k.req.Command == protocol.MetaGet && k.req.Form.Codec == protocol.Meta && it.Wins(k.recache()) {
 		k.writes = true
@@ -51,8 +51,8 @@ func (k *look) answer(dst, key []byte, it engine.Item) []byte {
 	return protocol.AppendAnswer(dst, k.req.Command, &k.req.Form, &k.result)
 }
 
-// recache is the exptime below which the request takes an item for one to be
-// fetched anew; 0 if it said nothing of it.
+// recache returns the seconds left to live below which a client is to fetch the item
+// again, or 0 if the request has no such bound.
 func (k *look) recache() int64 {
 	if k.req.Fields&item.HasRecache == 0 {
 		return 0

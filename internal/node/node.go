@@ -32,7 +32,7 @@ type Node struct {
 	engine    *engine.Engine
 	replica   *replication.Replica
 	loops     []*loopBackend
-	users     *auth.File // nil: everybody may use the cache
+	users     *auth.File // nil: no authentication
 	front     *server.Server
 	client    *Client
 
@@ -53,8 +53,8 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// start brings up the parts in the order of their dependence: who this node is,
-// what it remembers, its peers, its clients.
+// start starts the parts in the order in which they depend on each other: identity,
+// files and state, peers, clients.
 func (n *Node) start(ctx context.Context) error {
 	var err error
 	if n.cfg.AuthFile != "" {
@@ -122,9 +122,8 @@ func (n *Node) serverOptions() server.Options {
 	return o
 }
 
-// Reload reads the file of users again, if there is one. After an error those may
-// use the cache who could before. Who has told a password already is not asked
-// again.
+// Reload reads the file of users again, if there is one. After an error the previous
+// users stay. Clients that have authenticated stay authenticated.
 func (n *Node) Reload() error {
 	if n.users == nil {
 		return nil
@@ -138,9 +137,9 @@ func (n *Node) NewLoop(id int, c server.Completer) server.Loop {
 	return n.loops[id]
 }
 
-// readsInline reports whether reads need no confirmation: by configuration, or
-// because there is no other node. A state that differs from that of a majority
-// is not shown even so.
+// readsInline reports whether reads need no confirmation, because the configuration
+// says so or there is no other node. Even then, a state that differs from the
+// majority's is not shown.
 func (n *Node) readsInline() bool {
 	s := n.replica.Status()
 	return s.Alone || n.cfg.LocalReads && s.Verdict != replication.VerdictRepairing
@@ -163,8 +162,8 @@ func (n *Node) Leader() (serverID int, known bool) {
 // Done is closed when the node has stopped, by Close or by a failure.
 func (n *Node) Done() <-chan struct{} { return n.done }
 
-// Err returns why the node stopped: nil while it runs and after Close, else the
-// failure upon which the process must end.
+// Err returns why the node stopped: nil while it runs and after Close, otherwise the
+// failure, after which the process must end.
 func (n *Node) Err() error {
 	select {
 	case <-n.done:
@@ -174,8 +173,8 @@ func (n *Node) Err() error {
 	}
 }
 
-// watch ends the node when its replica fails: without a log that can be trusted
-// there is nothing to serve.
+// watch stops the node when its replica fails: without a reliable log it cannot
+// serve.
 func (n *Node) watch() {
 	<-n.replica.Done()
 	if err := n.replica.Err(); !errors.Is(err, replication.ErrStopped) {
@@ -183,8 +182,8 @@ func (n *Node) watch() {
 	}
 }
 
-// Close answers what is outstanding, as far as it can within seconds, and stops
-// the node.
+// Close answers outstanding requests, as far as that is possible within
+// drainTimeout, and stops the node.
 func (n *Node) Close() error {
 	n.stop(nil)
 	<-n.done
@@ -198,7 +197,8 @@ func (n *Node) stop(cause error) {
 	})
 }
 
-// release closes what is open, clients first, the data folder's lock last.
+// release closes all parts that were started: clients first, the lock of the data
+// folder last.
 func (n *Node) release() error {
 	var errs []error
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)

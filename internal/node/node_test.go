@@ -168,7 +168,7 @@ func TestTranscriptsOnALoneNode(t *testing.T) {
 func TestTranscriptsThroughAFollower(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	leader, follower := awaitLeader(t, openClusterWith(t, func(cfg *Config) {
-		cfg.Limits.MemoryBytes = 8 << 20 // under the race detector each flush_all allocates it anew
+		cfg.Limits.MemoryBytes = 8 << 20 // under the race detector each flush_all allocates it again, slowly
 	}))
 	replayAll(t, follower, nil, true)
 	replayAll(t, leader, nil, false)

@@ -17,8 +17,8 @@ var opKinds = [...]engine.OpKind{
 	protocol.MetaGet:       engine.OpMetaGet, protocol.MetaGat: engine.OpMetaGet,
 }
 
-// operation returns what a request that writes asks of the engine, with the first
-// of its keys.
+// operation returns the operation of a request that writes, for the first of its
+// keys.
 func operation(req *protocol.Request) engine.Op {
 	if req.TooLarge {
 		return engine.Op{Kind: engine.OpSetTooLarge, Key: req.Key}
@@ -32,7 +32,8 @@ func operation(req *protocol.Request) engine.Op {
 		op.NewCAS, op.Initial, op.Vivify, op.Recache = req.NewCAS, req.Initial, req.Vivify, req.Recache
 	}
 	if req.Form.Codec == protocol.Binary && req.Command == protocol.MetaGat {
-		// Binary cannot tell that an item is stale: its clients win nothing.
+		// The binary protocol cannot report that an item is stale, so its clients
+		// never win.
 		op.Kind = engine.OpGat
 	}
 	return op

@@ -57,7 +57,7 @@ func TestCreatedCounterIsNoHit(t *testing.T) {
 }
 
 // TestBinaryWinsNothing: a client of the binary protocol cannot know that an item
-// is stale, so it is not the one that is to fetch it anew. In memcached it is not.
+// is stale, so it is not the one that is to fetch it again. In memcached it is not.
 func TestBinaryWinsNothing(t *testing.T) {
 	n := openNode(t, loneConfig(t))
 	for _, steps := range []string{

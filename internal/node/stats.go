@@ -100,8 +100,8 @@ func (n *Node) clusterStats() (l protocol.StatList) {
 	return append(l, members...)
 }
 
-// clientAddr returns where clients reach a member as the configuration says: of a
-// lone node, where it listens.
+// clientAddr returns the configured address of a member for clients; for a lone node
+// the address that it listens on.
 func (n *Node) clientAddr(serverID int) string {
 	if len(n.cfg.Servers) == 1 {
 		return n.cfg.Server.Listen[0]
@@ -111,11 +111,11 @@ func (n *Node) clientAddr(serverID int) string {
 			return joinHostPort(s.Host, s.ClientPort)
 		}
 	}
-	panic(fmt.Sprintf("server %d is not listed", serverID)) // checkCluster has seen to it
+	panic(fmt.Sprintf("server %d is not listed", serverID)) // checkCluster compared them
 }
 
-// Members implements server.Backend. The servers of a cluster are those that it
-// was formed with: their list has had no version but the first.
+// Members implements server.Backend. A cluster keeps the servers that it was formed
+// with, so their list has version 1.
 func (n *Node) Members(local string) (version uint64, members []server.Member) {
 	if len(n.members) > 1 {
 		for _, s := range n.cfg.Servers {
@@ -126,7 +126,7 @@ func (n *Node) Members(local string) (version uint64, members []server.Member) {
 	host, port, err := net.SplitHostPort(local)
 	number, numberErr := strconv.Atoi(port)
 	if errors.Join(err, numberErr) != nil {
-		panic(fmt.Sprintf("a client has connected to %q", local)) // net has told the address
+		panic(fmt.Sprintf("a client has connected to %q", local)) // package net printed the address
 	}
 	return 1, []server.Member{{Host: host, Port: number}}
 }

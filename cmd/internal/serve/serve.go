@@ -34,7 +34,7 @@ type Node interface {
 	ClientAddrs() []net.Addr // where clients are served
 	Close() error
 	Done() <-chan struct{} // closed when the node has stopped, by Close or by a failure
-	Err() error            // why it stopped by itself
+	Err() error            // why it stopped, if it was not closed
 	Reload() error         // reads again what a running server may read again
 }
 
@@ -44,16 +44,16 @@ type Process struct {
 	Getenv         func(string) string
 	Stdout, Stderr io.Writer
 
-	// Open starts the node. It may wait for the other servers of a cluster until
-	// ctx ends, and then returns its error.
+	// Open starts the node. It may wait for the other servers of a cluster. If ctx
+	// ends first it returns the error of ctx.
 	Open func(ctx context.Context, cfg raftcached.Config) (Node, error)
 
 	// Stop ends the server like SIGTERM when it is closed. It may be nil.
 	Stop <-chan struct{}
 }
 
-// Main runs one server until a signal, Stop or a failure, and returns the exit
-// code of the process.
+// Main runs one server until a signal, Process.Stop or a failure, and returns the
+// exit code of the process.
 func Main(p Process) int {
 	args, err := raftcached.ParseArguments(p.Args, p.Getenv)
 	switch {
@@ -72,10 +72,10 @@ func Main(p Process) int {
 	return exitStopped
 }
 
-// run opens the node and waits for its end.
+// run opens the node and waits until it stops.
 func (p Process) run(args raftcached.Arguments) int {
 	for _, note := range args.Notes {
-		_, _ = fmt.Fprintln(p.Stderr, "raftcached: "+note) // nobody to tell if stderr is gone
+		_, _ = fmt.Fprintln(p.Stderr, "raftcached: "+note) // there is no other place to report it
 	}
 	// Without this, a log line would end the server when its reader is gone.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -121,9 +121,9 @@ func listed(addrs []net.Addr) string {
 	return strings.Join(texts, ",")
 }
 
-// hangUps returns where SIGHUP arrives if the server has a file of users to read
-// again: otherwise the signal ends the process as usual. It is asked for before the
-// server can be reached, so that nobody is too early.
+// hangUps returns a channel for SIGHUP, which is delivered there if the server has a
+// file of users; otherwise the signal ends the process as usual. It is called before
+// the server can be reached, so that no signal comes too early.
 func hangUps(cfg raftcached.Config) chan os.Signal {
 	signals := make(chan os.Signal, 1)
 	if cfg.AuthFile != "" {
@@ -132,16 +132,15 @@ func hangUps(cfg raftcached.Config) chan os.Signal {
 	return signals
 }
 
-// reloadAt has the node read its users again at every signal. It returns what ends
-// that.
+// reloadAt makes the node reload its users at every signal, until stop is called.
 func reloadAt(signals chan os.Signal, node Node, cfg raftcached.Config) (stop func()) {
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
 		for range signals {
 			if err := node.Reload(); err != nil {
-				cfg.Logger.Error("read the users again, those known stay", "error", err)
+				cfg.Logger.Error("reload the users: the previous ones stay", "error", err)
 			} else {
-				cfg.Logger.Info("read the users again", "file", cfg.AuthFile)
+				cfg.Logger.Info("reloaded the users", "file", cfg.AuthFile)
 			}
 		}
 	})
@@ -182,12 +181,12 @@ func (p Process) close(node Node, failure error) int {
 
 func (p Process) fail(code int, err error) int {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")    // joined errors have a line each
-	_, _ = fmt.Fprintf(p.Stderr, "raftcached: %s\n", text) // nobody to tell if stderr is gone
+	_, _ = fmt.Fprintf(p.Stderr, "raftcached: %s\n", text) // there is no other place to report it
 	return code
 }
 
-// newLogger writes one line of text for each event: the node's own turns always,
-// details with -v.
+// newLogger returns a logger that writes a line of text for each event; debug events
+// only with -v.
 func newLogger(w io.Writer, verbose int) *slog.Logger {
 	level := slog.LevelInfo
 	if verbose > 0 {
