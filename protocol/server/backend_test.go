@@ -12,24 +12,24 @@ import (
 	"raftcached/protocol/server/stats"
 )
 
-// memory is a Backend on a Go map, with memcached's semantics and switches for
-// everything that a real backend may do: answer barriers later, hold answers
-// back, refuse writes, fail. It records what the loops asked of it.
+// memory is a Backend on a Go map with memcached's semantics. It has switches for
+// everything that a real backend may do: answer barriers later, delay answers,
+// refuse writes, fail. It records its calls.
 type memory struct {
 	now func() time.Time
 
 	mu            sync.Mutex
 	items         map[string]storedItem
 	cas           uint64
-	flushAt       time.Time // items stored before are gone once this has come
+	flushAt       time.Time // from then on, items stored before it are gone
 	delayBarriers bool
 	barrierStatus protocol.Status // answer to delayed barriers
 	writeStatus   protocol.Status // if not StatusNone, the answer to every operation
-	inFlightMax   int             // operations of one loop that are taken; 0 is no bound
-	later         chan<- func()   // if not nil, takes what applies and answers
+	inFlightMax   int             // operations of one loop that are accepted; 0 is no bound
+	later         chan<- func()   // if not nil, receives the functions that apply and answer
 	held          bool            // answers wait for release
 	waiting       []func()        // what release runs
-	state         stats.State     // what State tells, but for the items
+	state         stats.State     // the result of State, except Items
 	log           []string
 	logged        *sync.Cond
 }
@@ -41,7 +41,7 @@ type storedItem struct {
 	cas     uint64
 	expires time.Time // zero: never
 	stored  time.Time
-	won     bool // a client was told to fetch it anew
+	won     bool // a client was told to fetch it again
 }
 
 // newMemory returns an empty memory that answers everything at once.
@@ -78,8 +78,8 @@ func (b *memory) set(change func(b *memory)) {
 	change(b)
 }
 
-// answerElsewhere has everything applied and answered on a goroutine of its own,
-// until the test ends.
+// answerElsewhere has everything applied and answered on another goroutine, until
+// the test ends.
 func (b *memory) answerElsewhere(t *testing.T) {
 	work := make(chan func(), 1024)
 	done := make(chan struct{})
@@ -93,7 +93,7 @@ func (b *memory) answerElsewhere(t *testing.T) {
 	b.later = work
 }
 
-// hold keeps all answers back until release.
+// hold delays all answers until release.
 func (b *memory) hold() { b.set(func(b *memory) { b.held = true }) }
 
 // release applies and answers what was held, and answers at once from now on.
@@ -148,7 +148,7 @@ type memoryLoop struct {
 	inFlight int
 }
 
-// operation is one copied write; a gat is one for each key.
+// operation is a copied write. A gat has one for each key.
 type operation struct {
 	protocol.Request
 	key string

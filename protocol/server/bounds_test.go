@@ -99,8 +99,8 @@ func TestClientThatPoursWritesAndNeverReadsIsHeldBack(t *testing.T) {
 	await(t, "the connection is gone", func() bool { return s.engine.Counts().Open == 0 })
 }
 
-// TestAnswersOfOneTurnAreBounded: requests that ask for much in few bytes wait too
-// when the client does not take their answers.
+// TestAnswersOfOneTurnAreBounded: short requests with long answers wait too when
+// the client does not take the answers.
 func TestAnswersOfOneTurnAreBounded(t *testing.T) {
 	for name, request := range map[string]string{"text": "stats\r\n", "binary": packet(0x10, "", "")} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience bounds every wait of the tests. It is only reached by a failure.
+// patience bounds every wait of the tests. Only a failure reaches it.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func start(t *testing.T, b Backend, change ...func(*Options)) *Server {
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // whoever is still connected is cut
+		cancel() // cuts the connections that are left
 		_ = s.Close(ctx)
 	})
 	return s
@@ -73,7 +73,7 @@ func dialAddr(t *testing.T, a net.Addr) *client {
 	return &client{t, nc}
 }
 
-// send sends the lines, of which each gets its line end.
+// send sends the lines, each with a line end.
 func (c *client) send(lines ...string) {
 	c.t.Helper()
 	c.sendBytes(strings.Join(lines, "\r\n") + "\r\n")
@@ -87,7 +87,7 @@ func (c *client) sendBytes(p string) {
 	}
 }
 
-// expect reads as many bytes as the lines have, which must be the lines.
+// expect reads exactly the lines.
 func (c *client) expect(lines ...string) {
 	c.t.Helper()
 	c.expectBytes(strings.Join(lines, "\r\n") + "\r\n")
@@ -159,7 +159,7 @@ func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !condition(); runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
@@ -174,7 +174,7 @@ func onLoop(s *Server, f func(l *loop)) {
 	<-done
 }
 
-// awaitConn waits until the only connection of the server is in the state.
+// awaitConn waits until the server's only connection is in the state.
 func awaitConn(t *testing.T, s *Server, what string, state func(c *conn) bool) {
 	t.Helper()
 	var last string

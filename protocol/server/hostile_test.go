@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// What nobody should send and somebody will. After each of it the connection goes
-// on or is closed, and the server serves others.
+// Input that no client should send. After it the connection continues or is closed,
+// and the server serves others.
 
 // alive checks that the server answers a client that behaves.
 func alive(t *testing.T, s *Server) {
@@ -21,7 +21,7 @@ func alive(t *testing.T, s *Server) {
 	_ = c.Close()
 }
 
-// TestKeysAtTheLimit: 250 bytes are a key and 251 are none, wherever one stands.
+// TestKeysAtTheLimit: 250 bytes are a valid key and 251 are not, in every command.
 func TestKeysAtTheLimit(t *testing.T) {
 	s := start(t, newMemory())
 	longest, longer := strings.Repeat("k", 250), strings.Repeat("k", 251)
@@ -45,7 +45,7 @@ func TestKeysAtTheLimit(t *testing.T) {
 	alive(t, s)
 }
 
-// TestLinesAtTheLimit: only a line that begins like a multiget may go on.
+// TestLinesAtTheLimit: only a line that begins like a multiget may be longer.
 func TestLinesAtTheLimit(t *testing.T) {
 	s := start(t, newMemory())
 	for _, begun := range []string{
@@ -68,14 +68,13 @@ func TestLinesAtTheLimit(t *testing.T) {
 	alive(t, s)
 }
 
-// endless is a get with ever more keys.
+// endless is a get that does not end.
 type endless struct{}
 
 // Read implements io.Reader.
 func (endless) Read(p []byte) (int, error) { return copy(p, strings.Repeat("get ", len(p)/4+1)), nil }
 
-// TestHugeMultiget: a client that asks for more than it could be sent at once is
-// sent all of it, bit by bit.
+// TestHugeMultiget: an answer that is too long to be buffered is sent in parts.
 func TestHugeMultiget(t *testing.T) {
 	const keys = 20_000
 	b := newMemory()
@@ -91,8 +90,8 @@ func TestHugeMultiget(t *testing.T) {
 	c.expect("END")
 }
 
-// TestPipelineOf100000 commands of each language, by a client that does not read
-// until it has sent them all, as far as it can.
+// TestPipelineOf100000 commands of each protocol, by a client that does not read
+// before it has sent them all, or can send no more.
 func TestPipelineOf100000(t *testing.T) {
 	const rounds = 1000 // of 99 writes and a read
 	writes := func(p string) string { return strings.Repeat(p, 99) }
@@ -130,7 +129,8 @@ func TestPipelineOf100000(t *testing.T) {
 	}
 }
 
-// TestGarbage: bytes of no language get error lines or a closed connection.
+// TestGarbage: bytes of no protocol are answered with error lines, or the connection
+// is closed.
 func TestGarbage(t *testing.T) {
 	s := start(t, newMemory())
 	noise := make([]byte, 100_000)
@@ -145,7 +145,7 @@ func TestGarbage(t *testing.T) {
 		c := dial(t, s)
 		c.sendBytes(sent)
 		_ = c.CloseWrite()                                 // the server may have closed already
-		if _, err := io.Copy(io.Discard, c); err != nil && // a reset is as good an end
+		if _, err := io.Copy(io.Discard, c); err != nil && // a reset will do too
 			!strings.Contains(err.Error(), "reset") {
 			t.Errorf("%.20q: %v", sent, err)
 		}
@@ -154,7 +154,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestMagicByteInsideText: what begins as text stays text.
+// TestMagicByteInsideText: a connection that begins as text stays text.
 func TestMagicByteInsideText(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
 	c.sendBytes("set \x80key 0 0 3\r\n\x80\x01\x02\r\n\x80\x00\r\nget \x80key\r\n")
@@ -195,8 +195,8 @@ func TestConnectionDroppedInTheMiddleOfAValue(t *testing.T) {
 	}
 }
 
-// TestLengthsThatLie: a length that is told and not sent costs nothing but the
-// wait, and one beyond all limits is refused before anything is kept.
+// TestLengthsThatLie: if fewer bytes come than were declared, the server waits. A
+// length beyond the limits is refused before anything is kept.
 func TestLengthsThatLie(t *testing.T) {
 	s := start(t, newMemory(), func(o *Options) { o.PartialTimeout = 50 * time.Millisecond })
 	liar := func(body uint32) string {
@@ -223,7 +223,7 @@ func TestLengthsThatLie(t *testing.T) {
 	alive(t, s)
 }
 
-// TestSlowSendersHoldUpNobody: a byte at a time, with others in between.
+// TestSlowSendersHoldUpNobody: clients that send byte by byte do not delay others.
 func TestSlowSendersHoldUpNobody(t *testing.T) {
 	s := start(t, newMemory())
 	slow, slower, fast := dial(t, s), dial(t, s), dial(t, s)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// connsOf asks for stats conns and returns, for each connection, its state and
-// how long it was idle, by its address.
+// connsOf returns what stats conns reports: by the address of each connection, its
+// state and how long it has been idle.
 func connsOf(t *testing.T, c *client) map[string]string {
 	t.Helper()
 	stats := c.stats("conns")
@@ -54,8 +54,7 @@ func TestStatsConns(t *testing.T) {
 	}
 }
 
-// TestStatsConnsInAPipeline comes after what was asked before, and before what
-// was asked after.
+// TestStatsConnsInAPipeline: the answer is in the order of the requests.
 func TestStatsConnsInAPipeline(t *testing.T) {
 	b := newMemory()
 	s := start(t, b, func(o *Options) { o.Loops = 2 })
@@ -72,8 +71,8 @@ func TestStatsConnsInAPipeline(t *testing.T) {
 	}
 }
 
-// TestStatsConnsOfWhoLeaves: a client may end its input behind the question, or
-// be gone when the answer comes.
+// TestStatsConnsOfWhoLeaves: a client may end its input after the request, or be
+// gone when the answer comes.
 func TestStatsConnsOfWhoLeaves(t *testing.T) {
 	s := start(t, newMemory(), func(o *Options) { o.Loops = 2 })
 	c := dial(t, s)
@@ -92,7 +91,7 @@ func TestStatsConnsOfWhoLeaves(t *testing.T) {
 	await(t, "all are gone", func() bool { return s.engine.Counts().Open == 0 })
 }
 
-// TestStatsConnsTellsIdleTime counts it in sweeps.
+// TestStatsConnsTellsIdleTime: in whole sweeps.
 func TestStatsConnsTellsIdleTime(t *testing.T) {
 	s := start(t, newMemory(), func(o *Options) { o.PartialTimeout = time.Hour })
 	idle, asker := dial(t, s), dial(t, s)
@@ -104,7 +103,7 @@ func TestStatsConnsTellsIdleTime(t *testing.T) {
 		}
 	})
 	got := connsOf(t, asker)["tcp:"+idle.LocalAddr().String()]
-	if !regexp.MustCompile(`^conn_read ([3-9]|\d\d)$`).MatchString(got) { // the sweeper's own may come on top
+	if !regexp.MustCompile(`^conn_read ([3-9]|\d\d)$`).MatchString(got) { // ticks may come on top
 		t.Errorf("after three sweeps of a second it is %q", got)
 	}
 }

@@ -14,7 +14,7 @@ func (u users) Authenticate(user, password []byte) bool {
 	return ok && known == string(password)
 }
 
-// startLocked starts a server that asks for a password.
+// startLocked starts a server that requires authentication.
 func startLocked(t *testing.T) *Server {
 	t.Helper()
 	return start(t, newMemory(), func(o *Options) {
@@ -22,7 +22,7 @@ func startLocked(t *testing.T) *Server {
 	})
 }
 
-// TestLoginInText is memcached's t/ascii-auth.t, with the whole of each answer.
+// TestLoginInText is memcached's t/ascii-auth.t, with complete answers.
 func TestLoginInText(t *testing.T) {
 	s := startLocked(t)
 	c := dial(t, s)
@@ -40,7 +40,7 @@ func TestLoginInText(t *testing.T) {
 	second.expect("STORED", "VA 2", "hi", "VALUE toast 0 2", "hi", "END")
 }
 
-// TestLoginByteByByte: a login may come in any pieces.
+// TestLoginByteByByte: a login may arrive in any pieces.
 func TestLoginByteByByte(t *testing.T) {
 	c := dial(t, startLocked(t))
 	for _, b := range []byte("get a\r\nset foo 0 0 7\r\nfoo bar\r\nget a\r\n") {
@@ -49,8 +49,8 @@ func TestLoginByteByByte(t *testing.T) {
 	c.expect("CLIENT_ERROR unauthenticated", "STORED", "END")
 }
 
-// TestNothingPassesBeforeLogin: whatever is sent, in whatever language, the cache
-// is not touched by it.
+// TestNothingPassesBeforeLogin: before a login no request of any protocol reaches
+// the cache.
 func TestNothingPassesBeforeLogin(t *testing.T) {
 	b := newMemory()
 	s := start(t, b, func(o *Options) { o.Authenticator = users{} })
@@ -64,7 +64,7 @@ func TestNothingPassesBeforeLogin(t *testing.T) {
 		packet(0x0a, "", "") + packet(0x01, "a", "x", store...), packet(0x07, "", ""), packet(0x99, "", ""),
 		packet(0x20, "", "") + "set a 0 0 1\r\nx\r\nset a 0 0 1\r\nx\r\n",
 		packet(0x21, "PLAIN", "\x00foo\x00bar") + packet(0x01, "a", "x", store...),
-		packet(0x01, "a", strings.Repeat("x", 1<<20), store...)[:30], // refused before its value is there
+		packet(0x01, "a", strings.Repeat("x", 1<<20), store...)[:30], // refused before its value has arrived
 	} {
 		c := dial(t, s)
 		c.sendBytes(sent)
@@ -109,8 +109,8 @@ func TestLoginInBinary(t *testing.T) {
 	}
 }
 
-// TestWrongPasswordLocksAgain: in Binary a client may tell who it is at any time,
-// and is then who it told last.
+// TestWrongPasswordLocksAgain: in Binary a client may authenticate again at any
+// time, and loses its access if that fails.
 func TestWrongPasswordLocksAgain(t *testing.T) {
 	c := dial(t, startLocked(t))
 	right, wrong := packet(0x21, "PLAIN", "\x00foo\x00bar"), packet(0x21, "PLAIN", "\x00foo\x00baz")
@@ -120,8 +120,7 @@ func TestWrongPasswordLocksAgain(t *testing.T) {
 	c.expectClosed()
 }
 
-// TestNoSASLWithoutUsers: a client that asks is told as memcached tells it that
-// was built without.
+// TestNoSASLWithoutUsers: the answer is that of a memcached built without SASL.
 func TestNoSASLWithoutUsers(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
 	c.sendBytes(packet(0x20, "", "") + packet(0x21, "PLAIN", "\x00foo\x00bar") + packet(0x0a, "", ""))

@@ -10,7 +10,7 @@ func (b *memory) Members(local string) (uint64, []Member) {
 	return 3, []Member{{Host: "127.0.0.1", Port: 11211}, {Host: "cache.example", Port: 11212}}
 }
 
-// TestMembersAreListed: to the byte, for clients split the lines and count them.
+// TestMembersAreListed: to the byte, because clients split and count the lines.
 func TestMembersAreListed(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
 	list := "3\n127.0.0.1|127.0.0.1|11211 cache.example|cache.example|11212\n"
@@ -22,7 +22,7 @@ func TestMembersAreListed(t *testing.T) {
 	c.expect("END", "END", "ERROR", "VERSION 1.6.45")
 }
 
-// TestMembersWaitForTheirTurn: in a pipeline they are answered in order.
+// TestMembersWaitForTheirTurn: in a pipeline the answer is in order.
 func TestMembersWaitForTheirTurn(t *testing.T) {
 	b := newMemory()
 	b.hold()

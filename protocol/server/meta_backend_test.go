@@ -6,8 +6,8 @@ import (
 	"raftcached/internal/item"
 )
 
-// What memory does of the meta commands and the binary protocol: enough to see that
-// a read becomes a write and is answered as one. Any R wins where nobody has.
+// The part of the meta commands and the binary protocol that memory implements:
+// enough to test a read that becomes a write. Any R wins if no client has won yet.
 
 // Look implements Loop.
 func (l *memoryLoop) Look(dst []byte, req *protocol.Request) ([]byte, Found) {
@@ -26,7 +26,7 @@ func (l *memoryLoop) Look(dst []byte, req *protocol.Request) ([]byte, Found) {
 	return protocol.AppendAnswer(dst, req.Command, &req.Form, &r), Hit
 }
 
-// shown is what is told of an item.
+// shown is the result that describes an item.
 func (it *storedItem) shown() protocol.Result {
 	r := protocol.Result{
 		Status: protocol.StatusHit, Value: it.value, Flags: it.flags, CAS: it.cas, SizeBytes: len(it.value), TTLSeconds: -1,
@@ -60,8 +60,8 @@ func (b *memory) metaGet(op *operation, it storedItem, found bool) protocol.Resu
 	return r
 }
 
-// packet returns a packet of the binary protocol, without cas unique, with 7 for
-// its opaque.
+// packet returns a packet of the binary protocol, without cas unique and with
+// opaque 7.
 func packet(opcode uint8, key, value string, extras ...byte) string {
 	body := len(extras) + len(key) + len(value)
 	header := []byte{
@@ -72,7 +72,7 @@ func packet(opcode uint8, key, value string, extras ...byte) string {
 	return string(header) + string(extras) + key + value
 }
 
-// answer returns the packet that answers one, with a status and a body.
+// answer returns the answer to such a packet.
 func answer(opcode, status uint8, cas uint64, body string) string {
 	return string([]byte{
 		0x81, opcode, 0, 0, 0, 0, 0, status,

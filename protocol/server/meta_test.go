@@ -8,8 +8,8 @@ import (
 	"raftcached/protocol"
 )
 
-// A pipeline of text and meta, and its replies: each read sees the writes before
-// it, and those that become writes stay where they are.
+// A pipeline of text and meta, and its replies: each read sees the writes before it,
+// and reads that become writes are answered in order.
 const (
 	metaRequests = "mg a v\r\nms a 1 F1 c\r\nx\r\nmg a v f c k Oone\r\nget a\r\nms a 1 q\r\ny\r\nmg a v\r\n" +
 		"mg new N30 v\r\nmg new N30 v\r\nmg none v q\r\nmn\r\nma n\r\nset n 0 0 1\r\n5\r\nma n v D6 Otwo k\r\n" +
@@ -72,7 +72,7 @@ func TestBinaryRepliesLeaveInTheOrderOfRequests(t *testing.T) {
 	}
 }
 
-// wantNoForms: what was kept for answers is gone with them.
+// wantNoForms checks that no form is kept.
 func wantNoForms(t *testing.T, s *Server) {
 	t.Helper()
 	onLoop(s, func(l *loop) {
@@ -82,8 +82,7 @@ func wantNoForms(t *testing.T, s *Server) {
 	})
 }
 
-// TestReadThatBecomesAWriteIsTriedAgain: it was covered by a barrier, and the
-// backend took it when there was room.
+// TestReadThatBecomesAWriteIsTriedAgain when the backend has room.
 func TestReadThatBecomesAWriteIsTriedAgain(t *testing.T) {
 	b := newMemory()
 	b.inFlightMax = 1
@@ -102,7 +101,7 @@ func TestReadThatBecomesAWriteIsTriedAgain(t *testing.T) {
 	c.expect("VA 0 ka W", "", "VA 0 Z", "")
 }
 
-// TestRefusedReadsAreAnsweredInTheirForm: also the quiet ones, for an error is no
+// TestRefusedReadsAreAnsweredInTheirForm: quiet ones too, because an error is not a
 // miss.
 func TestRefusedReadsAreAnsweredInTheirForm(t *testing.T) {
 	b := newMemory()
@@ -174,7 +173,7 @@ func TestFlushAllMayBeForbiddenInBinary(t *testing.T) {
 	c.expectBytes(answer(0x08, 0x20, 0, "Auth failure.") + answer(0x0a, 0, 0, ""))
 }
 
-// TestStatsCountMetaAndBinary: as memcached 1.6.45 counted the same requests.
+// TestStatsCountMetaAndBinary: like memcached 1.6.45, with the same requests.
 func TestStatsCountMetaAndBinary(t *testing.T) {
 	s := start(t, newMemory())
 	c := dial(t, s)

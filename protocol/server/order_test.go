@@ -25,7 +25,7 @@ var modes = map[string]func(t *testing.T, b *memory){
 	},
 }
 
-// A pipeline of everything, and what memcached answers to it.
+// A pipeline of all commands, and memcached's answers.
 const (
 	mixedRequests = "get a\r\nset a 1 0 1\r\nx\r\nget a b\r\nset a 0 0 1 noreply\r\ny\r\nget a\r\n" +
 		"incr n 1\r\nset n 0 0 1\r\n5\r\nincr n 6\r\ndecr n 1 noreply\r\ngets n\r\nversion\r\nbogus\r\n" +

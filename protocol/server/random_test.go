@@ -38,9 +38,9 @@ func drawRequest(t *rapid.T) string {
 	}
 }
 
-// TestRepliesDoNotDependOnTiming sends random pipelines, cut at random places,
-// to servers whose backends answer at once, later, one by one or from elsewhere:
-// the replies of all must be the same.
+// TestRepliesDoNotDependOnTiming sends random pipelines, cut at random places, to
+// servers whose backends answer at once, later, one by one, or on another goroutine.
+// All replies must be the same.
 func TestRepliesDoNotDependOnTiming(t *testing.T) {
 	type subject struct {
 		name string

@@ -57,8 +57,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// TestStatsTellTheState: what the backend knows of the cache stands in plain
-// stats, in those of items and of slabs, and a reset is this server's own.
+// TestStatsTellTheState: plain stats and those of items and slabs report the state
+// of the cache. A reset is this server's own.
 func TestStatsTellTheState(t *testing.T) {
 	b := newMemory()
 	s := start(t, b)
@@ -103,7 +103,7 @@ func TestStatsTellTheState(t *testing.T) {
 	})
 }
 
-// wantStats asks for stats and compares those that are named.
+// wantStats compares some of the statistics.
 func wantStats(t *testing.T, c *client, arg string, want map[string]string) {
 	t.Helper()
 	stats := c.stats(arg)
@@ -114,8 +114,8 @@ func wantStats(t *testing.T, c *client, arg string, want map[string]string) {
 	}
 }
 
-// TestStatsSuitParsers: programs take a name with a colon for one of a slab's,
-// divide by the uptime, and fail if a slab tells what an item has told.
+// TestStatsSuitParsers: programs take a name with a colon for a slab's, divide by
+// the uptime, and fail if items and slabs have a name in common.
 func TestStatsSuitParsers(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
 	c.send("set a 0 0 1", "1")
@@ -131,7 +131,7 @@ func TestStatsSuitParsers(t *testing.T) {
 	}
 	for _, name := range []string{"rusage_user", "rusage_system"} {
 		if !regexp.MustCompile(`^\d+\.\d{6}$`).MatchString(plain[name]) {
-			t.Errorf("STAT %s %s, want seconds with six digits behind the point", name, plain[name])
+			t.Errorf("STAT %s %s, want seconds with six digits after the point", name, plain[name])
 		}
 	}
 	if _, twice := c.stats("slabs")["1:mem_requested"]; twice {

@@ -13,15 +13,15 @@ import (
 	"raftcached/internal/transcript"
 )
 
-// TestTranscripts replays the dialogues of package protocol through the server:
-// sent whole, and byte by byte.
+// TestTranscripts replays the transcripts of package protocol: requests are sent as
+// a whole, and byte by byte.
 func TestTranscripts(t *testing.T) {
 	blocks, err := transcript.LoadAll("../testdata")
 	if err != nil || len(blocks) == 0 {
 		t.Fatalf("%d blocks, %v", len(blocks), err)
 	}
-	// The backend here knows the classic commands. Package raftcached replays the
-	// others too, on an engine.
+	// The backend of this test implements the classic commands. Package node replays
+	// the others too, on an engine.
 	blocks = slices.DeleteFunc(blocks, func(b transcript.Block) bool {
 		name := filepath.Base(b.File)
 		return strings.HasPrefix(name, "meta_") || strings.HasPrefix(name, "binary_")

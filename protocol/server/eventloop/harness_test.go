@@ -74,7 +74,7 @@ func (h *hooks) await(t *testing.T, event string) {
 				return
 			}
 		case <-deadline:
-			t.Fatalf("waited in vain for %q", event)
+			t.Fatalf("timed out waiting for %q", event)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func await(t *testing.T, l Loop, what string, condition func() bool) {
 	for ok := false; !ok; {
 		onLoop(l, func() { ok = condition() })
 		if ctx.Err() != nil {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
