@@ -1,13 +1,9 @@
 package replication
 
 import (
-	"fmt"
 	"strconv"
 	"testing"
 	"time"
-
-	"raftcached/engine"
-	"raftcached/internal/item"
 )
 
 // TestTheLogBeginsWithTheFormation breaks clusters from their first moment,
@@ -21,7 +17,7 @@ func TestTheLogBeginsWithTheFormation(t *testing.T) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			s := newSimulation(t, seed, 3, 0)
 			mustFindNothing(t, seed, func() {
-				s.flood(3 * time.Second)
+				s.flooding(3*time.Second, 5*time.Millisecond)
 				s.hinting()
 				s.crashFirstLeader()
 				s.chaos(3 * time.Second)
@@ -41,21 +37,6 @@ func TestTheLogBeginsWithTheFormation(t *testing.T) {
 	if again == 0 && seeds > 4 {
 		t.Errorf("none of %d histories has a second formation: nothing shows that it is harmless", seeds)
 	}
-}
-
-// flood lets somebody set a key at some node every few milliseconds, without
-// waiting, until the given time.
-func (s *simulation) flood(until time.Duration) {
-	s.after(s.delay(5*time.Millisecond), func() {
-		if s.now >= until {
-			return
-		}
-		if n := s.nodes[s.rng.IntN(len(s.nodes))]; n.up && !n.paused {
-			c := &simClient{s: s, node: n, told: func(simOutcome, *item.Result) {}}
-			c.submit(engine.Op{Kind: engine.OpSet, Key: fmt.Appendf(nil, "flood-%d", s.rng.IntN(20)), Value: make([]byte, 10)})
-		}
-		s.flood(until)
-	})
 }
 
 // crashFirstLeader ends the first leader within a few milliseconds: what it has

@@ -272,7 +272,7 @@ func (n *simNode) diskTurn() (steps []simStep) {
 	for i := range taken {
 		w := &taken[i]
 		var told applyInput
-		step := n.during(400*time.Microsecond, func() (err error) {
+		step := n.during(2*time.Millisecond, func() (err error) {
 			told, err = n.file.do(w)
 			return err
 		})

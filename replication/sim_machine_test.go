@@ -97,21 +97,36 @@ func (e *simExtra) appendExtra(dst []byte) []byte {
 	return dst
 }
 
-// simView is a simMachine at one index.
+// simView is a simMachine at one index. It comes in small parts, and is behind
+// soon.
 type simView struct {
-	*engine.Image
-	extra []byte // nil once written
+	image *engine.Image
+	m     *simMachine
+	rest  []byte // of what the image has given out
+	more  bool   // the image has
+	at    uint64 // entries as of the last part
 }
 
-func (m *simMachine) View() View { return &simView{m.Image(), m.appendExtra(nil)} }
+// simBehindEntries are as many as may be applied between two parts of a view.
+const simBehindEntries = 2
+
+func (m *simMachine) View() View {
+	return &simView{image: m.Image(), m: m, rest: m.appendExtra(nil), more: true, at: m.entries}
+}
+
+func (v *simView) Behind() bool { return v.m.entries > v.at+simBehindEntries }
 
 func (v *simView) Next(dst []byte) (out []byte, more bool, err error) {
-	if v.extra != nil {
-		dst = append(dst, v.extra...)
-		v.extra = nil
-		return dst, true, nil
+	v.at = v.m.entries
+	if len(v.rest) == 0 && v.more {
+		if v.rest, v.more, err = v.image.Next(nil); err != nil {
+			return dst, false, err
+		}
 	}
-	return v.Image.Next(dst)
+	n := min(len(v.rest), simPartBytes)
+	dst = append(dst, v.rest[:n]...)
+	v.rest = v.rest[n:]
+	return dst, v.more || len(v.rest) > 0, nil
 }
 
 func (m *simMachine) Restore(r io.Reader) error {

@@ -107,7 +107,7 @@ func (n *simNode) start() {
 	n.toRaft, n.toLog, n.toApply, n.toDisk = nil, nil, nil, nil
 	n.raft = simActor{n: n, pace: 20 * time.Microsecond, look: n.raftTurn}
 	n.append = simActor{n: n, pace: 20 * time.Microsecond, look: n.appendTurn}
-	n.apply = simActor{n: n, pace: 150 * time.Microsecond, look: n.applyTurn}
+	n.apply = simActor{n: n, pace: simApplyPace, look: n.applyTurn}
 	n.disk = simActor{n: n, pace: 20 * time.Microsecond, look: n.diskTurn}
 	n.io, n.arrivals, n.backlog, n.waiting, n.readers = nil, nil, nil, nil, nil
 	n.paused, n.tickDue = false, false
@@ -213,7 +213,9 @@ type simActor struct {
 	pace time.Duration    // typically until it looks at what is queued
 	look func() []simStep // takes what is queued
 	busy bool
-	more bool // something came while it was busy
+	more bool // something came while it was busy or held up
+
+	heldUp bool // by the system: others run
 }
 
 // simStep does something, and calls done, then or later.
@@ -222,7 +224,7 @@ type simStep func(done func())
 // wake has the actor look at what is queued, as soon as it is free.
 func (a *simActor) wake() {
 	a.more = true
-	if a.busy {
+	if a.busy || a.heldUp {
 		return
 	}
 	a.busy = true
@@ -230,6 +232,14 @@ func (a *simActor) wake() {
 		a.more = false
 		a.run(a.look())
 	}))
+}
+
+// goOn ends that the actor is held up.
+func (a *simActor) goOn() {
+	a.heldUp = false
+	if a.more {
+		a.wake()
+	}
 }
 
 // run carries out steps. Between two of them others may have their turn.
@@ -243,7 +253,7 @@ func (a *simActor) run(steps []simStep) {
 	}
 	s := a.n.s
 	steps[0](func() {
-		if len(steps) > 1 && s.rng.IntN(8) == 0 {
+		if len(steps) > 1 && s.rng.IntN(4) == 0 {
 			s.after(s.delay(200*time.Microsecond), a.n.inLife(func() { a.run(steps[1:]) }))
 			return
 		}

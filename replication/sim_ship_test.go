@@ -29,8 +29,11 @@ func (n *simNode) ship(ship Ship) {
 		return
 	}
 	d := s.delay(20 * time.Millisecond)
-	if s.rng.IntN(4) == 0 {
-		d += time.Duration(s.rng.IntN(2000)) * time.Millisecond
+	switch {
+	case s.slowShips:
+		d += time.Duration(2500+s.rng.IntN(1500)) * time.Millisecond
+	case s.rng.IntN(4) == 0:
+		d += time.Duration(s.rng.IntN(4000)) * time.Millisecond
 	}
 	to := s.nodes[ship.To-1]
 	s.after(d, n.inLife(func() {

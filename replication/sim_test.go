@@ -31,6 +31,9 @@ const (
 	simLogRetainBytes = 8 << 10 // snapshots are frequent
 	simPartBytes      = 200     // and take many parts
 	simDigestEvery    = 8       // states are compared often
+
+	simDelayMax  = 2 * time.Second
+	simApplyPace = 150 * time.Microsecond // typically, until the applier looks at what there is
 )
 
 var simEpoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -71,6 +74,7 @@ type simulation struct {
 	trace uint64            // running hash of everything that happened
 	show  func(line string) // if set, is given what nodes send each other
 
+	slowShips    bool
 	dropPermille int
 	cut          map[[2]int]bool // from, to
 	clients      []*simClient
@@ -178,7 +182,7 @@ func (s *simulation) runUntil(end time.Duration) {
 func (s *simulation) delay(typical time.Duration) time.Duration {
 	d := time.Duration(s.rng.Int64N(int64(2 * typical)))
 	if s.rng.IntN(200) == 0 {
-		d *= 50
+		d = max(d, min(50*d, simDelayMax))
 	}
 	return d + time.Microsecond
 }

@@ -32,6 +32,10 @@ func (s *simulation) showMessage(m *pb.Message) {
 			if i > 0 {
 				b.WriteString(", ")
 			}
+			if more := len(m.GetEntries()) - i; i == 2 && more > 1 {
+				fmt.Fprintf(&b, "%d more", more)
+				break
+			}
 			fmt.Fprintf(&b, "%d/%d%s", e.GetTerm(), e.GetIndex(), describeEntry(e.GetData()))
 		}
 		b.WriteString("]")
