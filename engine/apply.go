@@ -99,20 +99,20 @@ func (e *Engine) storeItem(op *Op) item.Result {
 	s := e.condition(op, &f, &m)
 	if s == item.StatusStored {
 		s = e.put(&f, &m, op.Key, op.Value, nil)
-	} else if op.Kind == OpSet {
-		s = max(s, e.fits(&m, len(op.Key), len(op.Value))) // size comes before the cas unique
+	} else if op.Kind == OpSet && !e.fits(&m, len(op.Key), len(op.Value)) {
+		s = item.StatusTooLarge // size comes before the cas unique
 	}
 	switch {
 	case s == item.StatusStored:
 		return e.tell(op, s, &m, len(op.Value))
-	case op.Kind == OpSet && s >= item.StatusTooLarge:
+	case op.Kind == OpSet && (s == item.StatusTooLarge || s == item.StatusOutOfMemory):
 		// Like memcached: rather no value than a stale one.
 		e.deleteAny(op.Key)
 	}
 	return item.Result{Status: s}
 }
 
-// condition decides whether m may be stored in the place of f.
+// condition decides whether the operation's conditions allow m to replace f.
 func (e *Engine) condition(op *Op, f *store.Place, m *store.Meta) item.Status {
 	compare := op.Kind == OpCAS || op.Fields&item.HasCAS != 0 && op.Kind != OpAdd
 	switch {
@@ -155,8 +155,8 @@ func (e *Engine) concat(op *Op) item.Result {
 	return e.tell(op, item.StatusStored, &m, len(head)+len(tail))
 }
 
-// storedCAS returns the cas unique for what a storage command stores: memcached
-// takes 0 for none given.
+// storedCAS returns the cas unique for an item that a storage command stores: memcached
+// treats 0 as if none were given.
 func (e *Engine) storedCAS(op *Op) uint64 {
 	if op.NewCAS == 0 {
 		return e.mutations + 1
@@ -164,7 +164,7 @@ func (e *Engine) storedCAS(op *Op) uint64 {
 	return e.newCAS(op)
 }
 
-// newCAS returns the cas unique that an item gets by the operation.
+// newCAS returns the cas unique that the operation gives to an item.
 func (e *Engine) newCAS(op *Op) uint64 {
 	if op.Fields&item.HasNewCAS != 0 {
 		return op.NewCAS
@@ -172,28 +172,18 @@ func (e *Engine) newCAS(op *Op) uint64 {
 	return e.mutations + 1
 }
 
-// fits decides whether an item is small enough to be stored.
-func (e *Engine) fits(m *store.Meta, keyLen, valueLen int) item.Status {
-	if item.SizeBytes(keyLen, m.Flags, valueLen) > e.limits.ItemBytesMax || store.ChargeFor(m, keyLen, valueLen) > e.limits.MemoryBytes/2 {
-		return item.StatusTooLarge
-	}
-	return item.StatusStored
+// fits reports whether an item is small enough to be stored.
+func (e *Engine) fits(m *store.Meta, keyLen, valueLen int) bool {
+	return item.SizeBytes(keyLen, m.Flags, valueLen) <= e.limits.ItemBytesMax &&
+		store.ChargeFor(m, keyLen, valueLen) <= e.limits.MemoryBytes/2
 }
 
-// admit decides whether an item may be stored in the place of f.
-func (e *Engine) admit(f *store.Place, m *store.Meta, keyLen, valueLen int) item.Status {
-	if s := e.fits(m, keyLen, valueLen); s != item.StatusStored {
-		return s
-	}
-	return e.room(f, m, keyLen, valueLen)
-}
-
-// room is StatusOutOfMemory where nothing may be evicted and an item takes more
-// than there is, in the place of f. An item that stays may do so too: an expiry
-// and marks are stored only if there are any.
+// room is StatusOutOfMemory if nothing may be evicted and there is no room for an item
+// in place of f, else StatusStored. An item that is only marked or gets an expiry grows
+// too: records have these fields only if they are needed.
 func (e *Engine) room(f *store.Place, m *store.Meta, keyLen, valueLen int) item.Status {
 	if !e.limits.NoEvict || m.ExpiryMs != 0 && m.ExpiryMs <= e.st.NowMs() {
-		return item.StatusStored // what has expired is not stored
+		return item.StatusStored // an item that has expired is not stored
 	}
 	more := store.ChargeFor(m, keyLen, valueLen)
 	if f.Exists() && e.st.Charged(f.Ref) {
@@ -205,10 +195,14 @@ func (e *Engine) room(f *store.Place, m *store.Meta, keyLen, valueLen int) item.
 	return item.StatusStored
 }
 
-// put stores an item in the place of f, which holds whatever has its key. Its
-// value is value followed by tail; both may alias the old item.
+// put stores an item in place of f if there is room for it. Its value is value followed
+// by tail; both may alias the old item.
 func (e *Engine) put(f *store.Place, m *store.Meta, key, value, tail []byte) item.Status {
-	if s := e.admit(f, m, len(key), len(value)+len(tail)); s != item.StatusStored {
+	valueLen := len(value) + len(tail)
+	if !e.fits(m, len(key), valueLen) {
+		return item.StatusTooLarge
+	}
+	if s := e.room(f, m, len(key), valueLen); s != item.StatusStored {
 		return s
 	}
 	e.mutations++
@@ -217,7 +211,8 @@ func (e *Engine) put(f *store.Place, m *store.Meta, key, value, tail []byte) ite
 	return item.StatusStored
 }
 
-// replace stores an item in the place of f. What has expired is not stored.
+// replace stores an item in place of f, or only unlinks that if the new one has expired
+// already.
 func (e *Engine) replace(f *store.Place, m *store.Meta, key, value, tail []byte) {
 	now := e.st.NowMs()
 	if m.ExpiryMs != 0 && m.ExpiryMs <= now {
@@ -262,8 +257,8 @@ func (e *Engine) touch(op *Op, f *store.Place) item.Result {
 	return e.tell(op, item.StatusTouched, &m, len(value))
 }
 
-// flush does flush_all: now, or when the time has come. Of delayed ones the last
-// wins, and an immediate one cancels it.
+// flush does flush_all: now, or later. A delayed one is replaced by the next flush_all,
+// delayed or not.
 func (e *Engine) flush(op *Op) {
 	e.mutations++
 	e.pendingFlush = 0
@@ -276,7 +271,7 @@ func (e *Engine) flush(op *Op) {
 
 // expiryMs turns a client's exptime into the time at which an item expires, in
 // ms of Unix time, or 0 for never (protocol.txt, "Expiration times"). Like
-// memcached it looks at 32 bits.
+// memcached it uses 32 bits of it.
 func (e *Engine) expiryMs(exptime int64) int64 {
 	exptime = int64(int32(exptime))
 	switch {

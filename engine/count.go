@@ -77,7 +77,7 @@ func (e *Engine) beginCount(op *Op, f *store.Place) item.Result {
 }
 
 // parseNumber reads a decimal of 64 bits the way memcached's strtoull does:
-// blanks may stand before and behind it, or a NUL behind it.
+// blanks may stand before and after it, or a NUL after it.
 func parseNumber(b []byte) (uint64, bool) {
 	for len(b) > 0 && isBlank(b[0]) {
 		b = b[1:]

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
@@ -58,11 +59,12 @@ type Engine struct {
 	current store.Current
 
 	// Written by the applier, read by any goroutine.
-	formed        atomic.Bool
-	hinting       atomic.Bool
-	nextDue       atomic.Int64
-	stats         [statCount]atomic.Int64
-	indexResizing atomic.Bool
+	formed  atomic.Bool
+	hinting atomic.Bool
+	nextDue atomic.Int64
+
+	statsMu   sync.Mutex // held for a copy only
+	published Stats
 
 	// The applier's.
 	st           *store.Store // the current one

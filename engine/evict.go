@@ -189,5 +189,5 @@ const (
 	eventHint
 )
 
-// note takes an event into the digest of the queues.
+// note adds an event to the digest of the queues.
 func (e *Engine) note(event, hash uint64) { e.events = mix(e.events ^ hash*8 ^ event) }

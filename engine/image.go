@@ -18,8 +18,8 @@ const (
 	// longer.
 	chunkBytesTarget = 128 << 10
 
-	// walkedBytesMax bounds the records that one part of an image goes past: most
-	// may be dead, or have expired.
+	// walkedBytesMax bounds the records that one part of an image visits: most may be
+	// dead, or have expired.
 	walkedBytesMax = 1 << 20
 
 	// chunkBytesMax bounds a chunk that is read.

@@ -13,7 +13,7 @@ import (
 type OpKind uint8
 
 // The operations, one for each command of memcached that writes. OpSetTooLarge
-// stands for a set whose item was too large: as in memcached the old item goes.
+// stands for a set whose item was too large: as in memcached the old item is deleted.
 // OpInit is the cluster's own, see Engine.Formation.
 const (
 	OpSet OpKind = iota + 1
@@ -34,6 +34,12 @@ const (
 	OpMetaGet // a read that may change the item: Exptime, Vivify, Recache, or because it is stale
 	opKindEnd
 )
+
+// valid reports whether there is such an operation.
+func (k OpKind) valid() bool { return k > 0 && k < opKindEnd }
+
+// hasKey reports whether the operation is one on a key.
+func (k OpKind) hasKey() bool { return k != OpFlushAll && k != OpInit && k != OpMemoryLimit }
 
 // ErrMalformed tells that bytes are no operation or image.
 var ErrMalformed = errors.New("malformed")
@@ -56,10 +62,10 @@ type Op struct {
 	NewCAS  uint64 // HasNewCAS
 	Initial uint64 // HasInitial: OpIncr and OpDecr create what is missing, with HasVivify
 	Vivify  int64  // HasVivify: exptime of an item that is created because there is none
-	Recache int64  // HasRecache: OpMetaGet: time left, in seconds, below which a client is to fetch anew
+	Recache int64  // HasRecache: OpMetaGet: time left, in seconds, below which a client is to fetch again
 }
 
-// detailed reports whether the operation's result tells of the item; see Result.
+// detailed reports whether the result reports the item as it is after the operation.
 func (op *Op) detailed() bool { return op.Fields != 0 || op.Kind == OpMetaGet }
 
 // detailedBit in an encoded kind says that more fields follow.
@@ -111,8 +117,7 @@ func DecodeOp(b []byte) (op Op, rest []byte, err error) {
 	op.CAS = r.uvarint()
 	op.Delta = r.uvarint()
 	op.Key, op.Value = r.keyValue()
-	keyless := op.Kind == OpFlushAll || op.Kind == OpInit || op.Kind == OpMemoryLimit
-	if r.failed || op.Kind == 0 || op.Kind >= opKindEnd || len(op.Key) > item.KeyBytesMax || keyless != (len(op.Key) == 0) {
+	if r.failed || !op.Kind.valid() || len(op.Key) > item.KeyBytesMax || op.Kind.hasKey() != (len(op.Key) > 0) {
 		return Op{}, nil, fmt.Errorf("decode operation of kind %d: %w", op.Kind, ErrMalformed)
 	}
 	return op, r.b, nil

@@ -27,13 +27,13 @@ func (e *Engine) Restore(r io.Reader) error {
 	}
 	if got := fresh.contents(); got != want {
 		fresh.Close()
-		return fmt.Errorf("image holds %+v, its head tells of %+v: %w", got, want, ErrMalformed)
+		return fmt.Errorf("image holds %+v, its head says %+v: %w", got, want, ErrMalformed)
 	}
 	e.takeOver(fresh)
 	return nil
 }
 
-// contents is what an image's head tells of its items.
+// contents is what an image's head says of its items.
 type contents struct {
 	count      int64
 	small, all int64 // bytes
@@ -47,7 +47,7 @@ func (e *Engine) contents() contents {
 	}
 }
 
-// takeOver makes the state that of fresh, which is of no use any more.
+// takeOver makes the state that of fresh, which must not be used any more.
 func (e *Engine) takeOver(fresh *Engine) {
 	e.limits, e.formedBytes = fresh.limits, fresh.formedBytes
 	e.formed.Store(fresh.formed.Load())
@@ -125,8 +125,8 @@ func (e *Engine) readChunks(in *imageReader) error {
 	}
 }
 
-// addItems stores items at the end of a queue. It asks for the places of all of
-// them in the index first, so that these come from memory side by side.
+// addItems stores items at the end of a queue. It touches the places of all of them in
+// the index first, so that the processor loads these side by side.
 func (e *Engine) addItems(q int, items []imageItem) error {
 	touched := uint32(0)
 	for i := range items {

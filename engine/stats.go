@@ -1,5 +1,7 @@
 package engine
 
+import "raftcached/engine/store"
+
 // Counts count since the formation. They are replicated state: equal on all nodes
 // that have applied the same entries.
 type Counts struct {
@@ -37,52 +39,24 @@ type Stats struct {
 	// queue, likewise.
 	EvictedAfterMs int64
 
-	AllocatedBytes int64 // of segments, their holes included, and of the index
-	IndexBuckets   int64
-	IndexBytes     int64
-	IndexResizing  bool
-}
-
-const statCount = countsCount + 8
-
-// fields lists the numbers, for publishStats and Engine.Stats.
-func (s *Stats) fields() (list [statCount]*int64) {
-	for i, n := range s.Counts.fields() {
-		list[i] = n
-	}
-	for i, n := range [...]*int64{
-		&s.CurrItems, &s.Bytes, &s.LimitMaxBytes, &s.OldestMs, &s.EvictedAfterMs,
-		&s.AllocatedBytes, &s.IndexBuckets, &s.IndexBytes,
-	} {
-		list[countsCount+i] = n
-	}
-	return list
+	store.Usage
 }
 
 // publishStats makes the numbers of Stats those of the state.
 func (e *Engine) publishStats() {
-	usage := e.st.Usage()
 	s := Stats{
 		Counts: e.counts, CurrItems: e.st.Count(), Bytes: e.st.Total(), LimitMaxBytes: e.limits.MemoryBytes,
-		OldestMs: e.st.OldestMs(), EvictedAfterMs: e.evictedAfter,
-		AllocatedBytes: usage.AllocatedBytes, IndexBuckets: usage.IndexBuckets, IndexBytes: usage.IndexBytes,
+		OldestMs: e.st.OldestMs(), EvictedAfterMs: e.evictedAfter, Usage: e.st.Usage(),
 	}
-	for i, n := range s.fields() {
-		if e.stats[i].Load() != *n {
-			e.stats[i].Store(*n)
-		}
-	}
-	if e.indexResizing.Load() != usage.IndexResizing {
-		e.indexResizing.Store(usage.IndexResizing)
-	}
+	e.statsMu.Lock()
+	e.published = s
+	e.statsMu.Unlock()
 }
 
 // Stats returns the numbers as of the last Advance or Apply. Any goroutine may call
 // it.
-func (e *Engine) Stats() (s Stats) {
-	for i, n := range s.fields() {
-		*n = e.stats[i].Load()
-	}
-	s.IndexResizing = e.indexResizing.Load()
-	return s
+func (e *Engine) Stats() Stats {
+	e.statsMu.Lock()
+	defer e.statsMu.Unlock()
+	return e.published
 }

@@ -1,4 +1,4 @@
-// Package memory gives the engine memory outside the Go heap, which the garbage
-// collector neither looks at nor counts. The race detector sees only the Go
-// heap, so that it comes from there when that is on.
+// Package memory provides memory outside the Go heap, which the garbage collector neither
+// scans nor counts. With the race detector, which watches only the Go heap, it comes from
+// there.
 package memory

@@ -16,7 +16,7 @@ func TestReserve(t *testing.T) {
 	}
 	ReleasePages(b[4096:8192])
 	if b[0] != 1 || b[size-1] != 1 || OffHeap && b[4096] != 0 {
-		t.Fatalf("after one page was given back: %d %d %d", b[0], b[4096], b[size-1])
+		t.Fatalf("after one page was released: %d %d %d", b[0], b[4096], b[size-1])
 	}
 	Release(b)
 	if !OffHeap {

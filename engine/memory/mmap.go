@@ -21,8 +21,8 @@ func Reserve(size int) ([]byte, error) {
 	return b, nil
 }
 
-// Release gives up what Reserve returned, which nothing may use any more. It
-// takes long for much memory.
+// Release returns all that Reserve returned to the operating system; nothing may use it
+// any more. It takes long for much memory.
 func Release(b []byte) {
 	const step = 16 << 20 // the kernel blocks page faults of the process meanwhile
 	for at := 0; at+step < len(b); at += step {
@@ -33,7 +33,7 @@ func Release(b []byte) {
 	}
 }
 
-// ReleasePages returns the memory behind whole pages to the system; they read as
+// ReleasePages returns the memory of whole pages to the operating system; they read as
 // zeroes from then on.
 func ReleasePages(b []byte) {
 	if err := syscall.Madvise(b, syscall.MADV_DONTNEED); err != nil {
@@ -41,8 +41,8 @@ func ReleasePages(b []byte) {
 	}
 }
 
-// Populate has the system put memory behind whole pages that will be written to
-// soon: all at once it takes less time than page by page.
+// Populate gives memory to whole pages that will be written to soon: all at once that
+// takes less time than page by page.
 func Populate(b []byte) {
 	_ = unix.Madvise(b, unix.MADV_POPULATE_WRITE) // since Linux 5.14; without, only speed is lost
 }

@@ -23,7 +23,7 @@ type compaction struct {
 	from, to *segment // nil if nothing is being moved
 	at       int      // offset in from
 	more     int      // segments to take after from
-	scanned  uint32   // where the search for sparse segments goes on
+	scanned  uint32   // where the search for sparse segments continues
 	idleAt   int64    // waste at which no segments were found that were worth merging
 }
 
@@ -139,7 +139,7 @@ func (s *Store) movable(seg *segment) bool {
 	return seg.queued && seg != s.queues[seg.queue].last && seg != s.compact.to && !seg.walked
 }
 
-// nextFrom goes on with the segment after the one that has become empty.
+// nextFrom continues with the segment after the one that has become empty.
 func (s *Store) nextFrom() {
 	c := &s.compact
 	next := c.from.next

@@ -26,7 +26,7 @@ func (c *Current) Init() { c.epochs.init() }
 func (c *Current) Replace(s *Store) {
 	s.epochs = &c.epochs
 	if before := c.store.Swap(s); before != nil {
-		c.retired = append(c.retired, retiredStore{before, c.epochs.retire()})
+		c.retired = append(c.retired, retiredStore{store: before, epoch: c.epochs.retire()})
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package store is the memory of the cache: it holds the items, and finds, keeps,
-// moves and removes them as the engine decides. It decides nothing itself: where an
-// item lies, and when a dead one is cleared away, changes nothing that a client or
-// another node can see.
+// moves and unlinks them as the engine decides. It decides nothing itself: where an item
+// lies, and when an expired one is unlinked, changes nothing that a client or another
+// node can see.
 //
 // Read first: Store, which holds the items; Place, what a key was found to hold;
 // Ref, an item where it lies; Reader and Current, how it is read while it changes;

@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// epochs tell the applier when no reader can hold on to what it took out of
-// sight. A reader announces the epoch in which it began, in a slot of its own,
-// so that readers share no cache line that any of them writes. What the applier
-// retires gets the next epoch: it may be reused when every reader is idle or
-// began in that epoch or later. Readers never wait; the applier neither, it asks
-// again at its next step.
+// epochs tell the applier when no reader can still use memory that it has retired. A
+// reader announces the epoch in which it began, in a slot of its own, so that readers
+// share no cache line that any of them writes. Memory that the applier retires gets the
+// next epoch: it may be used again when every reader is idle or began in that epoch or
+// later. Readers never wait. Nor does the applier, it asks again with its next
+// operation.
 type epochs struct {
 	now     atomic.Uint64
 	mu      sync.Mutex // for adding readers
@@ -39,8 +39,8 @@ func (e *epochs) add() *readerSlot {
 	return s
 }
 
-// retire returns the epoch from which on readers cannot have seen what was taken
-// out of sight before.
+// retire returns an epoch. Readers that begin in it or later cannot find what was made
+// unreachable before.
 func (e *epochs) retire() uint64 { return e.now.Add(1) }
 
 // passed reports whether all readers have begun in the epoch or later.

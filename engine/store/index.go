@@ -21,16 +21,16 @@ const (
 	bucketsMin = 128
 
 	// The index grows when there are more than growAt items to a bucket, to
-	// growTo items, and shrinks to half its size below shrinkAt. A resize takes an
-	// operation for each old bucket; what these may add has room in the new table.
+	// growTo items, and shrinks to half its size below shrinkAt. A resize takes one
+	// operation for each old bucket; the new table has room for what these may add.
 	growAt, growTo, shrinkAt = 9.0, 7.2, 2.5
 
 	// spillMax is the highest number of spilled items, and the longest way, that a
-	// bucket can tell. It may be more then: the number stays as it is until the
-	// next resize, and whoever looks goes through all buckets.
+	// bucket can record. From then on it may be more: the number stays as it is until
+	// the next resize, and a search goes through all buckets.
 	spillMax = 1<<16 - 1
 
-	// sweptBytes of a table that is left behind are given back at a time.
+	// sweptBytes of the old table are released at a time during a resize.
 	sweptBytes = 64 << 10
 )
 
@@ -42,7 +42,7 @@ const (
 //
 // A bucket's home is the high part of hash times buckets, so that a table of any
 // size keeps the order of hashes: it is resized by one sweep that moves the
-// homes in order, some with each change, whatever the new size.
+// homes in order, one with each change, to a table of any other size.
 //
 // Only the applier changes it. Readers take no lock: slots change atomically,
 // and a reader that found nothing looks again if a home was moved meanwhile.
@@ -52,7 +52,7 @@ type index struct {
 	moves atomic.Uint64 // odd while a home is being moved
 	count int
 	least uint64   // buckets below which it does not shrink
-	done  []*table // left behind by resizes that have ended, for the store to retire
+	done  []*table // old ones of resizes that have ended, for the store to retire
 }
 
 // tables are the index's table and, during a resize, the one that it leaves.
@@ -164,7 +164,7 @@ func (x *index) find(t *table, hash uint64, key []byte, want Handle) (Handle, sl
 					continue
 				}
 				if want == 0 && x.hasKey(h, key) || h == want {
-					return h, slot{t, home, at, at*bucketWords + i}
+					return h, slot{table: t, home: home, at: at, word: at*bucketWords + i}
 				}
 			}
 		}
@@ -196,8 +196,7 @@ func (x *index) likely(hash uint64) Handle {
 }
 
 // zeroBytes returns the highest bit of each byte of v that is 0. The well-known
-// shorter form also returns some that are not, and behind those stale handles
-// may lie.
+// shorter form also returns some that are not, whose handles may be stale.
 func zeroBytes(v uint32) uint32 {
 	const low = 0x7f7f7f7f
 	return ^((v&low + low) | v | low)
@@ -225,7 +224,7 @@ func (x *index) each(hash uint64, f func(Handle)) {
 	}
 }
 
-// reach returns how many buckets behind its home an item may be at most, from the
+// reach returns how many buckets after its home an item may be at most, from the
 // word that tells what has spilled.
 func (t *table) reach(spill uint32) uint64 {
 	if far := uint64(spill >> 16); far < spillMax {

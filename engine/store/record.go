@@ -10,8 +10,8 @@ import (
 	"raftcached/internal/item"
 )
 
-// A record is one item in the arena. But for bits of its first word, its second
-// and the links of its expiry list, nothing of it changes once readers can find
+// A record is one item in the arena. Except for bits of its first word, its second
+// word and the links of its expiry list, nothing of it changes once readers can find
 // it: an item that changes is stored again.
 //
 //	head 4    freq 2 bits | hinted 1 | dead 1 | expiry? 1 | flags? 1 | wide cas? 1 | big? 1 |
@@ -26,8 +26,8 @@ import (
 //	key, value, and up to 7 bytes that round it up
 //
 // Fields after accessed are there if the head says so. Integers are little
-// endian. Hit and accessed are what this node knows of reads: readers write them,
-// they decide nothing, and no digest or image has them.
+// endian. Hit and accessed are what this node knows of reads. Readers write them; they
+// decide nothing and are in no digest and no image.
 type record struct{ p unsafe.Pointer }
 
 const (
@@ -60,7 +60,7 @@ const (
 	marksBytes  = 4
 	expiryBytes = 16
 
-	// FreqMax is where the count of accesses ends.
+	// FreqMax is the highest count of accesses.
 	FreqMax = 3
 )
 
@@ -147,7 +147,7 @@ func headFor(m *Meta, keyLen, valueLen int) uint32 {
 func roundUp(n int) int { return (n + unitBytes - 1) &^ (unitBytes - 1) }
 
 // write fills in the record of an item whose value is head followed by tail. The
-// head goes last, atomically: from then on its bits may be changed.
+// head is written last, atomically: from then on its bits may be changed.
 func (r record) write(head uint32, m *Meta, key, value, tail []byte) {
 	valueLen := len(value) + len(tail)
 	s := shapeOf(head, valueLen)
@@ -196,8 +196,7 @@ func (r record) access(head uint32) Access {
 	return Access{Seconds: atomic.LoadUint32(r.accessed()), Hit: head&hitBit != 0}
 }
 
-// note takes a read of the item down. A hot item costs its readers a write once a
-// second.
+// note records a read of the item. A hot item costs its readers one write a second.
 func (r record) note(head, seconds uint32) {
 	if head&hitBit == 0 {
 		atomic.OrUint32(r.head(), hitBit)
@@ -306,8 +305,8 @@ func (r record) digest(head uint32) uint64 {
 	return digestOf(key, value, &m)
 }
 
-// digestOf covers all that a client can see of an item, and its level. How often
-// it was accessed is part of the queues' digest.
+// digestOf covers all that a client can see of an item, and its level. How often it was
+// accessed follows from the events, which have a digest of their own.
 func digestOf(key, value []byte, m *Meta) uint64 {
 	var b [48]byte
 	binary.LittleEndian.PutUint64(b[0:], xxhash.Sum64(key))

@@ -80,7 +80,7 @@ func (s *Store) Lookup(hash uint64, key []byte) (r Ref, alive bool) {
 
 func (s *Store) ref(h Handle) Ref {
 	r := s.arena.record(h)
-	return Ref{r, r.load(), h}
+	return Ref{record: r, head: r.load(), handle: h}
 }
 
 // Touch loads a word of where the index has the items of a hash, so that a call that

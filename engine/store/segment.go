@@ -187,7 +187,7 @@ func (s *Store) retire(seg *segment) {
 		s.queues[seg.queue].remove(seg)
 	}
 	if !seg.walked {
-		s.retired = append(s.retired, retiredSegment{seg, s.epochs.retire()})
+		s.retired = append(s.retired, retiredSegment{segment: seg, epoch: s.epochs.retire()})
 	}
 }
 
@@ -207,7 +207,7 @@ func (s *Store) Free() {
 		s.retired = append(s.retired[:0], s.retired[n:]...)
 	}
 	for _, t := range s.index.done {
-		s.retiredTables = append(s.retiredTables, retiredTable{t, s.epochs.retire()})
+		s.retiredTables = append(s.retiredTables, retiredTable{table: t, epoch: s.epochs.retire()})
 	}
 	s.index.done = s.index.done[:0]
 	for len(s.retiredTables) > 0 && s.epochs.passed(s.retiredTables[0].epoch) {

@@ -158,7 +158,7 @@ func (s *Store) Add(q int, p *Place, m *Meta, key, value, tail []byte) Ref {
 		s.unaccount(p.handle)
 		s.kill(s.segmentOf(p.handle), p.handle)
 	}
-	return Ref{r, r.load(), h}
+	return Ref{record: r, head: r.load(), handle: h}
 }
 
 // Unlink takes an item out of the store. The hash is that of its key.
@@ -275,7 +275,7 @@ func (s *Store) firstIn(seg *segment) Ref {
 		head := r.load()
 		if head&deadBit == 0 {
 			if !s.ended(r, head) {
-				return Ref{r, head, h}
+				return Ref{record: r, head: head, handle: h}
 			}
 			s.Unlink(Hash(r.key(head)), h)
 		}
