@@ -111,6 +111,25 @@ func ExampleOpen() {
 	// Output: 3 nodes serve
 }
 
+// A node stops by itself only after a failure, upon which its process should end.
+func ExampleNode_Done() {
+	ctx, stop := context.WithCancel(context.Background()) // as signal.NotifyContext returns it
+	defer stop()
+	node, err := raftcached.Open(ctx, raftcached.Config{ClientAddrs: []string{"127.0.0.1:0"}, MemoryDisk: raftcached.NewMemoryDisk()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stop() // somebody interrupts the program
+	select {
+	case <-node.Done():
+		fmt.Println("failed:", node.Err())
+	case <-ctx.Done():
+		fmt.Println("closed:", node.Close())
+	}
+	// Output: closed: <nil>
+}
+
 // What a wrong configuration is answered with.
 func ExampleConfig_Complete() {
 	_, err := raftcached.Config{MemoryLimitBytes: 4 << 20, ItemBytesMax: 3 << 20}.Complete()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -86,10 +87,8 @@ func startExporter(ctx context.Context, t *testing.T) string {
 	if err != nil {
 		skip(t, "needs Prometheus' memcached_exporter, which go build fetches: %v", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := l.Addr().String()
-	must(t, l.Close())
+	// At an address of its own no other program has the port.
+	addr := fmt.Sprintf("127.%d.%d.%d:9150", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
 	process, err := cluster.StartProcess(filepath.Join(t.TempDir(), "exporter.log"), nil, program,
 		"--memcached.address=", "--web.listen-address="+addr)
 	must(t, err)
