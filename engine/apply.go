@@ -34,7 +34,7 @@ func (e *Engine) Apply(count int, ops []byte, want bool) (*Results, error) {
 		if want {
 			results.add(&r, r.Status == item.StatusHit || r.Status == item.StatusMiss || r.Status == item.StatusNumber || op.detailed())
 		}
-		e.tidy(e.stored) // r may alias memory that this gives back
+		e.tidy(e.stored) // r may alias memory that this frees
 		e.stored = 0
 	}
 	if len(ops) > 0 {

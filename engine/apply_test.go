@@ -29,7 +29,7 @@ func only(t fataler, results *Results) (only item.Result) {
 	if results.Len() != 1 {
 		t.Fatalf("%d results, want 1", results.Len())
 	}
-	for r := range results.All() {
+	for r := range results.All(new(item.Result)) {
 		only = *r
 	}
 	return only
@@ -226,7 +226,7 @@ func TestDelayedFlush(t *testing.T) {
 }
 
 // TestDeadRecordsGoBitByBit shows that a mass expiry takes effect at once, and
-// that its records are cleared away some with each entry, within a bound.
+// that its items are unlinked some with each entry, within a bound.
 func TestDeadRecordsGoBitByBit(t *testing.T) {
 	e := newEngine(t, testLimits)
 	e.Advance(testStart)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"raftcached/internal/item"
 )
 
 // benchSizes are the numbers of items of the benchmarks.
@@ -196,5 +198,41 @@ func BenchmarkRestore(b *testing.B) {
 		if err := e.Restore(bytes.NewReader(image)); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkSubBatch applies a sub-batch and goes through its results.
+func BenchmarkSubBatch(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		op    Op
+		count int
+	}{
+		{"one set", k(OpSet, "1"), 1},
+		{"1000 sets", k(OpSet, "1"), 1000},
+		{"1000 meta sets", with(OpSet, "1"), 1000},
+		{"1000 gats", k(OpGat, ""), 1000},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			e := newEngine(b, testLimits)
+			one(b, e, k(OpSet, string(make([]byte, benchValueBytes))))
+			var ops []byte
+			for range c.count {
+				ops = AppendOp(ops, &c.op)
+			}
+			b.ReportAllocs()
+			plain := new(item.Result)
+			for b.Loop() {
+				results, err := e.Apply(c.count, ops, true)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for r := range results.All(plain) {
+					if r.Status == item.StatusMiss {
+						b.Fatal("miss")
+					}
+				}
+			}
+		})
 	}
 }

@@ -138,7 +138,7 @@ func (r *Reader) Expired() int64 { return r.expired.Load() }
 func (r *Reader) Hints() int { return len(r.hints) / hashBytes }
 
 // TakeHints appends the hashes of items that were read, hashBytes each, to dst
-// and forgets them. They are for Engine.Hint, on every node.
+// and removes them here. They are for Engine.Hint, on every node.
 func (r *Reader) TakeHints(dst []byte) []byte {
 	dst = append(dst, r.hints...)
 	r.hints = r.hints[:0]

@@ -13,10 +13,11 @@ type Results struct {
 	// more to it. Then it is the next one of full. Most results are a status only,
 	// and a Result is large.
 	statuses []uint8
-	full     []item.Result
-	copies   []byte // holds the keys and values of full
+	full     [][]item.Result // in chunks, so that what is there need not move
+	copies   []byte          // holds the keys and values of full
 
-	few [fewResults]uint8 // statuses, as long as they fit
+	few   [fewResults]uint8 // statuses, if they fit
+	first [1][]item.Result  // full, as long as it fits
 }
 
 const (
@@ -26,9 +27,9 @@ const (
 	// their own.
 	fewResults = 16
 
-	// fullAhead bounds how many results there is room for once one is more than a
-	// status, and copiesBytesMin is the least room for keys and values.
-	fullAhead      = 64
+	// fullChunk is how many results that are more than a status are allocated at a
+	// time, and copiesBytesMin the least room for keys and values.
+	fullChunk      = 64
 	copiesBytesMin = 256
 )
 
@@ -46,15 +47,16 @@ func newResults(count int) *Results {
 // Len returns how many results there are.
 func (r *Results) Len() int { return len(r.statuses) }
 
-// All returns the results in order. Each is valid until the next one; its Key and
-// Value last as long as r.
-func (r *Results) All() iter.Seq[*item.Result] {
+// All returns the results in order. Those that are a status only are written to plain,
+// where they last until the next one; the others last as long as r.
+func (r *Results) All(plain *item.Result) iter.Seq[*item.Result] {
 	return func(yield func(*item.Result) bool) {
-		full, plain := r.full, new(item.Result)
+		n := 0
 		for _, s := range r.statuses {
 			result := plain
 			if s&fullBit != 0 {
-				result, full = &full[0], full[1:]
+				result = &r.full[n/fullChunk][n%fullChunk]
+				n++
 			} else {
 				*plain = item.Result{Status: item.Status(s)}
 			}
@@ -72,12 +74,17 @@ func (r *Results) add(result *item.Result, full bool) {
 		return
 	}
 	if r.full == nil {
-		r.full = make([]item.Result, 0, min(cap(r.statuses)-len(r.statuses), fullAhead))
+		r.full = r.first[:0]
+	}
+	last := len(r.full) - 1
+	if last < 0 || len(r.full[last]) == fullChunk {
+		r.full = append(r.full, make([]item.Result, 0, min(cap(r.statuses)-len(r.statuses), fullChunk)))
+		last++
 	}
 	r.statuses = append(r.statuses, uint8(result.Status)|fullBit)
-	r.full = append(r.full, *result)
-	last := &r.full[len(r.full)-1]
-	last.Key, last.Value = r.copy(result.Key), r.copy(result.Value)
+	kept := *result
+	kept.Key, kept.Value = r.copy(result.Key), r.copy(result.Value)
+	r.full[last] = append(r.full[last], kept)
 }
 
 // copy returns a copy of b, nil if that is empty. Earlier copies stay where they

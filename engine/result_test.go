@@ -35,7 +35,7 @@ func TestResultsKeepWhatTheyTell(t *testing.T) {
 	clear(ops)
 	one(t, e, Op{Kind: OpFlushAll})
 	i := 0
-	for r := range results.All() {
+	for r := range results.All(new(item.Result)) {
 		if got := *r; fmt.Sprint(got) != fmt.Sprint(want[i]) {
 			t.Fatalf("result %d is %+v, want %+v", i, got, want[i])
 		}

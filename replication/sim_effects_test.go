@@ -304,7 +304,7 @@ func (n *simNode) answer(a *Answer) {
 		n.pop(simUnknown, nil)
 		return
 	}
-	for r := range a.Results.(*engine.Results).All() {
+	for r := range a.Results.(*engine.Results).All(new(item.Result)) {
 		n.pop(simAnswered, r)
 	}
 }

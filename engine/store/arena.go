@@ -35,7 +35,7 @@ type arena struct {
 	base unsafe.Pointer // of mem
 
 	used      []uint64 // a bit for each granule
-	resident  []uint64 // set for free granules whose memory was not given back
+	resident  []uint64 // set for free granules whose memory was not released
 	high      int      // granules from here on were never used
 	low       int      // granules below are used
 	inUse     int      // granules
@@ -154,8 +154,8 @@ func (a *arena) search(n int) int {
 	return -1
 }
 
-// free takes back a run that nothing refers to. Its memory stays for the next
-// one to be allocated unless there is much of that already.
+// free takes back a run that nothing refers to. It keeps the memory for the next run
+// that is allocated unless it has much of that already, and releases it then.
 func (a *arena) free(r run) {
 	for g := r.first; g < r.first+r.n; g++ {
 		a.used[g/64] &^= 1 << (g % 64)

@@ -98,8 +98,8 @@ func (s *Store) beginCompaction() bool {
 	return true
 }
 
-// sparsest returns the first segment of the group that gives back most for what
-// has to be moved, how many follow it, and their live bytes.
+// sparsest returns the first segment of the group that frees most for the bytes
+// that have to be moved, how many follow it, and their live bytes.
 func (s *Store) sparsest() (from *segment, more, live int) {
 	best := 0.0
 	for range min(scanMax, len(s.numbers.byID)) {

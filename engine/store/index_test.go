@@ -38,7 +38,7 @@ func TestSpilledItemsAreFound(t *testing.T) {
 }
 
 // TestSweepKeepsWhatSpilled has items of the last bucket spill further over the
-// first ones than what a sweep gives back at a time.
+// first ones than what a sweep releases at a time.
 func TestSweepKeepsWhatSpilled(t *testing.T) {
 	const buckets, items = 4096, (sweptBytes/bucketBytes + 100) * slotsPerBucket
 	table, err := newTable(buckets)

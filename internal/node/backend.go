@@ -44,6 +44,7 @@ type loopBackend struct {
 	formingBytes int // of the forming sub-batch, with overhead
 	barriers     int // requested in this turn
 
+	result  protocol.Result // of the operation that is being answered
 	lastTag uint64
 	waiting []submitted // unanswered sub-batches, by tag
 	bytes   int         // forming and waiting, with overhead
@@ -177,7 +178,7 @@ func (l *loopBackend) answer(a *replication.Answer) {
 	if n := l.pop(); n != results.Len() {
 		panic(fmt.Sprintf("%d results of %d operations", results.Len(), n))
 	}
-	for r := range results.All() {
+	for r := range results.All(&l.result) {
 		l.loop.WriteDone(r)
 	}
 }
