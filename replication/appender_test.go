@@ -59,15 +59,18 @@ func TestAppender(t *testing.T) {
 		want []string
 	}{
 		{
-			"entries", []appendInput{appendOf(2, 0, 1, 3), appendOf(2, 1, 3, 4)},
+			"entries",
+			[]appendInput{appendOf(2, 0, 1, 3), appendOf(2, 1, 3, 4)},
 			[]string{"save term 2 commit 1 2/1 2/2 2/3 2/4, synced", "respond 2 own, 2 to peers"},
 		},
 		{
-			"a commit index and a cut", []appendInput{{cut: 5}, appendOf(1, 7, 1, 0), {cut: 6}},
+			"a commit index and a cut",
+			[]appendInput{{cut: 5}, appendOf(1, 7, 1, 0), {cut: 6}},
 			[]string{"save term 1 commit 7", "respond 1 own, 1 to peers", "cut to 6"},
 		},
 		{
-			"a snapshot", []appendInput{appendOf(2, 4, 5, 6), snap, appendOf(3, 91, 91, 91)},
+			"a snapshot",
+			[]appendInput{appendOf(2, 4, 5, 6), snap, appendOf(3, 91, 91, 91)},
 			[]string{
 				"save term 2 commit 4 2/5 2/6, synced", "install at 90", "restart term 3 commit 90 at 90, synced",
 				"save term 3 commit 91 3/91, synced", "respond 3 own, 3 to peers",
