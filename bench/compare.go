@@ -23,8 +23,8 @@ const fillDepth = 32
 // 3 MB/s. Fill reports it.
 const fillTimeout = time.Hour
 
-// Target is one cache: a server, or the servers of a cluster, over which the
-// connections are spread.
+// Target is one cache: a server, or the servers of a cluster. Connections are
+// distributed over them.
 type Target struct {
 	Name  string
 	Addrs []string // host:port each
@@ -49,7 +49,7 @@ func Fill(ctx context.Context, t Target, w Workload) error {
 	return nil
 }
 
-// Measure drives one target for a time.
+// Measure drives one target for the given time.
 func Measure(ctx context.Context, t Target, w Workload, d time.Duration) (*Result, error) {
 	if err := w.Check(); err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func drive(ctx context.Context, t Target, w Workload, d time.Duration, newSource
 	return total, errors.Join(errs...)
 }
 
-// Row is what one target did with one workload in all rounds.
+// Row is the result of one target with one workload in all rounds.
 type Row struct {
 	Target   string
 	Workload string

@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// replyBytesMin is the room for replies in a connection's buffer; it grows for
-// larger ones.
+// replyBytesMin is the initial size of a connection's reply buffer. The buffer grows
+// for larger replies.
 const replyBytesMin = 64 << 10
 
-// conn is one connection: a burst under way, and what has come of its replies.
+// conn is one connection: its current burst, and the replies received so far.
 type conn struct {
 	fd      int
 	addr    string
 	out     []byte // the burst
 	written int    // how much of out is written
-	in      []byte // in[:filled] is read and not yet parsed
+	in      []byte // in[:filled] was read and is not parsed yet
 	filled  int
 	gets    []bool // for each request of the burst: is it a get
 	pending int    // requests of the burst without a reply: the last ones of gets
@@ -72,7 +72,7 @@ func (c *conn) fill(s source, depth int) bool {
 	return c.pending > 0
 }
 
-// flush writes on and reports whether the whole burst is written.
+// flush continues to write and reports whether the whole burst was written.
 func (c *conn) flush() (bool, error) {
 	for c.written < len(c.out) {
 		n, err := syscall.Write(c.fd, c.out[c.written:])
@@ -89,7 +89,7 @@ func (c *conn) flush() (bool, error) {
 	return true, nil
 }
 
-// read takes what has come, without waiting.
+// read reads what has arrived, without waiting.
 func (c *conn) read() error {
 	if c.filled == len(c.in) {
 		c.in = append(c.in, make([]byte, len(c.in))...)
@@ -131,7 +131,7 @@ func (c *conn) replies(f func(isGet bool, o outcome, reply []byte)) error {
 	return nil
 }
 
-// outcome is what a reply says.
+// outcome is the meaning of a reply.
 type outcome uint8
 
 const (

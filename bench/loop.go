@@ -15,11 +15,11 @@ import (
 // drainTimeout is how long the replies of the last bursts may take.
 const drainTimeout = 10 * time.Second
 
-// epollWaitMs is how late a thread notices the end of its run while nothing
-// comes.
+// epollWaitMs is how late a thread may notice the end of its run while no events
+// arrive.
 const epollWaitMs = 20
 
-// Result is what one target did in one run.
+// Result is the result of one target in one run.
 type Result struct {
 	Ops          int64 // replies within the run, errors included
 	Elapsed      time.Duration
@@ -66,7 +66,7 @@ type loop struct {
 	source source
 	depth  int
 	result *Result
-	active int // connections with a burst under way
+	active int // connections with an unanswered burst
 	now    time.Time
 }
 
@@ -96,17 +96,16 @@ func (l *loop) watch(c *conn, operation int, events uint32) error {
 	return nil
 }
 
-// close ends all connections.
+// close closes all connections.
 func (l *loop) close() {
 	for fd := range l.conns {
-		_ = syscall.Close(int(fd)) // nothing is under way
+		_ = syscall.Close(int(fd)) // nothing is left to read or write
 	}
-	_ = syscall.Close(l.epoll) // nothing is under way
+	_ = syscall.Close(l.epoll) // nothing is left to wait for
 }
 
-// run sends bursts until the deadline or until the source is empty, and then
-// waits for the replies that are missing. Only replies before the deadline are
-// counted.
+// run sends bursts until the deadline or until the source is empty, and then waits
+// for the outstanding replies. Only replies before the deadline are counted.
 func (l *loop) run(ctx context.Context, deadline time.Time) error {
 	start := time.Now()
 	l.now = start
@@ -150,7 +149,7 @@ func (l *loop) burst(c *conn) error {
 	return l.flush(c)
 }
 
-// flush writes a burst, and waits for room if there is not enough.
+// flush writes a burst. If the socket buffer is full, epoll reports when to continue.
 func (l *loop) flush(c *conn) error {
 	whole, err := c.flush()
 	if err == nil && !whole {
@@ -159,8 +158,8 @@ func (l *loop) flush(c *conn) error {
 	return err
 }
 
-// serve handles one event. While counted, replies count and bursts follow each
-// other.
+// serve handles one event. While counted is set, replies are counted and each burst is
+// followed by the next.
 func (l *loop) serve(c *conn, events uint32, counted bool) error {
 	if events&syscall.EPOLLOUT != 0 {
 		if err := l.watch(c, syscall.EPOLL_CTL_MOD, syscall.EPOLLIN); err != nil {
@@ -192,7 +191,7 @@ func (l *loop) serve(c *conn, events uint32, counted bool) error {
 	return l.burst(c)
 }
 
-// count enters one reply.
+// count counts one reply.
 func (r *Result) count(isGet bool, o outcome, reply []byte, latency time.Duration) {
 	histogram := r.Sets
 	if isGet {

@@ -11,20 +11,20 @@ import (
 	"raftcached/bench/zipf"
 )
 
-// Workload says what the connections send.
+// Workload is what the connections send.
 type Workload struct {
 	Conns      int     // connections to one target
 	Depth      int     // requests in a burst
 	GetRatio   float64 // share of gets, 0 to 1; the rest are sets
 	Keys       int     // number of different keys
-	Theta      float64 // skew of the keys, as YCSB has it: 0 uniform, 0.99 usual
+	Theta      float64 // skew of the keys, as in YCSB: 0 uniform, 0.99 usual
 	KeyBytes   int     // length of every key
 	ValueBytes int     // length of every value
 	Threads    int     // of the generator
 	Seed       uint64  // of the random numbers
 }
 
-// DefaultWorkload is what a flag that is not given stands for.
+// DefaultWorkload holds the defaults of the flags.
 var DefaultWorkload = Workload{
 	Conns: 50, Depth: 1, GetRatio: 0.9, Keys: 100_000, Theta: 0.99,
 	KeyBytes: 16, ValueBytes: 100, Threads: 1, Seed: 1,
@@ -47,16 +47,16 @@ func (w Workload) Check() error {
 	return nil
 }
 
-// source makes requests: it appends the next one to dst, and reports whether it
-// is a get, or ok false when there is none left.
+// source generates requests. next appends one to dst and reports whether it is a get;
+// ok is false if there are no more.
 type source interface {
 	next(dst []byte) (_ []byte, isGet, ok bool)
 }
 
-// requests builds request bytes; the sources share it.
+// requests encodes requests. The sources share it.
 type requests struct {
 	keyBytes int
-	setTail  []byte // of every set, behind the key
+	setTail  []byte // of every set, after the key
 }
 
 func newRequests(w Workload) requests {
@@ -75,7 +75,7 @@ func (r *requests) appendSet(dst []byte, key int) []byte {
 	return append(r.appendKey(append(dst, "set "...), key), r.setTail...)
 }
 
-// appendKey appends "k", and the number filled up with zeros.
+// appendKey appends "k" and the number, padded with zeros.
 func (r *requests) appendKey(dst []byte, key int) []byte {
 	start := len(dst)
 	for range r.keyBytes {
@@ -105,7 +105,7 @@ func (m *mixed) next(dst []byte) (_ []byte, isGet, ok bool) {
 	return m.appendSet(dst, key), false, true
 }
 
-// filling is the source that sets each key once; several threads share taken.
+// filling is the source that sets each key once. Several threads share taken.
 type filling struct {
 	requests
 	taken *atomic.Int64

@@ -1,15 +1,15 @@
 //go:build linux
 
-// Package footprint measures what servers take besides time: the resident memory
-// (RSS) of a process and where it lies, how far loads that are hard on memory
-// drive it, and what Go's garbage collector costs it.
+// Package footprint measures the resident memory (RSS) of server processes and what
+// it consists of, how far it grows under loads that are hard on memory, and what Go's
+// garbage collector costs.
 //
 // Read first: ReadMemory and ReadWhere, Settle and WatchPeak, Load and Drive,
 // ReadCycles and Collect; then ItemRow, BoundRow and GCRow, the rows of the
 // tables. The program is bench/cmd/memory, which starts the servers.
 //
-// Processes are seen only from outside: through /proc, and through the lines that
-// GODEBUG=gctrace=1 makes a Go program print. It needs Linux. Functions may be
-// called from several goroutines; Drive runs one for each connection, and they
-// have ended when it returns.
+// Processes are only observed from outside: through /proc, and through the lines that
+// a Go program prints with GODEBUG=gctrace=1. The package needs Linux. Its functions
+// may be called from several goroutines. Drive runs one goroutine for each
+// connection, and waits for all of them before it returns.
 package footprint

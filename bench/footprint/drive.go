@@ -20,25 +20,25 @@ const burstTimeout = time.Minute
 // burstBytesMax ends a burst early, so that big values do not add up.
 const burstBytesMax = 1 << 20
 
-// Pressure says how a load is put on servers.
+// Pressure is how a load is sent to servers.
 type Pressure struct {
-	Addrs      []string // host:port each; connections are spread over them
+	Addrs      []string // host:port each; connections are distributed over them
 	Conns      int
 	Depth      int // requests in a burst, at most
 	LimitBytes int64
 	Seed       uint64
 }
 
-// Answers is what the servers said.
+// Answers counts what the servers answered.
 type Answers struct {
 	Requests   int64
 	Errors     int64
 	FirstError string
 }
 
-// Drive puts a load on servers until the context ends, which is no error. Each
-// connection sends a burst, waits for its answers, and sends the next; progress
-// says how far the measurement is.
+// Drive sends a load to servers until the context ends, which is not an error. Each
+// connection sends a burst, waits for its answers, and sends the next one. progress
+// returns how far the measurement is.
 func Drive(ctx context.Context, l Load, p Pressure, progress func() float64) (Answers, error) {
 	d := &driver{load: l, pressure: p, progress: progress}
 	// A connection that fails ends the others.
@@ -83,7 +83,7 @@ func (d *driver) connection(ctx context.Context, i int) error {
 		}
 		return err
 	}
-	defer func() { _ = conn.Close() }() // nothing is under way
+	defer func() { _ = conn.Close() }() // nothing is left to read or write
 	requester := newRequester(d.pressure.Seed, uint64(i), d.pressure.LimitBytes)
 	answers := bufio.NewReader(conn)
 	var burst []byte
@@ -109,7 +109,7 @@ func (d *driver) connection(ctx context.Context, i int) error {
 	return nil
 }
 
-// count enters one answer.
+// count counts one answer.
 func (d *driver) count(answer string) {
 	d.requests.Add(1)
 	switch answer {

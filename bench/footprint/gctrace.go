@@ -22,10 +22,10 @@ type Cycle struct {
 	Number   int           // from 1 at the start of the program
 	SweepEnd time.Duration // clock time of the first phase, sweep termination
 	MarkEnd  time.Duration // clock time of the last phase, mark termination
-	CPU      time.Duration // of all phases and processors, with what was idle anyhow
+	CPU      time.Duration // of all phases and processors, including idle time
 	IdleCPU  time.Duration // of processors that had nothing else to do
-	LiveMiB  int           // heap that was reachable
-	GoalMiB  int           // heap at which the cycle was to end
+	LiveMiB  int           // reachable heap
+	GoalMiB  int           // heap size at which the cycle should end
 	Procs    int           // GOMAXPROCS
 }
 
@@ -34,8 +34,7 @@ var cycleLine = regexp.MustCompile(`\bgc (\d+) @[\d.]+s \d+%: ` +
 	`([\d.]+)\+([\d.]+)/([\d.]+)/([\d.]+)\+([\d.]+) ms cpu, ` +
 	`\d+->\d+->(\d+) MB, (\d+) MB goal,.* (\d+) P`)
 
-// ReadCycles returns the collections in what a program has printed. Other lines
-// are passed over.
+// ReadCycles returns the collections in the output of a program. It skips other lines.
 func ReadCycles(r io.Reader) ([]Cycle, error) {
 	var cycles []Cycle
 	lines := bufio.NewScanner(r)
@@ -56,7 +55,7 @@ func ReadCycles(r io.Reader) ([]Cycle, error) {
 	return cycles, nil
 }
 
-// newCycle takes the groups of cycleLine.
+// newCycle converts the groups of cycleLine.
 func newCycle(fields []string) (Cycle, error) {
 	var numbers [11]float64
 	for i := range numbers {
@@ -73,23 +72,22 @@ func newCycle(fields []string) (Cycle, error) {
 	}, nil
 }
 
-// Collections is what the collector did in a span of time.
+// Collections sums up what the collector did in a span of time.
 type Collections struct {
 	Cycles      int // that ended in it
-	Unreadable  int // of these; they count nowhere else
+	Unreadable  int // of these; they are not counted elsewhere
 	CPU         time.Duration
 	IdleCPU     time.Duration // of CPU
-	AllCPU      time.Duration // that the processors had: the span times their number
+	AllCPU      time.Duration // available: the span times the number of processors
 	SweepEndMax time.Duration // longest pause
 	MarkEndMax  time.Duration // longest pause
 	LiveMiBMax  int
 	GoalMiBMax  int
 }
 
-// Collect adds up the cycles that follow the one with the number last, which
-// ended in a span of time on procs processors. A cycle whose line cannot be read,
-// as when the program prints something else in the middle of it, is missing in
-// the numbers of the others.
+// Collect sums up the cycles after the one with the number last, which ended in a span
+// of time on procs processors. A cycle whose line cannot be parsed, for example
+// because another line was printed in the middle of it, is only counted as unreadable.
 func Collect(cycles []Cycle, last int, span time.Duration, procs int) Collections {
 	c := Collections{AllCPU: span * time.Duration(procs)}
 	readable := 0

@@ -37,7 +37,7 @@ func TestReadCycles(t *testing.T) {
 }
 
 // TestCollect takes the cycles after the first: what was before does not count,
-// and one that cannot be read is told.
+// and one that cannot be parsed is counted.
 func TestCollect(t *testing.T) {
 	cycles, err := ReadCycles(strings.NewReader(traced))
 	if err != nil {
@@ -56,7 +56,7 @@ func TestCollect(t *testing.T) {
 }
 
 // TestOwnTrace reads what this version of Go prints: this test program, started
-// anew, collects a few times. The format may change with any version.
+// again, collects a few times. The format may change with any version.
 func TestOwnTrace(t *testing.T) {
 	child := exec.Command(os.Args[0], "-test.run", "^TestGarbage$")
 	child.Env = append(os.Environ(), "GODEBUG=gctrace=1", "GOGC=20")

@@ -8,20 +8,20 @@ import (
 )
 
 const (
-	// keySpace is how many times as much as the cache holds a load sets.
+	// keySpace is the size of all items of a load, as a multiple of the cache.
 	keySpace = 4
 
 	// ttlSecondsMax is the longest life that a load gives an item.
 	ttlSecondsMax = 10
 
-	// bigValueMin and bigValueMax are the values that come between small ones; the
-	// key fits into the rest of 1 MiB, the largest item.
+	// bigValueMin and bigValueMax bound the large values among small ones. With its
+	// key such an item is below 1 MiB, the size of the largest item.
 	bigValueMin = 100 << 10
 	bigValueMax = 1<<20 - 1<<10
 )
 
-// Load is requests that are hard on memory. They depend on the seed and on the
-// memory limit alone.
+// Load generates requests that are hard on memory. They depend only on the seed and
+// on the memory limit.
 type Load struct {
 	Name string
 
@@ -30,7 +30,7 @@ type Load struct {
 	appendRequest func(dst []byte, r *requester, progress float64) []byte
 }
 
-// Loads are those of the table, in its order.
+// Loads are the loads of the table, in its order.
 func Loads() []Load {
 	return []Load{
 		{"overwrites: 10 to 4000 bytes, 20 % deletes, 10 % touches and sets for 1 to 10 s", appendOverwrite},
@@ -40,11 +40,11 @@ func Loads() []Load {
 	}
 }
 
-// requester is what the requests of one connection are made from.
+// requester generates the requests of one connection.
 type requester struct {
 	random     *rand.Rand
 	limitBytes int64
-	values     []byte // any value is a piece of it
+	values     []byte // every value is a part of it
 }
 
 func newRequester(seed, connection uint64, limitBytes int64) *requester {
@@ -58,8 +58,8 @@ func newRequester(seed, connection uint64, limitBytes int64) *requester {
 	return r
 }
 
-// key returns one of so many keys that their items, of values of the given mean
-// length, would fill the cache keySpace times. Kinds have different keys.
+// key returns a random key. There are so many keys that their items, with values of
+// the given mean length, would fill the cache keySpace times. Kinds have different keys.
 func (r *requester) key(kind string, meanBytes int) string {
 	const keyBytes = 16
 	return fmt.Sprintf("%s%015d", kind, r.random.Int64N(max(1, keySpace*r.limitBytes/int64(meanBytes+keyBytes))))

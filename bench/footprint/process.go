@@ -17,7 +17,7 @@ import (
 // Memory is the resident memory of a process.
 type Memory struct {
 	Bytes     int64 // VmRSS
-	PeakBytes int64 // VmHWM: the most since it started
+	PeakBytes int64 // VmHWM: the maximum since it started
 }
 
 // ReadMemory reads /proc/PID/status.
@@ -29,7 +29,7 @@ func ReadMemory(pid int) (Memory, error) {
 	return parseStatus(text)
 }
 
-// parseStatus takes the memory from a status file, whose lines are
+// parseStatus returns the memory in a status file, whose lines are like
 // "VmRSS:     1234 kB".
 func parseStatus(text []byte) (m Memory, err error) {
 	for _, field := range []struct {
@@ -58,14 +58,14 @@ func parseKB(s string) (int64, error) {
 	return n << 10, nil
 }
 
-// Where says where the resident memory of a process lies.
+// Where is what the resident memory of a process consists of.
 type Where struct {
 	ReservedBytes int64 // mapped with MAP_NORESERVE: raftcached's items and their index
 	ProgramBytes  int64 // mapped files: code and constants
-	OtherBytes    int64 // the rest: of a Go program the heap, stacks and the runtime's tables
+	OtherBytes    int64 // the rest; in a Go program the heap, stacks and the runtime's tables
 }
 
-// ReadWhere reads /proc/PID/smaps. It takes long for a process of many GiB.
+// ReadWhere reads /proc/PID/smaps. It is slow for a process of many GiB.
 func ReadWhere(pid int) (Where, error) {
 	file, err := os.Open(fmt.Sprintf("/proc/%d/smaps", pid))
 	if err != nil {
@@ -75,8 +75,8 @@ func ReadWhere(pid int) (Where, error) {
 	return parseMappings(file)
 }
 
-// parseMappings adds up the mappings of an smaps file. Of each it needs the name,
-// which a file's has, the size, and the flag "nr" (proc(5), "/proc/pid/smaps"):
+// parseMappings sums up the mappings of an smaps file. It uses the name, which
+// mapped files have, the size, and the flag "nr" (proc(5), "/proc/pid/smaps"):
 //
 //	7fa5cf20b000-7fa5ef20a000 rw-p 00000000 00:00 0
 //	Rss:                1024 kB
@@ -124,8 +124,8 @@ func ReadCPU(pid int) (time.Duration, error) {
 	return parseStat(string(text))
 }
 
-// parseStat takes fields 14 and 15, user and system time, from a stat file. Field
-// 2, the name, may have anything in its parentheses.
+// parseStat returns the sum of fields 14 and 15, user and system time, of a stat file.
+// Field 2, the name, may contain anything in its parentheses.
 func parseStat(text string) (time.Duration, error) {
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 	const user, system = 14 - 3, 15 - 3 // the first is field 3

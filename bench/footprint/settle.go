@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// Memory that moves no further than settledShare, or settledBytes if that is more,
-// counts as settled: an idle Go program still allocates a little.
+// Memory counts as settled if it changes by at most settledShare, or settledBytes if
+// that is more: an idle Go program still allocates a little.
 const (
 	settledShare = 0.005
 	settledBytes = 1 << 20
 )
 
-// settlePolls is how often a quiet time is looked at.
+// settlePolls is how many readings are made in a quiet time.
 const settlePolls = 10
 
-// Reading is one look at a server that is to settle.
+// Reading is one observation of a server that should settle.
 type Reading struct {
 	Bytes int64  // resident
-	Mark  string // of what must not change besides, like the names of its files
+	Mark  string // must not change either; for example the names of its files
 }
 
-// Settle reads until the memory has stayed near a reading, and the mark the same,
-// for the quiet time, and returns the last reading.
+// Settle reads until the memory has stayed close to a reading, and the mark equal, for
+// the quiet time. It returns the last reading.
 func Settle(ctx context.Context, quiet time.Duration, read func() (Reading, error)) (Reading, error) {
 	var first Reading
 	var since time.Time
@@ -49,8 +49,8 @@ func Settle(ctx context.Context, quiet time.Duration, read func() (Reading, erro
 	}
 }
 
-// WatchPeak reads the memory of processes at an interval until the context ends,
-// and returns the most that one of them had.
+// WatchPeak reads the memory of processes at an interval until the context ends, and
+// returns the maximum of any of them.
 func WatchPeak(ctx context.Context, interval time.Duration, pids ...int) (peakBytes int64, err error) {
 	ticks := time.NewTicker(interval)
 	defer ticks.Stop()

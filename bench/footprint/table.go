@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// ItemRow is what a server takes for items of one size.
+// ItemRow is the memory of a server for items of one size.
 type ItemRow struct {
 	Items       int
 	ValueBytes  int
 	Server      string
 	EmptyBytes  int64 // before the items, after a connection
-	LoadedBytes int64 // when the last item was there
-	Bytes       int64 // when all was quiet
-	Where       Where // then
+	LoadedBytes int64 // when the last item was stored
+	Bytes       int64 // when the memory had settled
+	Where       Where // at that time
 	Evictions   int64
 	Rival       *ItemRow // to compare with, or nil
 }
 
-// PerItem returns all resident memory, for each item.
+// PerItem returns all resident memory per item.
 func (r ItemRow) PerItem() float64 { return float64(r.Bytes) / float64(r.Items) }
 
-// GrownPerItem returns what the items added, for each.
+// GrownPerItem returns the memory that the items added, per item.
 func (r ItemRow) GrownPerItem() float64 { return float64(r.Bytes-r.EmptyBytes) / float64(r.Items) }
 
-// Ratio returns PerItem in ratio to the rival's.
+// Ratio returns PerItem relative to the rival's.
 func (r ItemRow) Ratio() string {
 	if r.Rival == nil {
 		return "-"
@@ -49,22 +49,22 @@ func WriteItems(w io.Writer, rows []ItemRow) error {
 	return t.err
 }
 
-// BoundRow is how far a load drove a server's memory.
+// BoundRow is how far a load increased a server's memory.
 type BoundRow struct {
 	LimitBytes int64
 	Load       string
 	Answers    Answers
-	FullAfter  time.Duration // until it evicted; 0: it did not
+	FullAfter  time.Duration // until it evicted; 0 if it did not
 	EmptyBytes int64
 	MaxBytes   int64 // of the samples
-	PeakBytes  int64 // as the system counted it
+	PeakBytes  int64 // as counted by the system
 	Where      Where // at the end
 }
 
-// boundShare is how far RSS may exceed the limit, besides a constant.
+// boundShare is how far RSS may exceed the limit, in addition to a constant.
 const boundShare = 1.15
 
-// OverBytes returns how large a constant the peak needs besides limit + 15 %.
+// OverBytes returns the constant that the peak needs in addition to limit + 15 %.
 func (r BoundRow) OverBytes() int64 { return r.PeakBytes - int64(boundShare*float64(r.LimitBytes)) }
 
 // WriteBounds writes rows as one Markdown table.
@@ -112,7 +112,7 @@ func WriteGC(w io.Writer, r GCRow) error {
 	return t.err
 }
 
-// table writes Markdown until something fails.
+// table writes Markdown until the first error.
 type table struct {
 	w   io.Writer
 	err error

@@ -8,27 +8,27 @@ import (
 // Nodes is how many batches a round has: one for each node of the cluster.
 const Nodes = 3
 
-// Cache is what is measured.
+// Cache is a cache to measure.
 type Cache interface {
-	// Round asks for the keys of a round, and then sets those that missed. It
-	// returns how many did. batches has Nodes batches; a key may come twice.
+	// Round gets the keys of a round, and then sets those that missed. It returns
+	// how many missed. There are Nodes batches; a key may occur twice.
 	Round(batches [Nodes][]uint32) (misses int, err error)
 }
 
-// Run is a trace as it is measured.
+// Run is a trace that is ready to be measured.
 type Run struct {
 	IDs    []uint32 // the keys of all requests
 	Batch  int      // requests of a batch
 	WarmUp int      // requests at the beginning whose misses do not count
 }
 
-// NewRun returns a run of whole rounds: it rounds warmUp and the length down.
+// NewRun returns a run of whole rounds. It rounds warmUp and the length down.
 func NewRun(ids []uint32, batch, warmUp int) Run {
 	round := Nodes * batch
 	return Run{IDs: ids[:len(ids)-len(ids)%round], Batch: batch, WarmUp: warmUp - warmUp%round}
 }
 
-// Measured returns how many requests count.
+// Measured returns the number of requests after the warm-up.
 func (r Run) Measured() int { return len(r.IDs) - r.WarmUp }
 
 // KeyCount returns a number above all keys of the run.
@@ -40,8 +40,8 @@ func (r Run) KeyCount() int {
 	return count
 }
 
-// Measure sends the requests of a run to a cache, which should be empty, and
-// returns how many of those that count missed.
+// Measure sends the requests of a run to a cache, which should be empty, and returns
+// how many requests after the warm-up missed.
 func Measure(ctx context.Context, c Cache, r Run) (misses int, err error) {
 	round := Nodes * r.Batch
 	for at := 0; at+round <= len(r.IDs); at += round {

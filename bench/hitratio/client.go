@@ -19,8 +19,8 @@ const (
 )
 
 // client speaks memcached's text protocol on one connection (protocol.txt,
-// "Storage commands" and "Retrieval command"). A batch is one write; what it
-// asked for is read with the matching method, in the order of writing.
+// "Storage commands" and "Retrieval command"). A batch is one write. Its replies are
+// read with the matching method, in the order of the writes.
 type client struct {
 	items    Items
 	conn     net.Conn
@@ -51,8 +51,8 @@ func (c *client) sendGets(ids []uint32) error {
 	return c.send()
 }
 
-// sendSets writes a set for each key. It asks for replies: only then is it known
-// that other nodes show the item.
+// sendSets writes a set for each key. It requests replies: only after them do other
+// nodes certainly return the item.
 func (c *client) sendSets(ids []uint32) error {
 	c.out = c.out[:0]
 	for _, id := range ids {
@@ -79,7 +79,7 @@ func (c *client) send() error {
 }
 
 // readGets reads the replies to sendGets and appends the keys that missed to
-// missed. A server's error is a miss: the client got no value.
+// missed. A SERVER_ERROR is a miss, because the client got no value.
 func (c *client) readGets(ids, missed []uint32) ([]uint32, error) {
 	for _, id := range ids {
 		hit, err := c.readGet(id)

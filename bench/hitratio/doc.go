@@ -5,17 +5,17 @@
 // Read first: Trace, Cache, Measure; then Servers, Replicas, LRU, Optimum and
 // Table. The program is bench/cmd/hitratio.
 //
-// The workload is look-aside: a client gets a key, and sets it if that missed.
-// Requests come in rounds of Nodes batches. Every batch of a round is sent before
-// any reply is awaited, batch i to node i of a cluster, and what missed is set when
-// the whole round was answered, at the node that missed it; the next round begins
-// when these sets are acknowledged. A key that is asked for twice in a round may
-// thus miss twice, and does so in every Cache alike, so that they differ in what
-// they keep and in nothing else. Only the optimum sets each key at once.
+// The workload is look-aside: a client gets a key, and sets it after a miss. Requests
+// are sent in rounds of Nodes batches. All batches of a round are sent before any reply
+// is read, batch i to node i of a cluster. After all replies, the missed keys are set
+// at the node that missed them. The next round begins when these sets are
+// acknowledged. So a key that occurs twice in a round may miss twice. This is the same
+// for every Cache; they only differ in what they keep. Only the optimum sets each key
+// immediately.
 //
-// Nothing here is safe for concurrent use, and nothing needs to be: a round is
-// written to all nodes before their replies are read, so they work at the same
-// time. Traces and simulations depend on their seeds alone; memcached and the
-// cluster move items and hints in the background, by the clock, so their misses
-// differ a little from run to run.
+// Nothing here is safe for concurrent use. The nodes still work in parallel, because
+// a round is written to all of them before their replies are read. Traces and
+// simulations depend only on their seeds. memcached and the cluster move items and
+// hints in the background, depending on the clock, so their misses differ a little
+// between runs.
 package hitratio

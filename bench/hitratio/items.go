@@ -10,18 +10,18 @@ const (
 	// KeyBytes is the length of every key.
 	KeyBytes = 32
 
-	// ItemOverheadBytes is what memcached needs for an item besides its key and
-	// value: a header of 48 bytes, 8 for the cas unique, a zero byte behind the
-	// key, and the line end behind the value (memcached's memcached.h, "struct
+	// ItemOverheadBytes is what memcached needs for an item in addition to its key
+	// and value: a header of 48 bytes, 8 for the cas unique, a zero byte after the
+	// key, and the line end after the value (memcached's memcached.h, "struct
 	// _stritem", and items.c, item_make_header). The ideal caches charge the same.
-	// Not in it: what memcached's slab classes round up, and its index.
+	// It does not include the rounding of memcached's slab classes, and its index.
 	ItemOverheadBytes = 48 + 8 + 1 + 2
 
-	// The values of Mixed are this long, each length as often as the others.
+	// The range of the lengths of Mixed, which are uniformly distributed.
 	mixedBytesMin, mixedBytesMax = 50, 1000
 )
 
-// Items says what is stored under a key.
+// Items determines the bytes of keys and values.
 type Items struct {
 	// ValueBytes is the length of every value, or Mixed.
 	ValueBytes int
@@ -38,11 +38,11 @@ func (s Items) Check() error {
 	return nil
 }
 
-// valueBytesMax keeps a batch of sets in what a connection holds unread.
+// valueBytesMax keeps a batch of sets below what a connection buffers.
 const valueBytesMax = 4096
 
-// appendKey appends the key's bytes: 32 hexadecimal digits, of which the first 16
-// alone tell one key from all others.
+// appendKey appends the key's bytes: 32 hexadecimal digits. The first 16 are already
+// unique.
 func (s Items) appendKey(dst []byte, id uint32) []byte {
 	first := scatter(uint64(id))
 	dst = appendHex(slices.Grow(dst, KeyBytes), first)
@@ -57,8 +57,8 @@ func appendHex(dst []byte, n uint64) []byte {
 	return dst
 }
 
-// value returns the key's value. All values are beginnings of one text, which
-// must not be changed.
+// value returns the key's value. All values are prefixes of one text, which must not
+// be changed.
 func (s Items) value(id uint32) []byte { return longestValue[:s.valueBytes(id)] }
 
 var longestValue = bytes.Repeat([]byte("abcdefghijklmnop"), valueBytesMax/16)
@@ -70,12 +70,12 @@ func (s Items) valueBytes(id uint32) int {
 	return mixedBytesMin + int(scatter(uint64(id)+1<<32)%(mixedBytesMax-mixedBytesMin+1))
 }
 
-// itemBytes returns what the item of a key is charged.
+// itemBytes returns the charge of a key's item.
 func (s Items) itemBytes(id uint32) int64 {
 	return int64(ItemOverheadBytes + KeyBytes + s.valueBytes(id))
 }
 
-// MeanBytes returns what an item is charged on average.
+// MeanBytes returns the mean charge of an item.
 func (s Items) MeanBytes() int64 {
 	value := s.ValueBytes
 	if value == Mixed {

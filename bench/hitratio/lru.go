@@ -1,20 +1,20 @@
 package hitratio
 
-// LRU is the ideal least-recently-used cache: it evicts exactly as many of the
-// items that were used the longest ago as a new one needs room.
+// LRU is the ideal least-recently-used cache. It evicts exactly as many of the least
+// recently used items as a new item needs.
 type LRU struct {
 	items    Items
 	capacity int64 // bytes
 	bytes    int64
 
 	// The queue is a ring through nodes, in which that of key i is i+1 and node 0
-	// is the ring's anchor: behind it the item used last, before it the oldest.
+	// is the ring's anchor: the most recent item follows it, the oldest precedes it.
 	nodes  []lruNode
 	missed []uint32 // of the round
 }
 
-// lruNode links an item with its neighbours. A node that links to itself is not
-// in the ring: the key is not cached.
+// lruNode links an item with its neighbours. A node that links to itself is not in the
+// ring, and its key is not cached.
 type lruNode struct{ newer, older uint32 }
 
 // NewLRU returns an empty cache of capacity bytes for keys below keys.

@@ -9,19 +9,19 @@ import (
 // never is the next use of a key that is not asked for again.
 const never = math.MaxUint32
 
-// Optimum returns how many requests of a run miss in the best cache of capacity
-// bytes that knows the future: it evicts what is used again the latest, even what
-// it was just given (Belady, "A study of replacement algorithms for a
+// Optimum returns how many requests of a run miss in a cache of capacity bytes that
+// knows the future: it evicts the item whose next use is latest, even the item that
+// was just set (Belady, "A study of replacement algorithms for a
 // virtual-storage computer", 1966). For items of one size no cache misses less;
 // for others this is a good cache, not a bound: the best is hard to compute.
 //
-// A miss is set at once here, not at the end of a round. And it is the number of
-// all misses that is the least: of those that count, a cache that prepares itself
-// in the warm-up for nothing else could save one for each item it holds then.
+// A miss is set immediately here, not at the end of a round. Also, this minimizes the
+// misses including the warm-up. A cache that used the warm-up only to prepare could
+// save one counted miss for each item that it holds at its end.
 func Optimum(items Items, capacity int64, r Run) (misses int) {
 	next := nextUses(r)
-	// cached has the times at which what is in the cache is used next: as no two
-	// requests are at one time, these stand for the items.
+	// cached has the times of the next uses of the cached items. Each request has its
+	// own time, so these identify the items.
 	cached := newTimes(len(r.IDs))
 	bytes := int64(0)
 	for now, id := range r.IDs {
@@ -58,9 +58,9 @@ func nextUses(r Run) []uint32 {
 	return next
 }
 
-// times is a set of times below a limit. Level 0 has a bit for each time, and
-// each level above it a bit for each word below that is not zero, up to a level of
-// one word: so the latest time is found in a few steps.
+// times is a set of times below a limit. Level 0 has a bit for each time. Each higher
+// level has a bit for each word of the level below that is not zero. The top level is
+// one word, so the latest time is found in a few steps.
 type times struct{ levels [][]uint64 }
 
 func newTimes(limit int) *times {

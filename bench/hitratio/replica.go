@@ -6,8 +6,7 @@ import "raftcached/engine"
 // is the most that the engine allows.
 const itemBytesMax = 1 << 20
 
-// replica is one node's engine with one reader. All that this package uses of
-// the engine is in this file.
+// replica is one node's engine with one reader. Only this file uses the engine.
 type replica struct {
 	engine *engine.Engine
 	reader *engine.Reader
@@ -26,7 +25,7 @@ func newReplica(memoryBytes int64) (*replica, error) {
 
 func (r *replica) close() { r.engine.Close() }
 
-// has reports whether a get of the key hits, and is that get.
+// has gets the key and reports whether it hits.
 func (r *replica) has(key []byte) bool {
 	_, hit := r.reader.View(nil, key, func(dst, _ []byte, _ engine.Item) []byte { return dst })
 	return hit
@@ -44,7 +43,7 @@ func appendSet(ops, key, value []byte) []byte {
 	return engine.AppendOp(ops, &engine.Op{Kind: engine.OpSet, Key: key, Value: value})
 }
 
-// takeHints appends what the reader has to tell of its reads to dst.
+// takeHints appends the reader's hints to dst.
 func (r *replica) takeHints(dst []byte) []byte { return r.reader.TakeHints(dst) }
 
 // hint applies the hints of all replicas.

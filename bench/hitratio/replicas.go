@@ -2,13 +2,13 @@ package hitratio
 
 import "fmt"
 
-// roundMs is how long a round takes on the log's clock. Nothing expires here: it
-// only has to advance.
+// roundMs is the duration of a round on the log's clock. Nothing expires here; the
+// clock only has to advance.
 const roundMs = 2
 
 // Replicas is a cluster without its network: the engines of Nodes nodes that apply
-// the same log. Each node answers its own batch of a round; the sets of the round
-// are one entry. The hints of their reads reach them all every hintRounds rounds.
+// the same log. Each node answers its own batch of a round. The sets of the round are
+// one entry. Every hintRounds rounds all nodes apply the hints of all reads.
 type Replicas struct {
 	items      Items
 	replicas   [Nodes]*replica
@@ -19,8 +19,7 @@ type Replicas struct {
 	nowMs      int64
 }
 
-// NewReplicas returns empty replicas of memoryBytes each. Close gives their memory
-// back.
+// NewReplicas returns empty replicas of memoryBytes each. Close releases their memory.
 func NewReplicas(items Items, memoryBytes int64, hintRounds int) (*Replicas, error) {
 	c := &Replicas{items: items, hintRounds: hintRounds, nowMs: 1}
 	for i := range c.replicas {
@@ -32,7 +31,7 @@ func NewReplicas(items Items, memoryBytes int64, hintRounds int) (*Replicas, err
 	return c, nil
 }
 
-// Close gives the replicas' memory back.
+// Close releases the replicas' memory.
 func (c *Replicas) Close() {
 	for _, r := range c.replicas {
 		r.close()

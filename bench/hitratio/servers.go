@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// Servers is a cache of real servers: memcached, which takes all batches of a
-// round, or the nodes of a cluster, which take one each.
+// Servers is a cache of real servers: memcached, which receives all batches of a round,
+// or the nodes of a cluster, which receive one batch each.
 type Servers struct {
 	clients []*client // one for each server
 	missed  [Nodes][]uint32
@@ -58,8 +58,8 @@ func (s *Servers) Round(batches [Nodes][]uint32) (misses int, err error) {
 
 func (s *Servers) client(batch int) *client { return s.clients[batch%len(s.clients)] }
 
-// Errors returns how many requests were answered with a SERVER_ERROR, and the
-// first such answer.
+// Errors returns how many requests were answered with a SERVER_ERROR, and the first of
+// these answers.
 func (s *Servers) Errors() (count int, first string) {
 	for _, c := range s.clients {
 		count += c.serverErrors
@@ -70,7 +70,7 @@ func (s *Servers) Errors() (count int, first string) {
 	return count, first
 }
 
-// Close ends the connections.
+// Close closes the connections.
 func (s *Servers) Close() error {
 	var errs []error
 	for _, c := range s.clients {

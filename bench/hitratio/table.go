@@ -16,17 +16,17 @@ type Table struct {
 	rows []Row
 }
 
-// Row is what all caches did with one trace and one amount of memory.
+// Row is the result of all caches with one trace and one amount of memory.
 type Row struct {
 	Trace     string
 	Share     float64 // of the memory that all popular keys would need
 	MemoryMiB int
-	Requests  int            // that count
+	Requests  int            // after the warm-up
 	Misses    map[string]int // by cache
 }
 
-// better is the share of the rival's misses that the summary counts as clearly
-// fewer.
+// better is the ratio to the rival's misses up to which the summary counts a row as
+// clearly better.
 const better = 0.9
 
 // WriteHeader writes the table's head.
@@ -55,8 +55,8 @@ func (t *Table) WriteRow(w io.Writer, r Row) error {
 	return err
 }
 
-// WriteSummary writes on how many rows each of ours misses no more than the
-// rival, and on how many clearly less.
+// WriteSummary writes in how many rows each of ours misses no more than the rival, and
+// in how many it misses clearly less.
 func (t *Table) WriteSummary(w io.Writer) error {
 	for _, ours := range t.compared() {
 		var noMore, fewer int

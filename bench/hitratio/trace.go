@@ -7,20 +7,20 @@ import (
 	"raftcached/bench/zipf"
 )
 
-// Trace says which keys are asked for. A key is a number here; Items makes its
+// Trace describes which keys are requested. A key is a number here; Items returns its
 // bytes.
 type Trace struct {
 	Name   string
 	Keys   int     // that are popular at any one time
-	Theta  float64 // skew of their popularity, as YCSB has it: 0 uniform to less than 1
-	OneHit float64 // share of the requests that ask for a key of their own, never seen again
-	Drift  float64 // share of the popular keys that new ones replace in the course of the trace
+	Theta  float64 // skew of their popularity, as in YCSB: 0 uniform to less than 1
+	OneHit float64 // share of the requests for keys that occur only once
+	Drift  float64 // share of the popular keys that are replaced during the trace
 	Seed   uint64
 }
 
-// Traces returns the traces of the table: for each skew a steady one, one in
-// which a fifth of the requests is for keys that come once, and one in which half
-// of the keys, the popular ones as well, are replaced one after the other.
+// Traces returns the traces of the table. For each skew there are three: a steady one,
+// one in which a fifth of the requests is for keys that occur once, and one in which
+// half of the keys, including popular ones, are replaced one after the other.
 func Traces(keys int, seed uint64) []Trace {
 	var traces []Trace
 	for _, theta := range []float64{0.8, 0.99} {
@@ -33,9 +33,8 @@ func Traces(keys int, seed uint64) []Trace {
 	return traces
 }
 
-// Generate returns the keys of all requests, in order. The popular keys of the
-// beginning are 0 to t.Keys-1, scattered over the ranks; a key that comes later
-// has the next number.
+// Generate returns the keys of all requests, in order. The first popular keys are 0 to
+// t.Keys-1, scattered over the ranks. Each new key has the next number.
 func (t Trace) Generate(requests int) []uint32 {
 	distribution := zipf.New(t.Keys, t.Theta)
 	random := rand.New(rand.NewPCG(t.Seed, 0))

@@ -1,9 +1,9 @@
-// Package zipf draws numbers with the skew that caches see: the share of a rank
-// falls with a power of it, and the exponent is below 1.
+// Package zipf draws numbers with the skew of cache accesses: the share of a rank
+// decreases with a power of the rank whose exponent is below 1.
 //
-// Read first: Distribution. It is built once, in time proportional to the number
-// of keys, and never changes: any number of goroutines may draw from it, each
-// with random numbers of its own.
+// Read first: Distribution. Building one takes time proportional to the number of
+// keys. It never changes: any number of goroutines may draw from it, each with its own
+// random numbers.
 package zipf
 
 import (
@@ -20,14 +20,14 @@ type Distribution struct {
 	alpha      float64
 	zetan, eta float64
 
-	// step spreads the popular keys over the whole range: the key of a rank is
-	// rank*step modulo keys. Invariant: step and keys have no common divisor, so
-	// that each rank has a key of its own.
+	// step distributes the popular keys over the whole range: the key of a rank is
+	// rank*step modulo keys. Invariant: step and keys have no common divisor, so each
+	// rank has a different key.
 	step uint64
 }
 
-// New sums up keys terms: make one for each run, not for each thread. theta is 0,
-// which is uniform, to less than 1.
+// New returns a distribution over keys keys. It sums up as many terms, so create one for
+// each run, not for each thread. theta is from 0, which is uniform, to below 1.
 func New(keys int, theta float64) *Distribution {
 	d := &Distribution{keys: keys, theta: theta, step: max(1, uint64(0.618*float64(keys)))}
 	for gcd(d.step, uint64(keys)) != 1 {
@@ -59,7 +59,7 @@ func (d *Distribution) NextRank(random *rand.Rand) int {
 // Key returns the key that has a rank.
 func (d *Distribution) Key(rank int) int { return int(uint64(rank) * d.step % uint64(d.keys)) }
 
-// Share returns the share of a rank in what is drawn.
+// Share returns the share of a rank among the drawn numbers.
 func (d *Distribution) Share(rank int) float64 {
 	if d.theta == 0 {
 		return 1 / float64(d.keys)

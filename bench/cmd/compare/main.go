@@ -59,7 +59,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(work) }() // what is left is of no use
+	defer func() { _ = os.RemoveAll(work) }() // leftovers do no harm
 	var servers servers
 	defer servers.stop()
 	targets, err := servers.start(ctx, work)
@@ -149,7 +149,7 @@ func (s *servers) start(ctx context.Context, dir string) ([]bench.Target, error)
 }
 
 // startMemcached starts the memcached that RAFTCACHED_MEMCACHED names, else the one
-// in PATH, with as many threads as raftcached takes by default.
+// in PATH, with as many threads as raftcached uses by default.
 func (s *servers) startMemcached(ctx context.Context, dir string) error {
 	program, err := cluster.FindMemcached()
 	if err != nil {
@@ -185,11 +185,11 @@ func (s *servers) stop() {
 		}
 	}
 	if s.memcached != nil {
-		_ = s.memcached.Signal(syscall.SIGKILL) // it ends with this process anyhow
+		_ = s.memcached.Signal(syscall.SIGKILL) // it ends with this process anyway
 	}
 }
 
-// writeHeader says what was measured, where and how.
+// writeHeader writes what was measured, where and how.
 func writeHeader(w io.Writer, versions []string, duration time.Duration, rounds int) error {
 	d := bench.DefaultWorkload
 	_, err := fmt.Fprintf(w, "# Comparison of %s\n\n"+
@@ -204,7 +204,7 @@ func writeHeader(w io.Writer, versions []string, duration time.Duration, rounds 
 	return err
 }
 
-// processorName returns the name that the system gives the first core.
+// processorName returns the system's name for the first core.
 func processorName() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if errors.Is(err, os.ErrNotExist) {

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command failover measures how long a cluster takes no writes after its leader
+// Command failover measures how long a cluster accepts no writes after its leader
 // was killed: from kill -9 to the first set that is stored through a surviving
 // server. It runs three real servers on this machine.
 //
@@ -26,10 +26,10 @@ const (
 	// startTimeout bounds the start of a server and its catching up.
 	startTimeout = time.Minute
 
-	// failoverTimeout is when a measurement is given up.
+	// failoverTimeout is when a measurement fails.
 	failoverTimeout = 30 * time.Second
 
-	// retryPause is how soon a client that got an error tries again.
+	// retryPause is how long a client waits after an error before it tries again.
 	retryPause = time.Millisecond
 )
 
@@ -61,7 +61,7 @@ func run(ctx context.Context, n int, verbose bool) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.Close() }() // the processes end with this one anyhow
+	defer func() { _ = c.Close() }() // the processes end with this one anyway
 	times := make([]time.Duration, 0, n)
 	for i := range n {
 		took, err := once(ctx, c, i)
@@ -121,8 +121,8 @@ func once(ctx context.Context, c *cluster.Cluster, round int) (time.Duration, er
 	return took, c.AwaitEqual(ctx)
 }
 
-// firstSet has one client at each server try to set a key and returns the time
-// until the first was told STORED.
+// firstSet lets one client at each server try to set a key, and returns the time
+// until the first of them received STORED.
 func firstSet(ctx context.Context, addrs []string, key string) (time.Duration, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, failoverTimeout)

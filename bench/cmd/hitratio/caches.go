@@ -14,7 +14,7 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// The names of what is measured: columns of the table.
+// The names of the caches, which are columns of the table.
 const (
 	memcachedName  = "memcached"
 	raftcachedName = "raftcached"
@@ -27,7 +27,7 @@ func cacheNames() []string {
 	return []string{memcachedName, raftcachedName, engineName, lruName, optimumName}
 }
 
-// startTimeout bounds the start of the servers of a row.
+// startTimeout bounds the start of all servers of a row.
 const startTimeout = time.Minute
 
 // bench measures rows.
@@ -66,7 +66,7 @@ func newBench(ctx context.Context, c config, dir string) (*bench, error) {
 	return b, nil
 }
 
-// measure fills in what each cache misses.
+// measure fills in the misses of each cache.
 func (b *bench) measure(ctx context.Context, run hitratio.Run, row hitratio.Row) (hitratio.Row, error) {
 	row.Requests, row.Misses = run.Measured(), map[string]int{}
 	for _, name := range b.caches {
@@ -99,7 +99,7 @@ func (b *bench) measureCache(ctx context.Context, name string, run hitratio.Run,
 		return misses, errors.Join(err, replicas.Check())
 	case lruName:
 		return hitratio.Measure(ctx, hitratio.NewLRU(b.items, memoryBytes, run.KeyCount()), run)
-	default: // optimumName; config.check lets nothing else pass
+	default: // optimumName; config.check allows nothing else
 		return hitratio.Optimum(b.items, memoryBytes, run), nil
 	}
 }
@@ -107,7 +107,7 @@ func (b *bench) measureCache(ctx context.Context, name string, run hitratio.Run,
 // memcachedThreads are as many as memcached can use beside the client.
 const memcachedThreads = 2
 
-// measureMemcached measures a memcached with default settings besides its memory.
+// measureMemcached measures a memcached with default settings, except for its memory.
 func (b *bench) measureMemcached(ctx context.Context, run hitratio.Run, row hitratio.Row) (misses int, err error) {
 	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -120,8 +120,8 @@ func (b *bench) measureMemcached(ctx context.Context, run hitratio.Run, row hitr
 	return misses, errors.Join(err, checkMemory(ctx, m.Addr, row.MemoryMiB))
 }
 
-// checkMemory returns an error if memcached took more for items than it was given:
-// it takes a page for each slab class, even beyond its limit.
+// checkMemory returns an error if memcached used more memory for items than its limit:
+// it allocates a page for each slab class, even beyond the limit.
 func checkMemory(ctx context.Context, addr string, limitMiB int) error {
 	stats, err := cluster.Stats(ctx, addr, "slabs")
 	if err != nil {
@@ -171,7 +171,7 @@ func (b *bench) measureServers(ctx context.Context, name string, addrs []string,
 	return misses, err
 }
 
-// writeErrors writes which servers answered errors: their rows say less.
+// writeErrors writes which servers answered with errors. Their rows mean less.
 func (b *bench) writeErrors(w io.Writer) error {
 	for _, line := range b.errors {
 		if _, err := fmt.Fprintf(w, "\n%s\n", line); err != nil {

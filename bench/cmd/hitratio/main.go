@@ -1,7 +1,7 @@
-// Command hitratio sends the same requests to memcached, to a raftcached cluster
-// of three, to simulated replicas of its engine, to an ideal LRU and to the
-// offline optimum, each with the same memory, and prints a Markdown table of how
-// many gets missed.
+// Command hitratio measures how many gets miss, and prints a Markdown table. It sends
+// the same requests to memcached, to a raftcached cluster of three, to simulated
+// replicas of its engine, to an ideal LRU and to the offline optimum, each with the
+// same memory.
 //
 //	go run ./bench/cmd/hitratio > bench/results/NAME.md
 //	go run ./bench/cmd/hitratio -quick -caches memcached,engine
@@ -41,7 +41,7 @@ var shares = []float64{0.01, 0.1}
 // 1 MiB to move between its lists.
 const memoryMiBMin = 2
 
-// config is what the flags say.
+// config holds the flags.
 type config struct {
 	keys, warmUp, requests int
 	batch                  int
@@ -53,7 +53,7 @@ type config struct {
 	dir                    string
 }
 
-// quick is what -quick stands for, by flag. It leaves out the slowest: the
+// quick holds the flags that -quick sets. It leaves out the slowest part: the
 // simulated replicas miss as often as the cluster, within a thousandth.
 var quick = map[string]string{
 	"keys": "2200000", "warmup": "1200000", "requests": "1000000",
@@ -101,7 +101,7 @@ func setUnlessGiven(values map[string]string) error {
 	return nil
 }
 
-// batchMax keeps a batch in what a connection holds unread.
+// batchMax keeps a batch below what a connection buffers.
 const batchMax = 256
 
 func (c config) check() error {
@@ -139,7 +139,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left is of no use
+	defer func() { _ = os.RemoveAll(dir) }() // leftovers do no harm
 	b, err := newBench(ctx, c, dir)
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ func run(ctx context.Context) error {
 	return b.writeErrors(os.Stdout)
 }
 
-// writeHeader says what was measured, where and how.
+// writeHeader writes what was measured, where and how.
 func writeHeader(w io.Writer, c config, versions []string) error {
 	value := fmt.Sprintf("%d bytes", c.items.ValueBytes)
 	if c.items.ValueBytes == hitratio.Mixed {
@@ -191,7 +191,7 @@ func writeHeader(w io.Writer, c config, versions []string) error {
 	return err
 }
 
-// versionOf returns what a server answers to -V.
+// versionOf returns the output of a server's -V.
 func versionOf(ctx context.Context, program string) (string, error) {
 	version, err := exec.CommandContext(ctx, program, "-V").Output()
 	if err != nil {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command load drives memcached servers that run already, in alternating rounds,
-// and prints a Markdown table. Ratios are to the first target.
+// Command load drives running memcached servers in alternating rounds and prints a
+// Markdown table. Ratios are relative to the first target.
 //
 //	go run ./bench/cmd/load -target memcached=127.0.0.1:11210 \
 //	    -target raftcached=127.0.0.1:11211,127.0.0.1:11212,127.0.0.1:11213

@@ -15,11 +15,11 @@ import (
 	"raftcached/bench/footprint"
 )
 
-// sampleInterval is the pause between two looks at a server's memory.
+// sampleInterval is the pause between two samples of a server's memory.
 const sampleInterval = 200 * time.Millisecond
 
-// bounds measures every load at every limit, each at a new server. What was
-// measured before an error is written all the same.
+// bounds measures every load at every limit, each with a new server. After an error
+// it still writes what was measured before.
 func (b *bench) bounds(ctx context.Context, out io.Writer) error {
 	rows, failed := b.boundRows(ctx)
 	_, err := fmt.Fprintf(out, "\n## RSS under load\n\n"+
@@ -114,7 +114,7 @@ func (b *bench) awaitFull(ctx context.Context, s *server) (time.Duration, error)
 		evictions, err := s.stat(ctx, "evictions")
 		switch {
 		case ctx.Err() != nil:
-			return 0, nil // who ended it says why
+			return 0, nil // the caller that ended it reports why
 		case err != nil:
 			return 0, err
 		case evictions > 0:
@@ -129,8 +129,8 @@ func (b *bench) awaitFull(ctx context.Context, s *server) (time.Duration, error)
 	}
 }
 
-// phase tells how much of a measurement is over. Its methods may be called from
-// several goroutines.
+// phase is how much of a measurement is over. Its methods may be called from several
+// goroutines.
 type phase struct {
 	duration time.Duration
 	began    atomic.Pointer[time.Time]

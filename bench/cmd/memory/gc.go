@@ -43,7 +43,7 @@ func (b *bench) gc(ctx context.Context, out io.Writer) (err error) {
 }
 
 // watchCollector drives a server for a time and returns what its collector did
-// meanwhile. A cycle that was under way at the beginning counts.
+// meanwhile. A cycle that was running at the beginning counts.
 func (b *bench) watchCollector(ctx context.Context, s *server, w load.Workload) (row footprint.GCRow, err error) {
 	before, err := readCycles(s.logFile)
 	if err != nil {

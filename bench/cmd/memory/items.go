@@ -16,12 +16,12 @@ import (
 // keyBytes is the length of every key.
 const keyBytes = 32
 
-// emptyQuiet is how long the memory of an empty server must stay the same, and
-// that of memcached, which does nothing in the background that would free any.
+// emptyQuiet is how long the memory of an empty server must stay the same. It also
+// applies to memcached, which frees no memory in the background.
 const emptyQuiet = 5 * time.Second
 
-// items measures the memory of each item, of each server in turn. What was
-// measured before an error is written all the same.
+// items measures the memory per item of each server in turn. After an error it still
+// writes what was measured before.
 func (b *bench) items(ctx context.Context, out io.Writer) error {
 	rows, failed := b.itemRows(ctx)
 	_, err := fmt.Fprintf(out, "\n## RSS for each item\n\n"+
@@ -72,7 +72,7 @@ func (b *bench) itemsOfSize(ctx context.Context, items, valueBytes int) (rows []
 	return rows, nil
 }
 
-// itemsIn fills an empty server, reads what it takes, and stops it.
+// itemsIn fills an empty server, reads its memory, and stops it.
 func (b *bench) itemsIn(ctx context.Context, s *server, items, valueBytes int, quiet time.Duration) (row footprint.ItemRow, err error) {
 	defer func() {
 		if err != nil {
@@ -122,7 +122,7 @@ func (b *bench) workload(items, valueBytes int) load.Workload {
 	}
 }
 
-// fill sets all keys and waits until they are there.
+// fill sets all keys and waits until they are stored.
 func (b *bench) fill(ctx context.Context, s *server, w load.Workload) error {
 	if err := w.Check(); err != nil {
 		return err

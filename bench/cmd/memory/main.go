@@ -1,14 +1,14 @@
 //go:build linux
 
-// Command memory measures what servers take besides time, as real processes, and
-// prints Markdown tables:
+// Command memory measures the memory and the garbage collection of real server
+// processes, and prints Markdown tables:
 //
 //   - items: resident memory (RSS) for each item, of memcached and of raftcached;
-//   - bound: how far RSS goes beyond the limit under loads that are hard on memory;
+//   - bound: how far RSS exceeds the limit under loads that are hard on memory;
 //   - gc: what Go's garbage collector costs a lone raftcached under load.
 //
-// All of it takes more than an hour, 18 GiB of memory and 50 GiB of disk; a run
-// with smaller numbers says what it needs before it begins:
+// A full run takes more than an hour, 18 GiB of memory and 50 GiB of disk. A run
+// with smaller numbers prints what it needs before it begins:
 //
 //	go run ./bench/cmd/memory -items 1000000 -limits 64 -duration 10s -gc-items 1000000
 package main
@@ -50,7 +50,7 @@ const (
 
 func partNames() []string { return []string{itemsPart, boundPart, gcPart} }
 
-// config is what the flags say.
+// config holds the flags.
 type config struct {
 	args  []string // the flags themselves
 	parts []string
@@ -146,7 +146,7 @@ func run(ctx context.Context, c config, out io.Writer) (err error) {
 			err = b.items(ctx, out)
 		case boundPart:
 			err = b.bounds(ctx, out)
-		default: // gcPart; config.check lets nothing else pass
+		default: // gcPart; config.check allows nothing else
 			err = b.gc(ctx, out)
 		}
 		if err != nil {
@@ -156,7 +156,7 @@ func run(ctx context.Context, c config, out io.Writer) (err error) {
 	return nil
 }
 
-// writeHeader says what was measured, where and how.
+// writeHeader writes what was measured, where and how.
 func writeHeader(w io.Writer, c config, versions []string) error {
 	_, err := fmt.Fprintf(w, "# Memory, %s\n\n"+
 		"    %s\n\n"+
@@ -167,7 +167,7 @@ func writeHeader(w io.Writer, c config, versions []string) error {
 	return err
 }
 
-// writeNeeds says what a run takes of the machine.
+// writeNeeds writes what a run needs.
 func (b *bench) writeNeeds(w io.Writer) {
 	var stateMiB, nodes int
 	if slices.Contains(b.parts, itemsPart) {
@@ -183,7 +183,7 @@ func (b *bench) writeNeeds(w io.Writer) {
 		nodes*(stateMiB+heapMiB), nodes*(4*stateMiB+logRetainMiB), b.dir) // advice only
 }
 
-// say tells on standard error what is being done.
+// say reports progress on standard error.
 func say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s memory: %s\n", time.Now().UTC().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }

@@ -23,15 +23,15 @@ import (
 // startTimeout bounds the start of a server.
 const startTimeout = time.Minute
 
-// The memory and disk that a raftcached server may take besides its items: Go's
-// heap with the log's last 64 MiB, and the log that is always kept.
+// The memory and disk that a raftcached server may need in addition to its items:
+// Go's heap, which includes the last 8 MiB of the log, and the log that is retained.
 const (
 	heapMiB      = 512
 	logRetainMiB = 1024
 )
 
-// memoryMiB returns a limit with room for items in either server: memcached
-// rounds them up to its slab classes, by at most a quarter.
+// memoryMiB returns a limit that is large enough for the items in either server.
+// memcached rounds them up to its slab classes, by at most a quarter.
 func memoryMiB(items, valueBytes int) int {
 	const overheadBytes = 128
 	return 64 + int(1.25*float64(items)*float64(keyBytes+valueBytes+overheadBytes)/(1<<20))
@@ -79,8 +79,8 @@ type server struct {
 	stop    func() error
 }
 
-// startMemcached starts a memcached with default settings besides its memory and
-// as many threads as raftcached takes.
+// startMemcached starts a memcached with default settings, except for its memory and
+// as many threads as raftcached uses.
 func (b *bench) startMemcached(ctx context.Context, limitMiB int) (*server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -116,7 +116,8 @@ func (b *bench) startRaftcached(ctx context.Context, nodes, limitMiB int, enviro
 	return s, nil
 }
 
-// warmUp makes a connection to each process: what that takes, items do not.
+// warmUp connects to each process, so that the memory for connections does not count
+// as memory for items.
 func (s *server) warmUp(ctx context.Context) error {
 	for _, addr := range s.addrs {
 		if _, err := cluster.Ask(ctx, addr, "get nothing"); err != nil {
@@ -126,7 +127,7 @@ func (s *server) warmUp(ctx context.Context) error {
 	return nil
 }
 
-// read returns the memory of the largest process, and what snapshots there are.
+// read returns the memory of the largest process, and the existing snapshots.
 func (s *server) read() (r footprint.Reading, err error) {
 	_, m, err := s.largest()
 	if err != nil {
@@ -143,7 +144,7 @@ func (s *server) read() (r footprint.Reading, err error) {
 	return r, nil
 }
 
-// largest returns the process that has most memory now.
+// largest returns the process that uses the most memory now.
 func (s *server) largest() (pid int, m footprint.Memory, err error) {
 	for _, candidate := range s.pids {
 		memory, err := footprint.ReadMemory(candidate)
@@ -157,8 +158,8 @@ func (s *server) largest() (pid int, m footprint.Memory, err error) {
 	return pid, m, nil
 }
 
-// snapshotsIn lists the snapshots in a data folder with their sizes, those that
-// are being written too.
+// snapshotsIn lists the snapshots in a data folder with their sizes, including those
+// that are being written.
 func snapshotsIn(dir string) (list string, err error) {
 	err = filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
 		if err == nil && (strings.HasSuffix(file, ".snap") || strings.HasSuffix(file, ".tmp")) {
@@ -191,7 +192,7 @@ func (s *server) stat(ctx context.Context, name string) (sum int64, err error) {
 	return sum, nil
 }
 
-// awaitItems waits until every process holds so many items.
+// awaitItems waits until every process holds the given number of items.
 func (s *server) awaitItems(ctx context.Context, items int) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

@@ -20,7 +20,7 @@ import (
 	"raftcached/internal/cluster"
 )
 
-// watchGap is how often the folder of snapshots is looked at.
+// watchGap is the interval at which the folder of snapshots is listed.
 const watchGap = 5 * time.Millisecond
 
 // window is a time in which a snapshot was written.
@@ -55,7 +55,7 @@ func watch(ctx context.Context, folder string, pid int) *watcher {
 	return w
 }
 
-// note takes down that a snapshot is being written.
+// note records that a snapshot is being written.
 func (w *watcher) note(now time.Time, went bool, pid int) {
 	if !went {
 		w.windows = append(w.windows, window{from: now.Add(-watchGap)})
@@ -66,7 +66,7 @@ func (w *watcher) note(now time.Time, went bool, pid int) {
 	}
 }
 
-// stop ends the watching and returns the windows.
+// stop stops watching and returns the windows.
 func (w *watcher) stop() []window {
 	w.cancel()
 	w.wg.Wait()
@@ -127,7 +127,7 @@ func folderBytes(folder string) (n int64, err error) {
 	return n, err
 }
 
-// forgetFiles has the system drop what it keeps of the folder's files in memory.
+// forgetFiles drops the folder's files from the page cache.
 func forgetFiles(folder string) error {
 	return filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

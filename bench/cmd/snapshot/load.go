@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// sample is one request: when it was due, and how long after that it was answered.
+// sample is one request: when it was due, and how long its answer took from then.
 type sample struct {
 	due     time.Time
 	latency time.Duration
 	isGet   bool
 }
 
-// load sends requests at the configured rate and returns what became of them.
+// load sends requests at the configured rate and returns their latencies.
 func load(ctx context.Context, c config, addr string, keys int) ([]sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.duration)
 	defer cancel()
@@ -53,7 +53,7 @@ func load(ctx context.Context, c config, addr string, keys int) ([]sample, error
 	return all, errors.Join(errs...)
 }
 
-// client is one connection, on which a request is due every gap.
+// client is one connection. On it a request is due at every gap.
 type client struct {
 	isGet   bool
 	gap     time.Duration
@@ -85,7 +85,7 @@ func (c *client) run(ctx context.Context, addr string) error {
 	return nil
 }
 
-// key returns a key as bench.Fill has it.
+// key returns a key in the form that bench.Fill uses.
 func (c *client) key(n int) string { return fmt.Sprintf("k%0*d", keyBytes-1, n) }
 
 func (c *client) request(conn net.Conn, in *bufio.Reader) error {
@@ -112,8 +112,7 @@ func (c *client) request(conn net.Conn, in *bufio.Reader) error {
 	return err
 }
 
-// writeLatencies prints the latencies of requests that met a snapshot, and of
-// those that met none.
+// writeLatencies prints the latencies of requests during snapshots, and of the others.
 func writeLatencies(out *strings.Builder, samples []sample, windows []window) {
 	var l [2][2][]time.Duration // by isGet and by whether a snapshot was written
 	for _, s := range samples {

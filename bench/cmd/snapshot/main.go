@@ -1,14 +1,13 @@
 //go:build linux
 
-// Command snapshot measures what clients feel while a server writes a snapshot of
-// its state: the latency of sets and gets at a steady rate, while one is written
-// and while none is, the server's memory, and how long it takes to come back with
-// that state.
+// Command snapshot measures how snapshots affect clients: the latency of sets and gets
+// at a steady rate, with and without a snapshot being written, the server's memory,
+// and how long a restart with that state takes.
 //
 //	go run ./bench/cmd/snapshot -size 4096
 //
-// The load is an open loop: requests are due at fixed times, whether or not those
-// before were answered, and latency counts from when they were due.
+// The load is an open loop: requests are due at fixed times, whether or not earlier ones
+// were answered. Latency is measured from when a request was due.
 package main
 
 import (
@@ -79,7 +78,7 @@ func run(ctx context.Context, c config, out *strings.Builder) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = servers.Close() }() // the processes end with this one anyhow
+	defer func() { _ = servers.Close() }() // the processes end with this one anyway
 	return measure(ctx, c, servers.Servers[0], out)
 }
 
@@ -114,8 +113,8 @@ func measure(ctx context.Context, c config, s *cluster.Server, out *strings.Buil
 	return restart(ctx, s, folder, out)
 }
 
-// restart ends the server, drops what the system keeps of its files in memory,
-// and measures how long it takes to serve again.
+// restart stops the server, drops its files from the page cache, and measures how long
+// it takes to serve again.
 func restart(ctx context.Context, s *cluster.Server, folder string, out *strings.Builder) error {
 	if err := s.Stop(ctx); err != nil {
 		return err
