@@ -24,12 +24,17 @@ DIFFERENTIALFLAGS ?=
 CLIENTS := memcached netcat-openbsd perl python3-pymemcache python3-pylibmc libmemcached-tools \
 	libcache-memcached-fast-perl php-cli php-memcached
 
-.PHONY: clients check test race fuzz bench ratio memory snapshot exporter cluster chaos conformance differential rewrite lint fmt
+.DEFAULT_GOAL := check
+.PHONY: help clients check test race fuzz bench ratio memory snapshot exporter cluster chaos conformance differential rewrite lint fmt
+
+## help: list these commands
+help:
+	@sed -n 's/^## \([a-z]*\): /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
 
-## test: every test of the product, as the README says it, and of bench
+## test: every test of the product (the README's command) and of bench
 test:
 	$(GO) test ./...
 	$(GO) test ./bench/...
@@ -52,7 +57,7 @@ fuzz:
 bench:
 	$(GO) run ./bench/cmd/compare
 
-## ratio: who misses how often: memcached, three nodes, ideal caches; 40 minutes, -quick 3
+## ratio: miss ratios of memcached, three nodes and ideal caches; 40 minutes, with -quick 3
 ratio:
 	$(GO) run ./bench/cmd/hitratio $(RATIOFLAGS)
 
@@ -60,11 +65,11 @@ ratio:
 memory:
 	$(GO) run ./bench/cmd/memory $(MEMORYFLAGS)
 
-## snapshot: what clients feel of a snapshot, and how fast a server comes back
+## snapshot: latency during a snapshot, and the time of a restart
 snapshot:
 	$(GO) run ./bench/cmd/snapshot $(SNAPSHOTFLAGS)
 
-## exporter: what Prometheus reads of this server and of memcached
+## exporter: compare what Prometheus reads from this server and from memcached
 exporter:
 	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run PrometheusExporter ./internal/integration
 
@@ -77,20 +82,20 @@ chaos:
 	$(GO) test -count $(CHAOSRUNS) -timeout 1h \
 		-run 'Kill|Snapshot|Majority|Isolated|Paused|Partitions|Linearizable' ./internal/integration
 
-## clients: install what tests talk to, as root or by sudo, unless it is there
+## clients: install the programs that tests need, as root or with sudo
 clients:
 	@dpkg-query -W $(CLIENTS) >/dev/null 2>&1 || { \
 		root=; [ "$$(id -u)" -eq 0 ] || root=sudo; \
 		$$root apt-get update -qq && \
 		$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(CLIENTS); }
 
-## conformance: other people's clients and the transcripts, against real servers; npm brings two of the clients
+## conformance: other clients and the transcripts against real servers; needs npm
 conformance: clients
 	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|Netcat|Pymemcache|LoneServer' \
 		./internal/node ./protocol ./internal/integration
 	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run Clients ./internal/conformance -npm
 
-## differential: the same random requests to this server and to memcached; it needs 1.6.45, older ones know the classic commands
+## differential: the same random requests to this server and to memcached 1.6.45
 differential:
 	$(GO) run ./internal/differential $(DIFFERENTIALFLAGS)
 
@@ -99,7 +104,7 @@ rewrite:
 	$(GO) test ./replication -run Stories -rewrite
 	$(GO) test ./internal/settings -run Documents -rewrite
 
-## lint: formatting, go vet and the linters of .golangci.yml
+## lint: formatting, go vet, dead code and the linters of .golangci.yml
 lint:
 	@unformatted=$$($(TOOL) gofumpt -l .); if [ -n "$$unformatted" ]; then \
 		echo "run make fmt; not formatted:" >&2; echo "$$unformatted" >&2; exit 1; fi

@@ -140,3 +140,9 @@ func (p *Process) End(ctx context.Context, sig syscall.Signal) error {
 		return fmt.Errorf("wait for process %d to end: %w", p.Pid(), ctx.Err())
 	}
 }
+
+// attributes ties a process to the thread that starts it, and keeps the terminal's
+// signals away from it.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
