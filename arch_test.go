@@ -31,9 +31,9 @@ type layer struct {
 // folder with Go files that is not listed here is a failure.
 var layers = map[string]layer{
 	"internal/item":             {},
-	"protocol":                  {may: []string{"internal/item"}, tests: []string{"internal/transcript"}},
-	"protocol/server":           {may: []string{"internal/item", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/transcript"}},
-	"protocol/server/eventloop": {},
+	"protocol":                  {may: []string{"internal/item"}, tests: []string{"internal/cluster", "internal/transcript"}},
+	"protocol/server":           {may: []string{"internal/item", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/testclient", "internal/transcript"}},
+	"protocol/server/eventloop": {tests: []string{"internal/testclient"}},
 	"protocol/server/stats":     {may: []string{"internal/item", "protocol"}},
 	"engine":                    {may: []string{"engine/memory", "engine/store", "internal/item"}},
 	"engine/store":              {may: []string{"engine/memory", "internal/item"}},
@@ -54,7 +54,7 @@ var layers = map[string]layer{
 	"internal/node": {may: []string{
 		"internal/auth", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
-	}, tests: []string{"internal/transcript"}},
+	}, tests: []string{"internal/testclient", "internal/transcript"}},
 	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "raftcachedtest"}},
 	"raftcachedtest": {may: []string{"."}},
 
@@ -75,10 +75,11 @@ var layers = map[string]layer{
 	"bench/cmd/failover":    {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/memory":      {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"internal/cluster":      {},
+	"internal/testclient":   {},
 	"internal/transcript":   {},
 	"internal/conformance":  {tests: []string{"internal/cluster"}},
 	"internal/differential": {may: []string{"internal/cluster"}},
-	"internal/integration":  {tests: []string{"internal/cluster", "internal/transcript"}},
+	"internal/integration":  {tests: []string{"internal/cluster", "internal/testclient", "internal/transcript"}},
 }
 
 // owners lists the modules that one package alone may import.

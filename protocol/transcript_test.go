@@ -1,17 +1,14 @@
 package protocol_test
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"raftcached/internal/cluster"
 	"raftcached/internal/transcript"
 	"raftcached/protocol"
 )
@@ -103,13 +100,7 @@ func TestRealMemcached(t *testing.T) {
 			continue
 		}
 		play := func(addr string) {
-			conn, err := net.Dial("tcp", addr)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer func() { _ = conn.Close() }() // the replay is over
-			if err := b.Replay(conn, transcript.Options{Run: fmt.Sprint(i)}); err != nil {
+			if err := b.ReplayAt(addr, transcript.Options{Run: fmt.Sprint(i)}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -135,52 +126,20 @@ func TestRealMemcached(t *testing.T) {
 // version.
 func startMemcached(t *testing.T) (addr, version string) {
 	t.Helper()
-	name := os.Getenv("RAFTCACHED_MEMCACHED")
-	if name == "" {
-		name = "memcached"
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
+	if _, err := cluster.FindMemcached(); err != nil {
 		if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
-			t.Fatalf("%s is not installed: install the Debian package memcached", name)
+			t.Fatal(err)
 		}
-		t.Skipf("%s is not installed: install the Debian package memcached", name)
+		t.Skip(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	m, err := cluster.StartMemcached(t.Context(), t.TempDir())
 	if err != nil {
-		t.Fatal(err)
-	}
-	addr = l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	host, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(path, "-l", host, "-p", port, "-U", "0", "-u", "nobody")
-	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed: that is its error
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
 	})
-	return addr, memcachedVersion(t, addr)
-}
-
-// memcachedVersion waits until the server answers.
-func memcachedVersion(t *testing.T, addr string) string {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
-		if err != nil {
-			continue
-		}
-		_, err = fmt.Fprint(conn, "version\r\n")
-		line, readErr := bufio.NewReader(conn).ReadString('\n')
-		_ = conn.Close()
-		if err == nil && readErr == nil {
-			return strings.TrimSpace(strings.TrimPrefix(line, "VERSION "))
-		}
-	}
-	t.Fatalf("memcached at %s does not answer", addr)
-	return ""
+	return m.Addr, strings.TrimPrefix(m.Version, "memcached ")
 }

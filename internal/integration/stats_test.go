@@ -4,15 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"raftcached/internal/cluster"
+	"raftcached/internal/testclient"
 	"raftcached/internal/transcript"
 )
 
@@ -109,7 +108,7 @@ func TestStatsCountAsMemcachedDoes(t *testing.T) {
 		for _, addr := range []string{server.ClientAddr, memcached.Addr} {
 			if arg == "" {
 				before[addr] = statsOf(ctx, t, addr, "")
-				converse(ctx, t, addr, session)
+				converse(t, addr, session)
 			}
 		}
 		ours, theirs := statsOf(ctx, t, server.ClientAddr, arg), statsOf(ctx, t, memcached.Addr, arg)
@@ -124,7 +123,7 @@ func TestStatsCountAsMemcachedDoes(t *testing.T) {
 		}
 	}
 	for _, addr := range []string{server.ClientAddr, memcached.Addr} {
-		converse(ctx, t, addr, "stats reset\r\nquit\r\n")
+		converse(t, addr, "stats reset\r\nquit\r\n")
 	}
 	ours, theirs := statsOf(ctx, t, server.ClientAddr, ""), statsOf(ctx, t, memcached.Addr, "")
 	for name, value := range theirs {
@@ -165,7 +164,7 @@ func startBoth(t *testing.T) (context.Context, *cluster.Server, *cluster.Memcach
 	must(t, err)
 	t.Cleanup(func() { must(t, memcached.Close()) })
 	for _, addr := range []string{c.Servers[0].ClientAddr, memcached.Addr} {
-		converse(ctx, t, addr, "set first 0 0 1\r\nx\r\nget first\r\nquit\r\n")
+		converse(t, addr, "set first 0 0 1\r\nx\r\nget first\r\nquit\r\n")
 	}
 	return ctx, c.Servers[0], memcached
 }
@@ -178,24 +177,11 @@ func statsOf(ctx context.Context, t *testing.T, addr, arg string) map[string]str
 }
 
 // converse sends a session that ends with quit, and reads all answers.
-func converse(ctx context.Context, t *testing.T, addr, session string) string {
+func converse(t *testing.T, addr, session string) {
 	t.Helper()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
-	must(t, err)
-	defer func() { _ = conn.Close() }() // the other side has closed it
-	must(t, conn.SetDeadline(time.Now().Add(clientTimeout)))
-	_, err = conn.Write([]byte(session))
-	must(t, err)
-	var answers strings.Builder
-	buf := make([]byte, 4096)
-	for {
-		n, err := conn.Read(buf)
-		answers.Write(buf[:n])
-		if err != nil {
-			return answers.String()
-		}
-	}
+	c := testclient.Dial(t, addr)
+	c.SendBytes(session)
+	c.ReadAll()
 }
 
 // TestStatsCluster: every server reports every member, its addresses, which one leads,
@@ -256,7 +242,7 @@ func TestMemcachedTool(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{Servers: 1})
 	addr := c.Servers[0].ClientAddr
 	for i := range 100 {
-		converse(ctx, t, addr, fmt.Sprintf("set key%d 0 0 10\r\n0123456789\r\nquit\r\n", i))
+		converse(t, addr, fmt.Sprintf("set key%d 0 0 10\r\n0123456789\r\nquit\r\n", i))
 	}
 	output, err := exec.CommandContext(ctx, needProgram(t, "perl", "perl"), script, addr, "display").CombinedOutput()
 	lines := strings.Split(strings.TrimSpace(string(output)), "\n")

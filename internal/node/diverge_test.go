@@ -1,10 +1,7 @@
 package node
 
 import (
-	"bufio"
-	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +12,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/testclient"
 	"raftcached/replication"
 )
 
@@ -44,53 +42,16 @@ func (m *corruptible) Restore(r io.Reader) error {
 	return m.machine.Restore(r)
 }
 
-// lineClient asks one line at a time.
-type lineClient struct {
-	t    *testing.T
-	conn net.Conn
-	in   *bufio.Reader
-	keys int // written so far
-}
-
-func dial(t *testing.T, n *Node) *lineClient {
+// dial connects to a node until the test ends.
+func dial(t *testing.T, n *Node) *testclient.Client {
 	t.Helper()
-	conn, err := net.Dial("tcp", n.ClientAddrs()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() }) // the test is over
-	return &lineClient{t: t, conn: conn, in: bufio.NewReader(conn)}
+	return testclient.Dial(t, n.ClientAddrs()[0].String())
 }
 
-func (c *lineClient) ask(format string, args ...any) string {
-	c.t.Helper()
-	if _, err := fmt.Fprintf(c.conn, format, args...); err != nil {
-		c.t.Fatal(err)
-	}
-	return c.line()
-}
-
-func (c *lineClient) line() string {
-	c.t.Helper()
-	if err := c.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		c.t.Fatal(err)
-	}
-	line, err := c.in.ReadString('\n')
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return strings.TrimSpace(line)
-}
-
-// stat returns a line of stats raft.
-func (c *lineClient) stat(name string) (value string) {
-	c.t.Helper()
-	for line := c.ask("stats raft\r\n"); line != "END"; line = c.line() {
-		if rest, ok := strings.CutPrefix(line, "STAT "+name+" "); ok {
-			value = rest
-		}
-	}
-	return value
+// writer sets one key after the other through a client.
+type writer struct {
+	*testclient.Client
+	keys int // written so far
 }
 
 // TestDivergedNodeIsRepaired changes the state of one node of a running cluster.
@@ -121,32 +82,32 @@ func checkRepair(t *testing.T, nodes []*Node, victim *Node, m *corruptible) {
 	const refusal = "SERVER_ERROR state differs from the other servers, repairing"
 	release := sync.OnceFunc(func() { close(m.mayRestore) })
 	t.Cleanup(release) // before the nodes close
-	c := dial(t, victim)
+	c := &writer{Client: dial(t, victim)}
 	m.due.Store(true)
-	stored := writeUntil(t, c, refusal) // more than lie between two comparisons
-	if got := c.ask("get k1\r\n"); got != refusal {
+	stored := c.until(t, refusal) // more than lie between two comparisons
+	if got := c.Ask("get k1"); got != refusal {
 		t.Fatalf("a read of what differs: %q", got)
 	}
 	other := nodes[(victim.cfg.ServerID+1)%len(nodes)]
-	if got := dial(t, other).ask("set other 0 0 1\r\nb\r\n"); got != "STORED" {
+	if got := dial(t, other).Ask("set other 0 0 1", "b"); got != "STORED" {
 		t.Fatalf("server %d: %q", other.cfg.ServerID, got)
 	}
 	release()
-	stored = append(stored, writeUntil(t, c, "STORED")...)
+	stored = append(stored, c.until(t, "STORED")...)
 	for _, n := range nodes { // the first too: it is then where the victim is, who has answered
 		awaitEqual(t, nodes, n)
 	}
 	for _, n := range nodes {
 		c := dial(t, n)
-		if got := c.ask("get corrupt\r\n"); got != "END" {
+		if got := c.Ask("get corrupt"); got != "END" {
 			t.Fatalf("server %d: %q", n.cfg.ServerID, got)
 		}
 		for _, key := range append(stored, "other") {
-			if got := c.ask("get %s\r\n", key); got != "VALUE "+key+" 0 1" || c.line() != "b" || c.line() != "END" {
+			if got := c.Ask("get " + key); got != "VALUE "+key+" 0 1" || c.ReadLine() != "b" || c.ReadLine() != "END" {
 				t.Fatalf("server %d has lost %s: %q", n.cfg.ServerID, key, got)
 			}
 		}
-		if got := c.stat("state_verdict"); got != "ok" {
+		if got := c.Stats("raft")["state_verdict"]; got != "ok" {
 			t.Fatalf("server %d: state_verdict is %q", n.cfg.ServerID, got)
 		}
 	}
@@ -156,14 +117,13 @@ func checkRepair(t *testing.T, nodes []*Node, victim *Node, m *corruptible) {
 	}
 }
 
-// writeUntil sets one key after the other until an answer is want, and returns
-// those that were stored.
-func writeUntil(t *testing.T, c *lineClient, want string) (stored []string) {
+// until sets keys until an answer is want, and returns those that were stored.
+func (c *writer) until(t *testing.T, want string) (stored []string) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		c.keys++
 		key := "k" + strconv.Itoa(c.keys)
-		got := c.ask("set %s 0 0 1\r\nb\r\n", key)
+		got := c.Ask("set "+key+" 0 0 1", "b")
 		if got == "STORED" {
 			stored = append(stored, key)
 		}

@@ -131,13 +131,7 @@ func replayAll(t *testing.T, n *Node, chop func(string) []string, waits bool) {
 		t.Fatalf("%d blocks, %v", len(blocks), err)
 	}
 	replay := func(b transcript.Block) {
-		conn, err := net.Dial("tcp", n.ClientAddrs()[0].String())
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		err = b.Replay(conn, transcript.Options{Run: fmt.Sprint(replays.Add(1)), Chop: chop})
-		_ = conn.Close()
+		err := b.ReplayAt(n.ClientAddrs()[0].String(), transcript.Options{Run: fmt.Sprint(replays.Add(1)), Chop: chop})
 		if err != nil {
 			t.Error(err)
 		}
@@ -201,12 +195,7 @@ func play(t *testing.T, n *Node, steps string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.Dial("tcp", n.ClientAddrs()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }() // the replay is over
-	if err := b.Replay(conn, transcript.Options{}); err != nil {
+	if err := b.ReplayAt(n.ClientAddrs()[0].String(), transcript.Options{}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,8 +1,6 @@
 package node
 
 import (
-	"io"
-	"net"
 	"strings"
 	"testing"
 )
@@ -38,20 +36,11 @@ func TestCreatedCounterIsNoHit(t *testing.T) {
 	} {
 		play(t, n, steps)
 	}
-	conn, err := net.Dial("tcp", n.ClientAddrs()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }() // it is at its end
-	if _, err := io.WriteString(conn, "stats\r\nquit\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	stats, err := io.ReadAll(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := dial(t, n)
+	c.Send("stats", "quit")
+	stats := c.ReadAll()
 	const want = "STAT incr_misses 1\r\nSTAT incr_hits 1\r\nSTAT decr_misses 0\r\nSTAT decr_hits 0\r\n"
-	if !strings.Contains(string(stats), want) {
+	if !strings.Contains(stats, want) {
 		t.Errorf("stats are %q, want %q in them", stats, want)
 	}
 }

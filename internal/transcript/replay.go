@@ -35,6 +35,16 @@ type replay struct {
 	vars    map[string]string
 }
 
+// ReplayAt replays the block on a new connection to a server.
+func (b *Block) ReplayAt(addr string, o Options) error {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.File, err)
+	}
+	defer func() { _ = conn.Close() }() // everything was read
+	return b.Replay(conn, o)
+}
+
 // Replay plays the client's part over conn and compares what the server says.
 // At the end it makes sure that nothing else was said.
 func (b *Block) Replay(conn net.Conn, o Options) error {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"raftcached/internal/testclient"
 	"raftcached/protocol"
 )
 
@@ -23,7 +24,7 @@ func TestSlowReaderIsNotReadFromAndCostsBoundedMemory(t *testing.T) {
 			s := start(t, b)
 			c := dial(t, s)
 			requests := gets / strings.Count(command, "big")
-			c.sendBytes(strings.Repeat(command+"\r\n", requests))
+			c.SendBytes(strings.Repeat(command+"\r\n", requests))
 			awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.wait == waitClient })
 			onLoop(s, func(l *loop) {
 				for c := range l.conns {
@@ -36,12 +37,12 @@ func TestSlowReaderIsNotReadFromAndCostsBoundedMemory(t *testing.T) {
 			block := fmt.Sprintf("VALUE big 0 %d\r\n%s\r\n", valueBytes, value)
 			for range requests {
 				for range gets / requests {
-					c.expectBytes(block)
+					c.ExpectBytes(block)
 				}
-				c.expect("END")
+				c.Expect("END")
 			}
-			c.send("version")
-			c.expect("VERSION 1.6.45")
+			c.Send("version")
+			c.Expect("VERSION 1.6.45")
 		})
 	}
 }
@@ -68,7 +69,7 @@ func TestClientThatPoursWritesIsHeldBack(t *testing.T) {
 		}
 	})
 	b.release()
-	c.expectBytes(strings.Repeat("STORED\r\n", sets))
+	c.ExpectBytes(strings.Repeat("STORED\r\n", sets))
 	if err := <-poured; err != nil {
 		t.Fatal(err)
 	}
@@ -130,12 +131,12 @@ func TestAnswersOfOneTurnAreBounded(t *testing.T) {
 func TestLargeItemsPassInPieces(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
 	value := strings.Repeat("v", 1<<20-512)
-	c.send(fmt.Sprintf("set a 0 0 %d", len(value)), value, "get a")
-	c.expect("STORED", fmt.Sprintf("VALUE a 0 %d", len(value)), value, "END")
+	c.Send(fmt.Sprintf("set a 0 0 %d", len(value)), value, "get a")
+	c.Expect("STORED", fmt.Sprintf("VALUE a 0 %d", len(value)), value, "END")
 
 	value = strings.Repeat("v", 3<<20)
-	c.send(fmt.Sprintf("set a 0 0 %d", len(value)), value, "get a", "version")
-	c.expect("SERVER_ERROR object too large for cache", "END", "VERSION 1.6.45")
+	c.Send(fmt.Sprintf("set a 0 0 %d", len(value)), value, "get a", "version")
+	c.Expect("SERVER_ERROR object too large for cache", "END", "VERSION 1.6.45")
 }
 
 func TestTooLargeWriteIsTriedAgainAfterBackPressure(t *testing.T) {
@@ -145,12 +146,12 @@ func TestTooLargeWriteIsTriedAgainAfterBackPressure(t *testing.T) {
 	s := start(t, b)
 	c := dial(t, s)
 	value := strings.Repeat("v", 2<<20)
-	c.send("set b 0 0 1", "x", fmt.Sprintf("set a 0 0 %d", len(value)))
+	c.Send("set b 0 0 1", "x", fmt.Sprintf("set a 0 0 %d", len(value)))
 	awaitConn(t, s, "the first write is taken", func(c *conn) bool { return c.unanswered == 1 })
-	c.send(value, "version")
+	c.Send(value, "version")
 	awaitConn(t, s, "the second write is refused for now", func(c *conn) bool { return c.wait == waitBackend })
 	b.release()
-	c.expect("STORED", "SERVER_ERROR object too large for cache", "VERSION 1.6.45")
+	c.Expect("STORED", "SERVER_ERROR object too large for cache", "VERSION 1.6.45")
 }
 
 func TestGatOfMoreThanAClientMayLeaveUnread(t *testing.T) {
@@ -159,21 +160,21 @@ func TestGatOfMoreThanAClientMayLeaveUnread(t *testing.T) {
 	b.items["big"] = storedItem{value: []byte(value)}
 	s := start(t, b)
 	c := dial(t, s)
-	c.send("gat 0" + strings.Repeat(" big", 100))
+	c.Send("gat 0" + strings.Repeat(" big", 100))
 	awaitConn(t, s, "the gat is answered", func(c *conn) bool { return c.out.waiting > 0 && c.unanswered == 0 })
-	c.send("version")
+	c.Send("version")
 	block := fmt.Sprintf("VALUE big 0 %d\r\n%s\r\n", len(value), value)
 	for range 32 {
-		c.expectBytes(block)
+		c.ExpectBytes(block)
 	}
 	for {
-		line := c.readLine()
+		line := c.ReadLine()
 		if strings.HasPrefix(line, "SERVER_ERROR ") {
 			break
 		}
-		c.expectBytes(strings.SplitAfterN(block, "\r\n", 2)[1])
+		c.ExpectBytes(strings.SplitAfterN(block, "\r\n", 2)[1])
 	}
-	c.expect("VERSION 1.6.45")
+	c.Expect("VERSION 1.6.45")
 }
 
 func TestUnansweredWritesOfAConnectionAreBounded(t *testing.T) {
@@ -182,27 +183,27 @@ func TestUnansweredWritesOfAConnectionAreBounded(t *testing.T) {
 	s := start(t, b)
 	c := dial(t, s)
 	const more = 100
-	c.sendBytes(strings.Repeat("touch a 0\r\n", unansweredWritesMax+more))
+	c.SendBytes(strings.Repeat("touch a 0\r\n", unansweredWritesMax+more))
 	awaitConn(t, s, "the bound is reached", func(c *conn) bool { return c.wait == waitFewerWrites && c.unanswered == unansweredWritesMax })
 	b.release()
-	c.expectBytes(strings.Repeat("NOT_FOUND\r\n", unansweredWritesMax+more))
+	c.ExpectBytes(strings.Repeat("NOT_FOUND\r\n", unansweredWritesMax+more))
 }
 
 func TestConnectionsOverTheLimitAreToldSo(t *testing.T) {
 	s := start(t, newMemory(), func(o *Options) { o.MaxConnections = 2 })
 	first, second := dial(t, s), dial(t, s)
-	for _, c := range []*client{first, second} {
-		c.send("version")
-		c.expect("VERSION 1.6.45")
+	for _, c := range []*testclient.Client{first, second} {
+		c.Send("version")
+		c.Expect("VERSION 1.6.45")
 	}
 	third := dial(t, s)
-	third.expect("ERROR Too many open connections")
-	third.expectClosed()
+	third.Expect("ERROR Too many open connections")
+	third.ExpectClosed()
 
 	_ = second.Close()
 	await(t, "the second connection is gone", func() bool { return s.engine.Counts().Open == 1 })
 	fourth := dial(t, s)
-	stats := fourth.stats("")
+	stats := fourth.Stats("")
 	for name, want := range map[string]string{"curr_connections": "2", "total_connections": "3", "rejected_connections": "1", "max_connections": "2"} {
 		if stats[name] != want {
 			t.Errorf("STAT %s %s, want %s", name, stats[name], want)
@@ -215,22 +216,22 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 	s := start(t, b, func(o *Options) { o.IdleTimeout = 20 * time.Millisecond })
 	begin := time.Now()
 	idle := dial(t, s)
-	idle.expectClosed()
+	idle.ExpectClosed()
 	if passed := time.Since(begin); passed < s.options.IdleTimeout {
 		t.Errorf("closed after %v, want %v or more", passed, s.options.IdleTimeout)
 	}
 
 	b.hold() // a connection that waits for its answer is not idle
 	waiting := dial(t, s)
-	waiting.send("set a 0 0 1", "x")
+	waiting.Send("set a 0 0 1", "x")
 	b.awaitEvents(1)
 	sweep := func() (n uint64) { onLoop(s, func(l *loop) { n = l.sweeps }); return n }
 	for seen := sweep(); sweep() < seen+20; {
 		b.awaitEvents(1)
 	}
 	b.release()
-	waiting.expect("STORED")
-	waiting.expectClosed()
+	waiting.Expect("STORED")
+	waiting.ExpectClosed()
 }
 
 func TestUnfinishedCommandIsClosed(t *testing.T) {
@@ -238,17 +239,17 @@ func TestUnfinishedCommandIsClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, newMemory(), func(o *Options) { o.PartialTimeout, o.ItemBytesMax = 20*time.Millisecond, 1000 })
 			c, quiet := dial(t, s), dial(t, s)
-			quiet.send("set a 0 0 2000", strings.Repeat("v", 2000))
-			quiet.expect("SERVER_ERROR object too large for cache")
-			c.send("version")
-			c.expect("VERSION 1.6.45")
-			c.sendBytes(begun)
+			quiet.Send("set a 0 0 2000", strings.Repeat("v", 2000))
+			quiet.Expect("SERVER_ERROR object too large for cache")
+			c.Send("version")
+			c.Expect("VERSION 1.6.45")
+			c.SendBytes(begun)
 			if strings.HasSuffix(name, "swallowed") {
-				c.expect("SERVER_ERROR object too large for cache")
+				c.Expect("SERVER_ERROR object too large for cache")
 			}
-			c.expectClosed()
-			quiet.send("version")
-			quiet.expect("VERSION 1.6.45")
+			c.ExpectClosed()
+			quiet.Send("version")
+			quiet.Expect("VERSION 1.6.45")
 		})
 	}
 }
@@ -260,7 +261,7 @@ func TestConnectionThatClosesLeavesItsWaitersBehind(t *testing.T) {
 	s := start(t, b)
 	for i, request := range []string{"set a 0 0 1\r\nx\r\n", "gat 0 a b c\r\n", "get a\r\n"} {
 		c := dial(t, s)
-		c.sendBytes(request)
+		c.SendBytes(request)
 		b.awaitEvents(i + 1)
 		if err := c.SetLinger(0); err != nil { // close with a reset
 			t.Fatal(err)
@@ -269,10 +270,10 @@ func TestConnectionThatClosesLeavesItsWaitersBehind(t *testing.T) {
 	}
 	await(t, "the connections are gone", func() bool { return s.engine.Counts().Open == 0 })
 	survivor := dial(t, s)
-	survivor.send("get a", "set b 0 0 1", "y")
+	survivor.Send("get a", "set b 0 0 1", "y")
 	b.awaitEvents(4)
 	b.release()
-	survivor.expect("VALUE a 0 1", "x", "END", "STORED")
+	survivor.Expect("VALUE a 0 1", "x", "END", "STORED")
 	onLoop(s, func(l *loop) {
 		if l.writes.n != 0 || l.barriers.n != 0 {
 			t.Errorf("%d writes and %d barriers are waited for, want none", l.writes.n, l.barriers.n)
@@ -291,18 +292,18 @@ func TestEndOfInputDoesNotLoseAnswers(t *testing.T) {
 			b.hold()
 			s := start(t, b)
 			c := dial(t, s)
-			c.sendBytes("set a 0 0 1\r\nx\r\nset b 0 0 1\r\ny\r\nget a b\r\n" + strings.Repeat("get big\r\n", gets) + "get unfinished")
+			c.SendBytes("set a 0 0 1\r\nx\r\nset b 0 0 1\r\ny\r\nget a b\r\n" + strings.Repeat("get big\r\n", gets) + "get unfinished")
 			b.awaitEvents(1)
 			if err := c.CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
 			awaitConn(t, s, "the end of input was seen", func(c *conn) bool { return c.life == lifeEnding })
 			b.release()
-			c.expect("STORED", "STORED", "VALUE a 0 1", "x", "VALUE b 0 1", "y", "END")
+			c.Expect("STORED", "STORED", "VALUE a 0 1", "x", "VALUE b 0 1", "y", "END")
 			for range gets {
-				c.expect(fmt.Sprintf("VALUE big 0 %d", len(value)), value, "END")
+				c.Expect(fmt.Sprintf("VALUE big 0 %d", len(value)), value, "END")
 			}
-			c.expectClosed()
+			c.ExpectClosed()
 			await(t, "the connection is gone", func() bool { return s.engine.Counts().Open == 0 })
 		})
 	}
@@ -314,26 +315,26 @@ func TestEndOfInputWaitsForASlowReader(t *testing.T) {
 	b.items["big"] = storedItem{value: []byte(value)}
 	s := start(t, b)
 	c := dial(t, s)
-	c.sendBytes(strings.Repeat("get big\r\n", 20) + "quit\r\n")
+	c.SendBytes(strings.Repeat("get big\r\n", 20) + "quit\r\n")
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.out.waiting > 0 })
 	for range 20 {
-		c.expect(fmt.Sprintf("VALUE big 0 %d", len(value)), value, "END")
+		c.Expect(fmt.Sprintf("VALUE big 0 %d", len(value)), value, "END")
 	}
-	c.expectClosed()
+	c.ExpectClosed()
 }
 
 func TestErrorStatusIsOneLine(t *testing.T) {
 	b := newMemory()
 	b.writeStatus = protocol.StatusNoLeader
 	c := dial(t, start(t, b))
-	c.send("set a 0 0 1", "x", "incr a 1", "version")
+	c.Send("set a 0 0 1", "x", "incr a 1", "version")
 	for range 2 {
-		if got := c.readLine(); !strings.HasPrefix(got, "SERVER_ERROR ") {
+		if got := c.ReadLine(); !strings.HasPrefix(got, "SERVER_ERROR ") {
 			t.Errorf("write without a leader is answered %q", got)
 		}
 	}
-	c.expect("VERSION 1.6.45")
+	c.Expect("VERSION 1.6.45")
 }

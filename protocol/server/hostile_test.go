@@ -16,8 +16,8 @@ import (
 func alive(t *testing.T, s *Server) {
 	t.Helper()
 	c := dial(t, s)
-	c.send("version")
-	c.expect("VERSION 1.6.45")
+	c.Send("version")
+	c.Expect("VERSION 1.6.45")
 	_ = c.Close()
 }
 
@@ -27,21 +27,21 @@ func TestKeysAtTheLimit(t *testing.T) {
 	longest, longer := strings.Repeat("k", 250), strings.Repeat("k", 251)
 	const bad = "CLIENT_ERROR bad command line format"
 	c := dial(t, s)
-	c.send("set "+longest+" 0 0 1", "x", "get "+longest, "mg "+longest+" s k", "delete "+longest)
-	c.expect("STORED", "VALUE "+longest+" 0 1", "x", "END", "HD s1 k"+longest, "DELETED")
-	c.send("set "+longer+" 0 0 1", "x", "ms "+longer+" 1", "x", "get "+longer, "get a "+longer, "gat 0 "+longer, "mg "+longer,
+	c.Send("set "+longest+" 0 0 1", "x", "get "+longest, "mg "+longest+" s k", "delete "+longest)
+	c.Expect("STORED", "VALUE "+longest+" 0 1", "x", "END", "HD s1 k"+longest, "DELETED")
+	c.Send("set "+longer+" 0 0 1", "x", "ms "+longer+" 1", "x", "get "+longer, "get a "+longer, "gat 0 "+longer, "mg "+longer,
 		"md "+longer, "ma "+longer, "me "+longer, "touch "+longer+" 0", "delete "+longer, "incr "+longer+" 1", "version")
 	for range 6 {
-		c.expect(bad)
+		c.Expect(bad)
 	}
-	c.expect(bad, "CLIENT_ERROR invalid or duplicate flag", bad, bad, bad, bad, "VERSION 1.6.45")
+	c.Expect(bad, "CLIENT_ERROR invalid or duplicate flag", bad, bad, bad, bad, "VERSION 1.6.45")
 
 	c = dial(t, s)
-	c.sendBytes(packet(0x01, longest, "x", make([]byte, 8)...) + packet(0x00, longest, "") + packet(0x00, longer, ""))
+	c.SendBytes(packet(0x01, longest, "x", make([]byte, 8)...) + packet(0x00, longest, "") + packet(0x00, longer, ""))
 	hit := []byte(answer(0x00, 0, 2, "\x00\x00\x00\x00x"))
 	hit[4] = 4
-	c.expectBytes(answer(0x01, 0, 2, "") + string(hit) + answer(0x00, 4, 0, "Invalid arguments"))
-	c.expectClosed()
+	c.ExpectBytes(answer(0x01, 0, 2, "") + string(hit) + answer(0x00, 4, 0, "Invalid arguments"))
+	c.ExpectClosed()
 	alive(t, s)
 }
 
@@ -52,12 +52,12 @@ func TestLinesAtTheLimit(t *testing.T) {
 		strings.Repeat("x", 2049), "set " + strings.Repeat("k", 2045), "mg k " + strings.Repeat("v", 2044), " get " + strings.Repeat(" k", 2044),
 	} {
 		c := dial(t, s)
-		c.sendBytes(begun)
-		c.expectClosed()
+		c.SendBytes(begun)
+		c.ExpectClosed()
 	}
 	c := dial(t, s)
-	c.sendBytes("get" + strings.Repeat(" k", 100_000) + "\r\n")
-	c.expect("END")
+	c.SendBytes("get" + strings.Repeat(" k", 100_000) + "\r\n")
+	c.Expect("END")
 	_ = c.Close()
 
 	c = dial(t, s) // more than any multiget
@@ -85,9 +85,9 @@ func TestHugeMultiget(t *testing.T) {
 	go func() { _, _ = io.WriteString(c, "get"+strings.Repeat(" a none", keys)+"\r\n") }() // an error shows in the replies
 	block := fmt.Sprintf("VALUE a 0 %d\r\n%s\r\n", len(value), value)
 	for range keys {
-		c.expectBytes(block)
+		c.ExpectBytes(block)
 	}
-	c.expect("END")
+	c.Expect("END")
 }
 
 // TestPipelineOf100000 commands of each protocol, by a client that does not read
@@ -112,17 +112,17 @@ func TestPipelineOf100000(t *testing.T) {
 				_, err := io.WriteString(c, strings.Repeat(test.sent, rounds))
 				sent <- err
 			}()
-			c.expectBytes(strings.Repeat(test.want, rounds))
+			c.ExpectBytes(strings.Repeat(test.want, rounds))
 			if err := <-sent; err != nil {
 				t.Fatal(err)
 			}
 			if name == "binary" {
-				c.sendBytes(packet(0x07, "", ""))
-				c.expectBytes(answer(0x07, 0, 0, ""))
-				c.expectClosed()
+				c.SendBytes(packet(0x07, "", ""))
+				c.ExpectBytes(answer(0x07, 0, 0, ""))
+				c.ExpectClosed()
 			} else {
-				c.send("mn")
-				c.expect("MN")
+				c.Send("mn")
+				c.Expect("MN")
 			}
 			wantNoForms(t, s)
 		})
@@ -143,7 +143,7 @@ func TestGarbage(t *testing.T) {
 		"*1\r\n$4\r\nPING\r\n", strings.Repeat("\x80", 1000), "a\x80\x00\x00\r\n", "get a\r\n\x80" + packet(0x00, "a", "")[1:] + "\r\n",
 	} {
 		c := dial(t, s)
-		c.sendBytes(sent)
+		c.SendBytes(sent)
 		_ = c.CloseWrite()                                 // the server may have closed already
 		if _, err := io.Copy(io.Discard, c); err != nil && // a reset will do too
 			!strings.Contains(err.Error(), "reset") {
@@ -157,8 +157,8 @@ func TestGarbage(t *testing.T) {
 // TestMagicByteInsideText: a connection that begins as text stays text.
 func TestMagicByteInsideText(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
-	c.sendBytes("set \x80key 0 0 3\r\n\x80\x01\x02\r\n\x80\x00\r\nget \x80key\r\n")
-	c.expectBytes("STORED\r\nERROR\r\nVALUE \x80key 0 3\r\n\x80\x01\x02\r\nEND\r\n")
+	c.SendBytes("set \x80key 0 0 3\r\n\x80\x01\x02\r\n\x80\x00\r\nget \x80key\r\n")
+	c.ExpectBytes("STORED\r\nERROR\r\nVALUE \x80key 0 3\r\n\x80\x01\x02\r\nEND\r\n")
 }
 
 // TestValuesThatLookLikeCommands are values.
@@ -166,12 +166,12 @@ func TestValuesThatLookLikeCommands(t *testing.T) {
 	s := start(t, newMemory())
 	value := "quit\r\nset a 0 0 1\r\nx\r\nmn\r\n" + packet(0x07, "", "") + "VALUE a 0 1\r\nEND"
 	c := dial(t, s)
-	c.sendBytes(fmt.Sprintf("set a 0 0 %d\r\n%s\r\nms a %d MA\r\n%s\r\nget a\r\n", len(value), value, len(value), value))
-	c.expectBytes(fmt.Sprintf("STORED\r\nHD\r\nVALUE a 0 %d\r\n%s%s\r\nEND\r\n", 2*len(value), value, value))
+	c.SendBytes(fmt.Sprintf("set a 0 0 %d\r\n%s\r\nms a %d MA\r\n%s\r\nget a\r\n", len(value), value, len(value), value))
+	c.ExpectBytes(fmt.Sprintf("STORED\r\nHD\r\nVALUE a 0 %d\r\n%s%s\r\nEND\r\n", 2*len(value), value, value))
 
 	c = dial(t, s)
-	c.sendBytes(packet(0x01, "b", value, make([]byte, 8)...) + packet(0x0a, "", ""))
-	c.expectBytes(answer(0x01, 0, 3, "") + answer(0x0a, 0, 0, ""))
+	c.SendBytes(packet(0x01, "b", value, make([]byte, 8)...) + packet(0x0a, "", ""))
+	c.ExpectBytes(answer(0x01, 0, 3, "") + answer(0x0a, 0, 0, ""))
 }
 
 // TestConnectionDroppedInTheMiddleOfAValue: nothing of it is stored.
@@ -182,7 +182,7 @@ func TestConnectionDroppedInTheMiddleOfAValue(t *testing.T) {
 	for _, sent := range []string{"set a 0 0 100000\r\n" + strings.Repeat("v", 50_000), "ms a 5\r\nvv", "set a 0 0 1\r\nv", "set a 0 0 1\r\nv\r", whole[:30], whole[:90_000]} {
 		for _, reset := range []bool{false, true} {
 			c := dial(t, s)
-			c.sendBytes(sent)
+			c.SendBytes(sent)
 			if reset {
 				_ = c.SetLinger(0)
 			}
@@ -214,8 +214,8 @@ func TestLengthsThatLie(t *testing.T) {
 		{liar(100_000), ""},
 	} {
 		c := dial(t, s)
-		c.sendBytes(test.sent)
-		c.expectBytes(test.want)
+		c.SendBytes(test.sent)
+		c.ExpectBytes(test.want)
 		if got, err := io.ReadAll(c); len(got) > 0 || err != nil && !strings.Contains(err.Error(), "reset") {
 			t.Errorf("%.30q: then %.100q, %v", test.sent, got, err)
 		}
@@ -230,14 +230,14 @@ func TestSlowSendersHoldUpNobody(t *testing.T) {
 	text, packets := "ms a 3 c\r\nxyz\r\nmg a v\r\n", packet(0x01, "b", "x", make([]byte, 8)...)+packet(0x0a, "", "")
 	for i := range max(len(text), len(packets)) {
 		if i < len(text) {
-			slow.sendBytes(text[i : i+1])
+			slow.SendBytes(text[i : i+1])
 		}
 		if i < len(packets) {
-			slower.sendBytes(packets[i : i+1])
+			slower.SendBytes(packets[i : i+1])
 		}
-		fast.send("mn")
-		fast.expect("MN")
+		fast.Send("mn")
+		fast.Expect("MN")
 	}
-	slow.expect("HD c1", "VA 3", "xyz")
-	slower.expectBytes(answer(0x01, 0, 2, "") + answer(0x0a, 0, 0, ""))
+	slow.Expect("HD c1", "VA 3", "xyz")
+	slower.ExpectBytes(answer(0x01, 0, 2, "") + answer(0x0a, 0, 0, ""))
 }

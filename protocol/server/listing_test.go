@@ -8,13 +8,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"raftcached/internal/testclient"
 )
 
 // connsOf returns what stats conns reports: by the address of each connection, its
 // state and how long it has been idle.
-func connsOf(t *testing.T, c *client) map[string]string {
+func connsOf(t *testing.T, c *testclient.Client) map[string]string {
 	t.Helper()
-	stats := c.stats("conns")
+	stats := c.Stats("conns")
 	conns := make(map[string]string)
 	for name, addr := range stats {
 		if fd, isAddr := strings.CutSuffix(name, ":addr"); isAddr {
@@ -29,16 +31,16 @@ func TestStatsConns(t *testing.T) {
 	started := time.Now()
 	s := start(t, newMemory(), func(o *Options) { o.Loops, o.Now = 3, func() time.Time { return started } })
 	want := map[string]string{"tcp:" + s.Addr().String(): "conn_listening 0"}
-	var clients []*client
+	var clients []*testclient.Client
 	for range 7 {
 		c := dial(t, s)
-		c.send("version")
-		c.expect("VERSION 1.6.45") // so it was admitted
+		c.Send("version")
+		c.Expect("VERSION 1.6.45") // so it was admitted
 		clients = append(clients, c)
 		want["tcp:"+c.LocalAddr().String()] = "conn_read 0"
 	}
 	asker := clients[4]
-	clients[1].sendBytes("set a 0 0 10\r\n12345")
+	clients[1].SendBytes("set a 0 0 10\r\n12345")
 	await(t, "the half of a set arrived", func() bool {
 		return connsOf(t, asker)["tcp:"+clients[1].LocalAddr().String()] == "conn_nread 0"
 	})
@@ -47,7 +49,7 @@ func TestStatsConns(t *testing.T) {
 	if got := connsOf(t, asker); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
-	for name, value := range asker.stats("conns") {
+	for name, value := range asker.Stats("conns") {
 		if strings.HasSuffix(name, ":listen_addr") && value != "tcp:"+s.Addr().String() {
 			t.Errorf("%s is %s, want tcp:%s", name, value, s.Addr())
 		}
@@ -60,8 +62,8 @@ func TestStatsConnsInAPipeline(t *testing.T) {
 	s := start(t, b, func(o *Options) { o.Loops = 2 })
 	c := dial(t, s)
 	b.set(func(b *memory) { b.delayBarriers = true })
-	c.send("set a 0 0 1", "1", "stats conns", "get a", "stats conns", "version", "quit")
-	lines := strings.Split(c.readAll(), "\r\n")
+	c.Send("set a 0 0 1", "1", "stats conns", "get a", "stats conns", "version", "quit")
+	lines := strings.Split(c.ReadAll(), "\r\n")
 	lines = slices.DeleteFunc(lines, func(line string) bool {
 		return regexp.MustCompile(`^STAT \d+:(addr|listen_addr|state|secs_since_last_cmd) `).MatchString(line)
 	})
@@ -76,16 +78,16 @@ func TestStatsConnsInAPipeline(t *testing.T) {
 func TestStatsConnsOfWhoLeaves(t *testing.T) {
 	s := start(t, newMemory(), func(o *Options) { o.Loops = 2 })
 	c := dial(t, s)
-	c.send("stats conns")
+	c.Send("stats conns")
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	if answer := c.readAll(); !strings.HasSuffix(answer, "END\r\n") {
+	if answer := c.ReadAll(); !strings.HasSuffix(answer, "END\r\n") {
 		t.Errorf("got %q", answer)
 	}
 	for range 50 {
 		c := dial(t, s)
-		c.send("stats conns")
+		c.Send("stats conns")
 		_ = c.Close()
 	}
 	await(t, "all are gone", func() bool { return s.engine.Counts().Open == 0 })
@@ -95,8 +97,8 @@ func TestStatsConnsOfWhoLeaves(t *testing.T) {
 func TestStatsConnsTellsIdleTime(t *testing.T) {
 	s := start(t, newMemory(), func(o *Options) { o.PartialTimeout = time.Hour })
 	idle, asker := dial(t, s), dial(t, s)
-	idle.send("version")
-	idle.expect("VERSION 1.6.45")
+	idle.Send("version")
+	idle.Expect("VERSION 1.6.45")
 	onLoop(s, func(l *loop) {
 		for range 3 {
 			l.Tick()

@@ -26,27 +26,27 @@ func startLocked(t *testing.T) *Server {
 func TestLoginInText(t *testing.T) {
 	s := startLocked(t)
 	c := dial(t, s)
-	c.send("set foo 0 0 2", "hi", "get foo")
-	c.expect("CLIENT_ERROR bad authentication token format", "CLIENT_ERROR unauthenticated")
-	c.send("set foo 0 0 7", "foo bab", "set foo 0 0 2147483646", "set foo 0 0 7", "foo bar")
-	c.expect("CLIENT_ERROR authentication failure", "CLIENT_ERROR auth token too long", "STORED")
-	c.send("set toast 0 0 2", "hi", "get toast")
-	c.expect("STORED", "VALUE toast 0 2", "hi", "END")
+	c.Send("set foo 0 0 2", "hi", "get foo")
+	c.Expect("CLIENT_ERROR bad authentication token format", "CLIENT_ERROR unauthenticated")
+	c.Send("set foo 0 0 7", "foo bab", "set foo 0 0 2147483646", "set foo 0 0 7", "foo bar")
+	c.Expect("CLIENT_ERROR authentication failure", "CLIENT_ERROR auth token too long", "STORED")
+	c.Send("set toast 0 0 2", "hi", "get toast")
+	c.Expect("STORED", "VALUE toast 0 2", "hi", "END")
 	wantStats(t, c, "", map[string]string{"auth_cmds": "2", "auth_errors": "1"})
 	wantStats(t, c, "settings", map[string]string{"auth_enabled_ascii": "/etc/users", "auth_enabled_sasl": "yes"})
 
 	second := dial(t, s)
-	second.sendBytes("set x 0 0 11\r\nbaaaz qu ux\r\nmg toast v\r\nget toast\r\n") // at once
-	second.expect("STORED", "VA 2", "hi", "VALUE toast 0 2", "hi", "END")
+	second.SendBytes("set x 0 0 11\r\nbaaaz qu ux\r\nmg toast v\r\nget toast\r\n") // at once
+	second.Expect("STORED", "VA 2", "hi", "VALUE toast 0 2", "hi", "END")
 }
 
 // TestLoginByteByByte: a login may arrive in any pieces.
 func TestLoginByteByByte(t *testing.T) {
 	c := dial(t, startLocked(t))
 	for _, b := range []byte("get a\r\nset foo 0 0 7\r\nfoo bar\r\nget a\r\n") {
-		c.sendBytes(string([]byte{b}))
+		c.SendBytes(string([]byte{b}))
 	}
-	c.expect("CLIENT_ERROR unauthenticated", "STORED", "END")
+	c.Expect("CLIENT_ERROR unauthenticated", "STORED", "END")
 }
 
 // TestNothingPassesBeforeLogin: before a login no request of any protocol reaches
@@ -67,11 +67,11 @@ func TestNothingPassesBeforeLogin(t *testing.T) {
 		packet(0x01, "a", strings.Repeat("x", 1<<20), store...)[:30], // refused before its value has arrived
 	} {
 		c := dial(t, s)
-		c.sendBytes(sent)
+		c.SendBytes(sent)
 		if err := c.CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		if got := c.readAll(); strings.Contains(got, "STORED") || strings.Contains(got, "HD") || strings.Contains(got, "STAT") {
+		if got := c.ReadAll(); strings.Contains(got, "STORED") || strings.Contains(got, "HD") || strings.Contains(got, "STAT") {
 			t.Errorf("%q is answered %q", sent, got)
 		}
 	}
@@ -96,15 +96,15 @@ func TestLoginInBinary(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := dial(t, s)
-			c.sendBytes(test.sent)
-			c.expectBytes(test.want)
-			c.sendBytes(packet(0x0a, "", "") + packet(0x07, "", ""))
+			c.SendBytes(test.sent)
+			c.ExpectBytes(test.want)
+			c.SendBytes(packet(0x0a, "", "") + packet(0x07, "", ""))
 			if strings.Contains(test.want, "Authenticated") {
-				c.expectBytes(answer(0x0a, 0, 0, "") + answer(0x07, 0, 0, ""))
+				c.ExpectBytes(answer(0x0a, 0, 0, "") + answer(0x07, 0, 0, ""))
 			} else {
-				c.expectBytes(refused(0x0a)) // and hangs up
+				c.ExpectBytes(refused(0x0a)) // and hangs up
 			}
-			c.expectClosed()
+			c.ExpectClosed()
 		})
 	}
 }
@@ -115,14 +115,14 @@ func TestWrongPasswordLocksAgain(t *testing.T) {
 	c := dial(t, startLocked(t))
 	right, wrong := packet(0x21, "PLAIN", "\x00foo\x00bar"), packet(0x21, "PLAIN", "\x00foo\x00baz")
 	authenticated, refused := answer(0x21, 0, 0, "Authenticated"), answer(0x21, 0x20, 0, "Auth failure.")
-	c.sendBytes(right + wrong + right + packet(0x0a, "", "") + wrong + packet(0x0a, "", ""))
-	c.expectBytes(authenticated + refused + authenticated + answer(0x0a, 0, 0, "") + refused + answer(0x0a, 0x20, 0, "Auth failure."))
-	c.expectClosed()
+	c.SendBytes(right + wrong + right + packet(0x0a, "", "") + wrong + packet(0x0a, "", ""))
+	c.ExpectBytes(authenticated + refused + authenticated + answer(0x0a, 0, 0, "") + refused + answer(0x0a, 0x20, 0, "Auth failure."))
+	c.ExpectClosed()
 }
 
 // TestNoSASLWithoutUsers: the answer is that of a memcached built without SASL.
 func TestNoSASLWithoutUsers(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
-	c.sendBytes(packet(0x20, "", "") + packet(0x21, "PLAIN", "\x00foo\x00bar") + packet(0x0a, "", ""))
-	c.expectBytes(answer(0x20, 0x81, 0, "Unknown command") + answer(0x21, 0x81, 0, "Unknown command") + answer(0x0a, 0, 0, ""))
+	c.SendBytes(packet(0x20, "", "") + packet(0x21, "PLAIN", "\x00foo\x00bar") + packet(0x0a, "", ""))
+	c.ExpectBytes(answer(0x20, 0x81, 0, "Unknown command") + answer(0x21, 0x81, 0, "Unknown command") + answer(0x0a, 0, 0, ""))
 }

@@ -16,10 +16,10 @@ func TestMembersAreListed(t *testing.T) {
 	list := "3\n127.0.0.1|127.0.0.1|11211 cache.example|cache.example|11212\n"
 	config := fmt.Sprintf("CONFIG cluster 0 %d\r\n%s\r\nEND\r\n", len(list), list)
 	value := fmt.Sprintf("VALUE AmazonElastiCache:cluster 0 %d\r\n%s\r\nEND\r\n", len(list), list)
-	c.sendBytes("config get cluster\r\nconfig get cluster\nget AmazonElastiCache:cluster\r\n")
-	c.expectBytes(config + config + value)
-	c.send("config get other", "get AmazonElastiCache:cluster a", "config set cluster", "version")
-	c.expect("END", "END", "ERROR", "VERSION 1.6.45")
+	c.SendBytes("config get cluster\r\nconfig get cluster\nget AmazonElastiCache:cluster\r\n")
+	c.ExpectBytes(config + config + value)
+	c.Send("config get other", "get AmazonElastiCache:cluster a", "config set cluster", "version")
+	c.Expect("END", "END", "ERROR", "VERSION 1.6.45")
 }
 
 // TestMembersWaitForTheirTurn: in a pipeline the answer is in order.
@@ -27,8 +27,8 @@ func TestMembersWaitForTheirTurn(t *testing.T) {
 	b := newMemory()
 	b.hold()
 	c := dial(t, start(t, b))
-	c.send("set a 0 0 1", "x", "config get other", "get a")
+	c.Send("set a 0 0 1", "x", "config get other", "get a")
 	b.awaitEvents(1)
 	b.release()
-	c.expect("STORED", "END", "VALUE a 0 1", "x", "END")
+	c.Expect("STORED", "END", "VALUE a 0 1", "x", "END")
 }

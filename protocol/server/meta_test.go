@@ -29,9 +29,9 @@ func TestMetaRepliesLeaveInTheOrderOfRequests(t *testing.T) {
 			for _, pieces := range []int{1, 7, 64} {
 				b.set(func(b *memory) { b.cas = 0; clear(b.items) })
 				for piece := range slices.Chunk([]byte(metaRequests), len(metaRequests)/pieces) {
-					c.sendBytes(string(piece))
+					c.SendBytes(string(piece))
 				}
-				c.expectBytes(metaReplies)
+				c.ExpectBytes(metaReplies)
 			}
 			wantNoForms(t, s)
 		})
@@ -62,10 +62,10 @@ func TestBinaryRepliesLeaveInTheOrderOfRequests(t *testing.T) {
 				b.set(func(b *memory) { b.cas = 0; clear(b.items) })
 				c := dial(t, s)
 				for piece := range slices.Chunk([]byte(requests), len(requests)/pieces) {
-					c.sendBytes(string(piece))
+					c.SendBytes(string(piece))
 				}
-				c.expectBytes(replies)
-				c.expectClosed()
+				c.ExpectBytes(replies)
+				c.ExpectClosed()
 			}
 			wantNoForms(t, s)
 		})
@@ -89,16 +89,16 @@ func TestReadThatBecomesAWriteIsTriedAgain(t *testing.T) {
 	b.hold()
 	s := start(t, b)
 	other, c := dial(t, s), dial(t, s)
-	other.send("set b 0 0 1", "x")
+	other.Send("set b 0 0 1", "x")
 	b.awaitEvents(1)
-	c.send("mg a N30 v k", "mg a v")
+	c.Send("mg a N30 v k", "mg a v")
 	await(t, "the write is refused for now", func() (blocked bool) {
 		onLoop(s, func(l *loop) { blocked = len(l.blocked) == 1 })
 		return blocked
 	})
 	b.release()
-	other.expect("STORED")
-	c.expect("VA 0 ka W", "", "VA 0 Z", "")
+	other.Expect("STORED")
+	c.Expect("VA 0 ka W", "", "VA 0 Z", "")
 }
 
 // TestRefusedReadsAreAnsweredInTheirForm: quiet ones too, because an error is not a
@@ -108,12 +108,12 @@ func TestRefusedReadsAreAnsweredInTheirForm(t *testing.T) {
 	b.delayBarriers, b.barrierStatus = true, protocol.StatusNoLeader
 	s := start(t, b)
 	c := dial(t, s)
-	c.send("mg a v q", "mn", "mg a v")
-	c.expect("SERVER_ERROR no leader", "MN", "SERVER_ERROR no leader")
+	c.Send("mg a v q", "mn", "mg a v")
+	c.Expect("SERVER_ERROR no leader", "MN", "SERVER_ERROR no leader")
 
 	c = dial(t, s)
-	c.sendBytes(packet(0x09, "a", "") + packet(0x0a, "", ""))
-	c.expectBytes(answer(0x09, 0x86, 0, "no leader") + answer(0x0a, 0, 0, ""))
+	c.SendBytes(packet(0x09, "a", "") + packet(0x0a, "", ""))
+	c.ExpectBytes(answer(0x09, 0x86, 0, "no leader") + answer(0x0a, 0, 0, ""))
 }
 
 func TestTooLargeStoresOfMetaAndBinary(t *testing.T) {
@@ -121,15 +121,15 @@ func TestTooLargeStoresOfMetaAndBinary(t *testing.T) {
 	s := start(t, b, func(o *Options) { o.ItemBytesMax = 1000 })
 	value := strings.Repeat("v", 2000)
 	c := dial(t, s)
-	c.send("set a 0 0 1", "x", "ms a 2000 ME", value, "mg a", "set b 0 0 1", "x", "add b 0 0 2000", value, "mg b")
-	c.expect("STORED", "SERVER_ERROR object too large for cache", "EN", "STORED", "SERVER_ERROR object too large for cache", "HD")
+	c.Send("set a 0 0 1", "x", "ms a 2000 ME", value, "mg a", "set b 0 0 1", "x", "add b 0 0 2000", value, "mg b")
+	c.Expect("STORED", "SERVER_ERROR object too large for cache", "EN", "STORED", "SERVER_ERROR object too large for cache", "HD")
 	wantStats(t, c, "", map[string]string{"store_too_large": "2"})
 
 	c = dial(t, s)
-	c.sendBytes(packet(0x12, "b", value, make([]byte, 8)...) + packet(0x11, "b", value, make([]byte, 8)...) + packet(0x0c, "b", ""))
+	c.SendBytes(packet(0x12, "b", value, make([]byte, 8)...) + packet(0x11, "b", value, make([]byte, 8)...) + packet(0x0c, "b", ""))
 	miss := []byte(answer(0x0c, 1, 0, "b"))
 	miss[3] = 1
-	c.expectBytes(answer(0x12, 3, 0, "Too large.") + answer(0x11, 3, 0, "Too large.") + string(miss))
+	c.ExpectBytes(answer(0x12, 3, 0, "Too large.") + answer(0x11, 3, 0, "Too large.") + string(miss))
 }
 
 func TestValueForAClientThatReadsNothing(t *testing.T) {
@@ -137,15 +137,15 @@ func TestValueForAClientThatReadsNothing(t *testing.T) {
 	b.items["big"] = storedItem{value: []byte(strings.Repeat("v", 1<<20))}
 	s := start(t, b)
 	c := dial(t, s)
-	c.sendBytes(strings.Repeat("mg big T0 v\r\n", 100))
+	c.SendBytes(strings.Repeat("mg big T0 v\r\n", 100))
 	awaitConn(t, s, "all are answered", func(c *conn) bool { return c.out.waiting > 0 && c.unanswered == 0 && c.wait == waitNothing })
-	c.send("mn")
+	c.Send("mn")
 	hits, refused := 0, 0
-	for line := ""; line != "MN"; line = c.readLine() {
+	for line := ""; line != "MN"; line = c.ReadLine() {
 		switch {
 		case strings.HasPrefix(line, "VA "):
 			hits++
-			c.expect(strings.Repeat("v", 1<<20))
+			c.Expect(strings.Repeat("v", 1<<20))
 		case strings.HasPrefix(line, "SERVER_ERROR "):
 			refused++
 		}
@@ -157,10 +157,10 @@ func TestValueForAClientThatReadsNothing(t *testing.T) {
 
 func TestStatsInBinary(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
-	c.sendBytes(packet(0x10, "reset", "") + packet(0x10, "nonsense", "") + packet(0x10, "settings", "") + packet(0x0a, "", ""))
-	c.expectBytes(answer(0x10, 0, 0, "") + answer(0x10, 1, 0, "Not found"))
-	c.sendBytes(packet(0x07, "", ""))
-	all := c.readAll()
+	c.SendBytes(packet(0x10, "reset", "") + packet(0x10, "nonsense", "") + packet(0x10, "settings", "") + packet(0x0a, "", ""))
+	c.ExpectBytes(answer(0x10, 0, 0, "") + answer(0x10, 1, 0, "Not found"))
+	c.SendBytes(packet(0x07, "", ""))
+	all := c.ReadAll()
 	end := answer(0x10, 0, 0, "") + answer(0x0a, 0, 0, "") + answer(0x07, 0, 0, "")
 	if !strings.Contains(all, "maxconns1024") || !strings.HasSuffix(all, end) {
 		t.Errorf("settings are %.200q", all)
@@ -169,29 +169,29 @@ func TestStatsInBinary(t *testing.T) {
 
 func TestFlushAllMayBeForbiddenInBinary(t *testing.T) {
 	c := dial(t, start(t, newMemory(), func(o *Options) { o.FlushDisabled = true }))
-	c.sendBytes(packet(0x08, "", "") + packet(0x0a, "", ""))
-	c.expectBytes(answer(0x08, 0x20, 0, "Auth failure.") + answer(0x0a, 0, 0, ""))
+	c.SendBytes(packet(0x08, "", "") + packet(0x0a, "", ""))
+	c.ExpectBytes(answer(0x08, 0x20, 0, "Auth failure.") + answer(0x0a, 0, 0, ""))
 }
 
 // TestStatsCountMetaAndBinary: like memcached 1.6.45, with the same requests.
 func TestStatsCountMetaAndBinary(t *testing.T) {
 	s := start(t, newMemory())
 	c := dial(t, s)
-	c.send("ms a 1", "x", "ms a 1 ME", "x", "mg a", "mg b", "mg c N9", "mg a T9", "mg b T9", "me a", "me b", "mn",
+	c.Send("ms a 1", "x", "ms a 1 ME", "x", "mg a", "mg b", "mg c N9", "mg a T9", "mg b T9", "me a", "me b", "mn",
 		"md a", "md a", "ma n", "ms n 1", "1", "ma n", "ma n MD", "ma b MD")
-	c.expect("HD", "NS", "HD", "EN", "HD W", "HD", "EN")
-	c.readLine()
-	c.expect("EN", "MN", "HD", "NF", "NF", "HD", "HD", "HD", "NF")
+	c.Expect("HD", "NS", "HD", "EN", "HD W", "HD", "EN")
+	c.ReadLine()
+	c.Expect("EN", "MN", "HD", "NF", "NF", "HD", "HD", "HD", "NF")
 	wantStats(t, c, "", map[string]string{
 		"cmd_get": "4", "get_hits": "2", "get_misses": "2", "cmd_set": "3", "cmd_touch": "1", "touch_hits": "1", "touch_misses": "0",
 		"cmd_meta": "2", "delete_hits": "1", "delete_misses": "1", "incr_hits": "1", "incr_misses": "1", "decr_hits": "1", "decr_misses": "1",
 	})
-	c.send("stats reset")
-	c.expect("RESET")
+	c.Send("stats reset")
+	c.Expect("RESET")
 	binary := dial(t, s)
-	binary.sendBytes(packet(0x11, "a", "x", make([]byte, 8)...) + packet(0x09, "a", "") + packet(0x09, "b", "") +
+	binary.SendBytes(packet(0x11, "a", "x", make([]byte, 8)...) + packet(0x09, "a", "") + packet(0x09, "b", "") +
 		packet(0x1e, "a", "", 0, 0, 0, 9) + packet(0x1c, "b", "", 0, 0, 0, 9) + packet(0x14, "a", "") + packet(0x17, "", ""))
-	binary.readAll()
+	binary.ReadAll()
 	wantStats(t, c, "", map[string]string{
 		"cmd_get": "2", "get_hits": "1", "get_misses": "1", "cmd_set": "1", "cmd_touch": "2", "touch_hits": "1", "touch_misses": "1",
 		"cmd_meta": "0", "delete_hits": "1",

@@ -47,9 +47,9 @@ func TestRepliesLeaveInTheOrderOfRequests(t *testing.T) {
 			for _, pieces := range []int{1, 7, 64} {
 				b.set(func(b *memory) { b.cas = 0; clear(b.items) })
 				for piece := range slices.Chunk([]byte(mixedRequests), len(mixedRequests)/pieces) {
-					c.sendBytes(string(piece))
+					c.SendBytes(string(piece))
 				}
-				c.expectBytes(mixedReplies)
+				c.ExpectBytes(mixedReplies)
 			}
 		})
 	}
@@ -72,7 +72,7 @@ func TestLongPipelineKeepsStep(t *testing.T) {
 				defer close(sent)
 				_, _ = c.Write([]byte(requests.String())) // an error shows in the replies
 			}()
-			c.expectBytes(replies.String())
+			c.ExpectBytes(replies.String())
 			<-sent
 		})
 	}
@@ -83,13 +83,13 @@ func TestReadWaitsForWritesOfItsConnection(t *testing.T) {
 	b.hold()
 	s := start(t, b)
 	c := dial(t, s)
-	c.send("set a 0 0 1", "x", "get a")
+	c.Send("set a 0 0 1", "x", "get a")
 	awaitConn(t, s, "the read waits", func(c *conn) bool { return c.wait == waitWrites && c.unanswered == 1 })
 	if got, want := b.events(), []string{"write a"}; !slices.Equal(got, want) {
 		t.Errorf("backend was asked %q, want %q", got, want)
 	}
 	b.release()
-	c.expect("STORED", "VALUE a 0 1", "x", "END")
+	c.Expect("STORED", "VALUE a 0 1", "x", "END")
 }
 
 func TestWriteWaitsForReadsOfItsConnection(t *testing.T) {
@@ -98,13 +98,13 @@ func TestWriteWaitsForReadsOfItsConnection(t *testing.T) {
 	b.hold()
 	s := start(t, b)
 	c := dial(t, s)
-	c.send("get a", "set a 0 0 1", "x", "get a")
+	c.Send("get a", "set a 0 0 1", "x", "get a")
 	awaitConn(t, s, "the write waits", func(c *conn) bool { return c.wait == waitBarrier })
 	if got, want := b.awaitEvents(1), []string{"barrier"}; !slices.Equal(got, want) {
 		t.Errorf("backend was asked %q, want %q", got, want)
 	}
 	b.release()
-	c.expect("END", "STORED", "VALUE a 0 1", "x", "END")
+	c.Expect("END", "STORED", "VALUE a 0 1", "x", "END")
 	if got, want := b.events(), []string{"barrier", "write a"}; !slices.Equal(got, want) {
 		t.Errorf("backend was asked %q, want %q: one barrier covers all that had arrived", got, want)
 	}
@@ -116,19 +116,19 @@ func TestBarrierDoesNotCoverBytesThatCameLater(t *testing.T) {
 	b.hold()
 	s := start(t, b)
 	c := dial(t, s)
-	c.send("get a")
+	c.Send("get a")
 	awaitConn(t, s, "the barrier is asked", func(c *conn) bool { return c.wait == waitBarrier })
 	b.awaitEvents(1)
-	c.send("get b")
+	c.Send("get b")
 	awaitConn(t, s, "the second read arrived", func(c *conn) bool { return c.events.Buffered() == len("get a\r\nget b\r\n") })
 
 	b.releaseOne()
-	c.expect("END")
+	c.Expect("END")
 	if got, want := b.awaitEvents(2), []string{"barrier", "barrier"}; !slices.Equal(got, want) {
 		t.Errorf("backend was asked %q, want %q", got, want)
 	}
 	b.release()
-	c.expect("END")
+	c.Expect("END")
 }
 
 func TestRefusedBarrierAnswersItsReadsUpToTheNextWrite(t *testing.T) {
@@ -137,12 +137,12 @@ func TestRefusedBarrierAnswersItsReadsUpToTheNextWrite(t *testing.T) {
 	b.barrierStatus = protocol.StatusTimeout
 	s := start(t, b)
 	c := dial(t, s)
-	c.send("get a", "gets a b c", "set a 0 0 1", "x", "get a")
+	c.Send("get a", "gets a b c", "set a 0 0 1", "x", "get a")
 	refused := string(protocol.AppendReply(nil, protocol.Get, &protocol.Result{Status: protocol.StatusTimeout}))
 	if !strings.HasPrefix(refused, "SERVER_ERROR ") {
 		t.Fatalf("reply to a refused read is %q", refused)
 	}
-	c.expectBytes(refused + refused + "STORED\r\n" + refused)
+	c.ExpectBytes(refused + refused + "STORED\r\n" + refused)
 	if got, want := b.events(), []string{"barrier", "write a", "barrier"}; !slices.Equal(got, want) {
 		t.Errorf("backend was asked %q, want %q", got, want)
 	}
@@ -152,22 +152,22 @@ func TestQuietWritesAreAnsweredByNothing(t *testing.T) {
 	b := newMemory()
 	b.writeStatus = protocol.StatusNoLeader
 	c := dial(t, start(t, b))
-	c.send("set a 0 0 1 noreply", "x", "delete a noreply", "incr a 1 noreply", "touch a 0 noreply", "flush_all noreply", "version")
-	c.expect("VERSION 1.6.45")
+	c.Send("set a 0 0 1 noreply", "x", "delete a noreply", "incr a 1 noreply", "touch a 0 noreply", "flush_all noreply", "version")
+	c.Expect("VERSION 1.6.45")
 }
 
 func TestGatAnswersAllKeysOrOneError(t *testing.T) {
 	b := newMemory()
 	c := dial(t, start(t, b))
-	c.send("set a 0 0 1", "x", "set b 7 0 1", "y", "gat 0 a none b", "gats 0 b", "gat 0 none")
-	c.expect("STORED", "STORED", "VALUE a 0 1", "x", "VALUE b 7 1", "y", "END", "VALUE b 7 1 2", "y", "END", "END")
+	c.Send("set a 0 0 1", "x", "set b 7 0 1", "y", "gat 0 a none b", "gats 0 b", "gat 0 none")
+	c.Expect("STORED", "STORED", "VALUE a 0 1", "x", "VALUE b 7 1", "y", "END", "VALUE b 7 1 2", "y", "END", "END")
 
 	b.set(func(b *memory) { b.writeStatus = protocol.StatusOutcomeUnknown })
-	c.send("gat 0 a b none", "version")
-	if got := c.readLine(); !strings.HasPrefix(got, "SERVER_ERROR ") {
+	c.Send("gat 0 a b none", "version")
+	if got := c.ReadLine(); !strings.HasPrefix(got, "SERVER_ERROR ") {
 		t.Errorf("gat without an outcome is answered %q", got)
 	}
-	c.expect("VERSION 1.6.45")
+	c.Expect("VERSION 1.6.45")
 }
 
 func TestQuitClosesAfterEarlierAnswers(t *testing.T) {
@@ -175,11 +175,11 @@ func TestQuitClosesAfterEarlierAnswers(t *testing.T) {
 	b.hold()
 	s := start(t, b)
 	c := dial(t, s)
-	c.send("set a 0 0 1", "x", "quit", "version")
+	c.Send("set a 0 0 1", "x", "quit", "version")
 	awaitConn(t, s, "quit waits", func(c *conn) bool { return c.wait == waitWrites })
 	b.release()
-	c.expect("STORED")
-	c.expectClosed()
+	c.Expect("STORED")
+	c.ExpectClosed()
 }
 
 func TestConnectionsAreIndependent(t *testing.T) {
@@ -187,12 +187,12 @@ func TestConnectionsAreIndependent(t *testing.T) {
 	b.hold()
 	s := start(t, b)
 	writer, reader := dial(t, s), dial(t, s)
-	writer.send("set a 0 0 1", "x")
+	writer.Send("set a 0 0 1", "x")
 	b.awaitEvents(1)
-	reader.send("get a")
-	reader.expect("END")
+	reader.Send("get a")
+	reader.Expect("END")
 	b.release()
-	writer.expect("STORED")
-	reader.send("get a")
-	reader.expect("VALUE a 0 1", "x", "END")
+	writer.Expect("STORED")
+	reader.Send("get a")
+	reader.Expect("VALUE a 0 1", "x", "END")
 }

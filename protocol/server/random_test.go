@@ -64,10 +64,10 @@ func TestRepliesDoNotDependOnTiming(t *testing.T) {
 			rest := pipeline
 			for _, n := range cuts {
 				n = min(n, len(rest))
-				c.sendBytes(rest[:n])
+				c.SendBytes(rest[:n])
 				rest = rest[n:]
 			}
-			c.sendBytes(rest)
+			c.SendBytes(rest)
 			if halfClose {
 				_ = c.CloseWrite() // the server may have closed already, after quit
 			}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"raftcached/internal/testclient"
 	"raftcached/protocol/server/eventloop"
 )
 
@@ -47,12 +48,12 @@ func TestRestartTakesThePortAtOnce(t *testing.T) {
 		}
 		addr = s.Addr().String()
 		c := dial(t, s)
-		c.send("version")
-		c.expect("VERSION 1.6.45")
+		c.Send("version")
+		c.Expect("VERSION 1.6.45")
 		if err := s.Close(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		c.expectClosed()
+		c.ExpectClosed()
 	}
 }
 
@@ -63,7 +64,7 @@ func TestAllListenersAndLoopsServe(t *testing.T) {
 	})
 	var clients sync.WaitGroup
 	for i := range 12 {
-		c := dialAddr(t, s.Addrs()[i%2])
+		c := testclient.Dial(t, s.Addrs()[i%2].String())
 		clients.Go(func() {
 			for n := range 200 {
 				request := fmt.Sprintf("set k%d 0 0 3\r\n%03d\r\nget k%d\r\n", i, n, i)
@@ -99,14 +100,14 @@ func TestCloseLetsOutstandingAnswersLeave(t *testing.T) {
 			b.hold()
 			s := start(t, b)
 			idle, busy := dial(t, s), dial(t, s)
-			busy.send("set a 0 0 1", "x", "set b 0 0 1", "y", "get a")
+			busy.Send("set a 0 0 1", "x", "set b 0 0 1", "y", "get a")
 			b.awaitEvents(1)
 			awaitDrain := make(chan error, 1)
 			go func() { awaitDrain <- s.Close(context.Background()) }()
-			idle.expectClosed()
+			idle.ExpectClosed()
 			b.release()
-			busy.expect("STORED", "STORED", "VALUE a 0 1", "x", "END")
-			busy.expectClosed()
+			busy.Expect("STORED", "STORED", "VALUE a 0 1", "x", "END")
+			busy.ExpectClosed()
 			if err := <-awaitDrain; err != nil {
 				t.Errorf("close: %v", err)
 			}
@@ -122,8 +123,8 @@ func TestCloseCutsConnectionsAfterItsDeadline(t *testing.T) {
 	b.hold()
 	s := start(t, b)
 	open, half := dial(t, s), dial(t, s)
-	open.send("set a 0 0 1", "x")
-	half.send("set a 0 0 1", "x")
+	open.Send("set a 0 0 1", "x")
+	half.Send("set a 0 0 1", "x")
 	b.awaitEvents(2)
 	if err := half.CloseWrite(); err != nil {
 		t.Fatal(err)
@@ -141,8 +142,8 @@ func TestCloseCutsConnectionsAfterItsDeadline(t *testing.T) {
 	if err := s.Close(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("close: %v, want %v", err, context.Canceled)
 	}
-	open.expectClosed()
-	half.expectClosed()
+	open.ExpectClosed()
+	half.ExpectClosed()
 	if n := s.engine.Counts().Open; n != 0 {
 		t.Errorf("%d connections are open", n)
 	}

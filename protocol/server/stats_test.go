@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"raftcached/internal/testclient"
 	"raftcached/protocol"
 	"raftcached/protocol/server/stats"
 )
@@ -22,13 +23,13 @@ func TestStats(t *testing.T) {
 	})
 	c := dial(t, s)
 	now.Add(90)
-	c.send("set a 0 0 1", "1", "add a 0 0 1", "1", "get a b a", "gat 0 a b", "touch a 0", "touch b 0",
+	c.Send("set a 0 0 1", "1", "add a 0 0 1", "1", "get a b a", "gat 0 a b", "touch a 0", "touch b 0",
 		"incr a 1", "incr b 1", "decr a 1", "decr b 1", "cas a 0 0 1 1", "1", "cas b 0 0 1 1", "1",
 		"gets a", "delete a", "delete a", "flush_all", "cas a 0 0 1 99", "1")
-	c.expect("STORED", "NOT_STORED", "VALUE a 0 1", "1", "VALUE a 0 1", "1", "END", "VALUE a 0 1", "1", "END", "TOUCHED", "NOT_FOUND",
+	c.Expect("STORED", "NOT_STORED", "VALUE a 0 1", "1", "VALUE a 0 1", "1", "END", "VALUE a 0 1", "1", "END", "TOUCHED", "NOT_FOUND",
 		"2", "NOT_FOUND", "1", "NOT_FOUND", "EXISTS", "NOT_FOUND",
 		"VALUE a 0 1 3", "1", "END", "DELETED", "NOT_FOUND", "OK", "NOT_FOUND")
-	stats := c.stats("")
+	stats := c.Stats("")
 	for name, want := range map[string]string{
 		"pid": fmt.Sprint(os.Getpid()), "uptime": "90", "time": fmt.Sprint(now.Load()),
 		"version": "1.6.45", "raftcached_version": "0.1.0", "pointer_size": "64",
@@ -49,9 +50,9 @@ func TestStats(t *testing.T) {
 		}
 	}
 
-	c.send("stats reset")
-	c.expect("RESET")
-	if stats := c.stats(""); stats["cmd_get"] != "0" || stats["total_connections"] != "0" || stats["curr_connections"] != "1" {
+	c.Send("stats reset")
+	c.Expect("RESET")
+	if stats := c.Stats(""); stats["cmd_get"] != "0" || stats["total_connections"] != "0" || stats["curr_connections"] != "1" {
 		t.Errorf("after a reset: cmd_get %s, total_connections %s, curr_connections %s",
 			stats["cmd_get"], stats["total_connections"], stats["curr_connections"])
 	}
@@ -63,8 +64,8 @@ func TestStatsTellTheState(t *testing.T) {
 	b := newMemory()
 	s := start(t, b)
 	c := dial(t, s)
-	c.send("stats items", "stats slabs", "set a 0 0 1", "1", "set b 0 0 1", "1", "get a", "get x")
-	c.expect("END", "STAT active_slabs 0", "STAT total_malloced 0", "END", "STORED", "STORED", "VALUE a 0 1", "1", "END", "END")
+	c.Send("stats items", "stats slabs", "set a 0 0 1", "1", "set b 0 0 1", "1", "get a", "get x")
+	c.Expect("END", "STAT active_slabs 0", "STAT total_malloced 0", "END", "STORED", "STORED", "VALUE a 0 1", "1", "END", "END")
 	b.set(func(b *memory) {
 		b.state = stats.State{
 			TotalItems: 7, Bytes: 301, LimitBytes: 64 << 20, Evicts: true,
@@ -96,17 +97,17 @@ func TestStatsTellTheState(t *testing.T) {
 	} {
 		wantStats(t, c, answer.arg, answer.want)
 	}
-	c.send("stats reset")
-	c.expect("RESET")
+	c.Send("stats reset")
+	c.Expect("RESET")
 	wantStats(t, c, "", map[string]string{
 		"curr_items": "2", "bytes": "301", "total_items": "0", "evictions": "0", "reclaimed": "0", "get_expired": "0",
 	})
 }
 
 // wantStats compares some of the statistics.
-func wantStats(t *testing.T, c *client, arg string, want map[string]string) {
+func wantStats(t *testing.T, c *testclient.Client, arg string, want map[string]string) {
 	t.Helper()
-	stats := c.stats(arg)
+	stats := c.Stats(arg)
 	for name, value := range want {
 		if stats[name] != value {
 			t.Errorf("stats %s: STAT %s %q, want %q", arg, name, stats[name], value)
@@ -118,9 +119,9 @@ func wantStats(t *testing.T, c *client, arg string, want map[string]string) {
 // the uptime, and fail if items and slabs have a name in common.
 func TestStatsSuitParsers(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
-	c.send("set a 0 0 1", "1")
-	c.expect("STORED")
-	plain := c.stats("")
+	c.Send("set a 0 0 1", "1")
+	c.Expect("STORED")
+	plain := c.Stats("")
 	if plain["uptime"] != "1" {
 		t.Errorf("uptime of a server that has just started is %s, want 1", plain["uptime"])
 	}
@@ -134,7 +135,7 @@ func TestStatsSuitParsers(t *testing.T) {
 			t.Errorf("STAT %s %s, want seconds with six digits after the point", name, plain[name])
 		}
 	}
-	if _, twice := c.stats("slabs")["1:mem_requested"]; twice {
+	if _, twice := c.Stats("slabs")["1:mem_requested"]; twice {
 		t.Error("mem_requested stands in items and in slabs")
 	}
 }
@@ -143,22 +144,22 @@ func TestStatsCountRefusedStores(t *testing.T) {
 	b := newMemory()
 	c := dial(t, start(t, b, func(o *Options) { o.ItemBytesMax = 1000 }))
 	large := strings.Repeat("x", 2000)
-	c.send("set a 0 0 2000", large, "add a 0 0 2000", large)
-	c.expect("SERVER_ERROR object too large for cache", "SERVER_ERROR object too large for cache")
+	c.Send("set a 0 0 2000", large, "add a 0 0 2000", large)
+	c.Expect("SERVER_ERROR object too large for cache", "SERVER_ERROR object too large for cache")
 	b.set(func(b *memory) { b.writeStatus = protocol.StatusOutOfMemory })
-	c.send("set a 0 0 1", "x")
-	c.expect("SERVER_ERROR out of memory storing object")
+	c.Send("set a 0 0 1", "x")
+	c.Expect("SERVER_ERROR out of memory storing object")
 	wantStats(t, c, "", map[string]string{"store_too_large": "2", "store_no_memory": "1", "cmd_set": "0"})
 }
 
 func TestStatsArguments(t *testing.T) {
 	c := dial(t, start(t, newMemory(), func(o *Options) { o.Verbosity = 2 }))
 	for _, arg := range []string{"items", "cachedump 1 1", "detail dump"} {
-		c.send("stats " + arg)
-		c.expect("END")
+		c.Send("stats " + arg)
+		c.Expect("END")
 	}
-	c.send("stats sizes", "stats detail on", "stats detail off", "stats detail", "stats raft", "stats nonsense")
-	c.expect("STAT sizes_status disabled", "END", "OK", "OK", "CLIENT_ERROR usage: stats detail on|off|dump",
+	c.Send("stats sizes", "stats detail on", "stats detail off", "stats detail", "stats raft", "stats nonsense")
+	c.Expect("STAT sizes_status disabled", "END", "OK", "OK", "CLIENT_ERROR usage: stats detail on|off|dump",
 		"STAT raft_state leader", "END", "ERROR")
 	wantStats(t, c, "settings", map[string]string{
 		"maxconns": "1024", "verbosity": "2", "item_size_max": "1048576", "flush_enabled": "yes", "evictions": "off",
@@ -168,18 +169,18 @@ func TestStatsArguments(t *testing.T) {
 
 func TestFlushAllMayBeForbidden(t *testing.T) {
 	c := dial(t, start(t, newMemory(), func(o *Options) { o.FlushDisabled = true }))
-	c.send("set a 0 0 1", "x", "flush_all", "flush_all noreply", "get a")
-	c.expect("STORED", "CLIENT_ERROR flush_all not allowed", "VALUE a 0 1", "x", "END")
+	c.Send("set a 0 0 1", "x", "flush_all", "flush_all noreply", "get a")
+	c.Expect("STORED", "CLIENT_ERROR flush_all not allowed", "VALUE a 0 1", "x", "END")
 }
 
 func TestShutdownOnlyIfAllowed(t *testing.T) {
 	c := dial(t, start(t, newMemory()))
-	c.send("shutdown")
-	c.expect("SERVER_ERROR: shutdown not enabled")
+	c.Send("shutdown")
+	c.Expect("SERVER_ERROR: shutdown not enabled")
 
 	asked := make(chan struct{})
 	c = dial(t, start(t, newMemory(), func(o *Options) { o.Shutdown = func() { close(asked) } }))
-	c.send("set a 0 0 1", "x", "shutdown")
-	c.expect("STORED")
+	c.Send("set a 0 0 1", "x", "shutdown")
+	c.Expect("STORED")
 	<-asked
 }

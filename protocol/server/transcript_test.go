@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,26 +36,16 @@ func TestTranscripts(t *testing.T) {
 			for way, chop := range map[string]func(string) []string{"whole": nil, "byte by byte": transcript.EveryByte} {
 				for i, block := range blocks {
 					b.set(func(b *memory) { clear(b.items); b.flushAt = time.Time{} })
-					replay(t, s, &block, way, transcript.Options{
+					err := block.ReplayAt(s.Addr().String(), transcript.Options{
 						Run:  fmt.Sprint(i),
 						Chop: chop,
 						Wait: func(d time.Duration) { passed.Add(int64(d)) },
 					})
+					if err != nil {
+						t.Errorf("%s: %v", way, err)
+					}
 				}
 			}
 		})
-	}
-}
-
-// replay replays one block on a connection of its own.
-func replay(t *testing.T, s *Server, b *transcript.Block, way string, o transcript.Options) {
-	t.Helper()
-	nc, err := net.Dial("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = nc.Close() }()
-	if err := b.Replay(nc, o); err != nil {
-		t.Errorf("%s: %v", way, err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"raftcached/internal/testclient"
+
 	"go.uber.org/goleak"
 )
 
@@ -123,15 +125,7 @@ func serve(t *testing.T, h *hooks) (*loopHooks, *Engine, *net.TCPConn) {
 // dial connects to the first listener until the test ends.
 func dial(t *testing.T, e *Engine) *net.TCPConn {
 	t.Helper()
-	nc, err := net.DialTCP("tcp", nil, e.Listeners()[0].Addr.(*net.TCPAddr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	return nc
+	return testclient.Dial(t, e.Listeners()[0].Addr.String()).TCPConn
 }
 
 // onLoop runs f on the loop's goroutine.
