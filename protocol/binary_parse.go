@@ -85,7 +85,7 @@ func (req *Request) takeExtras(h *header, extras []byte) {
 			*req = Request{Form: req.Form, Status: StatusNotFound}
 		}
 	}
-	if h.cas != 0 && req.Command >= Set && req.Command <= Decr && req.Command != Touch {
+	if h.cas != 0 && req.Command.comparesCAS() {
 		req.CAS = h.cas
 		req.Fields |= item.HasCAS
 	}

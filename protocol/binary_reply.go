@@ -126,7 +126,7 @@ func binaryErrorOf(c Command, s Status) (code uint16, text string) {
 		e = binaryErrors[StatusNotFound]
 	case s == StatusOutOfMemory && (c == Incr || c == Decr):
 		e.text = textCountingOutOfMemory
-	case s == StatusOutOfMemory && c >= Set && c <= Prepend:
+	case s == StatusOutOfMemory && c.IsStore():
 		e.text = textStoringOutOfMemory
 	case e.text == "":
 		const prefix, end = "SERVER_ERROR ", "\r\n"

@@ -88,7 +88,7 @@ func checkStep(t *testing.T, p *protocol.Parser, b []byte, n int, v protocol.Ver
 			t.Fatalf("key %q", key)
 		}
 	}
-	isStore := r.Command >= protocol.Set && r.Command <= protocol.CAS
+	isStore := r.Command.IsStore()
 	if isStore && !r.TooLarge && r.Value == nil || r.TooLarge && (r.Value != nil || !isStore) {
 		t.Fatalf("%s: value %q", describe(r), r.Value)
 	}

@@ -48,8 +48,25 @@ func (c Command) IsRead() bool {
 // IsWrite reports whether the command goes through the raft log. gat and gats do,
 // because they change an item's expiry.
 func (c Command) IsWrite() bool {
-	return c == Gat || c == Gats || c >= Set && c <= CacheMemlimit
+	switch c {
+	case Gat, Gats, MetaGat, Touch, Delete, Incr, Decr, FlushAll, CacheMemlimit:
+		return true
+	}
+	return c.IsStore()
 }
+
+// IsStore reports whether the command carries a value to store.
+func (c Command) IsStore() bool {
+	switch c {
+	case Set, Add, Replace, Append, Prepend, CAS:
+		return true
+	}
+	return false
+}
+
+// comparesCAS reports whether a packet of the command may carry a cas unique that
+// the item must have.
+func (c Command) comparesCAS() bool { return c.IsStore() || c == Delete || c == Incr || c == Decr }
 
 // Request is one parsed command. Its slices alias the parser's input, or the
 // parser if the key was base64, and are valid only until that input is discarded

@@ -66,7 +66,7 @@ func appendMetaRequest(dst []byte, r *Request) []byte {
 		dst = append(dst, "ms "...)
 	}
 	dst = r.Form.appendKey(dst, r.Key)
-	isStore := r.Command >= Set && r.Command <= Prepend
+	isStore := r.Command.IsStore()
 	if isStore {
 		dst = appendUint(dst, uint64(len(r.Value)))
 	}
