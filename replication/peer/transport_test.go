@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"raftcached/replication/frame"
 	"raftcached/replication/identity"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -348,72 +347,4 @@ func TestRefusalsOfMembers(t *testing.T) {
 		}
 		must(t, conn.Close())
 	}
-}
-
-func TestMessagesAreChecked(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*pb.Message)
-		ok     bool
-	}{
-		{"good", func(*pb.Message) {}, true},
-		{"from another", func(m *pb.Message) { m.From = new(uint64(3)) }, false},
-		{"to another", func(m *pb.Message) { m.To = new(uint64(3)) }, false},
-		{"local type", func(m *pb.Message) { m.Type = pb.MsgStorageAppendResp.Enum() }, false},
-		{"proposal", func(m *pb.Message) { m.Type = pb.MsgProp.Enum() }, false},
-		{"transfer", func(m *pb.Message) { m.Type = pb.MsgTransferLeader.Enum() }, false},
-		{"snapshot without its file", func(m *pb.Message) { m.Type = pb.MsgSnap.Enum() }, false},
-	} {
-		m := message(1, 2, 5)
-		c.change(m)
-		b, err := appendMessage(nil, m)
-		must(t, err)
-		r := frame.NewReader(b[frameHeaderBytes:])
-		_, err = readKind(&r)
-		must(t, err)
-		payload, err := r.Bytes(frameBytesMax)
-		must(t, err)
-		if _, err := decodeMessage(payload, 1, 2); (err == nil) != c.ok {
-			t.Errorf("%s: %v", c.name, err)
-		}
-	}
-}
-
-func TestHelloRoundTrip(t *testing.T) {
-	h := Hello{
-		ClusterID: 1 << 60, ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Boot: 6, Stream: StreamForward,
-		Constants: testConstants, Members: []identity.Member{{ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Host: "h", LogPort: 11311}},
-	}
-	b := encodeHello(&h)
-	got, err := readHello(b)
-	if err != nil || fmt.Sprint(got) != fmt.Sprint(h) {
-		t.Fatalf("got %+v, %v", got, err)
-	}
-	for cut := range b {
-		if _, err := readHello(b[:cut]); err == nil {
-			t.Fatalf("hello cut to %d bytes was read", cut)
-		}
-	}
-}
-
-// FuzzFrame feeds bytes of a peer to everything that decodes them.
-func FuzzFrame(f *testing.F) {
-	f.Add(encodeHello(&Hello{Members: []identity.Member{{Host: "h"}}}))
-	m, err := appendMessage(nil, message(1, 2, 5))
-	must(f, err)
-	f.Add(m[frameHeaderBytes:])
-	f.Add(appendPayload(nil, kindForward, []byte("x"))[frameHeaderBytes:])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if h, err := readHello(b); err == nil {
-			if again, err := readHello(encodeHello(&h)); err != nil || fmt.Sprint(again) != fmt.Sprint(h) {
-				t.Fatalf("%+v became %+v, %v", h, again, err)
-			}
-		}
-		r := frame.NewReader(b)
-		if kind, err := readKind(&r); err == nil && kind == kindRaft {
-			if payload, err := r.Bytes(frameBytesMax); err == nil {
-				_, _ = decodeMessage(payload, 1, 2)
-			}
-		}
-	})
 }

@@ -1,0 +1,102 @@
+package peer
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+
+	"raftcached/replication/frame"
+	"raftcached/replication/identity"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// goldenHello holds, a line each: kind, version, cluster, server, raft id,
+// directory id, boot and stream; the constants; the members.
+const goldenHello = `
+	9a 01 01 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 04
+	95 ce04000000 ce00100000 c2 0a 1e
+	91 95 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2c2f`
+
+// TestHelloBytes holds the format of the handshake: the other node may run
+// another version of this program.
+func TestHelloBytes(t *testing.T) {
+	id := identity.DirectoryID{1, 2, 3}
+	got := hex.EncodeToString(encodeHello(&Hello{
+		ClusterID: 1 << 40, ServerID: 2, RaftID: 300, DirectoryID: id, Boot: 7, Stream: StreamForward,
+		Constants: testConstants,
+		Members:   []identity.Member{{ServerID: 2, RaftID: 300, DirectoryID: id, Host: "cache.example", LogPort: 11311}},
+	}))
+	if want := strings.Join(strings.Fields(goldenHello), ""); got != want {
+		t.Fatalf("hello is\n%s, want\n%s", got, want)
+	}
+}
+
+func TestMessagesAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*pb.Message)
+		ok     bool
+	}{
+		{"good", func(*pb.Message) {}, true},
+		{"from another", func(m *pb.Message) { m.From = new(uint64(3)) }, false},
+		{"to another", func(m *pb.Message) { m.To = new(uint64(3)) }, false},
+		{"local type", func(m *pb.Message) { m.Type = pb.MsgStorageAppendResp.Enum() }, false},
+		{"proposal", func(m *pb.Message) { m.Type = pb.MsgProp.Enum() }, false},
+		{"transfer", func(m *pb.Message) { m.Type = pb.MsgTransferLeader.Enum() }, false},
+		{"snapshot without its file", func(m *pb.Message) { m.Type = pb.MsgSnap.Enum() }, false},
+	} {
+		m := message(1, 2, 5)
+		c.change(m)
+		b, err := appendMessage(nil, m)
+		must(t, err)
+		r := frame.NewReader(b[frameHeaderBytes:])
+		_, err = readKind(&r)
+		must(t, err)
+		payload, err := r.Bytes(frameBytesMax)
+		must(t, err)
+		if _, err := decodeMessage(payload, 1, 2); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestHelloRoundTrip(t *testing.T) {
+	h := Hello{
+		ClusterID: 1 << 60, ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Boot: 6, Stream: StreamForward,
+		Constants: testConstants, Members: []identity.Member{{ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Host: "h", LogPort: 11311}},
+	}
+	b := encodeHello(&h)
+	got, err := readHello(b)
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(h) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	for cut := range b {
+		if _, err := readHello(b[:cut]); err == nil {
+			t.Fatalf("hello cut to %d bytes was read", cut)
+		}
+	}
+}
+
+// FuzzFrame feeds bytes of a peer to everything that decodes them.
+func FuzzFrame(f *testing.F) {
+	f.Add(encodeHello(&Hello{Members: []identity.Member{{Host: "h"}}}))
+	m, err := appendMessage(nil, message(1, 2, 5))
+	must(f, err)
+	f.Add(m[frameHeaderBytes:])
+	f.Add(appendPayload(nil, kindForward, []byte("x"))[frameHeaderBytes:])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if h, err := readHello(b); err == nil {
+			if again, err := readHello(encodeHello(&h)); err != nil || fmt.Sprint(again) != fmt.Sprint(h) {
+				t.Fatalf("%+v became %+v, %v", h, again, err)
+			}
+		}
+		r := frame.NewReader(b)
+		if kind, err := readKind(&r); err == nil && kind == kindRaft {
+			if payload, err := r.Bytes(frameBytesMax); err == nil {
+				_, _ = decodeMessage(payload, 1, 2)
+			}
+		}
+	})
+}
