@@ -143,7 +143,7 @@ func (l *Line) parseFlags(args []string) error {
 
 // define defines one flag of a setting.
 func (l *Line) define(flags *flag.FlagSet, s *Setting, name string, args []string) {
-	set := func(text string) error {
+	set := func(text string) error { //nolint:unparam // package flag wants an error
 		l.given = slices.DeleteFunc(l.given, func(g given) bool { return g.setting == s })
 		l.given = append(l.given, given{s, text, Origin{Source: FromFlag, Name: asWritten(name, args)}})
 		return nil

@@ -127,7 +127,7 @@ func (c *conn) Closed() {
 // handled and answered.
 func (c *conn) endInput() {
 	if c.life < lifeEnding {
-		c.life = lifeEnding
+		c.advance(lifeEnding)
 		c.in.left = c.events.Buffered()
 	}
 }
