@@ -83,7 +83,8 @@ func (e *Engine) perform(op *Op) item.Result {
 		e.flush(op)
 		return item.Result{Status: item.StatusOK}
 	case OpInit:
-		return item.Result{Status: e.form(op)}
+		e.form(op)
+		return item.Result{Status: item.StatusOK}
 	case OpMemoryLimit:
 		return item.Result{Status: e.setMemoryLimit(op)}
 	default: // OpSetTooLarge; DecodeOp lets nothing else pass

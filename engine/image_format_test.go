@@ -16,7 +16,7 @@ func TestImageFormatIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it is only read
 	z, err := gzip.NewReader(f)
 	if err != nil {
 		t.Fatal(err)

@@ -46,10 +46,10 @@ func btoi(b bool) int {
 }
 
 // form does OpInit: the first one sets the limits, others have no effect.
-func (e *Engine) form(op *Op) item.Status {
+func (e *Engine) form(op *Op) {
 	l, ok := readLimits(op.Value)
 	if !ok || e.formed.Load() {
-		return item.StatusOK
+		return
 	}
 	if l.MemoryBytes != e.formedBytes {
 		e.resize(l.MemoryBytes)
@@ -58,7 +58,6 @@ func (e *Engine) form(op *Op) item.Status {
 	e.limits, e.formedBytes = l, l.MemoryBytes
 	e.ghosts.close()
 	e.ghosts = newGhosts(l.MemoryBytes)
-	return item.StatusOK
 }
 
 // resize replaces the store, which is still empty, by one for another limit: this node

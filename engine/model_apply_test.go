@@ -21,7 +21,7 @@ func (m *model) apply(op *Op) item.Result {
 }
 
 func (m *model) perform(op *Op) item.Result {
-	old, _ := m.visible(string(op.Key))
+	old := m.visible(string(op.Key))
 	switch op.Kind {
 	case OpSet, OpAdd, OpReplace, OpCAS:
 		return m.set(op, old)

@@ -80,11 +80,11 @@ func (m *model) find(key string) (it *modelItem, q int) {
 	return nil, 0
 }
 
-func (m *model) visible(key string) (*modelItem, int) {
-	if it, q := m.find(key); it != nil && m.alive(it) {
-		return it, q
+func (m *model) visible(key string) *modelItem {
+	if it, _ := m.find(key); it != nil && m.alive(it) {
+		return it
 	}
-	return nil, 0
+	return nil
 }
 
 func (m *model) remove(it *modelItem) {

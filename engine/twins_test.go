@@ -151,7 +151,7 @@ func TestModel(t *testing.T) {
 			if m.tooLarge(&op) {
 				continue
 			}
-			if old, _ := m.visible(string(op.Key)); old != nil && op.CAS > 20 {
+			if old := m.visible(string(op.Key)); old != nil && op.CAS > 20 {
 				op.CAS = old.CAS
 			}
 			tw.apply(t, &op, m.apply(&op))
@@ -165,7 +165,7 @@ func TestModel(t *testing.T) {
 // the model does not know.
 func (m *model) tooLarge(op *Op) bool {
 	n := len(op.Value) + 300
-	if old, _ := m.visible(string(op.Key)); old != nil && (op.Kind == OpAppend || op.Kind == OpPrepend) {
+	if old := m.visible(string(op.Key)); old != nil && (op.Kind == OpAppend || op.Kind == OpPrepend) {
 		n += len(old.value)
 	}
 	return int64(n) > m.limit/2
@@ -199,7 +199,7 @@ func (tw *twins) look(t *rapid.T, m *model, keys int) {
 			got.Value = bytes.Clone(it.Value)
 			return append(dst, 'x')
 		})
-		want, _ := m.visible(key)
+		want := m.visible(key)
 		if ok != (want != nil) {
 			t.Fatalf("engine %d: key %q found: %v", i, key, ok)
 		}

@@ -5,9 +5,10 @@ const (
 	// the average fill of the index.
 	indexBytes = 8
 
-	// ChargeMin is the least that an item is charged, ExpiringChargeMin the least
-	// that one is charged that expires.
-	ChargeMin         = 2*unitBytes + indexBytes
+	// ChargeMin is the least charge of an item.
+	ChargeMin = 2*unitBytes + indexBytes
+
+	// ExpiringChargeMin is the least charge of an item that expires.
 	ExpiringChargeMin = ChargeMin + expiryBytes
 )
 

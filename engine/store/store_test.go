@@ -22,9 +22,9 @@ func newStore(t testing.TB) (*Current, *Store) {
 }
 
 // set stores an item at the end of a queue.
-func set(s *Store, q int, key, value string) Ref {
+func set(s *Store, q int, key, value string) {
 	p := s.Find([]byte(key))
-	return s.Add(q, &p, &Meta{CAS: 1}, []byte(key), []byte(value), nil)
+	s.Add(q, &p, &Meta{CAS: 1}, []byte(key), []byte(value), nil)
 }
 
 // listed returns the items of a queue, in order.
