@@ -20,6 +20,10 @@ SNAPSHOTFLAGS ?=
 # DIFFERENTIALFLAGS are for `make differential`, like DIFFERENTIALFLAGS='-n 20000 -seed 7'.
 DIFFERENTIALFLAGS ?=
 
+# PUBLIC are the programs and the packages that others may import. Code that is
+# reached neither by them nor by the tests of those packages is dead.
+PUBLIC := . ./raftcachedtest ./cmd/...
+
 # CLIENTS are the Debian packages of the programs and clients that tests talk to.
 CLIENTS := memcached netcat-openbsd perl python3-pymemcache python3-pylibmc libmemcached-tools \
 	libcache-memcached-fast-perl php-cli php-memcached
@@ -109,6 +113,8 @@ lint:
 	@unformatted=$$($(TOOL) gofumpt -l .); if [ -n "$$unformatted" ]; then \
 		echo "run make fmt; not formatted:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	$(GO) vet ./... ./bench/...
+	@dead=$$($(TOOL) deadcode -test $(PUBLIC)) || exit 1; if [ -n "$$dead" ]; then \
+		echo "no program and no user of the public packages reaches:" >&2; echo "$$dead" >&2; exit 1; fi
 	$(GOLANGCI) run ./...
 	cd bench && $(GOLANGCI) run ./...
 
