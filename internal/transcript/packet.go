@@ -43,15 +43,15 @@ const (
 	answerBytesMax = 2 << 20
 )
 
-// extrasBytes are the fields of a request that stand in its extras, with their
-// lengths. They are sent in the order in which they are written.
+// extrasBytes are the fields in the extras of a request, with their lengths. They are sent
+// in the order in which they are written.
 var extrasBytes = map[string]int{"flags": 4, "exptime": 4, "level": 4, "delta": 8, "initial": 8}
 
 // field is NAME=VALUE. The value may be a Go string in quotes.
 type field struct{ name, value string }
 
-// packet is a request as it is written in a file: its name, and fields. Fields
-// that are not given are zero, and lengths what they have to be.
+// packet is a request as written in a file: its name and fields. Other fields are zero,
+// and lengths are correct.
 type packet struct {
 	opcode byte
 	fields []field
@@ -83,7 +83,7 @@ func parsePacket(line string) (*packet, error) {
 	return p, nil
 }
 
-// encode returns the packet's bytes. Variables in it are replaced by fill.
+// encode returns the packet's bytes. fill replaces variables.
 func (p *packet) encode(fill func(string) string) (string, error) {
 	var (
 		header             [headerBytes]byte
@@ -137,8 +137,8 @@ func (p *packet) encode(fill func(string) string) (string, error) {
 	return string(header[:]) + string(extras) + string(key) + string(value), nil
 }
 
-// readAnswer reads a packet of a server and writes it down as it is written in a
-// file: fields that are zero or empty are left out.
+// readAnswer reads a packet of a server and returns it in the form of a file, without
+// fields that are zero or empty.
 func readAnswer(r io.Reader) (string, error) {
 	var header [headerBytes]byte
 	if n, err := io.ReadFull(r, header[:]); err != nil {
@@ -187,7 +187,7 @@ func readAnswer(r io.Reader) (string, error) {
 	return s.String(), nil
 }
 
-// quote puts quotes around what needs them.
+// quote quotes a value if that is needed.
 func quote(b []byte) string {
 	quoted := strconv.Quote(string(b))
 	if strings.ContainsAny(quoted, ` \`) {

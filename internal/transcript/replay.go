@@ -19,15 +19,15 @@ const answerTimeout = 10 * time.Second
 type Options struct {
 	Run string // stands for {run}; new for each replay
 
-	// Chop cuts what is sent at once into the pieces that are written one after
-	// the other; nil leaves it whole.
+	// Chop cuts what the client sends into pieces that are written separately. If it
+	// is nil, everything is written in one piece.
 	Chop func(string) []string
 
-	// Wait lets the given time pass for the server; nil sleeps.
+	// Wait lets time pass for the server. If it is nil, Replay sleeps.
 	Wait func(time.Duration)
 }
 
-// replay is one dialogue under way.
+// replay is the state of one replay.
 type replay struct {
 	options Options
 	conn    net.Conn
@@ -45,8 +45,8 @@ func (b *Block) ReplayAt(addr string, o Options) error {
 	return b.Replay(conn, o)
 }
 
-// Replay plays the client's part over conn and compares what the server says.
-// At the end it makes sure that nothing else was said.
+// Replay plays the client's part over conn and compares the server's answers. At the end
+// it checks that the server has sent nothing else.
 func (b *Block) Replay(conn net.Conn, o Options) error {
 	r := &replay{options: o, conn: conn, in: bufio.NewReader(conn), vars: map[string]string{"{run}": o.Run}}
 	var pending strings.Builder
@@ -61,7 +61,7 @@ func (b *Block) Replay(conn net.Conn, o Options) error {
 		}
 		pending.Reset()
 		if err != nil && b.steps[len(b.steps)-1].closed {
-			err = nil // the server hung up before it had read all
+			err = nil // the server closed the connection before it had read everything
 		}
 		if err == nil {
 			err = r.do(&s)
@@ -132,7 +132,7 @@ func (r *replay) do(s *step) error {
 	return nil
 }
 
-// expectAnswer reads a packet that the server says and compares it with want.
+// expectAnswer reads a packet of the server and compares it with want.
 func (r *replay) expectAnswer(want string) error {
 	got, err := readAnswer(r.in)
 	if err != nil {
@@ -164,7 +164,7 @@ func (r *replay) expectAnswer(want string) error {
 	return nil
 }
 
-// expect reads what the server says and compares it with want.
+// expect reads the server's answer and compares it with want.
 func (r *replay) expect(want string) error {
 	for want = r.fill(want); ; {
 		at := variable.FindStringIndex(want)
@@ -195,8 +195,7 @@ func (r *replay) expect(want string) error {
 	}
 }
 
-// settle takes down what a name stands for, or compares a time with what the
-// server says.
+// settle stores the value of a name, or compares a time with the server's answer.
 func (r *replay) settle(name, digits string) error {
 	end := len(name) - 2
 	seconds, err := strconv.Atoi(name[1:end])
@@ -215,7 +214,7 @@ func (r *replay) settle(name, digits string) error {
 	return nil
 }
 
-// slackSeconds is how much more time may pass than what the block lets pass.
+// slackSeconds is how much longer the replay may take than the block's waits.
 func (r *replay) slackSeconds() int {
 	if r.options.Wait != nil {
 		return 0
@@ -239,8 +238,8 @@ func (r *replay) literal(want string) error {
 	return errors.Join(fmt.Errorf("the server says %.200q, should say %.200q", got[:n], want), err)
 }
 
-// inStep asks something that every server answers: the answer comes next only if
-// nothing is left over.
+// inStep sends a request that every server answers. If another answer comes first, the
+// server has sent too much.
 func (r *replay) inStep(b *Block) error {
 	question := "verbosity 0\r\n"
 	if b.isBinary() {
@@ -262,7 +261,7 @@ func (r *replay) inStep(b *Block) error {
 	return r.literal("OK\r\n")
 }
 
-// EveryByte is a Chop that sends each byte by itself.
+// EveryByte is a Chop that sends each byte separately.
 func EveryByte(s string) []string {
 	if len(s) > chopBytesMax {
 		return []string{s[:1], s[1 : len(s)/2], s[len(s)/2 : len(s)-3], s[len(s)-3 : len(s)-1], s[len(s)-1:]}
@@ -274,5 +273,5 @@ func EveryByte(s string) []string {
 	return pieces
 }
 
-// chopBytesMax is up to where each byte is sent by itself.
+// chopBytesMax is the length up to which each byte is sent separately.
 const chopBytesMax = 2000

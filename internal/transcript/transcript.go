@@ -5,8 +5,8 @@
 // blank lines; each is a dialogue of its own:
 //
 //	# a comment
-//	real: >= 1.6.40     a real memcached before this version answers otherwise
-//	ours: REASON        memcached answers otherwise, and why this server does
+//	real: >= 1.6.40     memcached before this version answers differently
+//	ours: REASON        memcached answers differently, and why
 //	C: set k{run} 0 0 1 the client sends this and \r\n
 //	c: x\r\n            the client sends just this
 //	S: STORED           the server answers this and \r\n
@@ -15,20 +15,19 @@
 //	S: closed           written <closed>: the server closes the connection
 //	wait 1100ms         time passes
 //
-// Go's escapes \xNN, \r, \n, \t, \\ stand for bytes, <1000*x> for as many x.
-// {run} is a text that differs in each replay, so that keys are new. Another
-// {name} in an S line stands for a decimal, and in a later line of the block for
-// the same. {90-} in an S line stands for 90 seconds that run down, {2+} for 2 that
-// go on: where real time passes, the answer may be up to ten seconds along.
+// Go's escapes \xNN, \r, \n, \t, \\ are bytes, and <1000*x> is 1000 times x. {run}
+// is a text that differs in each replay, so that keys are new. Any other {name} in an S
+// line matches a decimal; in later lines of the block it is that decimal. In an S line
+// {90-} is a time of 90 seconds that counts down, and {2+} one of 2 seconds that counts
+// up. If real time passes, the answer may differ by up to ten seconds.
 //
-// A packet is the name of its command, or its number, and fields. A field's value
-// with blanks or escapes stands in quotes. flags, exptime, level, delta and initial
-// become the extras in the order given; opaque, cas, key, value, magic, datatype,
-// keylength, extraslength and bodylength are what they say. An R line names what
-// is not zero, in this order: datatype status opaque cas flags or extras, key,
-// value or number.
+// A packet is the name of its command, or its number, and fields. A value with blanks or
+// escapes is quoted. flags, exptime, level, delta and initial become the extras, in the
+// given order. opaque, cas, key, value, magic, datatype, keylength, extraslength and
+// bodylength set the fields of these names. An R line lists what is not zero, in this
+// order: datatype status opaque cas flags or extras, key, value or number.
 //
-// It serves tests, here and of other packages.
+// Only tests use it.
 package transcript
 
 import (
@@ -47,13 +46,13 @@ import (
 type Block struct {
 	File string
 	Line int
-	Real string // oldest memcached that answers so, or empty
-	Ours string // why memcached answers otherwise, or empty
+	Real string // oldest memcached that gives these answers, or empty
+	Ours string // why memcached answers differently, or empty
 
 	steps []step
 }
 
-// step is what one line of a block says. Exactly one field is set.
+// step is one line of a block. Exactly one field is set.
 type step struct {
 	line   int
 	send   string
@@ -169,7 +168,7 @@ var (
 	variable = regexp.MustCompile(`\{[a-z]+\d*\}|\{\d+[+-]\}`)
 )
 
-// repeat writes out what is to be there several times.
+// repeat expands repetitions like <1000*x>.
 func repeat(s string) string {
 	return repeats.ReplaceAllStringFunc(s, func(m string) string {
 		parts := repeats.FindStringSubmatch(m)
@@ -189,8 +188,8 @@ func unescape(s string) (string, error) {
 	return strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
 }
 
-// Requests returns all that the client of the block sends, with variables as they
-// are written, and in numbers of packets 1 instead.
+// Requests returns everything that the client of the block sends. Variables are not
+// replaced, except in numbers of packets, where they are 1.
 func (b *Block) Requests() string {
 	var sent strings.Builder
 	for _, s := range b.steps {
@@ -221,7 +220,7 @@ func (b *Block) isBinary() bool {
 	return false
 }
 
-// sends reports whether the client does something in the step.
+// sends reports whether the client sends something in the step.
 func (s *step) sends() bool { return s.send != "" || s.packet != nil }
 
 // Waits reports whether the block lets time pass.
@@ -234,7 +233,7 @@ func (b *Block) Waits() bool {
 	return false
 }
 
-// OlderThan reports whether version a, like "1.6.18", is before b.
+// OlderThan reports whether version a, like "1.6.18", is older than b.
 func OlderThan(a, b string) bool {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range min(len(as), len(bs)) {
