@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// entryHead is what the log's index wants to know of an entry.
+// entryHead is what the index holds about an entry.
 type entryHead struct{ index, term uint64 }
 
 // The fields of raft's Entry, see raft.proto.
@@ -16,8 +16,8 @@ const (
 	fieldIndex = 3
 )
 
-// readEntryHead reads the head of an encoded raft entry, and checks that the rest
-// can be read.
+// readEntryHead reads the head of an encoded raft entry, and checks that the rest is
+// well-formed.
 func readEntryHead(b []byte) (e entryHead, err error) {
 	for len(b) > 0 {
 		field, kind, n := protowire.ConsumeTag(b)

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// place is where an entry's record stands.
+// place is the position of an entry's record.
 type place struct {
 	seq    uint64
 	offset uint32
@@ -18,13 +18,13 @@ type place struct {
 // termRun is a run of entries of one term, from first on.
 type termRun struct{ first, term uint64 }
 
-// index knows the entries base+1 ... last: where each stands, its term, and the
-// newest of them in memory.
+// index holds the position and the term of each entry from base+1 to last, and the
+// newest entries themselves.
 type index struct {
-	base     uint64 // the index behind which the log begins
+	base     uint64 // the log begins after this index
 	baseTerm uint64
 	places   []place
-	runs     []termRun // by first; the first run begins at base+1 or before
+	runs     []termRun // sorted by first; the first run begins at base+1 or before
 
 	recent      []*pb.Entry // the last ones
 	recentBytes int64
@@ -37,8 +37,8 @@ func newIndex(base, baseTerm uint64, recentMax int64) index {
 
 func (x *index) last() uint64 { return x.base + uint64(len(x.places)) }
 
-// checkIndexes makes sure that the entries follow each other and fit a log of
-// the entries base+1 to last, of which they may replace some.
+// checkIndexes checks that the entries are consecutive and fit a log of the entries
+// base+1 to last. They may replace some of those.
 func checkIndexes(ents []*pb.Entry, base, last uint64) error {
 	for i, e := range ents {
 		switch want := ents[0].GetIndex() + uint64(i); {
@@ -51,7 +51,7 @@ func checkIndexes(ents []*pb.Entry, base, last uint64) error {
 	return nil
 }
 
-// append takes entries that checkIndexes lets pass.
+// append adds entries that checkIndexes has accepted.
 func (x *index) append(ents []*pb.Entry, places []place) {
 	if len(ents) == 0 {
 		return
@@ -65,9 +65,8 @@ func (x *index) append(ents []*pb.Entry, places []place) {
 	x.forget()
 }
 
-// add takes one entry, in the place of all at and behind its index, without
-// keeping it in memory; either the entries in memory are given to append, or there
-// are none.
+// add adds one entry, which replaces all entries at and after its index. It does not
+// keep the entry in memory: append does that, and recovery keeps none.
 func (x *index) add(e entryHead, at place) {
 	x.truncate(e.index)
 	if n := len(x.runs); n == 0 || x.runs[n-1].term != e.term {
@@ -78,7 +77,7 @@ func (x *index) add(e entryHead, at place) {
 
 func entryBytes(e *pb.Entry) int64 { return int64(proto.Size(e)) }
 
-// truncate drops the entries from first on.
+// truncate drops the entry first and all entries after it.
 func (x *index) truncate(first uint64) {
 	if first > x.last() {
 		return
@@ -96,7 +95,7 @@ func (x *index) truncate(first uint64) {
 	x.recent = x.recent[:keep]
 }
 
-// forget drops the oldest entries from memory while they take too much.
+// forget drops the oldest entries from memory until the rest fits recentMax.
 func (x *index) forget() {
 	n := 0
 	for x.recentBytes > x.recentMax && n < len(x.recent)-1 {
@@ -111,7 +110,7 @@ func (x *index) dropRecent(n int) {
 	x.recent = x.recent[n:]
 }
 
-// compact moves the beginning behind to.
+// compact drops the entries up to and including to.
 func (x *index) compact(to, term uint64) {
 	if to < x.base {
 		return
@@ -131,7 +130,7 @@ func (x *index) compact(to, term uint64) {
 	}
 }
 
-// term returns the term of an entry from base to last.
+// term returns the term of entry i, which is between base and last.
 func (x *index) term(i uint64) uint64 {
 	if i == x.base {
 		return x.baseTerm

@@ -21,25 +21,25 @@ const (
 
 // Options of a Log; a zero field takes its default.
 type Options struct {
-	// Bootstrap is the configuration of a log that is not there yet.
+	// Bootstrap is the configuration of a new log.
 	Bootstrap *pb.ConfState
 
 	// SegmentBytes is the size beyond which no more is written to a segment.
 	SegmentBytes int64
 
-	// MemoryBytesMax bounds the recent entries that are kept in memory; older
-	// ones are read from their segments.
+	// MemoryBytesMax bounds the recent entries that are kept in memory. Older
+	// entries are read from their segments.
 	MemoryBytesMax int64
 
-	// Background removes segments, and makes new ones ready, on goroutines of the
-	// log's own. Without it, as simulations want it, Save and Compact do all.
+	// Background lets the log prepare and remove segments on its own goroutines.
+	// Without it Save and Compact do everything themselves, as simulations need.
 	Background bool
 }
 
 // Write is what one Save makes durable.
 type Write struct {
 	HardState *pb.HardState // nil: unchanged
-	Entries   []*pb.Entry   // replace all at and behind the first one's index
+	Entries   []*pb.Entry   // replace all entries at and after the first one's index
 	Snapshot  *pb.SnapshotMetadata
 	Sync      bool
 }
@@ -50,11 +50,11 @@ type Log struct {
 	dir      string
 	options  Options
 	buf      []byte // of Save, reused
-	failed   error  // the first error of a write: nothing is trusted after it
+	failed   error  // the first error of a write; every later call returns it
 	remover  remover
 	preparer preparer
 
-	mu       sync.RWMutex // what follows; held for writing only in memory
+	mu       sync.RWMutex // guards the fields below; never held for writing during IO
 	hard     *pb.HardState
 	mark     *pb.SnapshotMetadata // where the log begins, and the configuration there
 	index    index
@@ -66,11 +66,11 @@ type Log struct {
 type segment struct {
 	seq    uint64
 	file   disk.File
-	size   int64 // of what was written
-	synced int64 // of what was synced, while it is written to
+	size   int64 // bytes written
+	synced int64 // bytes synced; only kept for the segment that is written to
 }
 
-// errClosed is the cause of what fails after Close.
+// errClosed is the cause of every failure after Close.
 var errClosed = errors.New("log is closed")
 
 func segmentName(dir string, seq uint64) string {
@@ -86,9 +86,9 @@ func parseSegmentName(name string) (seq uint64, ok bool) {
 	return seq, err == nil
 }
 
-// Save makes w durable, in one write and at most one sync, and then readable.
-// After an error the log is of no further use, and the process must end: what
-// the disk holds is not known.
+// Save makes w durable, with one write and at most one sync, and then readable.
+// After an error the contents of the disk are unknown: the log cannot be used any
+// more, and the process must exit.
 func (l *Log) Save(w Write) error {
 	if l.failed != nil {
 		return l.failed
@@ -145,7 +145,7 @@ func (l *Log) save(w *Write) error {
 	return nil
 }
 
-// add encodes a record behind those in the buffer.
+// add appends an encoded record to the buffer.
 func (l *Log) add(seg *segment, kind recordKind, m proto.Message) (err error) {
 	start := len(l.buf)
 	l.buf = beginRecord(l.buf)
@@ -179,14 +179,14 @@ func (l *Log) write(seg *segment, sync bool) error {
 	return nil
 }
 
-// restart empties the log behind a snapshot.
+// restart empties the log, which then begins after a snapshot.
 func (l *Log) restart(mark *pb.SnapshotMetadata) {
 	l.mark = proto.CloneOf(mark)
 	l.index = newIndex(mark.GetIndex(), mark.GetTerm(), l.options.MemoryBytesMax)
 	l.raiseCommit()
 }
 
-// raiseCommit makes the hard state cover the mark: what a snapshot holds is
+// raiseCommit raises the commit index to the mark. Everything in a snapshot is
 // committed, even if the commit index was not synced.
 func (l *Log) raiseCommit() {
 	if l.mark.GetIndex() > l.hard.GetCommit() {
@@ -194,7 +194,7 @@ func (l *Log) raiseCommit() {
 	}
 }
 
-// rotateIfFull begins a new segment when the last one has its size.
+// rotateIfFull begins a new segment if the last one is full.
 func (l *Log) rotateIfFull() error {
 	last := l.segments[len(l.segments)-1]
 	if last.size < l.options.SegmentBytes {
@@ -214,7 +214,7 @@ func (l *Log) lastSize() int64 {
 	return l.segments[len(l.segments)-1].size
 }
 
-// begin goes on in a new segment, which starts with the hard state and the mark.
+// begin begins a new segment, which starts with the hard state and the mark.
 func (l *Log) begin(seq uint64) error {
 	f, err := l.newFile(seq)
 	if err != nil {
@@ -241,8 +241,8 @@ func (l *Log) begin(seq uint64) error {
 	return nil
 }
 
-// newFile returns the file of a new segment, durably named: the one that was made
-// ready, if it was.
+// newFile returns the file of a new segment, whose name is durable. It uses the
+// prepared one if there is one.
 func (l *Log) newFile(seq uint64) (disk.File, error) {
 	s := l.preparer.take()
 	if s.complete {
@@ -260,13 +260,13 @@ func (l *Log) newFile(seq uint64) (disk.File, error) {
 		err = l.fs.SyncDir(l.dir)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("reserve its room: %w", err), s.file.Close())
+		return nil, errors.Join(fmt.Errorf("reserve its space: %w", err), s.file.Close())
 	}
 	return s.file, nil
 }
 
-// Compact lets the entries up to and including index go; a durable snapshot must
-// cover them. Index and term at the new beginning stay known.
+// Compact drops the entries up to and including index. A durable snapshot must
+// cover them. The index and term at the new beginning stay known.
 func (l *Log) Compact(index uint64) error {
 	if l.failed != nil {
 		return l.failed
@@ -304,8 +304,8 @@ func (l *Log) compact(index, term uint64) error {
 	return l.removeUnneeded()
 }
 
-// removeUnneeded has the segments removed that are before the first which holds
-// an entry of the log.
+// removeUnneeded removes the segments before the first one that holds an entry of
+// the log.
 func (l *Log) removeUnneeded() error {
 	l.mu.Lock()
 	first := l.segments[len(l.segments)-1].seq
@@ -323,14 +323,14 @@ func (l *Log) removeUnneeded() error {
 	return l.remover.remove(gone)
 }
 
-// SizeBytes is the size of what the segments hold.
+// SizeBytes is the size of all segments.
 func (l *Log) SizeBytes() int64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.bytes
 }
 
-// Close closes the files. What was saved without a sync may not be durable.
+// Close closes the files. Writes that were not synced may be lost.
 func (l *Log) Close() error {
 	if l.failed == nil {
 		l.failed = errClosed

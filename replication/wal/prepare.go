@@ -8,36 +8,36 @@ import (
 )
 
 const (
-	// zeroBytes of a segment are zeroed at a time.
+	// zeroBytes is how much of a segment is filled with zeros at a time.
 	zeroBytes = 256 << 10
 
-	// zeroRest is for how many times as long as that took the disk is then left to
-	// others.
+	// zeroRest is the pause between two such writes, as a multiple of the time that
+	// the last one took. It leaves the disk to the log most of the time.
 	zeroRest = 3
 )
 
-// preparer makes the next segment ready before it is needed: named, durable, and
-// full of zeros. Then a sync of what is written to it has only bytes to bring to
-// the disk, while one of blocks that are new to the file is a transaction of the
-// file system's journal, which waits for all else that goes with it.
+// preparer creates the next segment before it is needed, fills it with zeros, and
+// makes it durable. A later sync then only has to write data. A sync of newly
+// allocated blocks would need a transaction of the file system's journal as well,
+// and would wait for everything else in that transaction.
 type preparer struct {
 	fs    disk.FS
 	dir   string
 	bytes int64
 
-	// Of the segment being made ready, nil between take and prepare.
+	// Of the segment that is being prepared; nil between take and prepare.
 	stop chan struct{}
 	done chan prepared
 }
 
-// prepared is a segment's file. It need not be complete: then it has a name that
-// may not be durable, and its room is not reserved.
+// prepared is a segment's file. If it is not complete, its name may not be durable
+// and its space is not reserved.
 type prepared struct {
-	file     disk.File // nil: there is none
+	file     disk.File // nil if there is none
 	complete bool
 }
 
-// prepare begins with the segment of a sequence.
+// prepare starts to prepare the segment with the given sequence number.
 func (p *preparer) prepare(seq uint64) {
 	p.stop, p.done = make(chan struct{}), make(chan prepared, 1)
 	go func(stop chan struct{}, done chan prepared) {
@@ -45,7 +45,7 @@ func (p *preparer) prepare(seq uint64) {
 	}(p.stop, p.done)
 }
 
-// take returns the segment that prepare began with, as far as it has come.
+// take stops the preparation and returns the segment as far as it was prepared.
 func (p *preparer) take() prepared {
 	if p.done == nil {
 		return prepared{}
@@ -56,8 +56,8 @@ func (p *preparer) take() prepared {
 	return s
 }
 
-// run makes a segment ready. Its errors are none of the log's: the segment is made
-// anew when it is needed, and then they matter.
+// run prepares a segment. It returns no error: if preparing fails, the segment is
+// created again when it is needed, and an error is reported then.
 func (p *preparer) run(name string, stop <-chan struct{}) prepared {
 	f, err := p.fs.Create(name)
 	if err != nil {
@@ -65,7 +65,7 @@ func (p *preparer) run(name string, stop <-chan struct{}) prepared {
 	}
 	complete, err := p.fill(f, stop)
 	if err != nil {
-		_ = f.Close() // what its blocks hold is not known: they are let go
+		_ = f.Close() // the contents of its blocks are unknown, so it is not used
 		return prepared{}
 	}
 	return prepared{f, complete}
@@ -88,7 +88,7 @@ func (p *preparer) fill(f disk.File, stop <-chan struct{}) (complete bool, err e
 	return true, errors.Join(f.Sync(), p.fs.SyncDir(p.dir))
 }
 
-// close closes what was made ready. A later Open removes it.
+// close closes the prepared segment. The next Open removes it.
 func (p *preparer) close() error {
 	if s := p.take(); s.file != nil {
 		return s.file.Close()

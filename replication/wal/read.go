@@ -43,8 +43,8 @@ func (l *Log) Term(i uint64) (uint64, error) {
 	return l.index.term(i), nil
 }
 
-// Entries implements raft.Storage. Entries are shared with the log: nobody may
-// change them.
+// Entries implements raft.Storage. The entries are shared with the log and must
+// not be changed.
 func (l *Log) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -90,7 +90,7 @@ func (l *Log) readEntry(i uint64) (*pb.Entry, error) {
 	}
 	length, ok := readRecordHeader(head, at.seq, int64(at.offset))
 	if !ok {
-		return nil, l.corrupt(at, "an entry that was readable is not any more")
+		return nil, l.corrupt(at, "an entry that was readable no longer is")
 	}
 	b := make([]byte, recordHeaderBytes+length)
 	if _, err := seg.file.ReadAt(b, int64(at.offset)); err != nil {
@@ -99,7 +99,7 @@ func (l *Log) readEntry(i uint64) (*pb.Entry, error) {
 	e := new(pb.Entry)
 	rec, ok := readRecord(b, at.seq, int64(at.offset))
 	if !ok || rec.kind != kindEntry || proto.Unmarshal(rec.payload, e) != nil || e.GetIndex() != i {
-		return nil, l.corrupt(at, "an entry that was readable is not any more")
+		return nil, l.corrupt(at, "an entry that was readable no longer is")
 	}
 	return e, nil
 }

@@ -14,7 +14,7 @@ const (
 	// sectorBytes is what a disk writes as a whole or not at all.
 	sectorBytes = 512
 
-	// payloadBytesMax bounds a record: an entry of the largest item.
+	// payloadBytesMax bounds a record. An entry with the largest item fits.
 	payloadBytesMax = 32 << 20
 )
 
@@ -30,7 +30,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// CorruptError tells that synced data is damaged: the log has forgotten what
+// CorruptError reports that synced data is damaged: the log has lost something that
 // this node acknowledged.
 type CorruptError struct {
 	File   string
@@ -52,7 +52,7 @@ func appendSegmentHeader(dst []byte, seq uint64, before int64) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// readSegmentHeader returns the size of the segment before, if b begins with the
+// readSegmentHeader returns the size of the previous segment, if b begins with the
 // header of segment seq.
 func readSegmentHeader(b []byte, seq uint64) (before int64, ok bool) {
 	if len(b) < segmentHeaderBytes {
@@ -69,12 +69,12 @@ type record struct {
 	synced  int64  // how much of the segment was synced before this was written
 }
 
-// beginRecord appends room for a record's header; finishRecord fills it in when
-// the payload stands behind it.
+// beginRecord appends space for a record's header. finishRecord fills it in once the
+// payload follows it.
 func beginRecord(dst []byte) []byte { return append(dst, make([]byte, recordHeaderBytes)...) }
 
-// finishRecord completes the record b, which will stand at offset of segment
-// seq, of which the first synced bytes are synced.
+// finishRecord completes the record b, which will be written at an offset of
+// segment seq. The first synced bytes of that segment are synced.
 func finishRecord(b []byte, kind recordKind, seq uint64, offset, synced int64) {
 	payload := b[recordHeaderBytes:]
 	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
@@ -84,7 +84,8 @@ func finishRecord(b []byte, kind recordKind, seq uint64, offset, synced int64) {
 	binary.LittleEndian.PutUint32(b[5:], headerSum(b, seq, offset))
 }
 
-// headerSum covers the header but for itself, and where it stands.
+// headerSum is the checksum of the header, except for the checksum itself, and of
+// the record's position.
 func headerSum(head []byte, seq uint64, offset int64) uint32 {
 	var b [recordHeaderBytes - 4 + 16]byte
 	n := copy(b[:], head[:5])
@@ -94,8 +95,8 @@ func headerSum(head []byte, seq uint64, offset int64) uint32 {
 	return crc32.Checksum(b[:], castagnoli)
 }
 
-// readRecord returns the record at offset of segment seq, whose bytes from there
-// on are b, or false if there is no valid one.
+// readRecord returns the record at an offset of segment seq, or false if it is not
+// valid. b are the bytes of the segment from there on.
 func readRecord(b []byte, seq uint64, offset int64) (r record, ok bool) {
 	length, ok := readRecordHeader(b, seq, offset)
 	if !ok || len(b) < recordHeaderBytes+length {
@@ -109,7 +110,7 @@ func readRecord(b []byte, seq uint64, offset int64) (r record, ok bool) {
 	return r, crc32.Checksum(r.payload, castagnoli) == binary.LittleEndian.Uint32(b[9:])
 }
 
-// readRecordHeader checks a record's header alone and returns the length of its
+// readRecordHeader checks only a record's header and returns the length of the
 // payload.
 func readRecordHeader(b []byte, seq uint64, offset int64) (length int, ok bool) {
 	if len(b) < recordHeaderBytes {

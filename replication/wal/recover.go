@@ -14,7 +14,7 @@ import (
 )
 
 // Open opens the log in dir, or creates it with Options.Bootstrap as its
-// configuration. A *CorruptError tells that it has lost what was synced.
+// configuration. A *CorruptError reports that synced data was lost.
 func Open(fs disk.FS, dir string, o Options) (*Log, error) {
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = DefaultSegmentBytes
@@ -54,8 +54,8 @@ func (l *Log) open() error {
 	return l.begin(next)
 }
 
-// list returns the sequences of the segments, which must have no gap, and
-// removes what was left incomplete.
+// list returns the sequence numbers of the segments, which must have no gap, and
+// removes incomplete files.
 func (l *Log) list() ([]uint64, error) {
 	names, err := l.fs.List(l.dir)
 	if err != nil {
@@ -78,8 +78,8 @@ func (l *Log) list() ([]uint64, error) {
 	return seqs, nil
 }
 
-// dropBlank removes the last segment if it was only made ready: the one before is
-// then the last that was written to, and may end in an unfinished write.
+// dropBlank removes the last segment if it was only prepared. The one before it is
+// then the last that was written to, and may end with a torn write.
 func (l *Log) dropBlank(seqs []uint64) ([]uint64, error) {
 	if len(seqs) == 0 {
 		return nil, nil
@@ -96,15 +96,15 @@ func (l *Log) dropBlank(seqs []uint64) ([]uint64, error) {
 	return seqs[:last], nil
 }
 
-// recovery is what is known while segments are read.
+// recovery is the state of reading the segments.
 type recovery struct {
 	log *Log
 	buf []byte // for a segment, reused
 
-	// floating is set while the entries read are not known to be connected to the
-	// mark before them: the segments between may have been removed. Then the log
-	// begins with whichever entry comes, also if a later one replaces an earlier
-	// index, and a later mark must cover what is missing.
+	// floating is set while it is unknown whether the entries follow the mark
+	// directly: segments in between may have been removed. The log then begins with
+	// the first entry that comes, or with a later one of a lower index, and a
+	// later mark must cover the missing entries.
 	floating bool
 }
 
@@ -124,7 +124,7 @@ func (l *Log) recover(seqs []uint64) error {
 	l.index.compact(l.mark.GetIndex(), l.mark.GetTerm())
 	l.raiseCommit()
 	if term := l.index.term(l.index.last()); term > l.hard.GetTerm() {
-		// The write that was cut short brought the term with its entries.
+		// The entries of a torn write came without their hard state.
 		l.hard.Term, l.hard.Vote = new(term), new(uint64(0))
 	}
 	if l.hard.GetCommit() > l.index.last() {
@@ -136,8 +136,8 @@ func (l *Log) recover(seqs []uint64) error {
 	return nil
 }
 
-// segment reads one segment and leaves it open for reading, without the zeros
-// and the unfinished write at its end.
+// segment reads one segment and opens it for reading, without the zeros and the
+// torn write at its end.
 func (r *recovery) segment(seq uint64, last bool) error {
 	name := segmentName(r.log.dir, seq)
 	b, err := disk.ReadFileInto(r.log.fs, name, r.buf)
@@ -155,8 +155,8 @@ func (r *recovery) segment(seq uint64, last bool) error {
 	case !ok && (!last || findRecord(b, 0, seq) >= 0):
 		return &CorruptError{File: name, Reason: "the header is not that of a segment"}
 	case !ok:
-		// A segment is named before its header is synced, and nothing is written
-		// to another one before: the last may be unfinished, with nothing in it.
+		// A segment gets its name before its header is synced. So the last one may
+		// have no header yet, and then holds nothing.
 		b = nil
 	}
 	end, err := r.records(name, seq, b)
@@ -169,8 +169,8 @@ func (r *recovery) segment(seq uint64, last bool) error {
 	return r.keep(name, seq, b[:end], len(b))
 }
 
-// records takes over the records of a segment up to the first bad one, and
-// returns where that begins.
+// records applies the records of a segment up to the first bad one, and returns the
+// offset of that.
 func (r *recovery) records(name string, seq uint64, b []byte) (end int, err error) {
 	end = min(len(b), segmentHeaderBytes)
 	for end < len(b) {
@@ -186,10 +186,10 @@ func (r *recovery) records(name string, seq uint64, b []byte) (end int, err erro
 	return end, nil
 }
 
-// tornAt reports whether the bad record at end, in the last segment, is a write
-// that was cut short: a part of it never came to the disk, sectors of one write
-// coming in any order, and no later record was written after this place was
-// synced.
+// tornAt reports whether the bad record at end, in the last segment, is a torn
+// write: one of its sectors was never written, and no later record was written
+// after this offset was synced. The sectors of one write reach the disk in any
+// order.
 func tornAt(b []byte, end int, seq uint64) bool {
 	for at := findRecord(b, end+1, seq); at >= 0; {
 		rec, _ := readRecord(b[at:], seq, int64(at))
@@ -214,9 +214,8 @@ func tornAt(b []byte, end int, seq uint64) bool {
 	return false
 }
 
-// keep opens a segment for reading, after it was cut to its valid part if it
-// holds more: a later recovery must not meet an unfinished write in the middle
-// of the log.
+// keep opens a segment for reading. It first cuts the segment to its valid part,
+// because a later recovery must not find a torn write in the middle of the log.
 func (r *recovery) keep(name string, seq uint64, valid []byte, size int) error {
 	l := r.log
 	if len(valid) == 0 {
@@ -236,7 +235,7 @@ func (r *recovery) keep(name string, seq uint64, valid []byte, size int) error {
 	return nil
 }
 
-// record takes over one record.
+// record applies one record.
 func (r *recovery) record(rec *record, at place) error {
 	l, payload := r.log, rec.payload
 	switch rec.kind {
@@ -262,8 +261,8 @@ func (r *recovery) record(rec *record, at place) error {
 	return nil
 }
 
-// entry takes over where an entry stands. None is kept in memory: few of them will
-// be read, and a log may be large.
+// entry adds an entry's position to the index. The entry itself is not kept in
+// memory: few of them will be read, and a log may be large.
 func (r *recovery) entry(e entryHead, at place) error {
 	l := r.log
 	if base := l.index.base; e.index == base+1 && base == l.mark.GetIndex() {
@@ -285,17 +284,16 @@ func (r *recovery) mark(kind recordKind, m *pb.SnapshotMetadata) {
 	l := r.log
 	l.mark = m
 	if kind == kindRestart || m.GetIndex() > l.index.last() {
-		// Behind a restart, or where the segments before were removed.
+		// After a restart, or if the previous segments were removed.
 		l.index = newIndex(m.GetIndex(), m.GetTerm(), l.options.MemoryBytesMax)
 		r.floating = kind == kindCompacted
 	}
 }
 
-// findRecord returns the first place at or behind from where a valid record
-// stands, or -1.
+// findRecord returns the offset of the first valid record at or after from, or -1.
 func findRecord(b []byte, from int, seq uint64) int {
 	for at := from; at+recordHeaderBytes <= len(b); at++ {
-		if b[at] == 0 { // pass over zeros quickly: a record's kind is not 0
+		if b[at] == 0 { // skip zeros quickly: a record's kind is not 0
 			next := bytes.IndexFunc(b[at:], func(c rune) bool { return c != 0 })
 			if next < 0 {
 				return -1

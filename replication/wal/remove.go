@@ -8,9 +8,9 @@ import (
 	"raftcached/replication/disk"
 )
 
-// remover removes segments that are not needed any more, the oldest first, so
-// that what is left has no gap at any time. To remove one is to drop what the
-// system keeps of it in memory, 12 ms for 64 MiB: no write should wait for that.
+// remover removes segments that are no longer needed. It begins with the oldest, so
+// that the remaining ones never have a gap. Removing a segment also drops it from
+// the page cache, which takes 12 ms for 64 MiB; no write should wait for that.
 type remover struct {
 	fs         disk.FS
 	dir        string
@@ -20,12 +20,12 @@ type remover struct {
 	queue   []*segment
 	running bool
 	closed  bool
-	err     error // the first one; what is behind it stays
+	err     error // the first one; nothing is removed after it
 	wg      sync.WaitGroup
 }
 
-// remove takes over segments, the oldest first. In the background it returns at
-// once, with the error that an earlier removal had, if any.
+// remove removes segments, given oldest first. In the background it returns
+// immediately, with the error of an earlier removal, if any.
 func (r *remover) remove(gone []*segment) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,14 +47,14 @@ func (r *remover) remove(gone []*segment) error {
 	return nil
 }
 
-// drain empties the queue. It holds the lock, but not while it removes.
+// drain empties the queue. The caller holds mu, which is released during removals.
 func (r *remover) drain() {
 	for len(r.queue) > 0 && r.err == nil && !r.closed {
 		seg := r.queue[0]
 		r.queue = r.queue[1:]
 		r.mu.Unlock()
-		// A reader may still hold the segment: entries below the first index are
-		// not looked up any more, and a read under way fails as compacted.
+		// No reader uses the segment: its entries are below the first index, and
+		// reading those fails with ErrCompacted.
 		err := errors.Join(seg.file.Close(), r.fs.Remove(segmentName(r.dir, seg.seq)))
 		r.mu.Lock()
 		if err != nil {
@@ -63,8 +63,8 @@ func (r *remover) drain() {
 	}
 }
 
-// close waits for the removal under way and closes the files of what is left,
-// which the next compaction after a start removes.
+// close waits for the current removal and closes the files of the remaining
+// segments. The first compaction after the next start removes those.
 func (r *remover) close() error {
 	r.mu.Lock()
 	r.closed = true
