@@ -99,8 +99,8 @@ const (
 	effectKeep                           // write an image of a state that is to be replaced
 	effectShip                           // to a peer; Core.Shipped follows
 	effectNoShip                         // to the core: a peer is not sent anything
-	effectReply                          // to who waits for it
-	effectAgain                          // to the applier itself, behind what it has to do
+	effectReply                          // to the goroutine that waits for it
+	effectAgain                          // to the applier itself, after what is queued for it
 	effectFail                           // the node must stop
 )
 
@@ -230,8 +230,8 @@ func (a *Applier) flush() {
 }
 
 // restore has a snapshot replace the state. The answers of what was applied
-// before go out first: once the snapshot is reported, whoever still waits for a
-// sub-batch that is in it is told that the outcome is unknown.
+// before go out first: once the snapshot is reported, a client that still waits for
+// a sub-batch that is in it is told that the outcome is unknown.
 func (a *Applier) restore(meta *pb.SnapshotMetadata, reply func(error)) {
 	if !a.bugs.has(bugAnswersAfterInstall) {
 		a.flush()

@@ -179,8 +179,8 @@ func (c *Core) Step(m *pb.Message) {
 }
 
 // Submit takes a sub-batch of this node's clients; it takes over ops. Exactly
-// one answer follows, by the applier or by Effects.Expired, or both: whoever
-// waits takes the first.
+// one answer follows, by the applier or by Effects.Expired, or both: the event
+// loop takes the first.
 func (c *Core) Submit(loop int, tag uint64, count int, ops []byte) {
 	if c.guard.verdict != VerdictOK {
 		c.expired(loop, tag, false)

@@ -1,10 +1,6 @@
 package replication
 
-import (
-	"errors"
-
-	pb "go.etcd.io/raft/v3/raftpb"
-)
+import pb "go.etcd.io/raft/v3/raftpb"
 
 // frozen is what an applier keeps while its state must not change, because a
 // majority has another one. What is committed meanwhile waits here: raft hands
@@ -13,9 +9,6 @@ type frozen struct {
 	held   []*pb.Message        // MsgStorageApply
 	target *pb.SnapshotMetadata // the snapshot to continue from, once known
 }
-
-// errQuarantine refuses to send this node's state to a peer.
-var errQuarantine = errors.New("the state of this node differs from that of a majority")
 
 // freeze keeps the state as it is until a snapshot replaces it, and has its image
 // kept, to be inspected.

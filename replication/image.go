@@ -43,7 +43,7 @@ func (i *Image) write(w io.Writer) error {
 	for more := true; more; {
 		var err error
 		if buf, more, err = i.Next(buf[:0]); err != nil {
-			return fmt.Errorf("%w: %w", errViewLost, err)
+			return fmt.Errorf("state was replaced while its image was written: %w", err)
 		}
 		if _, err := w.Write(buf); err != nil {
 			return err

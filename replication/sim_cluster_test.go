@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 6, "seeds that the cluster simulation runs")
+	simSeeds = flag.Int("sim.seeds", simSeedsDefault, "seeds that the cluster simulation runs")
 	simFirst = flag.Uint64("sim.first", 1, "first seed of the cluster simulation")
 )
 

@@ -185,6 +185,11 @@ func (s *simulation) readEverywhere() {
 // leadership on, and gets its state back.
 func TestQuarantinedLogCounts(t *testing.T) {
 	s := newSimulation(t, 1, 3, 0)
+	mustFindNothing(t, 1, func() { quarantinedLogCounts(t, s) })
+}
+
+func quarantinedLogCounts(t *testing.T, s *simulation) {
+	t.Helper()
 	s.setUp()
 	leader := s.leader()
 	q, g := s.nodes[(leader.id+1)%3], s.nodes[(leader.id+2)%3]

@@ -8,9 +8,6 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// errViewLost tells that a snapshot was given up because the state was replaced.
-var errViewLost = errors.New("state was replaced while a snapshot was written")
-
 // snapshotFile carries out, in order, what the applier wants of the snapshot that
 // is being written. One goroutine owns it.
 type snapshotFile struct {

@@ -55,10 +55,15 @@ func (st *story) printf(format string, args ...any) {
 
 func (st *story) do(t *testing.T, d *datadriven.TestData) string {
 	st.out = nil
-	for line := range strings.Lines(d.Cmd + cmdArgs(d) + "\n" + d.Input) {
-		if words := strings.Fields(line); len(words) > 0 {
-			st.verb(t, words)
+	found := simulate(func() {
+		for line := range strings.Lines(d.Cmd + cmdArgs(d) + "\n" + d.Input) {
+			if words := strings.Fields(line); len(words) > 0 {
+				st.verb(t, words)
+			}
 		}
+	})
+	if found != "" {
+		t.Fatal(found)
 	}
 	if len(st.out) == 0 {
 		return "ok\n"
