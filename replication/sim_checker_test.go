@@ -212,13 +212,19 @@ func (c *simChecker) onMajority(n *simNode, index uint64) {
 	}
 }
 
-// ready looks at what a core wants done: entries that a leader makes hold at most
-// a tenth of hints, and a number means one sub-batch.
+// ready looks at what a core wants done: in quarantine nothing is shipped or read,
+// entries that a leader makes hold at most a tenth of hints, and a number means one
+// sub-batch.
 func (c *simChecker) ready(n *simNode, eff *Effects) {
 	core := n.machine.core
 	for i := range eff.Ships {
 		if core.guard.verdict == VerdictRepairing {
 			c.s.failf("node %d ships the snapshot at %d in quarantine", n.id, eff.Ships[i].Meta.GetIndex())
+		}
+	}
+	for _, r := range eff.Reads {
+		if r.OK && core.guard.verdict == VerdictRepairing {
+			c.s.failf("node %d lets clients read its state in quarantine", n.id)
 		}
 	}
 	for _, m := range eff.Append {
@@ -298,6 +304,17 @@ func countShips(effects []applyEffect) (count int) {
 
 // restored forgets what is known of the state that was replaced.
 func (c *simChecker) restored(n *simNode) { n.facts.frozenDigest = 0 }
+
+// pruned: after a repair no snapshot of the state before it is left.
+func (c *simChecker) pruned(n *simNode, index uint64) {
+	list, err := n.store.List()
+	n.must(err)
+	for _, meta := range list {
+		if meta.GetIndex() < index {
+			c.s.failf("node %d keeps a snapshot at %d after a repair at %d", n.id, meta.GetIndex(), index)
+		}
+	}
+}
 
 // cuts: the log is cut only where a snapshot is on disk, and a newer one too, so
 // that a node whose newest file is damaged starts, and a peer that receives the

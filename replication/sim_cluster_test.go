@@ -15,6 +15,10 @@ var (
 	simFirst = flag.Uint64("sim.first", 1, "first seed of the cluster simulation")
 )
 
+// simSeedsCovering is how many seeds must cover, between them, what a test is
+// about.
+const simSeedsCovering = 6
+
 // chaos schedules faults until the given time: crashes, pauses, partitions and
 // loss come and go.
 func (s *simulation) chaos(until time.Duration) {

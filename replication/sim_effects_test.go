@@ -215,7 +215,13 @@ func (n *simNode) applyStep(e applyEffect) simStep {
 			}))
 		}
 	case effectPrune:
-		return n.during(time.Millisecond, func() error { return n.store.Prune(e.index) })
+		step := n.during(time.Millisecond, func() error { return n.store.Prune(e.index) })
+		return func(done func()) {
+			step(func() {
+				n.s.check.pruned(n, e.index)
+				done()
+			})
+		}
 	case effectKeep:
 		return n.during(time.Millisecond, func() error { return keepDiverged(n.diverged, e.image) })
 	default:

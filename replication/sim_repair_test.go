@@ -97,7 +97,7 @@ func TestSimulatedDivergence(t *testing.T) {
 			}
 		})
 	}
-	if !t.Failed() && refused == 0 {
+	if !t.Failed() && refused == 0 && *simSeeds >= simSeedsCovering {
 		t.Fatal("no client was refused")
 	}
 }
@@ -114,7 +114,7 @@ func TestSimulatedDivergenceInChaos(t *testing.T) {
 		sum.quarantines += s.stats.quarantines
 		sum.repairs += s.stats.repairs
 	})
-	if !t.Failed() && (sum.quarantines == 0 || sum.repairs == 0) {
+	if !t.Failed() && (sum.quarantines == 0 || sum.repairs == 0) && *simSeeds >= simSeedsCovering {
 		t.Fatalf("covered too little: %+v", sum)
 	}
 }
