@@ -58,14 +58,14 @@ func (a *Appender) note(hs *pb.HardState) {
 	a.saved.Term, a.saved.Vote = new(hs.GetTerm()), new(hs.GetVote())
 }
 
-// Append appends to effects what is to be done about all that is queued.
+// step appends to effects what is to be done about all that is queued.
 //
 // A snapshot is installed in this order. What came before it is saved. The state
 // machine continues from it, so that the log does not forget entries that
 // nothing else covers. The log begins behind it, in one write with the hard state
 // that came with it: its commit index is beyond the log until then. Then the
 // leader learns of it.
-func (a *Appender) Append(in []appendInput, effects []appendEffect) []appendEffect {
+func (a *Appender) step(in []appendInput, effects []appendEffect) []appendEffect {
 	var (
 		hs      *pb.HardState
 		ents    []*pb.Entry

@@ -78,7 +78,7 @@ func TestAppender(t *testing.T) {
 		},
 	} {
 		a := newAppender(&ReplicaConfig{ID: 1}, &pb.HardState{Term: new(uint64(1)), Vote: new(uint64(0))})
-		if got := describeAppend(a.Append(c.in, nil)); !slices.Equal(got, c.want) {
+		if got := describeAppend(a.step(c.in, nil)); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}

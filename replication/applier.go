@@ -19,8 +19,8 @@ var (
 
 // Applier is the step machine of the goroutine that owns the replicated state.
 // It decides what is applied, when a snapshot is taken and the log cut, when a
-// snapshot replaces the state, and whether a peer is sent one. Step takes what
-// has happened, Ready gives out what is to be done. It does no IO.
+// snapshot replaces the state, and whether a peer is sent one. step takes what
+// has happened, ready gives out what is to be done. It does no IO.
 //
 // Invariant: effects are carried out in order. While a snapshot is restored, or
 // the image that is being written is behind, nothing is applied.
@@ -59,7 +59,7 @@ type applyInput struct {
 type applyInputKind uint8
 
 const (
-	applyAgain    applyInputKind = iota // nothing: Ready is to be called
+	applyAgain    applyInputKind = iota // nothing: ready is to be called
 	applyEntries                        // entries are committed
 	applyInstall                        // the append worker has a snapshot to continue from
 	applyFreeze                         // a majority contradicts the state
@@ -120,8 +120,8 @@ func (a *Applier) Digest() (index, digest uint64) { return a.st.Digest() }
 // reports whether there is more.
 func (a *Applier) Tidy() (more bool) { return a.st.machine.Tidy() }
 
-// Step takes what has happened.
-func (a *Applier) Step(in *applyInput) {
+// step takes what has happened.
+func (a *Applier) step(in *applyInput) {
 	switch in.kind {
 	case applyAgain:
 	case applyWritten:
@@ -139,8 +139,8 @@ func (a *Applier) Step(in *applyInput) {
 	}
 }
 
-// Ready gives out the effects of all inputs since the last call; spare is reused.
-func (a *Applier) Ready(spare []applyEffect) []applyEffect {
+// ready gives out the effects of all inputs since the last call; spare is reused.
+func (a *Applier) ready(spare []applyEffect) []applyEffect {
 	for len(a.waiting) > 0 && !a.held() {
 		a.do(&a.waiting[0])
 		a.waiting[0] = applyInput{}

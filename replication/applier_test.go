@@ -31,10 +31,10 @@ func newApplierTest(t *testing.T, store simStore, cfg ReplicaConfig) *applierTes
 func (at *applierTest) step(ins []applyInput, want ...string) {
 	at.t.Helper()
 	for i := range ins {
-		at.a.Step(&ins[i])
+		at.a.step(&ins[i])
 	}
 	var got []string
-	for _, e := range at.a.Ready(nil) {
+	for _, e := range at.a.ready(nil) {
 		got = append(got, at.describe(&e))
 	}
 	if !slices.Equal(got, want) {

@@ -10,9 +10,9 @@ func (r *Replica) applyLoop() {
 	for r.awaitWork() {
 		taken = r.toApply.take(taken)
 		for i := range taken {
-			applier.Step(&taken[i])
+			applier.step(&taken[i])
 		}
-		effects = applier.Ready(effects)
+		effects = applier.ready(effects)
 		for i := range effects {
 			r.carryOutApply(&effects[i])
 			if r.ctx.Err() != nil {

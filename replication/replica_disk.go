@@ -20,7 +20,7 @@ func (r *Replica) appendLoop() {
 		}
 		taken = r.toLog.take(taken)
 		clear(effects)
-		effects = r.machine.appender.Append(taken, effects[:0])
+		effects = r.machine.appender.step(taken, effects[:0])
 		for i := range effects {
 			if err := r.carryOutAppend(&effects[i]); err != nil {
 				r.fail(err)

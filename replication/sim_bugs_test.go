@@ -92,7 +92,7 @@ func (s *simulation) twoDiverge() {
 		n.corrupt("x")
 	}
 	inQuarantine := func(n *simNode) bool { return n.machine.applier.frozen != nil }
-	for end := s.now + 5*time.Second; s.now < end && !(inQuarantine(other) && inQuarantine(asker)); {
+	for end := s.now + 5*time.Second; s.now < end && (!inQuarantine(other) || !inQuarantine(asker)); {
 		s.runUntil(s.now + time.Millisecond)
 	}
 	s.cutOff(other)

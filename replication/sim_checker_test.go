@@ -284,7 +284,7 @@ func (c *simChecker) beforeApply(n *simNode) {
 func (c *simChecker) afterApply(n *simNode, given []applyEffect) {
 	a := n.machine.applier
 	effects := a.effects
-	if given != nil { // by Ready
+	if given != nil { // by ready
 		effects = given
 	}
 	if n.facts.frozen && a.frozen != nil && countShips(effects) > n.facts.shipped {

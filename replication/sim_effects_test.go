@@ -137,7 +137,7 @@ func (n *simNode) network(raftID uint64, in input) bool {
 func (n *simNode) appendTurn() (steps []simStep) {
 	taken := n.toLog
 	n.toLog = nil
-	for _, e := range n.machine.appender.Append(taken, nil) {
+	for _, e := range n.machine.appender.step(taken, nil) {
 		steps = append(steps, n.appendStep(&e))
 	}
 	return steps
@@ -187,11 +187,11 @@ func (n *simNode) applyTurn() (steps []simStep) {
 	n.toApply = nil
 	for i := range taken {
 		n.s.check.beforeApply(n)
-		a.Step(&taken[i])
+		a.step(&taken[i])
 		n.s.check.afterApply(n, nil)
 	}
 	n.s.check.beforeApply(n)
-	n.effects = a.Ready(n.effects)
+	n.effects = a.ready(n.effects)
 	n.s.check.afterApply(n, n.effects)
 	if len(a.waiting) > 0 {
 		n.s.stats.heldBack++
