@@ -130,8 +130,9 @@ func (s *Store) place(q, size int) Handle {
 	return h
 }
 
-// segmentFor returns the size of a segment that begins with a record of the given
-// size: as if more of them followed, for it is rounded up to granules.
+// segmentFor returns the size of a segment that begins with a record of the given size.
+// It assumes that more of the same size follow, so that little of the last granule is
+// wasted.
 func (s *Store) segmentFor(size int) int {
 	n := max(1, s.layout.SegmentBytes/size)
 	for n*size < packedBytes && -(n*size)&(granuleBytes-1) > n*size>>wasteShift {
@@ -162,8 +163,8 @@ func (s *Store) newSegment(q, size int) *segment {
 	return seg
 }
 
-// seal ends a segment that was the last of its queue: granules that it does not
-// need go back.
+// seal ends a segment that was the last of its queue: it frees the granules that the
+// segment does not need.
 func (s *Store) seal(seg *segment) {
 	if need := (seg.size + granuleBytes - 1) >> granuleShift; need > 0 && need < seg.run.n {
 		s.arena.free(run{seg.run.first + need, seg.run.n - need})
