@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// TestSkewIsAsAsked compares the shares of the most popular ranks, each of the
-// first two and more and more of those behind them together, with the
-// distribution's own formula.
+// TestSkewIsAsAsked compares the shares of the most popular ranks with the
+// distribution's formula: the first two separately, and growing groups of the next.
 func TestSkewIsAsAsked(t *testing.T) {
 	const keys, draws = 100_000, 2_000_000
 	for _, theta := range []float64{0, 0.5, 0.8, 0.99} {

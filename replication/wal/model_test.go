@@ -13,7 +13,7 @@ import (
 )
 
 // TestModel drives a log and a slice through random appends, replacements,
-// compactions, restarts behind snapshots, reopenings and crashes.
+// compactions, restarts after snapshots, reopenings and crashes.
 func TestModel(t *testing.T) {
 	t.Run("at once", func(t *testing.T) { testModel(t, testOptions) })
 	inBackground := testOptions
@@ -78,7 +78,7 @@ func (m *model) restart(index, term uint64) {
 	m.hard.Commit = new(max(m.hard.GetCommit(), index))
 }
 
-// draw returns a write: entries behind the commit index, or none.
+// draw returns a write: entries after the commit index, or none.
 func (m *model) draw(rt *rapid.T) Write {
 	if rapid.Bool().Draw(rt, "new term") {
 		m.hard.Term = new(m.hard.GetTerm() + 1)

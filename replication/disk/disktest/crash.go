@@ -16,7 +16,7 @@ type folder struct {
 	changes []nameChange // since
 }
 
-// nameChange removes a name, gives a file a name, or does both at once.
+// nameChange removes a name, gives a file a name, or does both atomically.
 type nameChange struct {
 	from, to string // "" for none
 	node     *inode
@@ -49,7 +49,7 @@ type inode struct {
 	changes      []change // since
 }
 
-// contents are bytes, and zeros behind them up to size.
+// contents are bytes, followed by zeros up to size.
 type contents struct {
 	data []byte
 	size int64
@@ -96,7 +96,7 @@ func (n *inode) sync() {
 	n.changes = nil
 }
 
-// luck is what comes to the disk of what was not synced.
+// luck is which unsynced changes reach the disk.
 type luck uint8
 
 const (
@@ -106,7 +106,7 @@ const (
 	luckKinds = 4
 )
 
-// crash makes what is found after a crash.
+// crash builds the state after a crash.
 type crash struct {
 	rng   *rand.Rand
 	luck  luck
@@ -149,7 +149,7 @@ func (c *crash) file(n *inode) *inode {
 	return after
 }
 
-// change has a change come to the disk, or not, or in part.
+// change lets a change reach the disk completely, partly or not at all.
 func (c *crash) change(left *contents, ch *change) {
 	how := c.luck
 	if how >= luckMixed {

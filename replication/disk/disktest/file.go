@@ -2,8 +2,7 @@ package disktest
 
 import "io"
 
-// file is an open file. It writes behind what it has written, and reads behind
-// what it has read.
+// file is an open file, with one position for writing and one for reading.
 type file struct {
 	fs            *FS
 	node          *inode

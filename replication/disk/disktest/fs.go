@@ -5,14 +5,15 @@
 // The model, which is that of a journaling file system on a disk with sectors of
 // 512 bytes:
 //
-//   - What File.Sync has confirmed stays. Of the writes since, each comes to the
-//     disk in whole, not at all, or in part: any set of its sectors, whose other
-//     bytes stay what they were, or zero beyond the end. Writes come in any order.
-//     The file ends behind what came, or where it would have ended.
-//   - What SyncDir has confirmed of a folder's names stays. Of the creations,
-//     renames and removals since, the first few come to the disk, in order; in
-//     another folder it may be more or fewer of them. A rename is atomic.
-//   - Folders are durable once they are made.
+//   - Data that File.Sync has confirmed survives. Each later write reaches the disk
+//     completely, partly or not at all. A partial write is any set of its sectors; the
+//     other sectors keep their contents, or are zero beyond the end. Writes reach the
+//     disk in any order. The file ends after the last data that reached the disk, or
+//     at its full length.
+//   - Names that SyncDir has confirmed survive. Of the later creations, renames and
+//     removals, the first few reach the disk, in order. Their number may differ
+//     between folders. A rename is atomic.
+//   - New folders are durable immediately.
 //   - A write that fails may have been done up to the end of some sector. Nothing
 //     can be written after it.
 package disktest
@@ -30,7 +31,7 @@ import (
 	"raftcached/replication/disk"
 )
 
-// ErrInjected is what a failing file system answers.
+// ErrInjected is the error of a failing file system.
 var ErrInjected = errors.New("injected fault")
 
 // FS implements disk.FS in memory. Its methods may be called by any goroutine.
@@ -58,8 +59,8 @@ func newFS(seed uint64) *FS {
 	}
 }
 
-// Crash returns what fs holds after a crash: all that was synced, and of the rest
-// what chance has it. The old one is of no further use.
+// Crash returns what fs holds after a crash: everything that was synced, and a random
+// part of the rest. The old file system must not be used any more.
 func Crash(fs *FS, rng *rand.Rand) *FS {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -71,14 +72,14 @@ func Crash(fs *FS, rng *rand.Rand) *FS {
 	return after
 }
 
-// Failed reports whether a fault was injected: nothing can be written any more.
+// Failed reports whether a fault was injected. Nothing can be written after that.
 func (fs *FS) Failed() bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	return fs.failed
 }
 
-// fault reports whether the operation at hand is to fail. The lock is held.
+// fault returns an error if the current operation must fail. The caller holds mu.
 func (fs *FS) fault() error {
 	if fs.FailIn > 0 {
 		fs.FailIn--
