@@ -145,6 +145,27 @@ func TestRepairThatCannotBeRestored(t *testing.T) {
 	}
 }
 
+// TestOlderRepair: once entries were let go for the sake of a repair, an older one
+// is of no use, whether the newer one waits for its entry or cannot be restored.
+func TestOlderRepair(t *testing.T) {
+	store, meta := storeOf(t, 6)
+	at := newApplierTest(t, store, ReplicaConfig{})
+	older, gone := applyInput{kind: applyAim, meta: metaAt(3)}, metaAt(5)
+	at.step(one(apply(1, 2)), "report 2 done 1-2")
+	at.step(one(applyInput{kind: applyFreeze}), "keep 2", "report 2 frozen")
+	at.step(one(apply(3, 4)), "report 2")
+	at.step(one(applyInput{kind: applyAim, meta: gone}), "report 2 at hand done 3-4")
+	at.step(one(older))
+	at.step(one(apply(5, 8)), "report 2", "restore 5")
+	at.step(at.restore(gone), "report 2 frozen")
+	at.step(one(older))
+	at.step(one(applyInput{kind: applyAim, meta: meta}), "report 2 at hand", "restore 6")
+	at.step(at.restore(meta), "prune 6", "report 8 installed done done 5-8")
+	if at.m.text != "abcdefgh" {
+		t.Fatalf("the state is %q", at.m.text)
+	}
+}
+
 // TestInstalledSnapshot: what was applied before is answered before, what comes
 // meanwhile waits, and the append worker learns of it when all is done.
 func TestInstalledSnapshot(t *testing.T) {

@@ -8,6 +8,10 @@ import pb "go.etcd.io/raft/v3/raftpb"
 type frozen struct {
 	held   []*pb.Message        // MsgStorageApply
 	target *pb.SnapshotMetadata // the snapshot to continue from, once known
+
+	// released is the index of the last entry that was let go: only a snapshot at
+	// it, or later, can be continued from.
+	released uint64
 }
 
 // freeze keeps the state as it is until a snapshot replaces it, and has its image
@@ -24,9 +28,10 @@ func (a *Applier) freeze() {
 }
 
 // aim makes the snapshot meta, which is on disk, the one to continue from. It is
-// of no use, and ignored, if the state is beyond it or not frozen.
+// of no use, and ignored, if the state is not frozen or is beyond it, or if entries
+// behind it were let go for the sake of another one.
 func (a *Applier) aim(meta *pb.SnapshotMetadata) {
-	if a.frozen == nil || meta.GetIndex() < a.st.index {
+	if a.frozen == nil || meta.GetIndex() < max(a.st.index, a.frozen.released) {
 		return
 	}
 	a.frozen.target = meta
@@ -47,6 +52,7 @@ func (a *Applier) hold(m *pb.Message) {
 func (f *frozen) release(out *Batch) {
 	n := 0
 	for n < len(f.held) && lastIndex(f.held[n]) < f.target.GetIndex() {
+		f.released = lastIndex(f.held[n])
 		out.Report.Done = append(out.Report.Done, f.held[n].GetResponses()...)
 		n++
 	}

@@ -216,7 +216,9 @@ func (c *Core) tickQuarantine() {
 	}
 	if c.guard.stage == RepairFrozen {
 		payload := frame.AppendUint(frame.AppendArrayLen(nil, 2), signalRepair)
-		c.eff.Signals = append(c.eff.Signals, Forward{holder, frame.AppendUint(payload, c.applied)})
+		// What raft counts as applied may be beyond the state: see frozen.release.
+		index := max(c.applied, c.raw.BasicStatus().Applied)
+		c.eff.Signals = append(c.eff.Signals, Forward{holder, frame.AppendUint(payload, index)})
 	}
 }
 

@@ -78,8 +78,8 @@ func (st *state) note(out *Batch) {
 func (st *state) applyEntry(e *pb.Entry, out *Batch) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if e.GetIndex() <= st.index {
-		return fmt.Errorf("index %d is applied already", st.index)
+	if e.GetIndex() != st.index+1 {
+		return fmt.Errorf("it does not follow entry %d", st.index)
 	}
 	if e.GetType() != pb.EntryNormal {
 		return fmt.Errorf("entry has type %v, which this program does not know: run a newer raftcached", e.GetType())
