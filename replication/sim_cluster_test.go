@@ -33,7 +33,7 @@ func (s *simulation) chaos(until time.Duration) {
 
 func (s *simulation) fault() {
 	n := s.nodes[s.rng.IntN(len(s.nodes))]
-	switch s.rng.IntN(9) {
+	switch s.rng.IntN(10) {
 	case 0, 1:
 		if n.up {
 			n.crash()
@@ -56,7 +56,13 @@ func (s *simulation) fault() {
 		s.cut = map[[2]int]bool{}
 	case 7:
 		s.dropPermille = []int{0, 0, 20, 200}[s.rng.IntN(4)]
-	case 8: // a write or a sync fails, and all after it
+	case 8: // the system lets a goroutine wait
+		if n.up {
+			a := []*simActor{&n.raft, &n.append, &n.apply, &n.disk}[s.rng.IntN(4)]
+			a.heldUp = true
+			s.after(time.Duration(s.rng.IntN(500))*time.Millisecond, n.inLife(a.goOn))
+		}
+	case 9: // a write or a sync fails, and all after it
 		if n.up {
 			s.stats.diskFaults++
 			n.fs.FailIn = 1 + s.rng.IntN(30)
@@ -167,6 +173,18 @@ func TestSimulatedCluster(t *testing.T) {
 		runSimulation(s, 20*time.Second)
 		t.Logf("%+v", s.stats)
 		if s.stats.acked < 100 || s.stats.crashes == 0 || s.stats.reads == 0 || s.stats.hinted == 0 || s.stats.snapshots == 0 {
+			t.Fatalf("covered too little: %+v", s.stats)
+		}
+	})
+}
+
+// TestSimulatedSnapshots runs clusters in which one node after the other falls
+// behind by more than the log reaches back.
+func TestSimulatedSnapshots(t *testing.T) {
+	eachSeed(t, "", 3, func(t *testing.T, s *simulation) {
+		s.lag()
+		t.Logf("%+v", s.stats)
+		if s.stats.snapshotsInstalled == 0 || s.stats.heldBack == 0 {
 			t.Fatalf("covered too little: %+v", s.stats)
 		}
 	})
