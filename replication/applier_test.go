@@ -220,6 +220,14 @@ func TestServedRepair(t *testing.T) {
 	at.step(one(applyInput{kind: applyEnded}), "no ship to 3")
 }
 
+// TestServeNothing: before anything is applied there is no state to send, and no
+// snapshot is begun.
+func TestServeNothing(t *testing.T) {
+	at := newApplierTest(t, simStore{}, ReplicaConfig{partBytes: 1})
+	serve := func(to uint64) applyInput { return applyInput{kind: applyServe, repair: Repair{To: to}} }
+	at.step([]applyInput{serve(2), serve(3)}, "no ship to 2", "no ship to 3")
+}
+
 // TestImageBehind: while all buffers are out and the image is behind, nothing is
 // applied.
 func TestImageBehind(t *testing.T) {

@@ -163,11 +163,12 @@ func (a *Applier) ended(durable bool) {
 
 // serve sends this node's state, as of the asked index or later, to a peer. The
 // newest snapshot is sent if it is recent enough. A frozen state is sent to
-// nobody, and a peer that is sent nothing asks again.
+// nobody, nor one that nothing was applied to: it has no position in the log. A
+// peer that is sent nothing asks again.
 func (a *Applier) serve(r Repair) {
 	s := &a.snapshots
 	switch {
-	case a.frozen != nil && !a.bugs.has(bugServeInQuarantine):
+	case a.frozen != nil && !a.bugs.has(bugServeInQuarantine), a.st.index == 0:
 		a.emit(applyEffect{kind: effectNoShip, ship: Ship{To: r.To}})
 	case s.newest.index > 0 && s.newest.index >= r.Index:
 		a.ship(r.To, s.newest)
