@@ -54,8 +54,13 @@ func (r *Replica) carryOut(eff *Effects) {
 	for i := range eff.Ships {
 		r.ship(&eff.Ships[i])
 	}
-	for _, m := range eff.Append {
-		r.toLog.put(appendInput{message: m})
+	if len(eff.Append) > 0 { // all at once, so that one sync is for all
+		var few [4]appendInput
+		in := few[:0]
+		for _, m := range eff.Append {
+			in = append(in, appendInput{message: m})
+		}
+		r.toLog.put(in...)
 	}
 	for i := range eff.Judged {
 		r.logJudgement(&eff.Judged[i])
