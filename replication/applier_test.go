@@ -220,6 +220,17 @@ func TestServedRepair(t *testing.T) {
 	at.step(one(applyInput{kind: applyEnded}), "no ship to 3")
 }
 
+// TestServedRepairIsFrozen: a snapshot that is made for a peer is not sent if the
+// state turns out to be wrong before it is durable.
+func TestServedRepairIsFrozen(t *testing.T) {
+	at := newApplierTest(t, simStore{}, ReplicaConfig{partBytes: 1})
+	serve := applyInput{kind: applyServe, repair: Repair{To: 2, Index: 2}}
+	at.step([]applyInput{apply(1, 3), serve}, "begin 3", "report 3 done 1-3", "part head", "again")
+	at.step(one(applyInput{}), `part "abc"`, "commit below 0")
+	at.step(one(applyInput{kind: applyFreeze}), "keep 3", "report 3 frozen")
+	at.step(one(applyInput{kind: applyEnded, ok: true}), "no ship to 2")
+}
+
 // TestServeNothing: before anything is applied there is no state to send, and no
 // snapshot is begun.
 func TestServeNothing(t *testing.T) {

@@ -141,7 +141,7 @@ func (a *Applier) abandon() {
 }
 
 // ended takes the end of a snapshot: whether it is durable. A received one that
-// was installed meanwhile may be newer.
+// was installed meanwhile may be newer, and the state may have been frozen.
 func (a *Applier) ended(durable bool) {
 	s := &a.snapshots
 	written, serving := s.writing, s.serving
@@ -153,7 +153,7 @@ func (a *Applier) ended(durable bool) {
 		s.newest = written
 	}
 	for _, to := range serving {
-		if durable {
+		if durable && a.frozen == nil {
 			a.ship(to, written)
 		} else {
 			a.emit(applyEffect{kind: effectNoShip, ship: Ship{To: to}})
