@@ -324,39 +324,6 @@ func TestWriteThatFailsCloses(t *testing.T) {
 	}
 }
 
-// TestStalledClientIsReported, again and again, while something waits for it.
-func TestStalledClientIsReported(t *testing.T) {
-	for name, halfClose := range map[string]bool{"open": false, "half closed": true} {
-		t.Run(name, func(t *testing.T) {
-			write := func(c Conn) {
-				c.Write(pattern(muchBytes))
-				c.NotifyOutbound(0)
-			}
-			h := &hooks{readable: write, inputEnded: write}
-			l, _, client := serve(t, h)
-			if halfClose {
-				if err := client.CloseWrite(); err != nil {
-					t.Fatal(err)
-				}
-				h.await(t, "input ended")
-			} else {
-				if _, err := io.WriteString(client, "x"); err != nil {
-					t.Fatal(err)
-				}
-				h.await(t, "readable")
-			}
-			for range 2 {
-				onLoop(l, func() { h.c.(*gnetConn).stalledPolls = stalledPollsMax }) // as after StallTimeout
-				h.await(t, "stalled")
-			}
-			if _, err := io.CopyN(io.Discard, client, muchBytes); err != nil {
-				t.Fatal(err)
-			}
-			h.await(t, "writable")
-		})
-	}
-}
-
 // TestNoDescriptorForAHalfClosedConnection: it closes, and that is all.
 func TestNoDescriptorForAHalfClosedConnection(t *testing.T) {
 	h := &hooks{}

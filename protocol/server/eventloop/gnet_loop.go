@@ -14,9 +14,6 @@ import (
 const (
 	pollDelayMin = time.Millisecond
 	pollDelayMax = 50 * time.Millisecond
-
-	// stalledPollsMax is how many polls without progress make a stall.
-	stalledPollsMax = int(StallTimeout / pollDelayMax)
 )
 
 // gnetLoop is a Loop on an event loop of gnet. All of it but posts belongs to the
@@ -128,7 +125,7 @@ func (l *gnetLoop) RequestTurnEnd() {
 func (l *gnetLoop) pollLater(c *gnetConn) {
 	if !c.polled {
 		c.polled = true
-		c.stalledPolls, c.seenTaken = 0, c.taken()
+		c.stalled, c.seenTaken = 0, c.taken()
 		l.polled = append(l.polled, c)
 	}
 	if !l.pollArmed {
@@ -154,7 +151,7 @@ func (l *gnetLoop) poll() {
 	looked := l.polled
 	l.polled = nil
 	for _, c := range looked {
-		progress = c.poll() || progress
+		progress = c.poll(l.pollDelay) || progress
 		if c.polled = c.phase != closed && (c.notify >= 0 || len(c.half.out) > 0); c.polled {
 			l.polled = append(l.polled, c)
 		}
@@ -170,8 +167,8 @@ func (l *gnetLoop) poll() {
 }
 
 // poll tells the handler what the client has taken, and reports whether it has
-// taken something.
-func (c *gnetConn) poll() (progress bool) {
+// taken something. The last poll was a delay ago.
+func (c *gnetConn) poll(delay time.Duration) (progress bool) {
 	if c.phase == halfOpen {
 		c.writeHalf()
 	}
@@ -180,9 +177,9 @@ func (c *gnetConn) poll() (progress bool) {
 	}
 	taken := c.taken()
 	if progress = taken != c.seenTaken; progress {
-		c.stalledPolls = 0
+		c.stalled = 0
 	} else {
-		c.stalledPolls++
+		c.stalled += delay
 	}
 	c.seenTaken = taken
 	switch {
@@ -190,8 +187,8 @@ func (c *gnetConn) poll() (progress bool) {
 		c.notify = -1
 		c.handler.Writable()
 		return true
-	case c.stalledPolls > stalledPollsMax:
-		c.stalledPolls = 0
+	case c.stalled > StallTimeout:
+		c.stalled = 0
 		c.handler.Stalled()
 	}
 	return progress
