@@ -38,13 +38,13 @@ func (c *conn) administer(req *protocol.Request) {
 func (c *conn) answerStats(req *protocol.Request) {
 	s, arg := c.loop.server, string(req.Arg)
 	c.loop.counters.Publish()
-	if arg == "reset" {
+	switch word, rest, _ := strings.Cut(arg, " "); word {
+	case "reset": // whatever follows, as in memcached
 		s.stats.Reset()
 		c.confirmStats(req, "RESET\r\n")
 		return
-	}
-	if word, mode, _ := strings.Cut(arg, " "); word == "detail" {
-		if strings.TrimSpace(mode) == "dump" {
+	case "detail":
+		if strings.TrimSpace(rest) == "dump" {
 			c.replyStats(req, nil) // no prefixes are kept
 		} else {
 			c.confirmStats(req, "OK\r\n") // on or off: the parser accepts nothing else

@@ -161,6 +161,8 @@ func TestStatsArguments(t *testing.T) {
 	c.Send("stats sizes", "stats detail on", "stats detail off", "stats detail", "stats raft", "stats nonsense")
 	c.Expect("STAT sizes_status disabled", "END", "OK", "OK", "CLIENT_ERROR usage: stats detail on|off|dump",
 		"STAT raft_state leader", "END", "ERROR")
+	c.Send("stats reset now", "stats reset")
+	c.Expect("RESET", "RESET")
 	wantStats(t, c, "settings", map[string]string{
 		"maxconns": "1024", "verbosity": "2", "item_size_max": "1048576", "flush_enabled": "yes", "evictions": "off",
 		"shutdown_command": "no", "client_flags_size": "4",
