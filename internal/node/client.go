@@ -275,7 +275,7 @@ func (c *Client) Post(f func()) {
 // WriteDone implements server.Completer.
 func (c *Client) WriteDone(r *protocol.Result) {
 	call := c.writes[0]
-	c.writes = c.writes[1:]
+	c.writes[0], c.writes = nil, c.writes[1:] // the array lives on, its values must not
 	call.result = *r
 	call.result.Key, call.result.Value = nil, bytes.Clone(r.Value)
 	c.finish(call)
@@ -285,6 +285,7 @@ func (c *Client) WriteDone(r *protocol.Result) {
 func (c *Client) BarriersDone(n int, s protocol.Status) {
 	reads := c.reads[:n]
 	c.reads = c.reads[n:]
+	defer clear(reads) // the array lives on, what was found must not
 	for _, call := range reads {
 		if s == protocol.StatusOK {
 			c.answer(call)
