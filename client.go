@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"raftcached/engine"
 	"raftcached/internal/item"
@@ -93,6 +94,7 @@ func (c *Client) Get(ctx context.Context, key string) (*Item, error) {
 // GetMulti returns those of the items that exist, by key. They are not a snapshot:
 // each is as of a moment of its own.
 func (c *Client) GetMulti(ctx context.Context, keys []string) (map[string]*Item, error) {
+	keys = slices.Clone(keys) // the read may go on when ctx has ended and the caller has its keys back
 	raw := make([][]byte, len(keys))
 	for i, key := range keys {
 		if err := checkKey(key); err != nil {

@@ -264,3 +264,41 @@ func TestFlushCanBeDisabled(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestKeysAreTheCallersAgain when GetMulti has returned, although the read may go on.
+// The race detector sees it if they are not.
+func TestKeysAreTheCallersAgain(t *testing.T) {
+	ctx := limited(t)
+	cluster := raftcachedtest.Start(t, 3, patient)
+	leader, err := cluster.Leader(ctx)
+	must(t, err)
+	stays, first, second := (leader+1)%3, leader, (leader+2)%3
+	client := cluster.Client(stays)
+	must(t, client.Set(ctx, &raftcached.Item{Key: "a", Value: []byte("1")}))
+	must(t, cluster.Stop(first))
+	must(t, cluster.Stop(second))
+
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	keys := []string{"a"}
+	if _, err := client.GetMulti(short, keys); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v, want %v", err, context.DeadlineExceeded)
+	}
+	answered, changing := make(chan struct{}), sync.WaitGroup{}
+	changing.Go(func() {
+		for {
+			select {
+			case <-answered:
+				return
+			default:
+				keys[0] = "b"
+				time.Sleep(time.Microsecond)
+			}
+		}
+	})
+	must(t, cluster.Restart(ctx, first))
+	_, err = client.Get(ctx, "a") // is answered after the read before it
+	close(answered)
+	changing.Wait()
+	must(t, err)
+}
