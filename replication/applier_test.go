@@ -216,8 +216,8 @@ func TestServedRepair(t *testing.T) {
 	at.step(one(applyInput{kind: applyEnded, ok: true}), "ship 3 to 2")
 	at.step([]applyInput{apply(4, 4), serve(3, 3)}, "ship 3 to 3", "report 4 done 4-4")
 	at.step(one(serve(3, 4)), "begin 4", "part head", "again")
-	at.step(one(applyInput{kind: applyFreeze}), "abort", "keep 4", "report 4 frozen")
-	at.step(one(applyInput{kind: applyEnded}), "no ship to 3")
+	at.step(one(applyInput{kind: applyFreeze}), "abort", "no ship to 3", "keep 4", "report 4 frozen")
+	at.step(one(applyInput{kind: applyEnded}))
 }
 
 // TestServedRepairIsFrozen: a snapshot that is made for a peer is not sent if the
@@ -227,8 +227,8 @@ func TestServedRepairIsFrozen(t *testing.T) {
 	serve := applyInput{kind: applyServe, repair: Repair{To: 2, Index: 2}}
 	at.step([]applyInput{apply(1, 3), serve}, "begin 3", "report 3 done 1-3", "part head", "again")
 	at.step(one(applyInput{}), `part "abc"`, "commit below 0")
-	at.step(one(applyInput{kind: applyFreeze}), "keep 3", "report 3 frozen")
-	at.step(one(applyInput{kind: applyEnded, ok: true}), "no ship to 2")
+	at.step(one(applyInput{kind: applyFreeze}), "no ship to 2", "keep 3", "report 3 frozen")
+	at.step(one(applyInput{kind: applyEnded, ok: true}))
 }
 
 // TestServeNothing: before anything is applied there is no state to send, and no

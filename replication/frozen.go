@@ -21,6 +21,7 @@ func (a *Applier) freeze() {
 		return
 	}
 	a.abandon()
+	a.serveNobody()
 	a.frozen = &frozen{}
 	a.emit(applyEffect{kind: effectKeep, image: a.st.image()})
 	a.batch.Report.Repair = RepairFrozen

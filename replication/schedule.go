@@ -141,24 +141,33 @@ func (a *Applier) abandon() {
 }
 
 // ended takes the end of a snapshot: whether it is durable. A received one that
-// was installed meanwhile may be newer, and the state may have been frozen.
+// was installed meanwhile may be newer.
 func (a *Applier) ended(durable bool) {
 	s := &a.snapshots
-	written, serving := s.writing, s.serving
-	s.writing, s.serving = position{}, nil
+	written := s.writing
+	s.writing = position{}
 	if durable && written.index > s.newest.index {
 		if s.newest.index > 0 {
 			a.emit(applyEffect{kind: effectCut, index: s.newest.index})
 		}
 		s.newest = written
 	}
-	for _, to := range serving {
-		if durable && a.frozen == nil {
+	for _, to := range s.serving {
+		if durable {
 			a.ship(to, written)
 		} else {
 			a.emit(applyEffect{kind: effectNoShip, ship: Ship{To: to}})
 		}
 	}
+	s.serving = nil
+}
+
+// serveNobody lets the peers ask again that wait for the snapshot being written.
+func (a *Applier) serveNobody() {
+	for _, to := range a.snapshots.serving {
+		a.emit(applyEffect{kind: effectNoShip, ship: Ship{To: to}})
+	}
+	a.snapshots.serving = nil
 }
 
 // serve sends this node's state, as of the asked index or later, to a peer. The
