@@ -72,8 +72,8 @@ func (c *simChecker) node(n *simNode) {
 	core, st := n.machine.core, n.machine.applier.st
 	last, err := n.log.LastIndex()
 	n.must(err)
-	if st.index > max(last, n.facts.installing) {
-		c.s.failf("node %d has applied %d, its log ends at %d", n.id, st.index, last)
+	if st.index > max(min(last, core.raw.BasicStatus().HardState.GetCommit()), n.facts.installing) {
+		c.s.failf("node %d has applied %d, its log ends at %d, and knows %v as committed", n.id, st.index, last, core.raw.BasicStatus().HardState)
 	}
 	if st.index < n.facts.applied {
 		c.s.failf("node %d has applied %d, after %d", n.id, st.index, n.facts.applied)

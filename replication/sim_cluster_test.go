@@ -70,7 +70,8 @@ func (s *simulation) fault() {
 	}
 }
 
-// hinting makes every node hint at random items, now and then.
+// hinting makes every node hint at random items, now and then, and connects its
+// stream to the leader anew.
 func (s *simulation) hinting() {
 	s.after(s.delay(10*time.Millisecond), func() {
 		if s.model.stopped {
@@ -83,6 +84,9 @@ func (s *simulation) hinting() {
 				hints[i] = byte(s.rng.Uint32())
 			}
 			n.hint(hints)
+			if s.rng.IntN(20) == 0 { // a stream was connected anew
+				n.put(input{kind: inputInterrupted, peer: n.machine.core.leader})
+			}
 		}
 		s.hinting()
 	})
