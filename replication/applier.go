@@ -117,8 +117,11 @@ func newApplier(st *state, cfg *ReplicaConfig) *Applier {
 func (a *Applier) Digest() (index, digest uint64) { return a.st.Digest() }
 
 // Tidy does a bounded part of what the state machine can do at any time, and
-// reports whether there is more.
-func (a *Applier) Tidy() (more bool) { return a.st.machine.Tidy() }
+// reports whether there is more. It does nothing while an image is behind: what it
+// clears away would be kept for the image as well.
+func (a *Applier) Tidy() (more bool) {
+	return !a.held() && a.st.machine.Tidy()
+}
 
 // step takes what has happened.
 func (a *Applier) step(in *applyInput) {

@@ -248,6 +248,9 @@ func TestImageBehind(t *testing.T) {
 	at.m.behind = true
 	at.step(one(apply(3, 3)), "report 3 done 3-3", `part ""`, `part ""`, `part ""`)
 	at.step([]applyInput{apply(4, 4), {kind: applyFreeze}})
+	if at.a.Tidy() || at.m.tidied != 0 {
+		t.Fatal("tidies up while the image is behind")
+	}
 	at.step(one(applyInput{kind: applyWritten}), `part ""`)
 	at.m.behind = false
 	at.step(one(applyInput{kind: applyWritten}), `part ""`, "again")

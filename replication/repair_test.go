@@ -20,6 +20,7 @@ type textMachine struct {
 
 	parts  int  // of a view, empty ones, before the text
 	behind bool // views are
+	tidied int
 }
 
 func (m *textMachine) Advance(int64)     {}
@@ -27,7 +28,7 @@ func (m *textMachine) TimeMs() int64     { return 0 }
 func (m *textMachine) NextDueMs() int64  { return 0 }
 func (m *textMachine) SizeBytes() int64  { return int64(len(m.text)) }
 func (m *textMachine) View() View        { return &textView{m, m.text, m.parts} }
-func (m *textMachine) Tidy() bool        { return false }
+func (m *textMachine) Tidy() bool        { m.tidied++; return false }
 func (m *textMachine) Hint([]byte)       {}
 func (m *textMachine) Formation() []byte { return nil }
 func (m *textMachine) Apply(_ int, ops []byte, _ bool) (any, error) {
