@@ -1,6 +1,7 @@
 package raftcached
 
 import (
+	_ "embed" // the license
 	"io"
 
 	"raftcached/internal/settings"
@@ -8,22 +9,24 @@ import (
 
 // Arguments is what a command line asks for.
 type Arguments struct {
-	Config        Config   // complete, unless Help or Version is set
-	Help, Version bool     // the usage or the version was asked for, and no server
-	Notes         []string // about flags that were accepted and have no effect
+	Config  Config   // complete, unless Help, Version or License is set
+	PIDFile string   // where the process writes its id; empty: nowhere
+	Notes   []string // about flags and variables that were accepted and have no effect
+
+	Help, Version, License bool // the usage and so on was asked for, and no server
 }
 
 // ParseArguments reads the command line of a server, without the program's name,
-// and its environment, as cmd/raftcached does. A flag overrides the environment,
-// which overrides server.json, which overrides the default. The error is a
-// *ConfigError that names the setting as it was written.
-func ParseArguments(args []string, getenv func(string) string) (Arguments, error) {
-	line, err := settings.ReadLine(args, getenv)
+// and its environment, words like NAME=VALUE, as cmd/raftcached does. A flag
+// overrides the environment, which overrides server.json, which overrides the
+// default. The error is a *ConfigError that names the setting as it was written.
+func ParseArguments(args, environment []string) (Arguments, error) {
+	line, err := settings.ReadLine(args, environment)
 	if err != nil {
 		return Arguments{}, err
 	}
-	a := Arguments{Help: line.Help, Version: line.Version}
-	if a.Help || a.Version {
+	a := Arguments{Help: line.Help, Version: line.Version, License: line.License, PIDFile: line.PIDFile, Notes: line.Notes()}
+	if a.Help || a.Version || a.License {
 		return a, nil
 	}
 	cfg, err := baseConfig(line)
@@ -31,7 +34,7 @@ func ParseArguments(args []string, getenv func(string) string) (Arguments, error
 		return Arguments{}, err
 	}
 	if name := line.Given("PeerAddr"); name != "" && cfg.PeerAddr == "" {
-		return Arguments{}, settings.Errorf("%s is for the servers of a cluster: leave it out, or add -config", name)
+		return Arguments{}, line.Errorf("PeerAddr", "%s is for the servers of a cluster: leave it out, or add -config", name)
 	}
 	if err := line.Apply(&cfg, cfg.origins); err != nil {
 		return Arguments{}, err
@@ -45,12 +48,18 @@ func ParseArguments(args []string, getenv func(string) string) (Arguments, error
 	} else if addrs != nil {
 		cfg.ClientAddrs = addrs
 	}
-	if name := line.Given("User"); name != "" {
-		a.Notes = append(a.Notes, name+" is ignored: the server keeps the user that starts it")
+	if name := line.Given("SASL"); name != "" && line.SASL && cfg.AuthFile == "" {
+		return Arguments{}, line.Errorf("SASL", "%s insists on authentication: name a file of users with -Y", name)
 	}
 	a.Config, err = cfg.Complete()
 	return a, err
 }
+
+//go:embed LICENSE
+var license string
+
+// License is the text that -i shows.
+func License() string { return license }
 
 // WriteUsage writes what -h shows: every flag with its default.
 func WriteUsage(w io.Writer) error { return settings.WriteUsage(w) }
@@ -61,7 +70,7 @@ func baseConfig(line *settings.Line) (Config, error) {
 	id := line.Given("ID")
 	if line.Given("ConfigFile") == "" {
 		if id != "" {
-			return Config{}, settings.Errorf("%s chooses a server of a config: add -config server.json", id)
+			return Config{}, line.Errorf("ID", "%s chooses a server of a config: add -config server.json", id)
 		}
 		return Config{origins: settings.Origins{}}, nil
 	}
@@ -73,11 +82,11 @@ func baseConfig(line *settings.Line) (Config, error) {
 		return cluster.Config(cluster.Servers[0].ID)
 	}
 	if id == "" {
-		return Config{}, settings.Errorf("config %q lists %d servers: choose one with -id", cluster.File, len(cluster.Servers))
+		return Config{}, line.Errorf("ID", "config %q lists %d servers: choose one with -id", cluster.File, len(cluster.Servers))
 	}
 	cfg, err := cluster.Config(line.ID)
 	if err != nil {
-		return Config{}, settings.Errorf("%s is %d: choose one of %s, which config %q lists", id, line.ID, settings.IDs(cluster.file.Servers), cluster.File)
+		return Config{}, line.Errorf("ID", "%s is %d: choose one of %s, which config %q lists", id, line.ID, settings.IDs(cluster.file.Servers), cluster.File)
 	}
 	return cfg, nil
 }

@@ -17,14 +17,11 @@ const threeServers = `{"path": "state", "memoryLimitMiB": 100, "maxConnections":
 func parseLine(t *testing.T, file, line string, environment ...string) (Arguments, error) {
 	t.Helper()
 	args := strings.Fields(strings.ReplaceAll(line, "FILE", file))
-	return ParseArguments(args, func(name string) string {
-		for _, variable := range environment {
-			if text, ok := strings.CutPrefix(variable, name+"="); ok {
-				return strings.ReplaceAll(text, "FILE", file)
-			}
-		}
-		return ""
-	})
+	var words []string
+	for _, word := range environment {
+		words = append(words, strings.ReplaceAll(word, "FILE", file))
+	}
+	return ParseArguments(args, words)
 }
 
 // TestFlags shows what each flag sets, memcached's spellings included.
@@ -48,6 +45,14 @@ func TestFlags(t *testing.T) {
 		{"--listen ::1,[::1]:5,[fe80::1]", addrs("[::1]:11211", "[::1]:5", "[fe80::1]:11211")},
 		{"-l *", addrs(":11211")},
 		{"-m 128", func(c Config) bool { return c.MemoryLimitBytes == 128<<20 }},
+		{"-l 127.0.0.1 -l ::1", addrs("127.0.0.1:11211", "[::1]:11211")},
+		{"-l 0.0.0.0,::", addrs("0.0.0.0:11211", "[::]:11211")},
+		{"-kvp5 -umemcache", func(c Config) bool { return c.Verbose == 1 && c.ClientAddrs[0] == ":5" }},
+		{"-dvv", func(c Config) bool { return c.Verbose == 2 }},
+		{"--verbose --verbose", func(c Config) bool { return c.Verbose == 2 }},
+		{"-o modern -o idle_timeout=90", func(c Config) bool { return c.IdleTimeout == 90*time.Second }},
+		{"-A", func(c Config) bool { return c.ShutdownEnabled }},
+		{"-S -Y users", func(c Config) bool { return c.AuthFile == "users" }},
 		{"-m128", func(c Config) bool { return c.MemoryLimitBytes == 128<<20 }},
 		{"--memory-limit=128", func(c Config) bool { return c.MemoryLimitBytes == 128<<20 }},
 		{"-m 1", func(c Config) bool { return c.ItemBytesMax == 512<<10 }},
@@ -125,7 +130,9 @@ func TestWrongFlags(t *testing.T) {
 		environment []string
 		want        string
 	}{
-		{"-x", nil, "unknown flag -x: run it with -h to see the flags"},
+		{"-z", nil, "unknown flag -z: run it with -h to see the flags"},
+		{"-kz", nil, "unknown flag -kz: run it with -h to see the flags"},
+		{"--xx", nil, "unknown flag -xx: run it with -h to see the flags"},
 		{"-p", nil, "flag -p needs a value: run it with -h to see which"},
 		{"-p x", nil, `-p is "x": write a whole number from 0 to 65535`},
 		{"--port 70000", nil, `--port is "70000": write a whole number from 0 to 65535`},
@@ -145,11 +152,19 @@ func TestWrongFlags(t *testing.T) {
 		{"-l h:http", nil, `-l is "h:http": write host:port, like 127.0.0.1:11211`},
 		{"-peer-listen h:5", nil, "-peer-listen is for the servers of a cluster: leave it out, or add -config"},
 		{"-peer-listen h -config FILE -id 1", nil, `-peer-listen is "h": write host:port, like 127.0.0.1:11211`},
-		{"-o modern", nil, `-o is "modern": NAME=VALUE, separated by commas: idle_timeout=SECONDS`},
+		{"-o modem", nil, `-o is "modem": "modem" is no option of memcached: write idle_timeout=SECONDS`},
+		{"-o hashpower", nil, `-o hashpower needs a value: write hashpower=VALUE`},
+		{"-o ssl_key=k", nil, `-o ssl_key is refused: there is no TLS: keep clients and servers in a network of their own`},
+		{"-Z", nil, `-Z is refused: there is no TLS: keep clients and servers in a network of their own`},
+		{"-s /run/m", nil, `-s is refused: clients are served over TCP alone: use -l 127.0.0.1 for those of this machine`},
+		{"-S", nil, "-S insists on authentication: name a file of users with -Y"},
+		{"-P", nil, "flag -P needs a value: run it with -h to see which"},
+		{"-u=", nil, `-u is "": it must not be empty`},
+		{"", []string{"RAFTCACHED_MEMORY_LIMT=5"}, "unknown variable RAFTCACHED_MEMORY_LIMT: is RAFTCACHED_MEMORY_LIMIT meant? Otherwise unset it"},
+		{"", []string{"RAFTCACHED_PORT=nats://h:1"}, `RAFTCACHED_PORT is "nats://h:1": write a whole number from 0 to 65535`},
 		{"-o idle_timeout=x", nil, `-o idle_timeout is "x": write a whole number of seconds from 0 to 31536000`},
 		{"-U 11211", nil, `-U is "11211": write 0`},
 		{"-B proxy", nil, `-B is "proxy": write auto or ascii or binary`},
-		{"-d", nil, "-d is refused, the server stays in the foreground: let a service manager start it, or the shell with &"},
 		{"-reads dirty", nil, `-reads is "dirty": write linearizable or local`},
 		{"-request-timeout 5", nil, `-request-timeout is "5": write a time with its unit, from 10ms to 10m`},
 		{"-request-timeout 5ms", nil, `-request-timeout is "5ms": write a time with its unit, from 10ms to 10m`},
@@ -173,7 +188,7 @@ func TestConfigNeedsID(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 	file := writeConfig(t, `{"servers": [{"id": 6, "host": "h", "clientPort": 1, "logPort": 2}]}`)
-	args, err := ParseArguments([]string{"-config", file}, func(string) string { return "" })
+	args, err := ParseArguments([]string{"-config", file}, nil)
 	if err != nil || args.Config.ServerID != 6 {
 		t.Errorf("the only server of a config: id %d, %v; want 6", args.Config.ServerID, err)
 	}

@@ -67,8 +67,13 @@ type Config struct {
 	Threads       int           // event loops
 	IdleTimeout   time.Duration // a connection idle this long is closed; 0: never
 	FlushDisabled bool          // refuse flush_all
-	AuthFile      string        // users and passwords; empty: no authentication
-	Verbose       int           // 0 to 3, as memcached's -v to -vvv
+
+	// ShutdownEnabled lets clients stop the node with the command shutdown. Done is
+	// closed then, and Err is nil.
+	ShutdownEnabled bool
+
+	AuthFile string // users and passwords; empty: no authentication
+	Verbose  int    // 0 to 3, as memcached's -v to -vvv
 
 	// LogRetainBytes is how much of the raft log stays on disk for nodes that fall
 	// behind, or the size of the state if that is more.
@@ -211,7 +216,7 @@ func (c *Config) assembly() node.Config {
 		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
 		LocalReads: c.Reads == ReadsLocal, RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
-		AuthFile: c.AuthFile, Logger: c.Logger,
+		AuthFile: c.AuthFile, ShutdownEnabled: c.ShutdownEnabled, Logger: c.Logger,
 		Server: server.Options{
 			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,

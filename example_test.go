@@ -147,9 +147,8 @@ func ExampleConfig_Complete() {
 
 // A program can take the flags of cmd/raftcached.
 func ExampleParseArguments() {
-	arguments, err := raftcached.ParseArguments([]string{"-p", "11999", "-m64"}, func(variable string) string {
-		return map[string]string{"RAFTCACHED_READS": "local", "RAFTCACHED_MEMORY_LIMIT": "1024"}[variable]
-	})
+	arguments, err := raftcached.ParseArguments([]string{"-p", "11999", "-m64"},
+		[]string{"RAFTCACHED_READS=local", "RAFTCACHED_MEMORY_LIMIT=1024"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -157,7 +156,7 @@ func ExampleParseArguments() {
 	cfg := arguments.Config
 	fmt.Println(cfg.ClientAddrs, cfg.MemoryLimitBytes>>20, cfg.Reads)
 
-	_, err = raftcached.ParseArguments([]string{"-m", "20000"}, os.Getenv)
+	_, err = raftcached.ParseArguments([]string{"-m", "20000"}, os.Environ())
 	fmt.Println(err)
 	// Output:
 	// [:11999] 64 local

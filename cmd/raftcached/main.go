@@ -24,11 +24,11 @@ func main() {
 		debug.SetGCPercent(heapGrowthPercent)
 	}
 	os.Exit(serve.Main(serve.Process{
-		Args:   os.Args[1:],
-		Getenv: os.Getenv,
-		Stdout: os.Stdout,
-		Stderr: os.Stderr,
-		Open:   open,
+		Args:        os.Args[1:],
+		Environment: os.Environ(),
+		Stdout:      os.Stdout,
+		Stderr:      os.Stderr,
+		Open:        open,
 	}))
 }
 

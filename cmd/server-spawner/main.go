@@ -23,15 +23,15 @@ func main() {
 	gone, err := spawn.SpawnerGone(os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "raftcached:", err)
-		os.Exit(2)
+		os.Exit(1)
 	}
 	os.Exit(serve.Main(serve.Process{
-		Args:   os.Args[1:],
-		Getenv: os.Getenv,
-		Stdout: os.Stdout,
-		Stderr: os.Stderr,
-		Open:   open,
-		Stop:   gone,
+		Args:        os.Args[1:],
+		Environment: os.Environ(),
+		Stdout:      os.Stdout,
+		Stderr:      os.Stderr,
+		Open:        open,
+		Stop:        gone,
 	}))
 }
 

@@ -233,7 +233,7 @@ func getAgain(client *memcache.Client, key string) (item *memcache.Item, err err
 }
 
 // TestWrongStarts: a start that cannot work is reported in one sentence, with exit
-// code 2 for a wrong configuration, and does not disturb servers that run.
+// code 64 or 78 for a wrong configuration, and does not disturb servers that run.
 func TestWrongStarts(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
 	for _, w := range []struct {
@@ -263,10 +263,12 @@ func TestWrongStarts(t *testing.T) {
 // output.
 func runToEnd(ctx context.Context, t *testing.T, args ...string) string {
 	t.Helper()
-	output, err := exec.CommandContext(ctx, executable, args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, executable, args...)
+	cmd.Env = cluster.Environment()
+	output, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() < 1 {
-		t.Errorf("server with arguments %q: %v, want an exit code of 1 or 2", args, err)
+		t.Errorf("server with arguments %q: %v, want an exit code of 1 or more", args, err)
 	}
 	return string(output)
 }

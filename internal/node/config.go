@@ -33,9 +33,11 @@ type Config struct {
 	HeartbeatTicks int
 	LogRetainBytes int64
 
-	AuthFile string         // file of the users; empty: no authentication
-	Server   server.Options // of the server for clients; the node sets its Authenticator
-	Logger   *slog.Logger
+	AuthFile        string // file of the users; empty: no authentication
+	ShutdownEnabled bool   // let clients stop the node
+
+	Server server.Options // of the server for clients; the node sets its Authenticator and Shutdown
+	Logger *slog.Logger
 
 	wrap func(machine) replication.StateMachine // if set, what is applied goes through it; for tests
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"raftcached/engine"
@@ -20,7 +21,7 @@ func (n *Node) identify(ctx context.Context) error {
 	var err error
 	n.identity, err = identity.Open(n.cfg.Disk, n.cfg.DataDir, n.cfg.ServerID, rand.Reader)
 	if err != nil {
-		return settings.Errorf("%v", err)
+		return folderError(err)
 	}
 	formed := n.identity.Cluster() != nil
 	if formed {
@@ -146,6 +147,18 @@ func (n *Node) raftID(serverID int) uint64 {
 		}
 	}
 	panic(fmt.Sprintf("server %d is not a member", serverID)) // checkCluster compared them
+}
+
+// folderError turns the failure to open the data folder into an error of the
+// configuration, if another folder or other rights would help. A full or broken disk
+// is a failure.
+func folderError(err error) error {
+	errno, isSystem := errors.AsType[syscall.Errno](err)
+	rights := []syscall.Errno{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOTDIR, syscall.EISDIR, syscall.ENAMETOOLONG, syscall.ELOOP}
+	if isSystem && !slices.Contains(rights, errno) {
+		return err
+	}
+	return settings.Errorf("%v", err)
 }
 
 // addressError turns the failure to listen at an address into an error of the

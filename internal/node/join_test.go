@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"raftcached/engine"
 	"raftcached/internal/settings"
+	"raftcached/replication/identity"
 )
 
 // warnings is what a node's logger was told at level Warn.
@@ -128,5 +132,22 @@ func TestMemoryLimitIsInTheLog(t *testing.T) {
 	wantLimit()
 	if got := warned.String(); !strings.Contains(got, "cache_memlimit") {
 		t.Errorf("another memory limit gives no warning: %q", got)
+	}
+}
+
+// TestFolderErrors: a full or broken disk is a failure; a folder that may not be
+// written is a matter of the configuration.
+func TestFolderErrors(t *testing.T) {
+	for errno, configuration := range map[syscall.Errno]bool{
+		syscall.ENOSPC: false, syscall.EIO: false, syscall.EMFILE: false, syscall.EDQUOT: false,
+		syscall.EACCES: true, syscall.ENOTDIR: true, syscall.EROFS: true,
+	} {
+		err := folderError(fmt.Errorf("write %q: %w", "identity", &os.PathError{Op: "open", Path: "identity", Err: errno}))
+		if _, is := errors.AsType[*settings.Error](err); is != configuration {
+			t.Errorf("%v is a mistake of the configuration: %v, want %v", errno, is, configuration)
+		}
+	}
+	if _, is := errors.AsType[*settings.Error](folderError(identity.ErrInUse)); !is {
+		t.Error("a folder in use is no mistake of the configuration")
 	}
 }

@@ -119,6 +119,9 @@ func (n *Node) serverOptions() server.Options {
 	if n.users != nil {
 		o.Authenticator, o.AuthFile = n.users, n.users.Name()
 	}
+	if n.cfg.ShutdownEnabled {
+		o.Shutdown = func() { go n.stop(nil) } // which waits for the loop that calls this
+	}
 	return o
 }
 

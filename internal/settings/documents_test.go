@@ -57,7 +57,7 @@ func settingsTable() string {
 		if s.Kind == Switch && s.JSON != "" {
 			shown = "false"
 		}
-		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", flags, code(s.JSON), shown, s.bounds(), s.Help)
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", flags, code(s.JSON), shown, s.bounds(), s.help())
 	}
 	return text.String()
 }
@@ -118,7 +118,7 @@ func TestTableIsConsistent(t *testing.T) {
 				t.Errorf("the default of %s is %q: %v", s.Field, s.Default, err)
 			}
 		}
-		if s.Help == "" || len(s.Flags) == 1 && len(s.Flags[0]) == 1 {
+		if s.help() == "" || len(s.Flags) == 1 && len(s.Flags[0]) == 1 {
 			t.Errorf("%s has no long flag or no help", s.Field)
 		}
 		if takes := s.Kind != Switch && s.Kind != Count; len(s.Flags) > 0 && takes != (s.Arg != "") {
@@ -130,7 +130,7 @@ func TestTableIsConsistent(t *testing.T) {
 func TestVariablesOfOneServer(t *testing.T) {
 	for variable, want := range map[string]bool{
 		"RAFTCACHED_CONFIG": true, "RAFTCACHED_ID": true, "RAFTCACHED_DATA": true, "RAFTCACHED_PORT": true,
-		"RAFTCACHED_LISTEN": true, "RAFTCACHED_PEER_LISTEN": true, "RAFTCACHED_MEMORY_LIMIT": false, "RAFTCACHED_AUTH_FILE": false, "": false, "HOME": false,
+		"RAFTCACHED_LISTEN": true, "RAFTCACHED_PEER_LISTEN": true, "RAFTCACHED_PIDFILE": true, "RAFTCACHED_MEMORY_LIMIT": false, "RAFTCACHED_AUTH_FILE": false, "": false, "HOME": false,
 	} {
 		if got := IsOneServers(variable); got != want {
 			t.Errorf("%q belongs to one server: %v, want %v", variable, got, want)

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -20,11 +19,13 @@ type Line struct {
 	Listen     string
 	Protocol   string
 	UDPPort    string
-	User       string
+	PIDFile    string
+	SASL       bool
 
-	Help, Version, Daemon bool
+	Help, Version, License bool
 
 	given []given
+	notes []string
 }
 
 // given is a setting as it was written.
@@ -34,22 +35,23 @@ type given struct {
 	origin  Origin
 }
 
-// ReadLine reads the flags, and the environment where there is no flag. The
-// values that belong to a configuration wait for Apply.
-func ReadLine(args []string, getenv func(string) string) (*Line, error) {
+// ReadLine reads the flags, and the environment where there is no flag: words like
+// NAME=VALUE, as os.Environ returns them. The values that belong to a configuration
+// wait for Apply.
+func ReadLine(args, environment []string) (*Line, error) {
 	l := &Line{}
-	if err := l.parseFlags(args); err != nil || l.Help || l.Version {
+	if err := l.parseFlags(args); err != nil || l.Help || l.Version || l.License {
 		return l, err
 	}
-	for i := range Table {
-		s := &Table[i]
-		if name := s.Variable(); name != "" && l.Given(s.Field) == "" && getenv(name) != "" {
-			l.given = append(l.given, given{s, getenv(name), Origin{Source: FromEnvironment, Name: name}})
-		}
+	if err := l.readEnvironment(environment); err != nil {
+		return l, err
 	}
 	slices.SortStableFunc(l.given, func(a, b given) int { return tableIndex(a.setting) - tableIndex(b.setting) })
 	return l, l.apply(nil, nil)
 }
+
+// Notes returns a sentence for each thing that was given and has no effect.
+func (l *Line) Notes() []string { return l.notes }
 
 func tableIndex(s *Setting) int {
 	return slices.IndexFunc(Table, func(t Setting) bool { return t.Field == s.Field })
@@ -68,17 +70,26 @@ func (l *Line) Given(field string) string {
 // Apply sets the fields of config that were given, and their origins.
 func (l *Line) Apply(config any, o Origins) error { return l.apply(config, o) }
 
-// apply sets the fields of config or, without one, those of the line.
+// apply sets the fields of config or, without one, those of the line, and writes the
+// notes.
 func (l *Line) apply(config any, o Origins) error {
 	into := config
 	if config == nil {
 		into = l
 	}
 	for _, g := range l.given {
-		if g.setting.Kind == options && config != nil {
-			if err := applyOptions(g, config, o); err != nil {
+		switch s := g.setting; {
+		case s.Kind == options:
+			if err := l.applyOptions(g, config, o); err != nil {
 				return err
 			}
+		case s.Refused != "":
+			return g.errorf("%s is refused: %s", g.origin.Name, s.Refused)
+		case s.Ignored != "" && config == nil:
+			if _, err := s.parse(g.text); err != nil {
+				return g.errorf("%s is %q: %v", g.origin.Name, g.text, err)
+			}
+			l.note(g.origin.Name, s.Ignored)
 		}
 		if err := g.store(into, o); err != nil {
 			return err
@@ -95,7 +106,7 @@ func (g given) store(into any, o Origins) error {
 	}
 	v, err := g.setting.parse(g.text)
 	if err != nil {
-		return Errorf("%s is %q: %v", g.origin.Name, g.text, err)
+		return g.errorf("%s is %q: %v", g.origin.Name, g.text, err)
 	}
 	store(f, v)
 	if o != nil {
@@ -105,24 +116,8 @@ func (g given) store(into any, o Origins) error {
 	return nil
 }
 
-// applyOptions sets what memcached's -o sets: NAME=VALUE, separated by commas.
-func applyOptions(g given, config any, o Origins) error {
-	for option := range strings.SplitSeq(g.text, ",") {
-		name, text, _ := strings.Cut(option, "=")
-		i := slices.IndexFunc(Table, func(s Setting) bool { return s.Option != "" && s.Option == name })
-		if i < 0 {
-			return Errorf("%s is %q: %s", g.origin.Name, g.text, g.setting.Help)
-		}
-		err := given{&Table[i], text, Origin{Source: FromFlag, Name: g.origin.Name + " " + name}}.store(config, o)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // parseFlags reads the flags. Each setting answers to its long name and to its
-// letter; of a flag that is given twice the last counts.
+// letter; of a flag that is given twice the last counts, or both if it takes a list.
 func (l *Line) parseFlags(args []string) error {
 	flags := flag.NewFlagSet("raftcached", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -132,11 +127,8 @@ func (l *Line) parseFlags(args []string) error {
 		}
 	}
 	err := flags.Parse(splitLetters(args))
-	if err == nil && flags.NArg() > 0 && !l.Help && !l.Version {
+	if err == nil && flags.NArg() > 0 && !l.Help && !l.Version && !l.License {
 		err = fmt.Errorf("unexpected argument %q: every setting is a flag", flags.Arg(0))
-	}
-	if err == nil && l.Daemon {
-		err = errors.New("-d is refused, the server stays in the foreground: let a service manager start it, or the shell with &")
 	}
 	return explain(err)
 }
@@ -144,7 +136,13 @@ func (l *Line) parseFlags(args []string) error {
 // define defines one flag of a setting.
 func (l *Line) define(flags *flag.FlagSet, s *Setting, name string, args []string) {
 	set := func(text string) error { //nolint:unparam // package flag wants an error
-		l.given = slices.DeleteFunc(l.given, func(g given) bool { return g.setting == s })
+		i := slices.IndexFunc(l.given, func(g given) bool { return g.setting == s })
+		if i >= 0 && (s.Kind == List || s.Kind == options) {
+			text = l.given[i].text + "," + text
+		}
+		if i >= 0 {
+			l.given = slices.Delete(l.given, i, i+1)
+		}
 		l.given = append(l.given, given{s, text, Origin{Source: FromFlag, Name: asWritten(name, args)}})
 		return nil
 	}
@@ -183,26 +181,65 @@ func asWritten(name string, args []string) string {
 	return "-" + name
 }
 
-// splitLetters separates a number from the letter before it, which getopt allows
-// and package flag does not: -m64 becomes -m 64.
+// splitLetters separates what getopt lets stand together and package flag does not:
+// -m64 becomes -m 64, and -kvp5 becomes -k -v -p 5. A long name may have one dash.
 func splitLetters(args []string) []string {
 	var split []string
-	for i, arg := range args {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
 		if arg == "--" {
 			return append(split, args[i:]...)
 		}
-		if len(arg) > 2 && arg[0] == '-' && takesValue(arg[1:2]) && arg[2] >= '0' && arg[2] <= '9' {
-			split = append(split, arg[:2], arg[2:])
-			continue
+		letters := lettersOf(arg)
+		if letters == nil {
+			letters = []string{arg}
 		}
-		split = append(split, arg)
+		split = append(split, letters...)
+		last := strings.TrimLeft(letters[len(letters)-1], "-")
+		if strings.HasPrefix(arg, "-") && takesValue(last) && i+1 < len(args) {
+			i++ // the value, whatever it begins with
+			split = append(split, args[i])
+		}
 	}
 	return split
 }
 
+// lettersOf returns the flags that stand together in an argument, or nothing if it is
+// something else.
+func lettersOf(arg string) []string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+	if len(arg) < 3 || arg[0] != '-' || arg[1] == '-' || named(name) != nil {
+		return nil
+	}
+	var letters []string
+	for rest := arg[1:]; rest != ""; rest = rest[1:] {
+		s := named(rest[:1])
+		if s == nil || rest[0] == '=' {
+			return nil
+		}
+		letters = append(letters, "-"+rest[:1])
+		if s.Arg != "" && len(rest) > 1 {
+			return append(letters, strings.TrimPrefix(rest[1:], "="))
+		}
+	}
+	return letters
+}
+
+// named returns the setting of a flag, or nil.
+func named(flag string) *Setting {
+	for i := range Table {
+		s := &Table[i]
+		if slices.Contains(s.Flags, flag) || s.Kind == Count && strings.Trim(flag, s.Flags[len(s.Flags)-1]) == "" && flag != "" {
+			return s
+		}
+	}
+	return nil
+}
+
 // takesValue reports whether a flag is followed by a value.
-func takesValue(name string) bool {
-	return slices.ContainsFunc(Table, func(s Setting) bool { return s.Arg != "" && slices.Contains(s.Flags, name) })
+func takesValue(flag string) bool {
+	s := named(flag)
+	return s != nil && s.Arg != ""
 }
 
 // explain turns the errors of package flag into sentences that say what to do.
@@ -212,12 +249,12 @@ func explain(err error) error {
 	}
 	text := err.Error()
 	if name, unknown := strings.CutPrefix(text, "flag provided but not defined: "); unknown {
-		return Errorf("unknown flag %s: run it with -h to see the flags", name)
+		return usageErrorf("unknown flag %s: run it with -h to see the flags", name)
 	}
 	if name, bare := strings.CutPrefix(text, "flag needs an argument: "); bare {
-		return Errorf("flag %s needs a value: run it with -h to see which", name)
+		return usageErrorf("flag %s needs a value: run it with -h to see which", name)
 	}
-	return Errorf("%s", text)
+	return usageErrorf("%s", text)
 }
 
 // WriteUsage writes what -h shows.
@@ -226,7 +263,7 @@ func WriteUsage(w io.Writer) error {
 	text.WriteString("usage: raftcached [-config server.json -id N] [flags]\n\n")
 	for i := range Table {
 		s := &Table[i]
-		if len(s.Flags) == 0 || s.Field == "Daemon" {
+		if len(s.Flags) == 0 || s.Ignored != "" || s.Refused != "" {
 			continue
 		}
 		fmt.Fprintf(&text, "  %-30s %s", s.usageNames(), strings.ReplaceAll(s.Help, "`", ""))
@@ -235,9 +272,10 @@ func WriteUsage(w io.Writer) error {
 		}
 		text.WriteByte('\n')
 	}
-	text.WriteString("\nA flag overrides the environment (RAFTCACHED_MAX_ITEM_SIZE and so on), which\n" +
+	text.WriteString("\nmemcached's other flags are accepted, with a note that they have no effect.\n" +
+		"A flag overrides the environment (RAFTCACHED_MAX_ITEM_SIZE and so on), which\n" +
 		"overrides the config file, which overrides the default. Exit code: 0 stopped by a\n" +
-		"signal, 1 failed, 2 wrong flags or configuration.\n")
+		"signal, 1 failed, 64 wrong flags, 78 wrong configuration.\n")
 	_, err := io.WriteString(w, text.String())
 	return err
 }

@@ -102,7 +102,7 @@ func (l *Line) ClientAddrs(before string) ([]string, error) {
 	var addrs []string
 	for _, h := range hosts {
 		if h == "" && name != "" {
-			return nil, Errorf("%s is %q: write addresses like 127.0.0.1 or 127.0.0.1:11211, separated by commas", name, l.Listen)
+			return nil, l.Errorf("Listen", "%s is %q: write addresses like 127.0.0.1 or 127.0.0.1:11211, separated by commas", name, l.Listen)
 		}
 		addr := withPort(h, port)
 		if err := CheckAddr(name, addr); err != nil {

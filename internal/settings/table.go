@@ -25,6 +25,11 @@ type Setting struct {
 	Required bool     // an entry of servers must have it
 	Own      bool     // servers on one machine cannot have it in common
 
+	// Ignored says why a flag of memcached is accepted and has no effect, Refused why
+	// it is not accepted: without it the server would be less safe than its operator
+	// believes. Neither has a Help.
+	Ignored, Refused string
+
 	Arg     string // what the usage calls the value of the flag
 	Default string // as a flag takes it; empty: the zero value
 	Shown   string // what the documents show instead of Default
@@ -63,7 +68,7 @@ var Table = []Setting{
 	{Field: "Servers", JSON: "servers", Kind: servers, Shown: "required", Help: "the servers of the cluster, 1 to 9"},
 	{Field: "DataDir", Flags: []string{"data"}, Own: true, Kind: Text, Arg: "DIR", Default: DataDirDefault, Shown: "`data`, or `path`/N", Help: "folder of the log and the snapshots"},
 	{Field: "Port", Flags: []string{"port", "p"}, Own: true, Kind: Number, Unit: noUnit, Max: PortMax, Arg: "PORT", Shown: "11211, or `clientPort`", Help: "client port; 0: a free one, which the server logs"},
-	{Field: "Listen", Flags: []string{"listen", "l"}, Own: true, Kind: Text, Arg: "ADDRS", Shown: "all interfaces, or `host`", Help: "client addresses, with or without a port, separated by commas"},
+	{Field: "Listen", Flags: []string{"listen", "l"}, Own: true, Kind: List, Arg: "ADDRS", Shown: "all interfaces, or `host`", Help: "client addresses, with or without a port, separated by commas or in several flags"},
 	{Field: "PeerAddr", Flags: []string{"peer-listen"}, Own: true, Kind: Text, Arg: "ADDR", Shown: "`host`:`logPort`", Help: "host:port at which the other servers reach this one"},
 	{
 		Field: "MemoryLimitBytes", Flags: []string{"memory-limit", "m"}, JSON: "memoryLimitMiB", Arg: "MIB",
@@ -96,12 +101,32 @@ var Table = []Setting{
 	{Field: "Threads", Flags: []string{"threads", "t"}, JSON: "threads", Kind: Number, Unit: noUnit, Min: 1, Max: 256, Arg: "N", Default: "4", Shown: "4, or the cores if fewer", Help: "event loops"},
 	{Field: "IdleTimeout", JSON: "idleTimeoutSeconds", Option: "idle_timeout", Kind: Number, Unit: secondUnit, Max: 365 * 24 * 3600, Shown: "0: never", Help: "a connection that is idle for as long is closed"},
 	{Field: "LogRetainBytes", JSON: "logRetainMiB", Kind: Number, Unit: mebibyteUnit, Min: 1, Max: 1 << 20, Default: "1024", Help: "raft log retained for servers that fall behind, or the size of the items if that is more"},
-	{Field: "Extended", Flags: []string{"extended", "o"}, Kind: options, Arg: "OPTIONS", Help: "NAME=VALUE, separated by commas: idle_timeout=SECONDS"},
+	{Field: "ShutdownEnabled", Flags: []string{"enable-shutdown", "A"}, JSON: "enableShutdown", Help: "let clients stop the server with the command shutdown"},
+	{Field: "PIDFile", Flags: []string{"pidfile", "P"}, Own: true, Kind: Text, Arg: "FILE", Help: "file for the process id, removed when the server stops"},
+	{Field: "SASL", Flags: []string{"enable-sasl", "S"}, Help: "insist on authentication, for which --auth-file names the users"},
+	{Field: "Extended", Flags: []string{"extended", "o"}, Kind: options, Arg: "OPTIONS", Help: "NAME=VALUE, separated by commas: idle_timeout=SECONDS; memcached's others are ignored, with a note"},
 	{Field: "Protocol", Flags: []string{"protocol", "B"}, Kind: Choice, Choices: []string{"auto", "ascii", "binary"}, Arg: "NAME", Help: "ignored: the first byte of a connection selects its protocol"},
 	{Field: "UDPPort", Flags: []string{"udp-port", "U"}, Kind: Choice, Choices: []string{"0"}, Arg: "PORT", Help: "0: there is no UDP"},
-	{Field: "User", Flags: []string{"user", "u"}, Kind: Text, Arg: "NAME", Help: "ignored, with a note: the server keeps the user that starts it"},
+	{Field: "User", Flags: []string{"user", "u"}, Kind: Text, Arg: "NAME", Ignored: "the server keeps the user that starts it"},
+	{Field: "Daemon", Flags: []string{"daemon", "d"}, Ignored: "the server stays in the foreground, for a service manager or a shell's &"},
+	{Field: "UnixSocket", Flags: []string{"unix-socket", "s"}, Own: true, Kind: Text, Arg: "FILE", Refused: "clients are served over TCP alone: use -l 127.0.0.1 for those of this machine"},
+	{Field: "UnixMask", Flags: []string{"unix-mask", "a"}, Kind: Text, Arg: "MASK", Ignored: "there is no UNIX socket"},
+	{Field: "TLS", Flags: []string{"enable-ssl", "Z"}, Refused: "there is no TLS: keep clients and servers in a network of their own"},
+	{Field: "Coredumps", Flags: []string{"enable-coredumps", "r"}, Ignored: "a crash writes its stack to the log"},
+	{Field: "LockMemory", Flags: []string{"lock-memory", "k"}, Ignored: "memory is not locked: let the service manager forbid swapping"},
+	{Field: "LargePages", Flags: []string{"enable-largepages", "L"}, Ignored: "the system decides about large pages"},
+	{Field: "GrowthFactor", Flags: []string{"slab-growth-factor", "f"}, Kind: Text, Arg: "FACTOR", Ignored: "memory is not divided into slabs"},
+	{Field: "SlabMinimum", Flags: []string{"slab-min-size", "n"}, Kind: Text, Arg: "BYTES", Ignored: "memory is not divided into slabs"},
+	{Field: "MemoryFile", Flags: []string{"memory-file", "e"}, Own: true, Kind: Text, Arg: "FILE", Ignored: "the log and the snapshots keep the items"},
+	{Field: "Delimiter", Flags: []string{"key-delimiter", "D"}, Kind: Text, Arg: "CHAR", Ignored: "prefixes of keys are not counted"},
+	{Field: "RequestsPerEvent", Flags: []string{"max-reqs-per-event", "R"}, Kind: Text, Arg: "N", Ignored: "connections take turns by the bytes that they send"},
+	{Field: "CASDisabled", Flags: []string{"disable-cas", "C"}, Ignored: "every item has a CAS unique"},
+	{Field: "Backlog", Flags: []string{"listen-backlog", "b"}, Kind: Text, Arg: "N", Ignored: "the backlog is the system's, net.core.somaxconn"},
+	{Field: "DumpingDisabled", Flags: []string{"disable-dumping", "X"}, Ignored: "there is no command that lists keys"},
+	{Field: "WatchDisabled", Flags: []string{"disable-watch", "W"}, Ignored: "there is no watch command"},
+	{Field: "NAPIs", Flags: []string{"napi-ids", "N"}, Kind: Text, Arg: "N", Ignored: "connections are given to the event loops in turn"},
 	{Field: "Verbose", Flags: []string{"verbose", "v"}, Kind: Count, Unit: noUnit, Max: 3, Help: "log more; also -vv, -vvv"},
-	{Field: "Daemon", Flags: []string{"daemon", "d"}, Help: "refused: the server stays in the foreground"},
+	{Field: "License", Flags: []string{"license", "i"}, Help: "print the license and exit"},
 	{Field: "Version", Flags: []string{"version", "V"}, Help: "print the version and exit"},
 	{Field: "Help", Flags: []string{"help", "h"}, Help: "print this and exit"},
 }
@@ -131,7 +156,18 @@ func IsOneServers(variable string) bool {
 
 // isQuestion reports whether a flag asks for something else than a server.
 func (s *Setting) isQuestion() bool {
-	return s.Field == "Help" || s.Field == "Version" || s.Field == "Daemon"
+	return s.Field == "Help" || s.Field == "Version" || s.Field == "License"
+}
+
+// help says what a setting does, or why it does nothing.
+func (s *Setting) help() string {
+	switch {
+	case s.Ignored != "":
+		return "ignored, with a note: " + s.Ignored
+	case s.Refused != "":
+		return "refused: " + s.Refused
+	}
+	return s.Help
 }
 
 // byField returns the row of a field, which must be in the table.

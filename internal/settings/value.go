@@ -19,6 +19,8 @@ const (
 	Switch Kind = iota
 	// Text is any text but the empty one.
 	Text
+	// List is texts separated by commas; flags that are given twice add to it.
+	List
 	// Choice is one of a few texts.
 	Choice
 	// Number is a whole number of the setting's unit.
@@ -31,7 +33,7 @@ const (
 	Count
 
 	servers // the list of servers; only in server.json
-	options // NAME=VALUE,...; only in flags
+	options // NAME=VALUE,... as a List; only in flags
 )
 
 // parse returns the value that a flag or a variable gives: a bool, a string or an
@@ -42,7 +44,7 @@ func (s *Setting) parse(text string) (any, error) {
 		if b, err := strconv.ParseBool(text); err == nil {
 			return b, nil
 		}
-	case Text, Choice:
+	case Text, List, Choice:
 		return s.checkText(text)
 	case Size:
 		return s.parseSize(text)
@@ -66,7 +68,7 @@ func (s *Setting) decode(raw json.RawMessage) (any, error) {
 		if json.Unmarshal(raw, &b) == nil {
 			return b, nil
 		}
-	case Text, Choice:
+	case Text, List, Choice:
 		var text string
 		if json.Unmarshal(raw, &text) == nil {
 			if v, err := s.checkText(text); err == nil {
@@ -141,7 +143,7 @@ func (s *Setting) want(src Source) error {
 			return errors.New("write 1 or 0")
 		}
 		return errors.New("write true or false")
-	case Text:
+	case Text, List:
 		if src == FromFile {
 			return errors.New("write a text in quotes")
 		}

@@ -32,7 +32,7 @@ func TestHangUpReloads(t *testing.T) {
 	var stderr bytes.Buffer
 	go func() {
 		ended <- Main(Process{
-			Args: []string{"-Y", "users"}, Getenv: func(string) string { return "" }, Stderr: &stderr, Stop: stop,
+			Args: []string{"-Y", "users"}, Stderr: &stderr, Stop: stop,
 			Open: func(context.Context, raftcached.Config) (Node, error) { return node, nil },
 		})
 	}()

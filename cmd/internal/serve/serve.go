@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,11 +19,14 @@ import (
 	"raftcached/cmd/internal/parent"
 )
 
-// The exit codes of a server.
+// The exit codes of a server. Those of Go's own are others: 2 is a panic.
 const (
-	exitStopped = 0 // by a signal, all in order
+	exitStopped = 0 // by a signal or by the command shutdown, all in order
 	exitFailed  = 1
-	exitUsage   = 2 // wrong flags or configuration: starting it again does not help
+
+	// Starting it again does not help. The numbers are those of sysexits.h.
+	exitUsage  = 64 // wrong flags
+	exitConfig = 78 // wrong server.json or environment, or a folder of another server
 )
 
 // closeTimeout bounds a graceful stop. What was acknowledged is on disk: ending
@@ -41,7 +45,7 @@ type Node interface {
 // Process is what a server's process is given from outside.
 type Process struct {
 	Args           []string // without the program's name
-	Getenv         func(string) string
+	Environment    []string // NAME=VALUE each
 	Stdout, Stderr io.Writer
 
 	// Open starts the node. It may wait for the other servers of a cluster. If ctx
@@ -55,10 +59,12 @@ type Process struct {
 // Main runs one server until a signal, Process.Stop or a failure, and returns the
 // exit code of the process.
 func Main(p Process) int {
-	args, err := raftcached.ParseArguments(p.Args, p.Getenv)
+	args, err := raftcached.ParseArguments(p.Args, p.Environment)
 	switch {
 	case err != nil:
-		return p.fail(exitUsage, err)
+		return p.fail(exitCode(err), err)
+	case args.License:
+		_, err = io.WriteString(p.Stdout, raftcached.License())
 	case args.Help:
 		err = raftcached.WriteUsage(p.Stdout)
 	case args.Version:
@@ -94,11 +100,13 @@ func (p Process) run(args raftcached.Arguments) int {
 		return exitStopped // it was told to stop before it served
 	}
 	if err != nil {
-		code := exitFailed
-		if ce := (*raftcached.ConfigError)(nil); errors.As(err, &ce) {
-			code = exitUsage
+		return p.fail(exitCode(err), err)
+	}
+	if args.PIDFile != "" {
+		if err := writePIDFile(args.PIDFile); err != nil { // memcached goes on too
+			cfg.Logger.Error("write the process id", "file", args.PIDFile, "error", err)
 		}
-		return p.fail(code, err)
+		defer func() { _ = os.Remove(args.PIDFile) }() // it may be gone already
 	}
 	cfg.Logger.Info("serving", "clients", listed(node.ClientAddrs()), "peers", cfg.PeerAddr, "data", cfg.DataDir)
 	stopReloads := reloadAt(reloads, node, cfg)
@@ -177,6 +185,28 @@ func (p Process) close(node Node, failure error) int {
 		return p.fail(exitFailed, failure)
 	}
 	return exitStopped
+}
+
+// exitCode returns the exit code of a server that does not start.
+func exitCode(err error) int {
+	var ce *raftcached.ConfigError
+	switch {
+	case !errors.As(err, &ce):
+		return exitFailed
+	case ce.Usage():
+		return exitUsage
+	}
+	return exitConfig
+}
+
+// writePIDFile writes the id of this process, as a whole: a reader never finds the
+// file empty.
+func writePIDFile(name string) error {
+	tmp := name + ".tmp"
+	if err := os.WriteFile(tmp, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, name)
 }
 
 func (p Process) fail(code int, err error) int {

@@ -16,13 +16,12 @@ import (
 // gnet starts goroutines when it is imported.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
 
-// TestWrongFlagsExit: a mistake ends the process with exit code 2 and one
+// TestWrongFlagsExit: a mistake ends the process with exit code 64 and one
 // sentence, before anything is opened.
 func TestWrongFlagsExit(t *testing.T) {
 	var stderr bytes.Buffer
 	code := Main(Process{
 		Args:   []string{"-m", "20000"},
-		Getenv: func(string) string { return "" },
 		Stderr: &stderr,
 		Open: func(context.Context, raftcached.Config) (Node, error) {
 			t.Error("the node was opened")
@@ -30,14 +29,14 @@ func TestWrongFlagsExit(t *testing.T) {
 		},
 	})
 	const want = "raftcached: -m is \"20000\": write a whole number of MiB from 1 to 16383\n"
-	if got := stderr.String(); got != want || code != 2 {
-		t.Errorf("exit code %d and\n  %swant exit code 2 and\n  %s", code, got, want)
+	if got := stderr.String(); got != want || code != 64 {
+		t.Errorf("exit code %d and\n  %swant exit code 64 and\n  %s", code, got, want)
 	}
 }
 
 func TestVersionAndHelp(t *testing.T) {
 	var stdout bytes.Buffer
-	p := Process{Args: []string{"-V"}, Getenv: func(string) string { return "" }, Stdout: &stdout}
+	p := Process{Args: []string{"-V"}, Stdout: &stdout}
 	if code := Main(p); code != 0 || stdout.String() != "raftcached "+raftcached.Version+" (memcached 1.6.45 protocol)\n" {
 		t.Errorf("-V gives exit code %d and %q", code, &stdout)
 	}
@@ -70,11 +69,11 @@ func (n *fakeNode) Reload() error         { return n.reload() }
 
 func runFake(open func(context.Context, raftcached.Config) (Node, error), stop chan struct{}) (code int, stderr string) {
 	var out bytes.Buffer
-	code = Main(Process{Getenv: func(string) string { return "" }, Stderr: &out, Open: open, Stop: stop})
+	code = Main(Process{Stderr: &out, Open: open, Stop: stop})
 	return code, out.String()
 }
 
-// TestExitCodes: 0 for an ordered stop, 1 for a failure, 2 for what a restart
+// TestExitCodes: 0 for an ordered stop, 1 for a failure, 78 for what a restart
 // does not mend.
 func TestExitCodes(t *testing.T) {
 	stop := make(chan struct{})
@@ -109,7 +108,7 @@ func TestExitCodes(t *testing.T) {
 		t.Errorf("open fails: exit code %d, want 1", code)
 	}
 	code, _ = runFake(func(context.Context, raftcached.Config) (Node, error) { return nil, &raftcached.ConfigError{} }, nil)
-	if code != 2 {
-		t.Errorf("configuration refused: exit code %d, want 2", code)
+	if code != 78 {
+		t.Errorf("configuration refused: exit code %d, want 78", code)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // childVariable is set in the environment of the servers. It is the number of the
 // file descriptor whose end of file means that the spawner has ended.
-const childVariable = "RAFTCACHED_SPAWNER_FD"
+const childVariable = settings.SpawnerVariable
 
 // childFD is the first descriptor after the three standard ones: the only entry
 // of exec.Cmd.ExtraFiles.

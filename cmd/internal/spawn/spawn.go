@@ -22,7 +22,8 @@ import (
 const (
 	exitStopped = 0
 	exitFailed  = 1
-	exitUsage   = 2
+	exitUsage   = 64
+	exitConfig  = 78
 )
 
 // stopGrace is how long the servers may take to stop gracefully; then they are
@@ -88,11 +89,11 @@ func parseFlags(args []string, stdout io.Writer) (config string, err error) {
 func run(configFile string, stdout io.Writer) (code int, err error) {
 	cluster, err := raftcached.ReadCluster(configFile)
 	if err != nil {
-		return exitUsage, err
+		return exitConfig, err
 	}
 	s := &Spawner{stdout: stdout, cluster: cluster, exits: make(chan exit, len(cluster.Servers))}
 	if err := s.plan(); err != nil {
-		return exitUsage, err
+		return exitConfig, err
 	}
 	lock, err := claimData(filepath.Dir(s.children[0].dataDir))
 	if err != nil {

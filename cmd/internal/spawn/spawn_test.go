@@ -365,16 +365,17 @@ func TestSecondSpawner(t *testing.T) {
 func TestWrongArguments(t *testing.T) {
 	for _, c := range []struct {
 		args []string
+		code int
 		want string
 	}{
-		{[]string{"-x"}, "server-spawner: flag provided but not defined: -x: run it with -h to see the flags\n"},
-		{[]string{"server.json"}, "server-spawner: unexpected argument \"server.json\": name the config with -config\n"},
-		{[]string{"-config", "/none.json"}, "server-spawner: config \"/none.json\" does not exist: name a server.json with -config\n"},
+		{[]string{"-x"}, 64, "server-spawner: flag provided but not defined: -x: run it with -h to see the flags\n"},
+		{[]string{"server.json"}, 64, "server-spawner: unexpected argument \"server.json\": name the config with -config\n"},
+		{[]string{"-config", "/none.json"}, 78, "server-spawner: config \"/none.json\" does not exist: name a server.json with -config\n"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := Main(c.args, &stdout, &stderr)
-		if code != 2 || stderr.String() != c.want || stdout.Len() != 0 {
-			t.Errorf("%q: exit code %d, stderr %q; want 2, %q", c.args, code, &stderr, c.want)
+		if code != c.code || stderr.String() != c.want || stdout.Len() != 0 {
+			t.Errorf("%q: exit code %d, stderr %q; want %d, %q", c.args, code, &stderr, c.code, c.want)
 		}
 	}
 }
