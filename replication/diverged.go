@@ -8,7 +8,7 @@ import (
 )
 
 // keepDiverged writes the image of a state that is to be replaced, and removes
-// the one before. An older state than the one that is kept says nothing: it is
+// the one before. A state no newer than the one that is kept is not written: it is
 // what a node in quarantine was started with again.
 func keepDiverged(store Snapshots, image *Image) error {
 	if since, err := divergedSince(store, image.Index); err != nil || since {
@@ -27,12 +27,13 @@ func keepDiverged(store Snapshots, image *Image) error {
 	return store.Prune(image.Index)
 }
 
-// divergedSince reports whether a state was put in quarantine that is beyond
-// index: the state at index is from before its repair, and may have diverged too.
+// divergedSince reports whether a state at or after index was put in quarantine: the
+// state at index may have diverged too. A repair of exactly the index at which the
+// state was frozen cannot be told from that state; it is fetched once more.
 func divergedSince(store Snapshots, index uint64) (bool, error) {
 	list, err := store.List()
 	if err != nil {
 		return false, fmt.Errorf("list diverged states: %w", err)
 	}
-	return len(list) > 0 && list[0].GetIndex() > index, nil
+	return len(list) > 0 && list[0].GetIndex() >= index, nil
 }
