@@ -49,10 +49,11 @@ var layers = map[string]layer{
 	"replication/snapshot":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/identity":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/peer":          {may: []string{"replication/frame", "replication/identity"}},
+	"internal/admin":            {},
 	"internal/auth":             {},
 	"internal/settings":         {may: []string{"engine"}},
 	"internal/node": {may: []string{
-		"internal/auth", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
+		"internal/admin", "internal/auth", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"internal/testclient", "internal/transcript"}},
 	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "raftcachedtest"}},

@@ -78,6 +78,7 @@ func TestFlags(t *testing.T) {
 		{"-config FILE -id 1", addrs("127.0.0.1:11212")},
 		{"--config=FILE --id=2", func(c Config) bool { return c.ServerID == 2 && c.PeerAddr == "[::1]:11313" }},
 		{"-config FILE -id 2 -peer-listen 0.0.0.0:5", func(c Config) bool { return c.PeerAddr == "0.0.0.0:5" }},
+		{"-admin-listen 127.0.0.1:5", func(c Config) bool { return c.AdminAddr == "127.0.0.1:5" }},
 		{"-config FILE -id 2 -p 5", addrs("[::1]:5")},
 		{"-config FILE -id 2 -l 0.0.0.0", addrs("0.0.0.0:11213")},
 	} {
@@ -162,6 +163,7 @@ func TestWrongFlags(t *testing.T) {
 		{"-u=", nil, `-u is "": it must not be empty`},
 		{"", []string{"RAFTCACHED_MEMORY_LIMT=5"}, "unknown variable RAFTCACHED_MEMORY_LIMT: is RAFTCACHED_MEMORY_LIMIT meant? Otherwise unset it"},
 		{"", []string{"RAFTCACHED_PORT=nats://h:1"}, `RAFTCACHED_PORT is "nats://h:1": write a whole number from 0 to 65535`},
+		{"-admin-listen 5", nil, `-admin-listen is "5": write host:port, like 127.0.0.1:11211`},
 		{"-o idle_timeout=x", nil, `-o idle_timeout is "x": write a whole number of seconds from 0 to 31536000`},
 		{"-U 11211", nil, `-U is "11211": write 0`},
 		{"-B proxy", nil, `-B is "proxy": write auto or ascii or binary`},

@@ -15,6 +15,8 @@ type Server struct {
 	Host       string // name or address at which clients and peers reach it
 	ClientPort int    // memcached protocol
 	LogPort    int    // replication between the servers; 0 in single-node mode
+	AdminPort  int    // for raftcachectl and probes; 0: none
+	AdminHost  string // where AdminPort is open; empty: see AdminAddr
 	Path       string // its data folder, if it is not the cluster's path and its id
 }
 
@@ -23,6 +25,21 @@ func (s Server) ClientAddr() string { return joinHostPort(s.Host, s.ClientPort) 
 
 // PeerAddr returns the host:port at which the other servers reach it.
 func (s Server) PeerAddr() string { return joinHostPort(s.Host, s.LogPort) }
+
+// AdminAddr returns the host:port of its admin port, or nothing if it has none.
+// Unless AdminHost says otherwise that is reached from its own machine only.
+func (s Server) AdminAddr() string {
+	host := s.AdminHost
+	switch {
+	case s.AdminPort == 0:
+		return ""
+	case host == "" && net.ParseIP(s.Host).IsLoopback():
+		host = s.Host
+	case host == "":
+		host = "127.0.0.1"
+	}
+	return joinHostPort(host, s.AdminPort)
+}
 
 func joinHostPort(host string, port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
@@ -68,6 +85,7 @@ func (c *Cluster) Config(id int) (Config, error) {
 			cfg.AuthFile = c.file.Beside(cfg.AuthFile)
 		}
 		cfg.ClientAddrs = []string{s.ClientAddr()}
+		cfg.AdminAddr = s.AdminAddr()
 		if s.LogPort != 0 {
 			cfg.PeerAddr = s.PeerAddr()
 		}

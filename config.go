@@ -49,6 +49,10 @@ type Config struct {
 	ClientAddrs []string // host:port each, at which clients are served; an empty host is every interface
 	PeerAddr    string   // host:port at which peers are served; empty in single-node mode
 
+	// AdminAddr is the host:port of the admin port, HTTP for probes and for
+	// raftcachectl; empty: none. Whoever reaches it sees the cluster, but no items.
+	AdminAddr string
+
 	MemoryLimitBytes int64 // keys, values and a constant for each item; the state, not the process
 	ItemBytesMax     int   // key and value of one item; at most half of MemoryLimitBytes
 	NoEvict          bool  // answer "out of memory" rather than evict
@@ -195,6 +199,11 @@ func (c *Config) check() error {
 			return err
 		}
 	}
+	if c.AdminAddr != "" {
+		if err := settings.CheckAddr(c.origins.Name(c, "AdminAddr"), c.AdminAddr); err != nil {
+			return err
+		}
+	}
 	for _, addr := range c.ClientAddrs {
 		if err := settings.CheckAddr("ClientAddrs", addr); err != nil {
 			return err
@@ -216,7 +225,7 @@ func (c *Config) assembly() node.Config {
 		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
 		LocalReads: c.Reads == ReadsLocal, RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
-		AuthFile: c.AuthFile, ShutdownEnabled: c.ShutdownEnabled, Logger: c.Logger,
+		AuthFile: c.AuthFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
 		Server: server.Options{
 			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,
@@ -227,7 +236,7 @@ func (c *Config) assembly() node.Config {
 		n.Disk = c.MemoryDisk.fs
 	}
 	for _, s := range c.Servers {
-		n.Servers = append(n.Servers, node.Server{ID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort})
+		n.Servers = append(n.Servers, node.Server{ID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort, AdminAddr: s.AdminAddr()})
 	}
 	return n
 }

@@ -164,7 +164,7 @@ func TestReadClusterRefusesWithASentence(t *testing.T) {
 		{"no servers", `{}`, `0 servers are listed: list 1 to 9`},
 		{"servers", `{"servers": {}}`, `field "servers" in the file is {}: write a list, like [{"id": 0, "host": "127.0.0.1", "clientPort": 11211, "logPort": 11311}]`},
 		{"unknown", `{"server": []}`, `unknown field "server" in the file: use path, servers, memoryLimitMiB, itemSizeMax, disableEvictions, disableFlushAll, authFile, reads, requestTimeoutMs, tickMs, electionTicks, heartbeatTicks, maxConnections, threads, idleTimeoutSeconds, logRetainMiB, enableShutdown`},
-		{"unknown inside", `{"servers": [{"id": 0, "port": 1}]}`, `unknown field "port" in entry 1 of servers: use id, host, clientPort, logPort, path`},
+		{"unknown inside", `{"servers": [{"id": 0, "port": 1}]}`, `unknown field "port" in entry 1 of servers: use id, host, clientPort, logPort, adminPort, adminHost, path`},
 		{"twice", `{"path": "a", "PATH": "b"}`, `field "path" is given twice in the file: keep one`},
 		{"no id", `{"servers": [{"host": "h", "clientPort": 1, "logPort": 2}]}`, `entry 1 of servers has no "id": add it`},
 		{"no host", `{"servers": [{"id": 0, "clientPort": 1, "logPort": 2}]}`, `entry 1 of servers has no "host": add it`},
@@ -173,6 +173,9 @@ func TestReadClusterRefusesWithASentence(t *testing.T) {
 		{"same id", `{"servers": [` + one + `, {"id": 0, "host": "h", "clientPort": 3, "logPort": 4}]}`, `server id 0 is listed twice: give each server an id of its own`},
 		{"same port", `{"servers": [` + one + `, {"id": 1, "host": "H", "clientPort": 3, "logPort": 1}]}`, `servers 0 and 1 both use h:1: give one of them another port`},
 		{"one port", `{"servers": [{"id": 5, "host": "h", "clientPort": 3, "logPort": 3}]}`, `clientPort and logPort of server 5 are both 3: give them two ports`},
+		{"admin port taken", `{"servers": [{"id": 5, "host": "h", "clientPort": 3, "logPort": 4, "adminPort": 4}]}`, `logPort and adminPort of server 5 are both 4: give them two ports`},
+		{"admin port of two", `{"servers": [` + one + `, {"id": 1, "host": "h", "clientPort": 3, "logPort": 4, "adminPort": 1}]}`, `servers 0 and 1 both use h:1: give one of them another port`},
+		{"admin host alone", `{"servers": [{"id": 5, "host": "h", "clientPort": 3, "logPort": 4, "adminHost": "h"}]}`, `adminHost "h" of server 5 is of no use: give it an adminPort, and write the host like 127.0.0.1`},
 		{"port text", `{"servers": [{"id": 5, "host": "h", "clientPort": "3", "logPort": 3}]}`, `field "clientPort" in entry 1 of servers is "3": write a whole number from 1 to 65535`},
 		{"port range", `{"servers": [{"id": 5, "host": "h", "clientPort": 70000, "logPort": 3}]}`, `field "clientPort" in entry 1 of servers is 70000: write a whole number from 1 to 65535`},
 		{"id range", `{"servers": [{"id": -1, "host": "h", "clientPort": 1, "logPort": 3}]}`, `field "id" in entry 1 of servers is -1: write a whole number from 0 to 2147483646`},
@@ -187,6 +190,27 @@ func TestReadClusterRefusesWithASentence(t *testing.T) {
 			_, err := ReadCluster(file)
 			wantConfigError(t, err, `config "`+file+`": `+c.want)
 		})
+	}
+}
+
+// TestAdminPortIsLocal: it is open for this machine, unless the file says otherwise,
+// and closed if the file says nothing.
+func TestAdminPortIsLocal(t *testing.T) {
+	for _, c := range []struct{ fields, want string }{
+		{`"host": "10.0.0.1"`, ""},
+		{`"host": "10.0.0.1", "adminPort": 3`, "127.0.0.1:3"},
+		{`"host": "cache", "adminPort": 3`, "127.0.0.1:3"},
+		{`"host": "127.0.0.7", "adminPort": 3`, "127.0.0.7:3"},
+		{`"host": "::1", "adminPort": 3`, "[::1]:3"},
+		{`"host": "10.0.0.1", "adminPort": 3, "adminHost": "10.0.0.1"`, "10.0.0.1:3"},
+	} {
+		cluster, err := ReadCluster(writeConfig(t, `{"servers": [{"id": 0, "clientPort": 1, "logPort": 2, `+c.fields+`}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg, err := cluster.Config(0); err != nil || cfg.AdminAddr != c.want {
+			t.Errorf("with %s the admin port is %q, %v; want %q", c.fields, cfg.AdminAddr, err, c.want)
+		}
 	}
 }
 

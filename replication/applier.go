@@ -112,6 +112,9 @@ func newApplier(st *state, cfg *ReplicaConfig) *Applier {
 	}}
 }
 
+// State returns the digest of the state, by its parts. Any goroutine may call it.
+func (a *Applier) State() StateDigest { return a.st.State() }
+
 // Digest returns the digest of the replicated state and the index it is of. Any
 // goroutine may call it; it waits for at most one entry.
 func (a *Applier) Digest() (index, digest uint64) { return a.st.Digest() }

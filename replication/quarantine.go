@@ -3,6 +3,7 @@ package replication
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"raftcached/replication/frame"
@@ -43,8 +44,9 @@ const (
 type quarantine struct {
 	states  divergence
 	verdict Verdict
-	holders []uint64 // in quarantine: whom to ask, and to hand leadership to
-	turn    int      // counts askings: holders take turns
+	digests *[]StateDigest // for Status: this node's own, in a list that is never changed
+	holders []uint64       // in quarantine: whom to ask, and to hand leadership to
+	turn    int            // counts askings: holders take turns
 	stage   RepairStage
 
 	next       time.Duration // of what is done every repairGap
@@ -112,6 +114,10 @@ func (c *Core) noteStates(a *AppliedUpTo) {
 	}
 	if len(a.Digests) > 0 {
 		c.judge()
+	}
+	if a.Installed || len(a.Digests) > 0 {
+		own := slices.Clone(c.guard.states.seen[c.cfg.ID])
+		c.guard.digests = &own
 	}
 }
 

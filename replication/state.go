@@ -181,6 +181,13 @@ func (st *state) Digest() (index, digest uint64) {
 	return s.Index, xxhash.Sum64(b[:])
 }
 
+// State is stateDigest for any goroutine.
+func (st *state) State() StateDigest {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.stateDigest()
+}
+
 // stateDigest returns the digest by its parts; the contents include what
 // replication itself replicates.
 func (st *state) stateDigest() StateDigest {

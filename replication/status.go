@@ -14,6 +14,10 @@ type Status struct {
 	Alone bool
 
 	Verdict Verdict // on this node's state
+
+	// Digests are this node's digests of recent indexes, ascending; nil: none yet.
+	// The list is never changed.
+	Digests *[]StateDigest
 }
 
 // Status returns the status as of the last Ready.
@@ -21,6 +25,6 @@ func (c *Core) Status() Status {
 	return Status{
 		ID: c.cfg.ID, Leader: c.leader, Term: c.term, State: c.state,
 		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, Alone: c.alone,
-		Verdict: c.guard.verdict,
+		Verdict: c.guard.verdict, Digests: c.guard.digests,
 	}
 }

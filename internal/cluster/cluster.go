@@ -19,6 +19,7 @@ import (
 const (
 	clientPort = 11211
 	logPort    = 11311
+	adminPort  = 11511
 	hiddenPort = 11411 // where a server listens for the others behind the network
 )
 
@@ -39,6 +40,7 @@ type Options struct {
 // Cluster is a set of real servers.
 type Cluster struct {
 	Servers []*Server // by id
+	Config  string    // the server.json of all
 	network *network  // nil without Options.Network
 }
 
@@ -46,6 +48,7 @@ type Cluster struct {
 type Server struct {
 	ID         int
 	ClientAddr string // host:port
+	AdminAddr  string // host:port
 	DataDir    string
 	LogFile    string
 
@@ -65,8 +68,8 @@ func New(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{}
 	config := filepath.Join(o.Dir, "server.json")
+	c := &Cluster{Config: config}
 	if err := o.writeConfig(config, host); err != nil {
 		return nil, err
 	}
@@ -74,6 +77,7 @@ func New(o Options) (*Cluster, error) {
 		s := &Server{
 			ID:          id,
 			ClientAddr:  joinAddr(host, clientPort+id),
+			AdminAddr:   joinAddr(host, adminPort+id),
 			DataDir:     filepath.Join(o.Dir, "data", strconv.Itoa(id)),
 			LogFile:     filepath.Join(o.Dir, fmt.Sprintf("server%d.log", id)),
 			executable:  o.Executable,
@@ -120,7 +124,7 @@ func (o Options) writeConfig(file, host string) error {
 	}
 	var servers []map[string]any
 	for id := range o.Servers {
-		servers = append(servers, map[string]any{"id": id, "host": host, "clientPort": clientPort + id, "logPort": logPort + id})
+		servers = append(servers, map[string]any{"id": id, "host": host, "clientPort": clientPort + id, "logPort": logPort + id, "adminPort": adminPort + id})
 	}
 	config["servers"] = servers
 	text, err := json.MarshalIndent(config, "", "  ")

@@ -69,6 +69,16 @@ func (l *loopBackend) Barrier() bool {
 	return false
 }
 
+// confirm asks for the confirmation that Barrier has done without, and reports
+// whether there is anybody to ask.
+func (l *loopBackend) confirm() bool {
+	if l.node.replica.Status().Alone {
+		return false
+	}
+	l.barriers++
+	return true
+}
+
 // deliverHints passes the hints of recent reads to the replica, at most once in
 // hintsGap.
 func (l *loopBackend) deliverHints(now time.Time) {

@@ -49,6 +49,8 @@ type call struct {
 	req  protocol.Request
 	view func(i int, it engine.Item) // of a read: called for each key that was found
 
+	confirm bool // of a read: it wants a majority's confirmation, even if reads are local
+
 	mu    sync.Mutex
 	state callState
 
@@ -104,6 +106,15 @@ func (c *Client) FlushDisabled() bool { return c.backend.node.cfg.Server.FlushDi
 // After an error view may still be running.
 func (c *Client) Read(ctx context.Context, keys [][]byte, view func(i int, it engine.Item)) (protocol.Status, error) {
 	call := &call{req: protocol.Request{Keys: keys}, view: view, done: make(chan struct{})}
+	if err := c.do(ctx, call); err != nil {
+		return protocol.StatusNone, err
+	}
+	return call.result.Status, nil
+}
+
+// Confirm is a Read of nothing that needs a majority even where reads are local.
+func (c *Client) Confirm(ctx context.Context) (protocol.Status, error) {
+	call := &call{view: func(int, engine.Item) {}, confirm: true, done: make(chan struct{})}
 	if err := c.do(ctx, call); err != nil {
 		return protocol.StatusNone, err
 	}
@@ -230,7 +241,7 @@ func (c *Client) beginOne(call *call) (begun bool) {
 		return true
 	case call.view != nil:
 		call.state = callBegun
-		if c.backend.Barrier() {
+		if c.backend.Barrier() && !(call.confirm && c.backend.confirm()) {
 			c.answer(call)
 		} else {
 			c.reads = append(c.reads, call)

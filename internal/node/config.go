@@ -33,6 +33,7 @@ type Config struct {
 	HeartbeatTicks int
 	LogRetainBytes int64
 
+	AdminAddr       string // host:port of the admin port; empty: none
 	AuthFile        string // file of the users; empty: no authentication
 	ShutdownEnabled bool   // let clients stop the node
 
@@ -48,6 +49,7 @@ type Server struct {
 	Host       string // name or address at which clients and peers reach it
 	ClientPort int
 	LogPort    int
+	AdminAddr  string // host:port of its admin port; empty: none
 }
 
 func joinHostPort(host string, port int) string {

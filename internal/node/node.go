@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/admin"
 	"raftcached/internal/auth"
 	"raftcached/internal/settings"
 	"raftcached/protocol/server"
@@ -35,6 +36,8 @@ type Node struct {
 	users     *auth.File // nil: no authentication
 	front     *server.Server
 	client    *Client
+	admin     *admin.Server // nil: no admin port
+	life      life
 
 	closing sync.Once
 	done    chan struct{}
@@ -45,7 +48,7 @@ type Node struct {
 // that was never formed waits, until ctx ends, for every server that is listed.
 // A *settings.Error says what to change in the configuration.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
-	n := &Node{cfg: cfg, done: make(chan struct{})}
+	n := &Node{cfg: cfg, done: make(chan struct{}), life: life{since: time.Now()}}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.release())
 	}
@@ -53,10 +56,15 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// start starts the parts in the order in which they depend on each other: identity,
-// files and state, peers, clients.
+// start starts the parts in the order in which they depend on each other: the admin
+// port, which tells how far it is, identity, files and state, peers, clients.
 func (n *Node) start(ctx context.Context) error {
 	var err error
+	if n.cfg.AdminAddr != "" {
+		if n.admin, err = admin.Listen(n.cfg.AdminAddr, adminNode{n}, n.cfg.Logger); err != nil {
+			return addressError(err)
+		}
+	}
 	if n.cfg.AuthFile != "" {
 		if n.users, err = auth.Open(n.cfg.AuthFile); err != nil {
 			return settings.Errorf("%v", err)
@@ -65,6 +73,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err = n.identify(ctx); err != nil {
 		return err
 	}
+	n.life.stage.Store(stageReading)
 	if n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.members); err != nil {
 		return err
 	}
@@ -80,6 +89,7 @@ func (n *Node) start(ctx context.Context) error {
 	if n.front, err = server.Start(n.serverOptions(), n); err != nil {
 		return addressError(err)
 	}
+	n.life.stage.Store(stageServing)
 	return nil
 }
 
@@ -201,8 +211,9 @@ func (n *Node) stop(cause error) {
 }
 
 // release closes all parts that were started: clients first, the lock of the data
-// folder last.
+// folder and the admin port, which says that the node stops, last.
 func (n *Node) release() error {
+	n.life.stopping.Store(true)
 	var errs []error
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
@@ -226,6 +237,9 @@ func (n *Node) release() error {
 	}
 	if n.identity != nil {
 		errs = append(errs, n.identity.Close())
+	}
+	if n.admin != nil {
+		errs = append(errs, n.admin.Close())
 	}
 	return errors.Join(errs...)
 }

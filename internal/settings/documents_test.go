@@ -130,7 +130,7 @@ func TestTableIsConsistent(t *testing.T) {
 func TestVariablesOfOneServer(t *testing.T) {
 	for variable, want := range map[string]bool{
 		"RAFTCACHED_CONFIG": true, "RAFTCACHED_ID": true, "RAFTCACHED_DATA": true, "RAFTCACHED_PORT": true,
-		"RAFTCACHED_LISTEN": true, "RAFTCACHED_PEER_LISTEN": true, "RAFTCACHED_PIDFILE": true, "RAFTCACHED_MEMORY_LIMIT": false, "RAFTCACHED_AUTH_FILE": false, "": false, "HOME": false,
+		"RAFTCACHED_LISTEN": true, "RAFTCACHED_ADMIN_LISTEN": true, "RAFTCACHED_PEER_LISTEN": true, "RAFTCACHED_PIDFILE": true, "RAFTCACHED_MEMORY_LIMIT": false, "RAFTCACHED_AUTH_FILE": false, "": false, "HOME": false,
 	} {
 		if got := IsOneServers(variable); got != want {
 			t.Errorf("%q belongs to one server: %v, want %v", variable, got, want)

@@ -30,6 +30,8 @@ type Server struct {
 	Host       string
 	ClientPort int
 	LogPort    int
+	AdminPort  int    // 0: none
+	AdminHost  string // or empty
 	Path       string // its data folder, or empty
 }
 

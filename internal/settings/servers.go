@@ -13,7 +13,7 @@ func CheckServers(servers []Server) error {
 		return Errorf("%d servers are listed: list 1 to %d", len(servers), ServersMax)
 	}
 	ids := map[int]bool{}
-	addrs := map[string]int{}
+	addrs := map[string]use{}
 	for _, s := range servers {
 		if s.ID < 0 || s.ID > ServerIDMax {
 			return Errorf("server id %d is out of range: choose one from 0 to %d", s.ID, ServerIDMax)
@@ -25,6 +25,9 @@ func CheckServers(servers []Server) error {
 		if s.Host == "" || strings.ContainsAny(s.Host, " \t/") {
 			return Errorf("host %q of server %d is not a name or an address: write it like 127.0.0.1", s.Host, s.ID)
 		}
+		if s.AdminHost != "" && (s.AdminPort == 0 || strings.ContainsAny(s.AdminHost, " \t/")) {
+			return Errorf("adminHost %q of server %d is of no use: give it an adminPort, and write the host like 127.0.0.1", s.AdminHost, s.ID)
+		}
 		if err := checkPorts(s, len(servers) > 1, addrs); err != nil {
 			return err
 		}
@@ -32,16 +35,23 @@ func CheckServers(servers []Server) error {
 	return nil
 }
 
-// checkPorts checks the two ports of one server and enters them in addrs, which
-// maps each host:port to the server that has it.
-func checkPorts(s Server, needLogPort bool, addrs map[string]int) error {
+// use is what a port of a host is used for.
+type use struct {
+	server int
+	name   string
+}
+
+// checkPorts checks the ports of one server and enters them in addrs, which maps
+// each host:port to its use. An adminPort counts as one of the host, whatever
+// address of it that is open at.
+func checkPorts(s Server, needLogPort bool, addrs map[string]use) error {
 	if s.LogPort == 0 && needLogPort {
 		return Errorf("server %d has no logPort: give it the port for replication", s.ID)
 	}
 	for _, p := range []struct {
 		name string
 		port int
-	}{{"clientPort", s.ClientPort}, {"logPort", s.LogPort}} {
+	}{{"clientPort", s.ClientPort}, {"logPort", s.LogPort}, {"adminPort", s.AdminPort}} {
 		if p.port < 0 || p.port > PortMax {
 			return Errorf("%s %d of server %d is not a port: choose one from 1 to %d", p.name, p.port, s.ID, PortMax)
 		}
@@ -49,12 +59,12 @@ func checkPorts(s Server, needLogPort bool, addrs map[string]int) error {
 			continue
 		}
 		addr := strings.ToLower(net.JoinHostPort(s.Host, strconv.Itoa(p.port)))
-		if other, taken := addrs[addr]; taken && other == s.ID {
-			return Errorf("clientPort and logPort of server %d are both %d: give them two ports", s.ID, p.port)
+		if other, taken := addrs[addr]; taken && other.server == s.ID {
+			return Errorf("%s and %s of server %d are both %d: give them two ports", other.name, p.name, s.ID, p.port)
 		} else if taken {
-			return Errorf("servers %d and %d both use %s: give one of them another port", other, s.ID, addr)
+			return Errorf("servers %d and %d both use %s: give one of them another port", other.server, s.ID, addr)
 		}
-		addrs[addr] = s.ID
+		addrs[addr] = use{s.ID, p.name}
 	}
 	return nil
 }

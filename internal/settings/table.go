@@ -71,6 +71,10 @@ var Table = []Setting{
 	{Field: "Listen", Flags: []string{"listen", "l"}, Own: true, Kind: List, Arg: "ADDRS", Shown: "all interfaces, or `host`", Help: "client addresses, with or without a port, separated by commas or in several flags"},
 	{Field: "PeerAddr", Flags: []string{"peer-listen"}, Own: true, Kind: Text, Arg: "ADDR", Shown: "`host`:`logPort`", Help: "host:port at which the other servers reach this one"},
 	{
+		Field: "AdminAddr", Flags: []string{"admin-listen"}, Own: true, Kind: Text, Arg: "ADDR", Shown: "`adminHost`:`adminPort`, or off",
+		Help: "host:port of the admin port, for raftcachectl and probes",
+	},
+	{
 		Field: "MemoryLimitBytes", Flags: []string{"memory-limit", "m"}, JSON: "memoryLimitMiB", Arg: "MIB",
 		Kind: Number, Unit: mebibyteUnit, Min: 1, Max: engine.MemoryBytesMax >> 20, Default: "64", Help: "memory for items, until cache_memlimit changes it",
 	},
@@ -137,6 +141,8 @@ var ServerTable = []Setting{
 	{Field: "Host", JSON: "host", Kind: Text, Required: true, Help: "name or address at which clients and the other servers reach it"},
 	{Field: "ClientPort", JSON: "clientPort", Kind: Number, Unit: noUnit, Min: 1, Max: PortMax, Required: true, Help: "port for clients"},
 	{Field: "LogPort", JSON: "logPort", Kind: Number, Unit: noUnit, Min: 1, Max: PortMax, Required: true, Help: "port for the other servers"},
+	{Field: "AdminPort", JSON: "adminPort", Kind: Number, Unit: noUnit, Min: 1, Max: PortMax, Shown: "off", Help: "port for raftcachectl and probes"},
+	{Field: "AdminHost", JSON: "adminHost", Kind: Text, Shown: "`host` if it is a loopback address, or 127.0.0.1", Help: "address at which `adminPort` is open, and at which the other machines find it"},
 	{Field: "Path", JSON: "path", Kind: Text, Shown: "`path`/N", Help: "its data folder, relative to this file"},
 }
 

@@ -54,12 +54,14 @@ type sender struct {
 
 	mu        sync.Mutex
 	connected bool
+	since     time.Time // when connected became what it is
+	why       string    // of the last failure to connect, or of the end of a connection
 	queue     []outgoing
 	bytes     int
 }
 
 func newSender(t *Transport, m identity.Member, s Stream, bytesMax int) *sender {
-	return &sender{t: t, peer: m, stream: s, bytesMax: bytesMax, wake: make(chan struct{}, 1)}
+	return &sender{t: t, peer: m, stream: s, bytesMax: bytesMax, wake: make(chan struct{}, 1), since: time.Now()}
 }
 
 // put queues a message. If the stream is down or full it drops the message and
@@ -98,8 +100,15 @@ func (s *sender) take(spare []outgoing) []outgoing {
 func (s *sender) setConnected(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.connected = on
+	s.connected, s.since = on, time.Now()
 	s.queue, s.bytes = nil, 0
+}
+
+// failed notes why the peer is not connected.
+func (s *sender) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.why = reason(err)
 }
 
 func (s *sender) isConnected() bool {
@@ -121,6 +130,7 @@ func (s *sender) run() {
 			backoff, said = redialMin, ""
 			err = s.serve(conn)
 		}
+		s.failed(err)
 		var refused *RefusedError
 		if errors.As(err, &refused) && said != refused.Sentence {
 			said = refused.Sentence // log it once, not at each attempt

@@ -108,7 +108,7 @@ func (p Process) run(args raftcached.Arguments) int {
 		}
 		defer func() { _ = os.Remove(args.PIDFile) }() // it may be gone already
 	}
-	cfg.Logger.Info("serving", "clients", listed(node.ClientAddrs()), "peers", cfg.PeerAddr, "data", cfg.DataDir)
+	cfg.Logger.Info("serving", "clients", listed(node.ClientAddrs()), "peers", cfg.PeerAddr, "admin", cfg.AdminAddr, "data", cfg.DataDir)
 	stopReloads := reloadAt(reloads, node, cfg)
 	select {
 	case <-node.Done():

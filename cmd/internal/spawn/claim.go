@@ -56,7 +56,11 @@ func checkPorts(servers []raftcached.Server) error {
 		for _, p := range []struct{ name, addr string }{
 			{"clientPort", s.ClientAddr()},
 			{"logPort", s.PeerAddr()},
+			{"adminPort", s.AdminAddr()},
 		} {
+			if p.addr == "" {
+				continue
+			}
 			l, err := net.Listen("tcp", p.addr)
 			switch {
 			case errors.Is(err, syscall.EADDRINUSE):

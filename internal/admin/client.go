@@ -1,0 +1,83 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// statusBytesMax bounds an answer: nine servers and their digests need a few
+// kilobytes.
+const statusBytesMax = 1 << 20
+
+// Client asks admin ports. The zero value is one.
+type Client struct{ http http.Client }
+
+// Status asks the admin port at host:port. The context bounds how long that may
+// take.
+func (c *Client) Status(ctx context.Context, addr string) (*Status, error) {
+	body, err := c.get(ctx, addr, "/status")
+	if err != nil {
+		return nil, err
+	}
+	var s Status
+	if err := json.Unmarshal(body, &s); err != nil {
+		return nil, fmt.Errorf("%s answers something else than a status: %w", addr, err)
+	}
+	if s.StatusVersion != StatusVersion {
+		return nil, fmt.Errorf("%s speaks version %d of the status, this program %d: use the raftcachectl of that server", addr, s.StatusVersion, StatusVersion)
+	}
+	return &s, nil
+}
+
+func (c *Client) get(ctx context.Context, addr, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("%q is no address: write host:port, like 127.0.0.1:11411", addr)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read
+	body, err := io.ReadAll(io.LimitReader(resp.Body, statusBytesMax))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s to GET %s: is it the admin port?", addr, resp.Status, path)
+	}
+	return body, nil
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Why says in a few words why a server did not answer.
+func Why(err error) string {
+	var (
+		errno   syscall.Errno
+		timeout net.Error
+		dns     *net.DNSError
+	)
+	switch {
+	case errors.As(err, &dns):
+		return "the name " + dns.Name + " is unknown"
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "timeout"
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it closed the connection"
+	case strings.Contains(err.Error(), "malformed HTTP"):
+		return "it does not speak HTTP: this is not an admin port"
+	}
+	return err.Error()
+}

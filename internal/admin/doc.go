@@ -1,0 +1,16 @@
+// Package admin is the admin port of a server: HTTP for probes, for raftcachectl
+// and for whatever else watches or operates a cluster. It holds both ends: Server,
+// which a node runs, and Client, which a tool uses.
+//
+// Read first: Status, which both ends speak of; Node, which the assembled node
+// implements; then Server and Client.
+//
+//	GET /livez    200 while the process runs
+//	GET /readyz   200 if the server serves clients, or 503 and one sentence that says why not
+//	GET /status   Status as JSON
+//
+// Whatever changes something is a POST with a body of JSON, from this machine. A
+// page in a browser on this machine cannot send that: see guard.
+//
+// All methods may be called from any goroutine.
+package admin

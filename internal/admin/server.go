@@ -1,0 +1,115 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Bounds of the admin port. A request that exceeds one is refused or cut.
+const (
+	connsMax       = 64 // open at a time; further ones wait to be accepted
+	headerBytesMax = 16 << 10
+	bodyBytesMax   = 1 << 20
+
+	headerTimeout = 5 * time.Second // to send a request's header
+	readTimeout   = 10 * time.Second
+	writeTimeout  = 30 * time.Second
+	idleTimeout   = time.Minute
+)
+
+// Node is what the admin port shows. The methods are called from many goroutines,
+// also while the node starts and stops.
+type Node interface {
+	// Ready returns StateOK, or another state and a sentence that says why the node
+	// does not serve clients.
+	Ready(ctx context.Context) (state, reason string)
+	// Status returns what the node knows.
+	Status(ctx context.Context) Status
+}
+
+// Server serves the admin port of one node.
+type Server struct {
+	node     Node
+	listener net.Listener
+	http     http.Server
+	served   sync.WaitGroup
+}
+
+// Listen opens the admin port at host:port and serves it until Close.
+func Listen(addr string, n Node, logger *slog.Logger) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the admin port: %w", err)
+	}
+	s := &Server{node: n, listener: l}
+	s.http = http.Server{
+		Handler:           guard(http.MaxBytesHandler(s.routes(), bodyBytesMax)),
+		MaxHeaderBytes:    headerBytesMax,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	s.served.Go(func() {
+		if err := s.http.Serve(limit(l, connsMax)); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("the admin port has failed", "error", err)
+		}
+	})
+	return s, nil
+}
+
+// Addr is the address that is listened at.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Close closes the port and its connections.
+func (s *Server) Close() error {
+	err := s.http.Close()
+	s.served.Wait()
+	return err
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, StateOK) })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /status", s.status)
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /livez, /readyz or /status", r.URL.Path))
+	})
+	return mux
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	state, reason := s.node.Ready(r.Context())
+	if state != StateOK {
+		answer(w, http.StatusServiceUnavailable, state+": "+reason)
+		return
+	}
+	answer(w, http.StatusOK, StateOK)
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	text, err := json.MarshalIndent(s.node.Status(r.Context()), "", "  ")
+	if err != nil {
+		answer(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(append(text, '\n')) // the client may be gone
+}
+
+// answer writes one line of text.
+func answer(w http.ResponseWriter, code int, line string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, line+"\n") // the client may be gone
+}

@@ -1,0 +1,194 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fakeNode answers what a test says.
+type fakeNode struct {
+	state, reason string
+	status        Status
+}
+
+func (n *fakeNode) Ready(context.Context) (state, reason string) { return n.state, n.reason }
+func (n *fakeNode) Status(context.Context) Status                { return n.status }
+
+// serve opens an admin port of a node until the test ends, and returns its address.
+func serve(t *testing.T, n Node) string {
+	t.Helper()
+	s, err := Listen("127.0.0.1:0", n, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.Addr().String()
+}
+
+// ask sends a request and returns the code and the body.
+func ask(t *testing.T, method, url string, header map[string]string, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func TestProbes(t *testing.T) {
+	ready := serve(t, &fakeNode{state: StateOK})
+	stopping := serve(t, &fakeNode{state: StateStopping, reason: "it stops"})
+	for _, c := range []struct {
+		addr, path string
+		code       int
+		body       string
+	}{
+		{ready, "/livez", 200, "ok\n"},
+		{ready, "/readyz", 200, "ok\n"},
+		{stopping, "/livez", 200, "ok\n"},
+		{stopping, "/readyz", 503, "stopping: it stops\n"},
+		{ready, "/metricz", 404, "there is no \"/metricz\": ask for /livez, /readyz or /status\n"},
+	} {
+		code, body := ask(t, http.MethodGet, "http://"+c.addr+c.path, nil, "")
+		if code != c.code || body != c.body {
+			t.Errorf("%s: %d %q, want %d %q", c.path, code, body, c.code, c.body)
+		}
+	}
+	if code, body := ask(t, http.MethodHead, "http://"+ready+"/readyz", nil, ""); code != 200 || body != "" {
+		t.Errorf("HEAD /readyz: %d %q", code, body)
+	}
+}
+
+// TestChangesAreGuarded: nothing that may change something comes through from a
+// page of a browser.
+func TestChangesAreGuarded(t *testing.T) {
+	url := "http://" + serve(t, &fakeNode{state: StateOK}) + "/status"
+	for _, c := range []struct {
+		why    string
+		header map[string]string
+		code   int
+	}{
+		{"from a tool", map[string]string{"Content-Type": "application/json"}, http.StatusMethodNotAllowed},
+		{"a form", map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, http.StatusUnsupportedMediaType},
+		{"text, which a page may send without asking", map[string]string{"Content-Type": "text/plain"}, http.StatusUnsupportedMediaType},
+		{"without a type", nil, http.StatusUnsupportedMediaType},
+		{"from another site", map[string]string{"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}, http.StatusForbidden},
+		{"from an origin", map[string]string{"Content-Type": "application/json", "Origin": "http://evil.example"}, http.StatusForbidden},
+		{"from a name that points here", map[string]string{"Content-Type": "application/json", "Origin": "http://" + strings.TrimSuffix(url[7:], "/status")}, http.StatusForbidden},
+	} {
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+			if code, body := ask(t, method, url, c.header, "{}"); code != c.code {
+				t.Errorf("%s %s: %d %q, want %d", method, c.why, code, body, c.code)
+			}
+		}
+	}
+}
+
+func TestOnlyThisMachineChanges(t *testing.T) {
+	for _, c := range []struct {
+		remote, local string
+		here          bool
+	}{
+		{"127.0.0.1:5", "127.0.0.1", true},
+		{"[::1]:5", "::1", true},
+		{"10.0.0.1:5", "10.0.0.1", true},
+		{"10.0.0.2:5", "10.0.0.1", false},
+		{"", "10.0.0.1", false},
+	} {
+		r := &http.Request{RemoteAddr: c.remote}
+		ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(c.local)})
+		if got := fromThisMachine(r.WithContext(ctx)); got != c.here {
+			t.Errorf("from %q to %q: this machine %v, want %v", c.remote, c.local, got, c.here)
+		}
+	}
+}
+
+// TestStatusShape holds the names of the JSON: programs read them.
+func TestStatusShape(t *testing.T) {
+	now := time.Date(2026, 11, 26, 18, 11, 32, 0, time.UTC)
+	addr := serve(t, &fakeNode{status: Status{
+		StatusVersion: StatusVersion, State: StateNoMajority, Reason: "x", Disk: &Disk{}, Digests: []Digest{{Index: 1}},
+		Servers: []Member{{LogAddress: "a:1", AdminAddress: "a:2", Since: &now, Seconds: 1.5, Why: "timeout"}},
+	}})
+	_, body := ask(t, http.MethodGet, "http://"+addr+"/status", nil, "")
+	var got map[string]any
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	names := func(v any) string { return strings.Join(slices.Sorted(maps.Keys(v.(map[string]any))), " ") }
+	first := func(v any) any { return v.([]any)[0] }
+	for _, c := range []struct{ what, got, want string }{
+		{"status", names(got), "appliedIndex cluster commitIndex digests disk id lastLogIndex leaderId memory reason role servers startedAt state statusVersion term uptimeSeconds verdict version"},
+		{"memory", names(got["memory"]), "bytes items limitBytes"},
+		{"disk", names(got["disk"]), "freeBytes totalBytes"},
+		{"digest", names(first(got["digests"])), "contents index order"},
+		{"server", names(first(got["servers"])), "address adminAddress id logAddress reachable seconds self since why"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s has\n%s, want\n%s", c.what, c.got, c.want)
+		}
+	}
+	s, err := new(Client).Status(t.Context(), addr)
+	if err != nil || s.State != StateNoMajority || s.Ready() || s.Servers[0].Why != "timeout" {
+		t.Errorf("the client has %+v, %v", s, err)
+	}
+}
+
+// TestConnectionsAreBounded: one more than allowed waits until another is closed.
+func TestConnectionsAreBounded(t *testing.T) {
+	addr := serve(t, &fakeNode{state: StateOK})
+	var open []net.Conn
+	for range connsMax {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		open = append(open, c)
+		if _, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 12)); err != nil { // it is accepted
+			t.Fatal(err)
+		}
+	}
+	var client Client
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := client.get(ctx, addr, "/livez"); err == nil || Why(err) != "timeout" {
+		t.Errorf("with %d connections another one gets %v, want a timeout", connsMax, err)
+	}
+	if err := open[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := client.get(ctx, addr, "/livez"); err != nil {
+		t.Errorf("after one was closed: %v", err)
+	}
+}

@@ -1,0 +1,89 @@
+package admin
+
+import "time"
+
+// StatusVersion is the version of Status. Fields may be added to a version; one
+// that changes its meaning or vanishes makes the next version.
+const StatusVersion = 1
+
+// The states of a server.
+const (
+	StateOK         = "ok"          // it serves clients, and a majority has confirmed that just now
+	StateStarting   = "starting"    // it waits for the first start of all servers, or reads its log
+	StateCatchingUp = "catching up" // it has not applied yet what the leader has
+	StateNoMajority = "no majority" // it knows no leader, or a majority does not answer the leader
+	StateQuarantine = "quarantine"  // a majority has another state: it is fetched anew
+	StateDiffer     = "states differ"
+	StateStopping   = "stopping"
+)
+
+// Status is what a server knows of itself and sees of the others. Ids are those of
+// server.json.
+type Status struct {
+	StatusVersion int    `json:"statusVersion"`
+	Cluster       string `json:"cluster"` // 16 hexadecimal digits; empty before it was formed
+	ID            int    `json:"id"`
+
+	State  string `json:"state"`            // one of the constants State…
+	Reason string `json:"reason,omitempty"` // one sentence; empty if State is StateOK
+
+	Role     string `json:"role"`     // leader, follower or candidate; empty while it starts
+	LeaderID int    `json:"leaderId"` // -1: none is known
+	Term     uint64 `json:"term"`
+	Commit   uint64 `json:"commitIndex"`
+	Applied  uint64 `json:"appliedIndex"`
+	LastLog  uint64 `json:"lastLogIndex"`
+
+	Memory Memory `json:"memory"`
+	Disk   *Disk  `json:"disk,omitempty"` // nil: unknown
+
+	Version       string    `json:"version"` // of the program
+	StartedAt     time.Time `json:"startedAt"`
+	UptimeSeconds int64     `json:"uptimeSeconds"`
+
+	Verdict string   `json:"verdict"` // on the state: ok, repairing or no-majority
+	Digests []Digest `json:"digests"` // of the state at recent indexes, ascending
+
+	Servers []Member `json:"servers"` // the whole cluster, this server included, by id
+}
+
+// Ready reports whether the server serves clients.
+func (s *Status) Ready() bool { return s.State == StateOK }
+
+// Memory is the use of the memory for items.
+type Memory struct {
+	Items      int64 `json:"items"`
+	Bytes      int64 `json:"bytes"`
+	LimitBytes int64 `json:"limitBytes"`
+}
+
+// Disk is the room of the file system that the data folder is in.
+type Disk struct {
+	FreeBytes  int64 `json:"freeBytes"`
+	TotalBytes int64 `json:"totalBytes"`
+}
+
+// Digest is the digest of the replicated state at an index of the log. States of
+// one index are equal if both numbers are.
+type Digest struct {
+	Index    uint64 `json:"index"`
+	Contents string `json:"contents"` // 16 hexadecimal digits
+	Order    string `json:"order"`    // likewise
+}
+
+// Member is a server of the cluster, as the server that answers sees it.
+type Member struct {
+	ID           int    `json:"id"`
+	Address      string `json:"address"`                // host:port for clients
+	LogAddress   string `json:"logAddress,omitempty"`   // host:port for the other servers
+	AdminAddress string `json:"adminAddress,omitempty"` // host:port of its admin port, if it has one
+
+	Self      bool `json:"self"`
+	Reachable bool `json:"reachable"` // there is a connection to it
+
+	// Since is when Reachable became what it is; absent for the server itself.
+	// Seconds is how long ago that was.
+	Since   *time.Time `json:"since,omitempty"`
+	Seconds float64    `json:"seconds,omitempty"`
+	Why     string     `json:"why,omitempty"` // why it cannot be reached
+}

@@ -1,0 +1,57 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// Sight is what a node sees of a peer: whether there is a connection to it.
+type Sight struct {
+	Connected bool
+	Since     time.Time // when Connected became what it is
+	Why       string    // why there is none, in a few words; empty while there is
+}
+
+// Sight returns what is seen of a peer, by the rules of Connected. It is zero for
+// who is no peer.
+func (t *Transport) Sight(raftID uint64) Sight {
+	s := t.to(raftID)
+	if s == nil {
+		return Sight{}
+	}
+	c := s.control
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sight := Sight{Connected: c.connected, Since: c.since}
+	if !c.connected {
+		sight.Why = c.why
+	}
+	return sight
+}
+
+// reason says in a few words why a connection has ended or could not be made.
+func reason(err error) string {
+	var (
+		refused *RefusedError
+		errno   syscall.Errno
+		dns     *net.DNSError
+		timeout net.Error
+	)
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, context.Canceled):
+		return "connection closed"
+	case errors.As(err, &refused):
+		return refused.Sentence
+	case errors.As(err, &dns):
+		return "the name " + dns.Name + " is unknown"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout"
+	case errors.As(err, &errno):
+		return errno.Error()
+	}
+	return err.Error()
+}
