@@ -23,6 +23,8 @@ const (
 	// bugAnswersAfterInstall gives the answers of what was applied before an
 	// installed snapshot after the report of the snapshot.
 	bugAnswersAfterInstall
+	// bugStalledCampaign lets a node become the leader while its disk stands still.
+	bugStalledCampaign
 )
 
 func (b bugs) has(one bugs) bool { return b&one != 0 }

@@ -82,8 +82,12 @@ type Core struct {
 	alone        bool // the only voter, with an entry of its own term applied
 	formDue      bool // leads, and has not made sure yet that the state is formed
 
-	guard quarantine
-	ships ships
+	guard    quarantine
+	ships    ships
+	handover handover
+
+	transferee uint64 // as of the last Ready: the voter that is asked to take over
+	onDisk     uint64 // last entry that the append worker has written
 
 	resendDue   bool // resend all numbered sub-batches at the next tick
 	nextDueTick time.Duration
@@ -127,9 +131,11 @@ func NewCore(cfg Config) (*Core, error) {
 		origin:    newOrigin(cfg.ID, cfg.Boot, cfg.Loops),
 		reads:     reads{boot: cfg.Boot},
 		lastIndex: last,
+		onDisk:    last,
 		applied:   cfg.Applied,
 		guard:     quarantine{states: newDivergence(cfg.ID, cfg.Voters)},
 		ships:     ships{to: make(map[uint64]bool), bugs: cfg.bugs},
+		handover:  handover{heard: make(map[uint64]int), leavers: make(map[uint64]int)},
 	}
 	c.clock.raise(cfg.StampMs, 0)
 	if len(cfg.Voters) == 1 {
@@ -161,6 +167,7 @@ func (c *Core) Tick() {
 	c.signalClock()
 	c.signalHints()
 	c.tickQuarantine()
+	c.tickHandover()
 }
 
 // expired answers a sub-batch that is not waited for any longer.
@@ -170,6 +177,12 @@ func (c *Core) expired(loop int, tag uint64, sent bool) {
 
 // Step takes a raft message from a peer.
 func (c *Core) Step(m *pb.Message) {
+	c.handover.heard[m.GetFrom()] = c.handover.ticks
+	c.step(m)
+}
+
+// step passes a message to raft, unless it would make this node lead and must not.
+func (c *Core) step(m *pb.Message) {
 	if c.barred(m) {
 		return
 	}
@@ -219,13 +232,17 @@ func (c *Core) Interrupted(peer uint64) {
 }
 
 // Unreachable tells that a message to a peer was dropped.
-func (c *Core) Unreachable(peer uint64) { c.raw.ReportUnreachable(peer) }
+func (c *Core) Unreachable(peer uint64) {
+	delete(c.handover.heard, peer)
+	c.raw.ReportUnreachable(peer)
+}
 
 // Appended takes the responses of the append worker that are meant for this
 // node, once what they confirm is synced and readable.
 func (c *Core) Appended(responses []*pb.Message) {
+	c.diskAnswered(responses)
 	for _, m := range responses {
-		c.Step(m)
+		c.step(m)
 	}
 }
 
@@ -246,7 +263,7 @@ func (c *Core) Applied(a *AppliedUpTo) {
 	}
 	c.noteStates(a)
 	for _, m := range a.Done {
-		c.Step(m)
+		c.step(m)
 	}
 	c.reads.applied(c.applied, c.readsDone)
 }

@@ -39,6 +39,11 @@
 // state, never its log; see quarantine (the core), frozen (the applier),
 // divergence (who is right).
 //
+// # Moving leadership
+//
+// A leader that is about to stop, or whose disk stands still, has another voter take
+// over; see handover.
+//
 // # Formats
 //
 // Everything is MessagePack (package frame). A sub-batch:
@@ -59,6 +64,10 @@
 //	array 2: kind uint (1) | wall clock int, ms of Unix time
 //	array 4: kind uint (3) | index uint | contents uint | order uint
 //	array 2: kind uint (4) | index uint
+//
+// A node that is about to stop tells so with every heartbeat:
+//
+//	array 1: kind uint (5)
 //
 // A snapshot's file travels with a header: raft's MsgSnap, or for the answer to a
 // signal of kind 4 an array, which no protobuf message of raft begins like:

@@ -20,6 +20,9 @@ type Effects struct {
 	Judged   []Judgement // to be logged
 	Repairs  []Repair    // for the applier; Shipped must follow each
 	Freeze   bool        // the applier is to be frozen, and an image of its state kept
+
+	Transfers  []Transfer // begun, to be logged
+	HandedOver bool       // what HandOver has asked for is done, as far as it can be
 }
 
 // Forward is a payload for a peer.
@@ -88,7 +91,7 @@ func (e *Effects) reset() Effects {
 	return Effects{
 		Messages: e.Messages[:0], Ships: e.Ships[:0], Append: e.Append[:0], Apply: e.Apply[:0],
 		Forwards: e.Forwards[:0], Signals: e.Signals[:0], Expired: e.Expired[:0], Reads: e.Reads[:0],
-		Judged: e.Judged[:0], Repairs: e.Repairs[:0],
+		Judged: e.Judged[:0], Repairs: e.Repairs[:0], Transfers: e.Transfers[:0],
 	}
 }
 
@@ -118,6 +121,7 @@ func (c *Core) dispatch(m *pb.Message) {
 		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
 			c.lastIndex = s.GetMetadata().GetIndex()
 		}
+		c.handedToDisk(m)
 		c.eff.Append = append(c.eff.Append, m)
 	case m.GetTo() == raft.LocalApplyThread:
 		c.eff.Apply = append(c.eff.Apply, m)
@@ -136,7 +140,7 @@ func (c *Core) noteStatus() {
 	if s.RaftState != raft.StateLeader && c.leads() {
 		c.batcher.clear()
 	}
-	c.state = s.RaftState
+	c.state, c.transferee = s.RaftState, s.LeadTransferee
 	if s.HardState.GetTerm() == c.term && s.Lead == c.leader {
 		return
 	}
@@ -147,6 +151,7 @@ func (c *Core) noteStatus() {
 		c.resendDue = false
 		c.origin.resend(c.mono, c.send)
 		c.reads.retry()
+		c.noteHandedOver(c.leader)
 	}
 }
 
@@ -176,10 +181,10 @@ func (c *Core) flushForward() {
 // propose turns what the batcher holds into entries, or proposes an empty one
 // if the state only waits for time to pass.
 func (c *Core) propose() {
-	if !c.leads() || !c.form() {
+	if !c.leads() || c.transferee != raft.None || !c.form() {
 		return
 	}
-	for c.batcher.ready(c.lastIndex - c.commit) {
+	for c.batcher.ready(c.lastIndex-c.commit) && c.lastIndex < c.onDisk+entriesAppendingMax {
 		c.proposeEntry(c.batcher.entry(c.stamp()))
 	}
 	// Without a majority the indexes still have to move on, or none could appear.
@@ -191,8 +196,8 @@ func (c *Core) propose() {
 }
 
 // proposeEntry appends an entry to the leader's log, or reports false. raft
-// refuses only while leadership is being handed over; the entry's origins send it
-// again then.
+// refuses only while leadership is being handed over, when propose does not ask it
+// to; the entry's origins would send it again.
 func (c *Core) proposeEntry(data []byte) bool {
 	if c.raw.Propose(data) != nil {
 		return false

@@ -31,6 +31,7 @@ const (
 	inputShipped
 	inputAppended
 	inputApplied
+	inputHandOver
 )
 
 // feed calls the core. An error tells that what a peer sent was of no use.
@@ -58,6 +59,8 @@ func (in *input) feed(core *Core) error {
 		core.Appended(in.messages)
 	case inputApplied:
 		core.Applied(in.applied)
+	case inputHandOver:
+		core.HandOver()
 	}
 	return nil
 }

@@ -229,18 +229,19 @@ func (c *Core) tickQuarantine() {
 }
 
 // barred reports whether a message would help this node to become the leader,
-// while it is in quarantine. Its log may be the only one that is complete, so
-// that nobody else can win: after a time without a leader it stands after all,
-// brings the others' logs up to date, and hands on.
+// while it is in quarantine or unfit. In quarantine its log may be the only one that
+// is complete, so that nobody else can win: after a time without a leader it stands
+// after all, brings the others' logs up to date, and hands on.
 func (c *Core) barred(m *pb.Message) bool {
-	if c.guard.verdict != VerdictRepairing {
+	shut := c.guard.verdict == VerdictRepairing
+	if !shut && !c.unfit() {
 		return false
 	}
 	switch m.GetType() {
 	case pb.MsgTimeoutNow:
 		return m.GetTo() == c.cfg.ID
 	case pb.MsgVote, pb.MsgPreVote:
-		return m.GetFrom() == c.cfg.ID && c.guard.leaderless < campaignPatience*c.cfg.ElectionTicks
+		return m.GetFrom() == c.cfg.ID && (c.unfit() || c.guard.leaderless < campaignPatience*c.cfg.ElectionTicks)
 	default:
 		return false
 	}

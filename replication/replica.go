@@ -23,7 +23,8 @@ type Replica struct {
 	toApply *inbox[applyInput]    // of the applier
 	toDisk  *inbox[snapshotWrite] // of the snapshot writer
 
-	status atomic.Pointer[Status]
+	status     atomic.Pointer[Status]
+	handedOver chan struct{} // closed when the core has handed over
 
 	stop context.CancelCauseFunc
 	ctx  context.Context
@@ -42,7 +43,8 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 	}
 	r := &Replica{
 		cfg: cfg, log: cfg.Logger, machine: m,
-		in: newInbox[input](), toLog: newInbox[appendInput](), toApply: newInbox[applyInput](), toDisk: newInbox[snapshotWrite](),
+		handedOver: make(chan struct{}),
+		in:         newInbox[input](), toLog: newInbox[appendInput](), toApply: newInbox[applyInput](), toDisk: newInbox[snapshotWrite](),
 	}
 	r.status.Store(&Status{ID: cfg.ID, Verdict: m.core.Status().Verdict})
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
@@ -58,6 +60,18 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 func (r *Replica) Close() {
 	r.stop(ErrStopped)
 	r.wg.Wait()
+}
+
+// HandOver tells that the node is about to stop: leadership moves to another node,
+// if this one has it. It returns when another node leads, nobody can take over, ctx
+// ends or the replica stops. It is to be called once.
+func (r *Replica) HandOver(ctx context.Context) {
+	r.in.put(input{kind: inputHandOver})
+	select {
+	case <-r.handedOver:
+	case <-ctx.Done():
+	case <-r.ctx.Done():
+	}
 }
 
 // Done is closed when the replica has stopped; Err then tells why.

@@ -65,6 +65,12 @@ func (r *Replica) carryOut(eff *Effects) {
 	for i := range eff.Judged {
 		r.logJudgement(&eff.Judged[i])
 	}
+	for i := range eff.Transfers {
+		r.logTransfer(&eff.Transfers[i])
+	}
+	if eff.HandedOver {
+		close(r.handedOver)
+	}
 	if eff.Freeze {
 		r.toApply.put(applyInput{kind: applyFreeze})
 	}
@@ -103,6 +109,14 @@ func (r *Replica) publish() {
 		}
 		r.status.Store(&s)
 	}
+}
+
+func (r *Replica) logTransfer(t *Transfer) {
+	if t.Stalled > 0 {
+		r.log.Warn("the disk does not answer: handing leadership over", "for", t.Stalled)
+		return
+	}
+	r.log.Info("handing leadership over before the stop")
 }
 
 func (r *Replica) logJudgement(j *Judgement) {

@@ -26,6 +26,9 @@ func (c *Core) Signalled(from uint64, payload []byte) error {
 		return c.digestSignalled(from, &r)
 	case signalRepair:
 		return c.repairSignalled(from, &r)
+	case signalLeaving:
+		c.leavingSignalled(from)
+		return nil
 	default:
 		return nil // of a later version
 	}

@@ -143,6 +143,7 @@ func TestSeededBugs(t *testing.T) {
 		{"acknowledged before sync", bugAckBeforeSync, lag},
 		{"answers after install", bugAnswersAfterInstall, lag},
 		{"double ship", bugDoubleShip, newScenario(3, (*simulation).divergeOften)},
+		{"stands with a stalled disk", bugStalledCampaign, newScenario(3, (*simulation).stalledLeaders)},
 		{"repair served from quarantine", bugServeInQuarantine, newScenario(5, (*simulation).twoDiverge)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

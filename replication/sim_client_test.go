@@ -50,7 +50,7 @@ func (c *simClient) next() {
 		c.node = s.nodes[s.rng.IntN(len(s.nodes))]
 	}
 	n := c.node
-	if !n.up || n.paused {
+	if !n.up || n.paused || n.draining {
 		s.after(50*time.Millisecond, c.next)
 		return
 	}

@@ -50,6 +50,9 @@ func (n *simNode) raftTurn() []simStep {
 }
 
 func (n *simNode) carryOut(eff *Effects) {
+	for _, t := range eff.Transfers {
+		n.transfers(&t)
+	}
 	for _, m := range eff.Messages {
 		n.send(m)
 	}
@@ -62,6 +65,7 @@ func (n *simNode) carryOut(eff *Effects) {
 	for _, j := range eff.Judged {
 		n.judged(&j)
 	}
+	n.handedOver = n.handedOver || eff.HandedOver
 	if eff.Freeze {
 		n.putApply(applyInput{kind: applyFreeze})
 	}
@@ -112,6 +116,9 @@ func (n *simNode) send(m *pb.Message) {
 	n.must(err)
 	n.s.note("send %d %v term %d index %d", n.id, m.GetType(), m.GetTerm(), m.GetIndex())
 	n.s.showMessage(m)
+	if m.GetType() == pb.MsgVote || m.GetType() == pb.MsgPreVote {
+		n.stood++
+	}
 	c := new(pb.Message)
 	n.must(proto.Unmarshal(b, c))
 	if !n.network(m.GetTo(), input{kind: inputStep, message: c}) && m.GetType() == pb.MsgApp && n.s.rng.IntN(2) == 0 {

@@ -88,6 +88,7 @@ type simStats struct {
 	crashes, torn, diskFaults, partitions                            int
 	snapshots, snapshotsInstalled, ships                             int
 	acked, unknown, noLeader, reads, refused                         int
+	transfers, handOvers, handedOn                                   int
 	corrupted, quarantines, noMajorities, repairs, heldBack, checked int
 
 	hinted uint64 // hints in the log, at the end

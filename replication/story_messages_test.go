@@ -118,11 +118,25 @@ func (s *simulation) showSignal(from *simNode, f Forward) {
 		hints, err := readHints(&r)
 		from.must(err)
 		s.show(fmt.Sprintf("Hints %d->%d %d", from.id, f.To-1, len(hints)/hintBytes))
+	case signalLeaving:
+		s.show(fmt.Sprintf("Leaving %d->%d", from.id, f.To-1))
 	case signalDigest, signalRepair:
 		index, err := r.Uint64()
 		from.must(err)
 		s.show(fmt.Sprintf("%s %d->%d Index:%d", map[uint64]string{signalDigest: "Digest", signalRepair: "WantRepair"}[kind], from.id, f.To-1, index))
 	}
+}
+
+// showTransfer shows that a voter is asked to take over.
+func (s *simulation) showTransfer(from *simNode, t *Transfer) {
+	if s.show == nil {
+		return
+	}
+	why := "about to stop"
+	if t.Stalled > 0 {
+		why = fmt.Sprintf("no answer of the disk for %v", t.Stalled)
+	}
+	s.show(fmt.Sprintf("Transfer %d->%d (%s)", from.id, t.To-1, why))
 }
 
 // showShip shows a snapshot on its way.

@@ -27,6 +27,9 @@ import (
 //	crash 1                   lose all that is volatile or not synced
 //	restart 1
 //	pause 1 400ms             as by SIGSTOP and SIGCONT
+//	handover 1                tell a node that it is about to stop
+//	stall 1                   let its disk stand still
+//	unstall 1
 //	cut 1 2                   lose all messages between two nodes
 //	heal
 //	flood 1 300               set that many other keys at a node, to fill the log
@@ -105,6 +108,12 @@ func (st *story) verb(t *testing.T, words []string) {
 		st.node(t, args[0]).start()
 	case "pause":
 		st.node(t, args[0]).pause(st.duration(t, args[1]))
+	case "handover":
+		st.node(t, args[0]).put(input{kind: inputHandOver})
+	case "stall":
+		st.node(t, args[0]).append.heldUp = true
+	case "unstall":
+		st.node(t, args[0]).append.goOn()
 	case "cut":
 		a, b := st.node(t, args[0]).id, st.node(t, args[1]).id
 		s.cut[[2]int{a, b}], s.cut[[2]int{b, a}] = true, true
@@ -247,6 +256,9 @@ func (st *story) state() {
 		digests[index] = digest
 		if v := n.machine.core.Status().Verdict; v != VerdictOK {
 			agree += ", " + v.String()
+		}
+		if n.handedOver {
+			agree += ", may stop"
 		}
 		st.printf("%d: %v, %s", n.id, n.machine.core.state, agree)
 	}
