@@ -54,6 +54,7 @@ func (n *Node) Done() <-chan struct{} { return n.inner.Done() }
 // the failure, after which the process should end.
 func (n *Node) Err() error { return n.inner.Err() }
 
-// Close answers outstanding requests, as far as that is possible within seconds,
-// and stops the node.
+// Close stops the node. It accepts no more clients, another server takes leadership
+// over if this one has it, and requests that have arrived are answered, all as far as
+// that is possible within seconds.
 func (n *Node) Close() error { return n.inner.Close() }

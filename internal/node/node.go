@@ -18,9 +18,6 @@ import (
 	"raftcached/replication/peer"
 )
 
-// drainTimeout is how long Close waits for the answers of outstanding requests.
-const drainTimeout = 5 * time.Second
-
 // Node is one running server: event loops in front, the engine behind, the
 // replica between them and its peers.
 type Node struct {
@@ -193,53 +190,4 @@ func (n *Node) watch() {
 	if err := n.replica.Err(); !errors.Is(err, replication.ErrStopped) {
 		n.stop(err)
 	}
-}
-
-// Close answers outstanding requests, as far as that is possible within
-// drainTimeout, and stops the node.
-func (n *Node) Close() error {
-	n.stop(nil)
-	<-n.done
-	return n.err
-}
-
-func (n *Node) stop(cause error) {
-	n.closing.Do(func() {
-		n.err = errors.Join(cause, n.release())
-		close(n.done)
-	})
-}
-
-// release closes all parts that were started: clients first, the lock of the data
-// folder and the admin port, which says that the node stops, last.
-func (n *Node) release() error {
-	n.life.stopping.Store(true)
-	var errs []error
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
-	if n.front != nil {
-		errs = append(errs, n.front.Close(ctx))
-	}
-	if n.client != nil {
-		n.client.close(ctx)
-	}
-	if n.replica != nil {
-		n.replica.Close()
-	}
-	if n.transport != nil {
-		errs = append(errs, n.transport.Close())
-	}
-	if n.engine != nil {
-		n.engine.Close()
-	}
-	if n.files != nil {
-		errs = append(errs, n.files.close())
-	}
-	if n.identity != nil {
-		errs = append(errs, n.identity.Close())
-	}
-	if n.admin != nil {
-		errs = append(errs, n.admin.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -92,6 +92,10 @@ func (s *Server) Addrs() []net.Addr {
 	return addrs
 }
 
+// StopAccepting lets no more clients in, and closes no connection. When it returns,
+// nobody can connect any more.
+func (s *Server) StopAccepting() { s.engine.StopAccepting() }
+
 // Close stops accepting, sends the answers to the requests that were passed on,
 // and closes all connections and event loops. Connections that are not done when
 // ctx ends are cut, which is reported as an error.

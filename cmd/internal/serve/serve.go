@@ -29,8 +29,9 @@ const (
 	exitConfig = 78 // wrong server.json or environment, or a folder of another server
 )
 
-// closeTimeout bounds a graceful stop. What was acknowledged is on disk: ending
-// the process loses nothing.
+// closeTimeout bounds a graceful stop, whose steps have bounds of their own, of
+// 8 seconds in sum. What was acknowledged is on disk: ending the process loses
+// nothing.
 const closeTimeout = 10 * time.Second
 
 // Node is a running server.

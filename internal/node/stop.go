@@ -1,0 +1,90 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A node that is closed, as by SIGTERM, stops in this order:
+//
+//  1. It is not ready any more, which the admin port says until the end.
+//  2. It accepts no more clients. Those that are connected are served.
+//  3. If it leads, the voter with the longest log takes over: after an election
+//     timeout without success the next one, until all that can be reached were asked.
+//     This takes a few syncs of a disk, and handOverTimeout at most. Writes wait
+//     meanwhile; they go to the new leader.
+//  4. The requests that have arrived are answered, and connections are closed: in
+//     drainTimeout at most, after which they are cut.
+//  5. The replica stops. What the append worker has begun to write it still syncs.
+//  6. Peers, log, snapshots, the lock of the data folder and the admin port are let go.
+//
+// A node that fails skips to the fourth step.
+const (
+	handOverTimeout = 3 * time.Second
+	drainTimeout    = 5 * time.Second
+)
+
+// Close stops the node in the order that is written at the top of this file.
+func (n *Node) Close() error {
+	n.stop(nil)
+	<-n.done
+	return n.err
+}
+
+func (n *Node) stop(cause error) {
+	n.closing.Do(func() {
+		if cause == nil {
+			n.handOver()
+		}
+		n.err = errors.Join(cause, n.release())
+		close(n.done)
+	})
+}
+
+// handOver moves leadership to another node while this one still serves the clients
+// that it has.
+func (n *Node) handOver() {
+	n.life.stopping.Store(true)
+	n.front.StopAccepting()
+	ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
+	defer cancel()
+	n.replica.HandOver(ctx)
+	if s := n.replica.Status(); s.Leader == s.ID && len(n.members) > 1 {
+		n.cfg.Logger.Warn("no other server could take leadership over: they will elect one")
+	}
+}
+
+// release closes all parts that were started: clients first, the lock of the data
+// folder and the admin port, which says that the node stops, last.
+func (n *Node) release() error {
+	n.life.stopping.Store(true)
+	var errs []error
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if n.front != nil {
+		errs = append(errs, n.front.Close(ctx))
+	}
+	if n.client != nil {
+		n.client.close(ctx)
+	}
+	if n.replica != nil {
+		n.replica.Close()
+	}
+	if n.transport != nil {
+		errs = append(errs, n.transport.Close())
+	}
+	if n.engine != nil {
+		n.engine.Close()
+	}
+	if n.files != nil {
+		errs = append(errs, n.files.close())
+	}
+	if n.identity != nil {
+		errs = append(errs, n.identity.Close())
+	}
+	if n.admin != nil {
+		errs = append(errs, n.admin.Close())
+	}
+	return errors.Join(errs...)
+}
