@@ -85,6 +85,10 @@ type Config struct {
 
 	Logger *slog.Logger // nil: nothing is logged
 
+	// SetVerbosity, if set, is called when a client's command verbosity asks for more or
+	// less in the log: level is 0 to 2, as Verbose. It must not block.
+	SetVerbosity func(level int)
+
 	// ClientListeners and PeerListener, if set, are used in place of ClientAddrs and
 	// PeerAddr. They belong to the node, which closes them, even if Open fails.
 	ClientListeners []net.Listener
@@ -127,6 +131,9 @@ func (c Config) Complete() (Config, error) {
 // fillAddresses sets the defaults of where the node is reached.
 func (c *Config) fillAddresses() {
 	c.Servers = slices.Clone(c.Servers)
+	for i := range c.Servers {
+		c.Servers[i].Host = settings.BareHost(c.Servers[i].Host)
+	}
 	if len(c.Servers) == 0 {
 		c.Servers = []Server{{ID: c.ServerID, Host: "localhost", ClientPort: DefaultClientPort}}
 		if len(c.ClientAddrs) == 0 {
@@ -229,7 +236,7 @@ func (c *Config) assembly() node.Config {
 		Server: server.Options{
 			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,
-			Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, Logger: c.Logger,
+			Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, SetVerbosity: c.SetVerbosity, Logger: c.Logger,
 		},
 	}
 	if c.MemoryDisk != nil {

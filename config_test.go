@@ -275,11 +275,27 @@ func TestLateErrorsNameTheFile(t *testing.T) {
 // TestTableCoversConfig: a field that nothing but a program can set is meant to be
 // one.
 func TestTableCoversConfig(t *testing.T) {
-	composed := []string{"ServerID", "Servers", "ClientAddrs", "Logger", "ClientListeners", "PeerListener", "MemoryDisk"}
+	composed := []string{"ServerID", "Servers", "ClientAddrs", "Logger", "ClientListeners", "PeerListener", "MemoryDisk", "SetVerbosity"}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
 		inTable := slices.ContainsFunc(settings.Table, func(s settings.Setting) bool { return s.Field == f.Name })
 		if f.IsExported() && !inTable && !slices.Contains(composed, f.Name) {
 			t.Errorf("Config.%s has no row in the table of settings", f.Name)
 		}
+	}
+}
+
+// TestBracketsAroundAHost: an IPv6 address may be written as in a URL.
+func TestBracketsAroundAHost(t *testing.T) {
+	file := writeConfig(t, `{"servers": [{"id": 0, "host": "[::1]", "clientPort": 11211, "logPort": 11311}]}`)
+	cluster, err := ReadCluster(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := cluster.Config(0)
+	if err == nil {
+		cfg, err = cfg.Complete()
+	}
+	if err != nil || cfg.Servers[0].Host != "::1" || !slices.Equal(cfg.ClientAddrs, []string{"[::1]:11211"}) {
+		t.Errorf("config is %+v, %v", cfg, err)
 	}
 }

@@ -58,3 +58,27 @@ func TestExpiredAreClearedBeforeRoomIsNeeded(t *testing.T) {
 	}
 	check(t, e)
 }
+
+// TestClearingWithoutASecondStore: where there is no address space for a second
+// store, a flush of much unlinks the items one by one, with the same state after it.
+func TestClearingWithoutASecondStore(t *testing.T) {
+	e, twin := newEngine(t, testLimits), newEngine(t, testLimits)
+	for _, e := range []*Engine{e, twin} {
+		e.Advance(testStart)
+		for n := range clearedMax + 1 {
+			one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "k%d", n)})
+		}
+	}
+	e.clear()
+	twin.st.UnlinkAll()
+	for n := range 10 {
+		for _, e := range []*Engine{e, twin} {
+			one(t, e, Op{Kind: OpSet, Key: fmt.Appendf(nil, "after-%d", n)})
+		}
+	}
+	contents, order := e.Digest()
+	if c, o := twin.Digest(); c != contents || o != order {
+		t.Errorf("digests are %x %x and %x %x", contents, order, c, o)
+	}
+	check(t, twin)
+}

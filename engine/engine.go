@@ -183,17 +183,21 @@ func (e *Engine) clear() {
 		e.st.UnlinkAll()
 		return
 	}
-	e.replaceStore(e.formedBytes)
+	if !e.replaceStore(e.formedBytes) { // there is no address space for two stores
+		e.st.UnlinkAll()
+	}
 }
 
-// replaceStore makes an empty store for a memory limit the current one.
-func (e *Engine) replaceStore(limit int64) {
+// replaceStore makes an empty store for a memory limit the current one, or reports
+// that there is no memory for it.
+func (e *Engine) replaceStore(limit int64) (done bool) {
 	st, err := store.New(limit, e.layout, 0)
 	if err != nil {
-		panic("engine: " + err.Error()) // real exhaustion of memory ends the process
+		return false
 	}
 	st.SetNowMs(e.st.NowMs())
 	e.become(st)
+	return true
 }
 
 // publish makes the numbers that other goroutines read those of the state.

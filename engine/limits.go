@@ -65,7 +65,9 @@ func (e *Engine) form(op *Op) {
 // too little address space, one for a higher limit would waste a part of it.
 func (e *Engine) resize(limit int64) {
 	e.layout = store.LayoutFor(limit)
-	e.replaceStore(limit)
+	if !e.replaceStore(limit) {
+		panic("engine: no memory for an empty store") // without it, the state cannot begin
+	}
 }
 
 // setMemoryLimit does OpMemoryLimit. If the limit is lowered, the entries that follow

@@ -75,6 +75,8 @@ func (req *Request) takeExtras(h *header, extras []byte) {
 		req.Fields |= item.HasExptime
 	case Touch:
 		req.Exptime = binaryExptime(extras)
+	case Verbosity:
+		req.Delta = uint64(binary.BigEndian.Uint32(extras))
 	case FlushAll:
 		if len(extras) > 0 {
 			req.Exptime = binaryExptime(extras)

@@ -155,7 +155,8 @@ func (p *Parser) parseAdmin(req *Request) bool {
 		p.parseMemlimit(req)
 	case "verbosity":
 		req.Command, req.NoReply = Verbosity, p.noReply()
-		if _, ok := parseUint(t.at(1), math.MaxUint32); !ok {
+		level, ok := parseUint(t.at(1), math.MaxUint32)
+		if req.Delta = level; !ok {
 			p.refuse(req, replyBadFormat)
 		}
 	case "shutdown":

@@ -161,7 +161,7 @@ func adminReply(r *protocol.Request) string {
 	case protocol.Shutdown:
 		return "SERVER_ERROR: shutdown not enabled\r\n"
 	case protocol.ConfigGet:
-		return protocol.ReplyEnd
+		return "ERROR\r\n"
 	case protocol.Stats:
 		list, line := stats(string(r.Arg))
 		if line == "" {

@@ -111,7 +111,7 @@ func TestWhatARequestHolds(t *testing.T) {
 		{"flush_all\r\nflush_all 10\r\nflush_all noreply\r\n", []string{"flush_all", "flush_all exptime=10", "flush_all noreply="}},
 		{"cache_memlimit 100\r\ncache_memlimit 1 noreply\r\n", []string{"cache_memlimit delta=104857600", "cache_memlimit delta=1048576 noreply="}},
 		{"version\r\nquit\r\n", []string{"version", "quit"}},
-		{"verbosity 1 noreply\r\n", []string{"verbosity noreply="}},
+		{"verbosity 1 noreply\r\n", []string{"verbosity delta=1 noreply="}},
 		{"stats\r\nstats  reset \r\nstats detail on\r\n", []string{"stats", `stats arg="reset"`, `stats arg="detail on"`}},
 		{"stats cachedump 1 0\r\n", []string{`stats arg="cachedump 1 0"`}},
 		{"shutdown\r\nshutdown graceful\r\n", []string{"shutdown", "shutdown"}},

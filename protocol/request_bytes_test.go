@@ -9,8 +9,7 @@ import (
 )
 
 // AppendRequest appends the bytes of a request, which must be neither Invalid nor
-// TooLarge. Parsing them gives the same request, but for what a Request does not
-// hold, such as the level of verbosity.
+// TooLarge. Parsing them gives the same request.
 func AppendRequest(dst []byte, r *Request) []byte {
 	if r.Form.Codec == Binary {
 		return appendBinaryRequest(dst, r)
@@ -38,7 +37,7 @@ func AppendRequest(dst []byte, r *Request) []byte {
 	case FlushAll:
 		dst = appendInt(dst, r.Exptime)
 	case Verbosity:
-		dst = append(dst, " 0"...)
+		dst = appendUint(dst, r.Delta)
 	case ConfigGet:
 		dst = appendWords(append(dst, " get"...), r.Arg)
 	case Stats:
@@ -131,6 +130,8 @@ func appendBinaryRequest(dst []byte, r *Request) []byte {
 		}
 	case Touch, MetaGat, FlushAll:
 		binary.BigEndian.PutUint32(extra[:], uint32(r.Exptime))
+	case Verbosity:
+		binary.BigEndian.PutUint32(extra[:], uint32(r.Delta))
 	case Stats:
 		key = r.Arg
 	}

@@ -70,14 +70,23 @@ func addressBytesFor(limit int64) int64 {
 	return min(size, arenaBytesMax) &^ (granuleBytes - 1)
 }
 
+// leastAddressBytes is enough for a limit that is not raised.
+func leastAddressBytes(limit int64) int64 { return (2*limit + 4<<20) &^ (granuleBytes - 1) }
+
 // words views b as 32-bit words.
 func words(b []byte) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }
 
-// newArena reserves size bytes, whole granules, for a cache of the given limit.
+// newArena reserves size bytes, whole granules, for a cache of the given limit. If the
+// address space is limited, as by ulimit -v, it reserves what that limit needs: a store
+// that replaces this one must have room beside it.
 func newArena(limit, size int64) (*arena, error) {
 	mem, err := memory.Reserve(int(size))
+	if least := leastAddressBytes(limit); err != nil && least < size {
+		size = least
+		mem, err = memory.Reserve(int(size))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,7 @@ func (s *Store) newSegment(q, size int) *segment {
 	if !ok {
 		s.OnFull()
 		if granules, ok = s.arena.alloc(n); !ok {
-			panic(fmt.Sprintf("store: no %d free granules in a row of %d, %d in use", n, s.arena.granules, s.arena.inUse))
+			panic(fmt.Sprintf("store: no %d free granules in a row of %d, %d in use; is the address space limited (ulimit -v)?", n, s.arena.granules, s.arena.inUse))
 		}
 	}
 	seg := &segment{run: granules, queue: q, bornMs: s.timeMs.Load()}

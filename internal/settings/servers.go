@@ -69,6 +69,14 @@ func checkPorts(s Server, needLogPort bool, addrs map[string]use) error {
 	return nil
 }
 
+// BareHost returns a host without the brackets that an IPv6 address may stand in.
+func BareHost(host string) string {
+	if bare, found := strings.CutPrefix(host, "["); found {
+		return strings.TrimSuffix(bare, "]")
+	}
+	return host
+}
+
 // IDs lists the ids of servers, for messages.
 func IDs(servers []Server) string {
 	ids := make([]string, len(servers))

@@ -6,12 +6,16 @@ import (
 	"raftcached/protocol"
 )
 
+// verbosityMax is memcached's MAX_VERBOSITY_LEVEL.
+const verbosityMax = 2
+
 // administer carries out the commands that neither read nor write the cache.
 func (c *conn) administer(req *protocol.Request) {
 	switch req.Command {
 	case protocol.Version:
 		c.confirm(req, "VERSION "+c.loop.options.Version+"\r\n", c.loop.options.Version)
 	case protocol.Verbosity:
+		c.loop.server.setVerbosity(int(min(req.Delta, verbosityMax)))
 		c.confirm(req, "OK\r\n", "")
 	case protocol.Noop:
 		c.confirm(req, "MN\r\n", "")

@@ -38,7 +38,7 @@ func asksForMembers(req *protocol.Request) bool {
 // VERSION grows whenever the servers change.
 func (c *conn) answerMembers(req *protocol.Request) {
 	if req.Command == protocol.ConfigGet && string(req.Arg) != clusterArg {
-		c.reply(protocol.ReplyEnd)
+		c.reply("ERROR\r\n") // as memcached, so that clients fall back to what it has
 		return
 	}
 	version, members := c.loop.server.backend.Members(c.events.LocalAddr())

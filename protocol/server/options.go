@@ -76,7 +76,11 @@ type Options struct {
 
 	Version           string // answer of the version command; default "1.6.45"
 	RaftcachedVersion string // STAT raftcached_version
-	Verbosity         int    // for stats settings
+	Verbosity         int    // for stats settings, until the command verbosity changes it
+
+	// SetVerbosity is run by the command verbosity, with memcached's levels 0 to 2; nil
+	// means that nothing more is logged. It must not block.
+	SetVerbosity func(level int)
 
 	Logger *slog.Logger     // default: nothing is logged
 	Now    func() time.Time // wall clock of stats; default time.Now

@@ -71,6 +71,14 @@ func (s *Server) newCollector() *stats.Collector {
 	return stats.NewCollector(settings, source)
 }
 
+// setVerbosity changes how much is logged.
+func (s *Server) setVerbosity(level int) {
+	s.stats.SetVerbosity(level)
+	if f := s.options.SetVerbosity; f != nil {
+		f(level)
+	}
+}
+
 // newLoop returns the handler of an event loop, and binds a backend to it.
 func (s *Server) newLoop(id int, events eventloop.Loop) eventloop.LoopHandler {
 	l := newLoop(s, events)

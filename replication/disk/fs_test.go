@@ -235,3 +235,17 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// TestMissingFeatures: a file system that cannot sync a folder or reserve space, as
+// FUSE and 9p, is told from a disk that fails. Folders of /proc refuse with EINVAL.
+func TestMissingFeatures(t *testing.T) {
+	if err := disk.OS().SyncDir("/proc"); err != nil {
+		t.Errorf("sync a folder that cannot be synced: %v", err)
+	}
+	if err := disk.MakeDir(disk.OS(), filepath.Join(t.TempDir(), "a", "b")); err != nil {
+		t.Error(err)
+	}
+	if err := disk.OS().SyncDir(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a folder that does not exist was synced")
+	}
+}

@@ -94,7 +94,17 @@ func (osFS) SyncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(ignoreMissing(d.Sync()), d.Close())
+}
+
+// ignoreMissing drops the error of a file system that lacks an operation, where
+// nothing but that is lost: FUSE, 9p and some network file systems cannot sync a
+// folder, or reserve space. A disk that fails answers differently.
+func ignoreMissing(err error) error {
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
+		return nil
+	}
+	return err
 }
 
 func (osFS) Lock(name string) (io.Closer, error) {
@@ -141,10 +151,7 @@ func (f osFile) Zero(from, bytes int64) error {
 
 func (f osFile) Preallocate(bytes int64) error {
 	err := control(f.File, func(fd int) error { return unix.Fallocate(fd, 0, 0, bytes) })
-	if errors.Is(err, syscall.EOPNOTSUPP) {
-		return nil // only speed is lost
-	}
-	return err
+	return ignoreMissing(err) // only speed is lost
 }
 
 func (f osFile) Size() (int64, error) {

@@ -94,8 +94,8 @@ func (p Process) run(args raftcached.Arguments) int {
 	go p.watchStop(ctx, cancel)
 
 	cfg := args.Config
-	cfg.Logger = newLogger(p.Stderr, cfg.Verbose)
-	reloads := hangUps(cfg)
+	cfg.Logger, cfg.SetVerbosity = newLogger(p.Stderr, cfg.Verbose)
+	reloads := hangUps()
 	node, err := p.Open(ctx, cfg)
 	if err != nil && ctx.Err() != nil {
 		return exitStopped // it was told to stop before it served
@@ -130,14 +130,11 @@ func listed(addrs []net.Addr) string {
 	return strings.Join(texts, ",")
 }
 
-// hangUps returns a channel for SIGHUP, which is delivered there if the server has a
-// file of users; otherwise the signal ends the process as usual. It is called before
-// the server can be reached, so that no signal comes too early.
-func hangUps(cfg raftcached.Config) chan os.Signal {
+// hangUps returns a channel for SIGHUP, which never ends the process. It is called
+// before the server can be reached, so that no signal comes too early.
+func hangUps() chan os.Signal {
 	signals := make(chan os.Signal, 1)
-	if cfg.AuthFile != "" {
-		signal.Notify(signals, syscall.SIGHUP)
-	}
+	signal.Notify(signals, syscall.SIGHUP)
 	return signals
 }
 
@@ -146,7 +143,9 @@ func reloadAt(signals chan os.Signal, node Node, cfg raftcached.Config) (stop fu
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
 		for range signals {
-			if err := node.Reload(); err != nil {
+			if cfg.AuthFile == "" {
+				cfg.Logger.Info("SIGHUP: there is no file of users to read again")
+			} else if err := node.Reload(); err != nil {
 				cfg.Logger.Error("reload the users: the previous ones stay", "error", err)
 			} else {
 				cfg.Logger.Info("reloaded the users", "file", cfg.AuthFile)
@@ -216,12 +215,12 @@ func (p Process) fail(code int, err error) int {
 	return code
 }
 
-// newLogger returns a logger that writes a line of text for each event; debug events
-// only with -v.
-func newLogger(w io.Writer, verbose int) *slog.Logger {
-	level := slog.LevelInfo
-	if verbose > 0 {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+// newLogger returns a logger that writes a line of text for each event, and what
+// changes how much it writes: with -v decisions, from -vv on also what the raft
+// library says. Requests are never logged.
+func newLogger(w io.Writer, verbose int) (log *slog.Logger, setVerbosity func(int)) {
+	level := new(slog.LevelVar)
+	setVerbosity = func(v int) { level.Set(slog.LevelInfo - 4*slog.Level(min(v, 2))) }
+	setVerbosity(verbose)
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), setVerbosity
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -24,7 +25,7 @@ func (e *Engine) listen() error {
 		return nil
 	}
 	for _, addr := range e.config.Listen {
-		ln, err := net.Listen("tcp", addr)
+		ln, err := net.Listen(networkOf(addr), addr)
 		if err != nil {
 			e.closeListeners()
 			return fmt.Errorf("listen on %q: %w", addr, unwrapListen(err))
@@ -32,6 +33,20 @@ func (e *Engine) listen() error {
 		e.listeners = append(e.listeners, ln)
 	}
 	return nil
+}
+
+// networkOf keeps the two versions of IP apart where an address has one: 0.0.0.0 and
+// :: are then two addresses, as for memcached, which sets IPV6_V6ONLY. An empty host
+// means both.
+func networkOf(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	switch ip, err := netip.ParseAddr(host); {
+	case err != nil:
+		return "tcp"
+	case ip.Is4():
+		return "tcp4"
+	}
+	return "tcp6"
 }
 
 // unwrapListen drops the part of the error that repeats the address.

@@ -35,7 +35,7 @@ func (c *Collector) addSettings(l *protocol.StatList) {
 	}
 	l.Add("udpport", "0")
 	l.Add("inter", s.Interface)
-	l.AddInt("verbosity", int64(s.Verbosity))
+	l.AddInt("verbosity", c.verbosity.Load())
 	l.Add("evictions", onOff(state.Evicts))
 	l.Add("domain_socket", "NULL")
 	l.Add("shutdown_command", yesNo(s.Shutdown))

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"raftcached/protocol"
@@ -28,8 +29,10 @@ type Connections struct {
 // Collector answers the stats commands of one server. Any goroutine may use it.
 type Collector struct {
 	settings Settings
-	source   Source
-	started  time.Time
+
+	verbosity atomic.Int64
+	source    Source
+	started   time.Time
 
 	mu   sync.Mutex
 	base totals // counts at the last Reset; guarded by mu
@@ -37,8 +40,13 @@ type Collector struct {
 
 // NewCollector returns a collector for a server that starts now.
 func NewCollector(s Settings, source Source) *Collector {
-	return &Collector{settings: s, source: source, started: source.Now()}
+	c := &Collector{settings: s, source: source, started: source.Now()}
+	c.SetVerbosity(s.Verbosity)
+	return c
 }
+
+// SetVerbosity changes what "stats settings" tells of how much is logged.
+func (c *Collector) SetVerbosity(level int) { c.verbosity.Store(int64(level)) }
 
 // Uptime returns how long the server has been running.
 func (c *Collector) Uptime() time.Duration { return c.source.Now().Sub(c.started) }
