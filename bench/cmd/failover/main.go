@@ -2,9 +2,12 @@
 
 // Command failover measures how long a cluster accepts no writes after its leader
 // was killed: from kill -9 to the first set that is stored through a surviving
-// server. It runs three real servers on this machine.
+// server. With -planned the leader gets SIGTERM while clients write through all
+// servers: it measures how long writes through the others waited, and counts the
+// requests that failed. It runs three real servers on this machine.
 //
 //	go run ./bench/cmd/failover -n 50
+//	go run ./bench/cmd/failover -n 50 -planned
 package main
 
 import (
@@ -36,16 +39,17 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	n := flag.Int("n", 50, "how often the leader is killed")
+	n := flag.Int("n", 50, "how often the leader is killed, or stopped")
+	isPlanned := flag.Bool("planned", false, "stop the leader with SIGTERM, under load, instead of kill -9")
 	verbose := flag.Bool("v", false, "print each time")
 	flag.Parse()
-	if err := run(ctx, *n, *verbose); err != nil {
+	if err := run(ctx, *n, *isPlanned, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "failover:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, n int, verbose bool) error {
+func run(ctx context.Context, n int, isPlanned, verbose bool) error {
 	dir, err := os.MkdirTemp("", "failover")
 	if err != nil {
 		return err
@@ -62,6 +66,9 @@ func run(ctx context.Context, n int, verbose bool) error {
 		return err
 	}
 	defer func() { _ = c.Close() }() // the processes end with this one anyway
+	if isPlanned {
+		return runPlanned(ctx, c, n, verbose)
+	}
 	times := make([]time.Duration, 0, n)
 	for i := range n {
 		took, err := once(ctx, c, i)
@@ -73,11 +80,25 @@ func run(ctx context.Context, n int, verbose bool) error {
 			fmt.Println(took.Round(time.Millisecond))
 		}
 	}
-	return report(os.Stdout, times)
+	return report(os.Stdout, "kill -9 of the leader to the first stored set", times)
+}
+
+// runPlanned stops the leader n times.
+func runPlanned(ctx context.Context, c *cluster.Cluster, n int, verbose bool) error {
+	var p planned
+	for i := range n {
+		if err := p.once(ctx, c, i); err != nil {
+			return fmt.Errorf("stop %d: %w", i+1, err)
+		}
+		if verbose {
+			fmt.Println(p.waits[i].Round(time.Millisecond), "usually", p.usual[i].Round(time.Millisecond))
+		}
+	}
+	return p.report(os.Stdout)
 }
 
 // report prints the median, the 99th percentile and the maximum.
-func report(w io.Writer, times []time.Duration) error {
+func report(w io.Writer, what string, times []time.Duration) error {
 	if len(times) == 0 {
 		return nil
 	}
@@ -86,8 +107,8 @@ func report(w io.Writer, times []time.Duration) error {
 		rank := (len(times)*percent + 99) / 100 // the nearest rank, rounded up
 		return times[max(rank, 1)-1].Round(time.Millisecond)
 	}
-	_, err := fmt.Fprintf(w, "kill -9 of the leader to the first stored set, %d times: median %v, p99 %v, max %v\n",
-		len(times), at(50), at(99), at(100))
+	_, err := fmt.Fprintf(w, "%s, %d times: median %v, p99 %v, max %v\n",
+		what, len(times), at(50), at(99), at(100))
 	return err
 }
 
