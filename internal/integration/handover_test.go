@@ -1,7 +1,10 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -104,6 +107,36 @@ func TestRollingRestart(t *testing.T) {
 	must(t, c.AwaitEqual(ctx))
 	for key, want := range ws.last {
 		wantEverywhere(t, clientsOf(t, c), key, want)
+	}
+}
+
+// TestSecondSignal stops a leader whose peers are paused: it has nobody to hand over
+// to, and a request that it cannot answer. A second SIGTERM ends it at once.
+func TestSecondSignal(t *testing.T) {
+	ctx, c := startCluster(t, cluster.Options{Args: []string{"-request-timeout", "1m"}})
+	leader, err := c.AwaitLeader(ctx)
+	must(t, err)
+	for _, s := range followersOf(c, leader) {
+		must(t, s.Pause())
+	}
+	conn, err := net.Dial("tcp", leader.ClientAddr)
+	must(t, err)
+	defer func() { must(t, conn.Close()) }()
+	_, err = io.WriteString(conn, "set open 0 0 1\r\nx\r\n")
+	must(t, err)
+
+	must(t, leader.Process().Signal(syscall.SIGTERM))
+	must(t, cluster.Await(ctx, func() error { // its first step
+		other, err := net.Dial("tcp", leader.ClientAddr)
+		if err != nil {
+			return nil
+		}
+		return errors.Join(errors.New("it accepts clients"), other.Close())
+	}))
+	begun := time.Now()
+	must(t, leader.Process().End(ctx, syscall.SIGTERM))
+	if took := time.Since(begun); took > 3*time.Second || leader.Process().ExitCode() == 0 {
+		t.Errorf("ended %v after the second signal, with exit code %d", took, leader.Process().ExitCode())
 	}
 }
 
