@@ -13,6 +13,8 @@ type Arguments struct {
 	PIDFile string   // where the process writes its id; empty: nowhere
 	Notes   []string // about flags and variables that were accepted and have no effect
 
+	Check bool // only what the server would need is to be checked
+
 	Help, Version, License bool // the usage and so on was asked for, and no server
 }
 
@@ -25,7 +27,7 @@ func ParseArguments(args, environment []string) (Arguments, error) {
 	if err != nil {
 		return Arguments{}, err
 	}
-	a := Arguments{Help: line.Help, Version: line.Version, License: line.License, PIDFile: line.PIDFile, Notes: line.Notes()}
+	a := Arguments{Help: line.Help, Version: line.Version, License: line.License, PIDFile: line.PIDFile, Check: line.Check, Notes: line.Notes()}
 	if a.Help || a.Version || a.License {
 		return a, nil
 	}

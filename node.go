@@ -27,6 +27,20 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	return nil, err
 }
 
+// Check is the result of one check of what a node needs.
+type Check = node.Check
+
+// Checks looks at what a node with this configuration would need: its ports, open
+// files, the disk of its folder, the clock. It starts nothing, and may create the
+// folder. The error is a *ConfigError.
+func Checks(cfg Config) ([]Check, error) {
+	complete, err := cfg.Complete()
+	if err != nil {
+		return nil, err
+	}
+	return node.Checks(complete.assembly()), nil
+}
+
 // listeners returns what the caller has opened for the node.
 func (c *Config) listeners() []net.Listener {
 	if c.PeerListener == nil {

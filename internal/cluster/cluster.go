@@ -34,7 +34,7 @@ type Options struct {
 	Settings    map[string]any // more fields of server.json
 	Args        []string       // more flags for each server
 	Environment []string       // more variables for each server, NAME=VALUE
-	Limits      string         // ulimit's arguments for each server, like "-n 200"
+	Limits      string         // ulimit's arguments for each server, like "-n 200", which it cannot raise
 	Network     bool           // put a network between the servers that Isolate can cut
 }
 
@@ -86,8 +86,7 @@ func New(o Options) (*Cluster, error) {
 			environment: o.Environment,
 		}
 		if o.Limits != "" {
-			s.args = append([]string{"-c", "ulimit " + o.Limits + ` && exec "$0" "$@"`, s.executable}, s.args...)
-			s.executable = "/bin/bash"
+			s.executable, s.args = Limited(o.Limits, s.executable, s.args...)
 		}
 		if o.Network {
 			s.args = append(s.args, "-peer-listen", joinAddr(host, hiddenPort+id))

@@ -93,6 +93,13 @@ func StartProcess(logFile string, environment []string, name string, args ...str
 	return p, nil
 }
 
+// Limited returns a command that runs a program with ulimit's arguments, which it
+// cannot raise, even as root. It needs setpriv of util-linux.
+func Limited(limits, program string, args ...string) (name string, arguments []string) {
+	shell := "ulimit " + limits + ` && exec setpriv --bounding-set=-sys_resource -- "$0" "$@"`
+	return "/bin/bash", append([]string{"-c", shell, program}, args...)
+}
+
 // startOnLastingThread starts a command on a thread that lives as long as this
 // program: the parent-death signal is sent when the starting thread ends.
 func startOnLastingThread(cmd *exec.Cmd) error {

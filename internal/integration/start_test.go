@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,6 +53,106 @@ func TestMemcachedsCommandLine(t *testing.T) {
 	}
 	if _, err := os.Stat(pidFile); !os.IsNotExist(err) {
 		t.Errorf("file of the process id after the end: %v, want none", err)
+	}
+}
+
+// TestClientsLeaveTheLogItsFiles: a server that may open too few files does not start,
+// and says what to change. One that starts keeps those of its log, however many
+// clients come.
+func TestClientsLeaveTheLogItsFiles(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
+	defer cancel()
+	start := func(args ...string) (*cluster.Process, string) {
+		log := filepath.Join(t.TempDir(), "log")
+		name, args := cluster.Limited("-n 200", executable, args...)
+		p, err := cluster.StartProcess(log, nil, name, args...)
+		must(t, err)
+		return p, log
+	}
+	p, log := start("-p", "0", "-data", t.TempDir(), "-t", "2")
+	select {
+	case <-p.Done():
+	case <-ctx.Done():
+		t.Fatal("the server runs with too few files")
+	}
+	text, err := os.ReadFile(log)
+	must(t, err)
+	const want = "raftcached: open files: the limit is 200, needed are 1112: 1024 clients and 88 for the log and the rest: " +
+		"raise LimitNOFILE or ulimit -n, or lower -c to 112\n"
+	if string(text) != want || p.ExitCode() != 78 {
+		t.Fatalf("exit code %d, want 78; the server says\n%swant\n%s", p.ExitCode(), text, want)
+	}
+
+	port := freePort(t)
+	addr := net.JoinHostPort("127.0.0.1", port)
+	p, log = start("-p", port, "-l", "127.0.0.1", "-data", t.TempDir(), "-t", "2", "-c", "112")
+	must(t, cluster.Await(ctx, func() error { _, err := cluster.Ask(ctx, addr, "version"); return err }))
+	client := memcache.New(addr)
+	client.Timeout = clientTimeout
+	value := bytes.Repeat([]byte("v"), 100_000)
+	must(t, client.Set(&memcache.Item{Key: "first", Value: value})) // holds its connection
+	for range 260 {
+		idle, err := net.Dial("tcp", addr)
+		must(t, err)
+		defer func() { _ = idle.Close() }() // it did nothing
+	}
+	for i := range 200 { // several segments of the log
+		must(t, client.Set(&memcache.Item{Key: fmt.Sprint("k", i), Value: value}))
+	}
+	must(t, errors.Join(client.Close(), p.End(ctx, syscall.SIGTERM)))
+	if p.ExitCode() != 0 {
+		text, err := os.ReadFile(log)
+		t.Errorf("exit code %d, want 0; the server says %s (%v)", p.ExitCode(), text, err)
+	}
+}
+
+// TestCheck: -check prints a line for each thing that a server needs, and its exit
+// code tells whether it would start.
+func TestCheck(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { _ = busy.Close() }() // nobody connects
+	for _, c := range []struct {
+		name, limits, listen string
+		code                 int
+		want                 string
+	}{
+		{"well", "-n 4096", "127.0.0.1:" + freePort(t), 0, `^ ok ports 127\.0\.0\.1:\d+
+ ok open files 1112: 1024 clients and 88 for the log and the rest
+ ok disk .* free, needs about 1\.1 GiB
+ ok fsync at most \d+\.\d ms
+ ok clock not before the log's
+$`},
+		{"port in use", "-n 4096", busy.Addr().String(), 78, `(?m)^ !! port: .*address already in use: stop what uses it`},
+		{"few files", "-n 200", "127.0.0.1:" + freePort(t), 78, `(?m)^ !! open files: the limit is 200, needed are 1112: `},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			name, args := cluster.Limited(c.limits, executable, "-check", "-data", t.TempDir(), "-l", c.listen, "-t", "2")
+			cmd := exec.CommandContext(t.Context(), name, args...)
+			cmd.Env = cluster.Environment()
+			text, err := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != c.code || !regexp.MustCompile(c.want).Match(text) {
+				t.Errorf("exit code %d, want %d (%v); output is\n%s", code, c.code, err, text)
+			}
+		})
+	}
+}
+
+// TestFreshLogIsSmall: a node that has stored nothing takes little room.
+func TestFreshLogIsSmall(t *testing.T) {
+	ctx, c := startCluster(t, cluster.Options{Servers: 1})
+	for range 2 {
+		stats, err := cluster.Stats(ctx, c.Servers[0].ClientAddr, "raft")
+		must(t, err)
+		if n, err := strconv.Atoi(stats["log_disk_bytes"]); err != nil || n > 12<<20 {
+			t.Errorf("the log takes %q bytes, %v; want at most 12 MiB", stats["log_disk_bytes"], err)
+		}
+		if n, err := strconv.Atoi(stats["disk_free_bytes"]); err != nil || n <= 0 {
+			t.Errorf("%q bytes are free on the disk, %v", stats["disk_free_bytes"], err)
+		}
+		must(t, c.Servers[0].Stop(ctx))
+		must(t, c.Servers[0].Start())
+		must(t, c.Servers[0].AwaitReady(ctx))
 	}
 }
 

@@ -56,7 +56,10 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 // start starts the parts in the order in which they depend on each other: the admin
 // port, which tells how far it is, identity, files and state, peers, clients.
 func (n *Node) start(ctx context.Context) error {
-	var err error
+	err := n.checkBeforeStart()
+	if err != nil {
+		return err
+	}
 	if n.cfg.AdminAddr != "" {
 		if n.admin, err = admin.Listen(n.cfg.AdminAddr, adminNode{n}, n.cfg.Logger); err != nil {
 			return addressError(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"raftcached/protocol"
 	"raftcached/protocol/server"
 	"raftcached/protocol/server/stats"
+	"raftcached/replication/disk"
 
 	"go.etcd.io/raft/v3"
 )
@@ -71,7 +73,19 @@ func (n *Node) raftStats() (l protocol.StatList) {
 	l.Add("raft_peers", strings.Join(peers, ","))
 	l.Add("state_digest", fmt.Sprintf("%016x", digest))
 	l.Add("state_verdict", s.Verdict.String())
+	n.addDisk(&l)
 	return l
+}
+
+// addDisk adds what the log takes, and what is left.
+func (n *Node) addDisk(l *protocol.StatList) {
+	space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir)
+	if !known {
+		return // files in memory
+	}
+	used, _, _ := disk.Contents(n.cfg.Disk, filepath.Join(n.cfg.DataDir, "wal"))
+	l.AddInt("log_disk_bytes", used)
+	l.AddInt("disk_free_bytes", space.Free)
 }
 
 // clusterStats answers stats cluster: the members as this node sees them.

@@ -21,6 +21,7 @@ type Line struct {
 	UDPPort    string
 	PIDFile    string
 	SASL       bool
+	Check      bool
 
 	Help, Version, License bool
 

@@ -131,6 +131,7 @@ var Table = []Setting{
 	{Field: "NAPIs", Flags: []string{"napi-ids", "N"}, Kind: Text, Arg: "N", Ignored: "connections are given to the event loops in turn"},
 	{Field: "Verbose", Flags: []string{"verbose", "v"}, Kind: Count, Unit: noUnit, Max: 3, Help: "log more; also -vv, -vvv"},
 	{Field: "License", Flags: []string{"license", "i"}, Help: "print the license and exit"},
+	{Field: "Check", Flags: []string{"check"}, Own: true, Help: "check ports, open files, disk and clock for a server with these flags, and exit"},
 	{Field: "Version", Flags: []string{"version", "V"}, Help: "print the version and exit"},
 	{Field: "Help", Flags: []string{"help", "h"}, Help: "print this and exit"},
 }

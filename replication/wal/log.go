@@ -13,6 +13,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// firstSegmentBytes is the size of the first segments of a log. Later ones are as large
+// as the log is, up to Options.SegmentBytes: a log of little takes little room, and is
+// read fast.
+const firstSegmentBytes = 4 << 20
+
 // The defaults of Options.
 const (
 	DefaultSegmentBytes   = 64 << 20
@@ -24,7 +29,8 @@ type Options struct {
 	// Bootstrap is the configuration of a new log.
 	Bootstrap *pb.ConfState
 
-	// SegmentBytes is the size beyond which no more is written to a segment.
+	// SegmentBytes is the size beyond which no more is written to a segment. The first
+	// ones are smaller.
 	SegmentBytes int64
 
 	// MemoryBytesMax bounds the recent entries that are kept in memory. Older
@@ -67,6 +73,7 @@ type segment struct {
 	seq    uint64
 	file   disk.File
 	size   int64 // bytes written
+	room   int64 // bytes that were reserved, beyond which no more is written; of the last one
 	synced int64 // bytes synced; only kept for the segment that is written to
 }
 
@@ -197,7 +204,7 @@ func (l *Log) raiseCommit() {
 // rotateIfFull begins a new segment if the last one is full.
 func (l *Log) rotateIfFull() error {
 	last := l.segments[len(l.segments)-1]
-	if last.size < l.options.SegmentBytes {
+	if last.size < last.room {
 		return nil
 	}
 	if err := last.file.Sync(); err != nil { // an unsynced commit index may be in it
@@ -220,7 +227,7 @@ func (l *Log) begin(seq uint64) error {
 	if err != nil {
 		return fmt.Errorf("begin segment %d: %w", seq, err)
 	}
-	seg := &segment{seq: seq, file: f}
+	seg := &segment{seq: seq, file: f, room: l.preparer.bytes}
 	l.buf = appendSegmentHeader(l.buf[:0], seq, l.lastSize())
 	err = l.add(seg, kindCompacted, l.mark)
 	if err == nil {
@@ -235,6 +242,7 @@ func (l *Log) begin(seq uint64) error {
 	l.mu.Lock()
 	l.segments = append(l.segments, seg)
 	l.mu.Unlock()
+	l.preparer.bytes = min(l.options.SegmentBytes, max(firstSegmentBytes, l.bytes+seg.room))
 	if l.options.Background {
 		l.preparer.prepare(seq + 1)
 	}
@@ -255,7 +263,7 @@ func (l *Log) newFile(seq uint64) (disk.File, error) {
 		}
 		s.file = f
 	}
-	err := s.file.Preallocate(l.options.SegmentBytes)
+	err := s.file.Preallocate(l.preparer.bytes)
 	if err == nil {
 		err = l.fs.SyncDir(l.dir)
 	}

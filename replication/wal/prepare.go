@@ -23,7 +23,7 @@ const (
 type preparer struct {
 	fs    disk.FS
 	dir   string
-	bytes int64
+	bytes int64 // of the next segment
 
 	// Of the segment that is being prepared; nil between take and prepare.
 	stop chan struct{}

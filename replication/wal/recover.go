@@ -24,7 +24,7 @@ func Open(fs disk.FS, dir string, o Options) (*Log, error) {
 	}
 	l := &Log{fs: fs, dir: dir, options: o, hard: &pb.HardState{}}
 	l.remover = remover{fs: fs, dir: dir, background: o.Background}
-	l.preparer = preparer{fs: fs, dir: dir, bytes: o.SegmentBytes}
+	l.preparer = preparer{fs: fs, dir: dir, bytes: min(o.SegmentBytes, firstSegmentBytes)}
 	l.mark = &pb.SnapshotMetadata{ConfState: o.Bootstrap, Index: new(uint64(0)), Term: new(uint64(0))}
 	l.index = newIndex(0, 0, o.MemoryBytesMax)
 	if err := l.open(); err != nil {
@@ -51,6 +51,7 @@ func (l *Log) open() error {
 		}
 		next = seqs[len(seqs)-1] + 1
 	}
+	l.preparer.bytes = min(l.options.SegmentBytes, max(firstSegmentBytes, l.bytes))
 	return l.begin(next)
 }
 

@@ -84,6 +84,9 @@ func (p Process) run(args raftcached.Arguments) int {
 	for _, note := range args.Notes {
 		_, _ = fmt.Fprintln(p.Stderr, "raftcached: "+note) // there is no other place to report it
 	}
+	if args.Check {
+		return p.check(args.Config)
+	}
 	// Without this, a log line would end the server when its reader is gone.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stopNotify := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -185,6 +188,30 @@ func (p Process) close(node Node, failure error) int {
 		return p.fail(exitFailed, failure)
 	}
 	return exitStopped
+}
+
+// check prints a line for each thing that the server needs. The exit code is that of a
+// server that failed for the same reason.
+func (p Process) check(cfg raftcached.Config) int {
+	checks, err := raftcached.Checks(cfg)
+	if err != nil {
+		return p.fail(exitCode(err), err)
+	}
+	code := exitStopped
+	for _, c := range checks {
+		mark := "ok"
+		switch {
+		case c.OK:
+		case c.Configuration && code != exitFailed:
+			mark, code = "!!", exitConfig
+		default:
+			mark, code = "!!", exitFailed
+		}
+		if _, err := fmt.Fprintf(p.Stdout, " %s %s\n", mark, c.Text); err != nil {
+			return exitFailed
+		}
+	}
+	return code
 }
 
 // exitCode returns the exit code of a server that does not start.
