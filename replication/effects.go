@@ -71,11 +71,16 @@ type OwnSeq struct {
 }
 
 // Ready gives out the effects of all inputs since the last call; eff is reused.
+//
+// A sole voter that was started again does not know what it had committed, until
+// an entry of its new term is: raft would confirm its reads before that.
 func (c *Core) Ready(eff *Effects) {
 	c.takeReady()
 	c.propose()
 	if c.leader != raft.None {
 		c.origin.number(c.mono, c.send)
+	}
+	if c.leader != raft.None && (c.alone || len(c.cfg.Voters) > 1) {
 		if id := c.reads.next(); id != nil {
 			c.raw.ReadIndex(id)
 		}

@@ -182,6 +182,14 @@ func TestSimulatedCluster(t *testing.T) {
 	})
 }
 
+// TestSimulatedLoneNode runs a cluster of one through the same.
+func TestSimulatedLoneNode(t *testing.T) {
+	eachSeed(t, "", 1, func(t *testing.T, s *simulation) {
+		runSimulation(s, 20*time.Second)
+		t.Logf("%+v", s.stats)
+	})
+}
+
 // TestSimulatedSnapshots runs clusters in which one node after the other falls
 // behind by more than the log reaches back.
 func TestSimulatedSnapshots(t *testing.T) {
