@@ -51,6 +51,7 @@ type applyInput struct {
 	meta    *pb.SnapshotMetadata // applyInstall, applyAim
 	reply   func(error)          // applyInstall, applyOffer
 	repair  Repair               // applyServe
+	index   uint64               // applyTake
 	part    []byte               // applyWritten: the part's buffer
 	ok      bool                 // applyEnded: the snapshot is durable
 	err     error                // applyRestored
@@ -66,6 +67,7 @@ const (
 	applyOffer                          // a peer has a repair to send
 	applyAim                            // a repair is on disk
 	applyServe                          // a peer wants this node's state
+	applyTake                           // a snapshot of an index or later is wanted
 	applyWritten                        // a part of a snapshot was written
 	applyEnded                          // a snapshot was committed or aborted
 	applyRestored                       // effectRestore was carried out
@@ -188,6 +190,8 @@ func (a *Applier) do(in *applyInput) {
 		a.aim(in.meta)
 	case applyServe:
 		a.serve(in.repair)
+	case applyTake:
+		a.take(in.index)
 	}
 	if meta := a.repairDue(); meta != nil && a.restoring == nil {
 		a.restore(meta, nil)
@@ -206,7 +210,9 @@ func (a *Applier) fail(err error) {
 // must not change.
 func (a *Applier) apply(m *pb.Message) {
 	if a.frozen != nil {
-		a.hold(m)
+		if err := a.hold(m); err != nil {
+			a.fail(err)
+		}
 		return
 	}
 	if err := a.st.apply(m.GetEntries(), m.GetResponses(), a.batch); err != nil {
@@ -286,6 +292,7 @@ func (a *Applier) installed(r *restoring) {
 				return
 			}
 		}
+		a.batch.Report.Members = a.st.members
 	}
 	a.flush()
 	if r.reply != nil {

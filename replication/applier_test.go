@@ -20,7 +20,7 @@ type applierTest struct {
 
 func newApplierTest(t *testing.T, store simStore, cfg ReplicaConfig) *applierTest {
 	m := &textMachine{}
-	cfg.ID, cfg.Boot, cfg.Loops, cfg.Machine = 1, 1, 1, m
+	cfg.ID, cfg.Boot, cfg.Loops, cfg.Machine, cfg.Formed = 1, 1, 1, m, formed(letterOrigin)
 	if cfg.LogRetainBytes == 0 {
 		cfg.LogRetainBytes = 1 << 30
 	}

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"raftcached/replication/frame"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 )
 
 func exampleSubBatches() []SubBatch {
@@ -128,7 +131,13 @@ func FuzzBatchDecode(f *testing.F) {
 		if n, subs, err := splitForwarded(b, 1); err == nil {
 			checkEntry(t, appendEntry(nil, 1, nil, n, subs), n)
 		}
-		_ = new(Core).Signalled(2, b)
+		core := &Core{memberState: memberState{members: formedMembership(formed(3))}}
+		_ = core.Signalled(2, b)
+		if data, err := proto.Marshal(&pb.ConfChangeV2{Context: b}); err == nil {
+			_, _ = readChange(data)
+		}
+		members := frame.NewReader(b)
+		_, _ = readMembership(&members)
 		r := frame.NewReader(b)
 		if h, err := entryHeader(&r); err == nil {
 			if len(h.hints)%hintBytes != 0 || len(h.hints) > hintsBytesMax {

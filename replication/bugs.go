@@ -25,6 +25,16 @@ const (
 	bugAnswersAfterInstall
 	// bugStalledCampaign lets a node become the leader while its disk stands still.
 	bugStalledCampaign
+	// bugPromotedEarly gives a learner a vote before it has caught up.
+	bugPromotedEarly
+	// bugRetiredHeard hears what a retired folder sends.
+	bugRetiredHeard
+	// bugRaftIDReused takes the counter of raft ids from the members that are left.
+	bugRaftIDReused
+	// bugChangeLate has raft change its configuration only with the next report.
+	bugChangeLate
+	// bugMembersForgotten leaves the members out of snapshots.
+	bugMembersForgotten
 )
 
 func (b bugs) has(one bugs) bool { return b&one != 0 }

@@ -36,10 +36,10 @@ const (
 
 // Config is what a Core needs to know.
 type Config struct {
-	ID     uint64   // raft id of this node
-	Voters []uint64 // raft ids of all nodes
-	Boot   uint64   // boot number of this start
-	Loops  int      // event loops of this node
+	ID      uint64      // raft id of this node
+	Members *Membership // as of Applied
+	Boot    uint64      // boot number of this start
+	Loops   int         // event loops of this node
 
 	Log       raft.Storage
 	Applied   uint64 // index of the restored state
@@ -53,7 +53,8 @@ type Config struct {
 
 	Logger raft.Logger
 
-	bugs bugs
+	promoteLagMax uint64 // see promoteLagMax
+	bugs          bugs
 }
 
 // Core is the step machine of one node: inputs go in by its methods, Ready
@@ -82,6 +83,7 @@ type Core struct {
 	alone        bool // the only voter, with an entry of its own term applied
 	formDue      bool // leads, and has not made sure yet that the state is formed
 
+	memberState
 	guard    quarantine
 	ships    ships
 	handover handover
@@ -133,12 +135,14 @@ func NewCore(cfg Config) (*Core, error) {
 		lastIndex: last,
 		onDisk:    last,
 		applied:   cfg.Applied,
-		guard:     quarantine{states: newDivergence(cfg.ID, cfg.Voters)},
+		guard:     quarantine{states: newDivergence(cfg.ID, cfg.Members.Conf.GetVoters())},
 		ships:     ships{to: make(map[uint64]bool), bugs: cfg.bugs},
 		handover:  handover{heard: make(map[uint64]int), leavers: make(map[uint64]int)},
+
+		memberState: memberState{members: cfg.Members, confIndex: cfg.Applied},
 	}
 	c.clock.raise(cfg.StampMs, 0)
-	if len(cfg.Voters) == 1 {
+	if cfg.Members.sole(cfg.ID) {
 		// A sole voter has nobody to wait for.
 		if err := raw.Campaign(); err != nil {
 			return nil, fmt.Errorf("campaign as the only voter: %w", err)
@@ -168,6 +172,7 @@ func (c *Core) Tick() {
 	c.signalHints()
 	c.tickQuarantine()
 	c.tickHandover()
+	c.tickMembers()
 }
 
 // expired answers a sub-batch that is not waited for any longer.
@@ -189,13 +194,16 @@ func (c *Core) step(m *pb.Message) {
 	// An error says that the message is of no use here and now, which raft
 	// tolerates as it does a lost one.
 	_ = c.raw.Step(m)
+	if m.GetType() == pb.MsgSnap {
+		c.takeReady() // so that confIndex tells whether raft has restored it
+	}
 }
 
 // Submit takes a sub-batch of this node's clients; it takes over ops. Exactly
 // one answer follows, by the applier or by Effects.Expired, or both: the event
 // loop takes the first.
 func (c *Core) Submit(loop int, tag uint64, count int, ops []byte) {
-	if c.guard.verdict != VerdictOK {
+	if c.guard.verdict != VerdictOK || c.removed {
 		c.expired(loop, tag, false)
 		return
 	}
@@ -204,7 +212,7 @@ func (c *Core) Submit(loop int, tag uint64, count int, ops []byte) {
 
 // Read asks for n reads of an event loop; Effects.Reads answers.
 func (c *Core) Read(loop, n int) {
-	if c.guard.verdict == VerdictRepairing {
+	if c.guard.verdict == VerdictRepairing || c.removed {
 		c.readsDone(loop, n, false)
 		return
 	}
@@ -249,7 +257,8 @@ func (c *Core) Appended(responses []*pb.Message) {
 // Applied takes the applier's report.
 func (c *Core) Applied(a *AppliedUpTo) {
 	c.applied = max(c.applied, a.Index)
-	c.alone = len(c.cfg.Voters) == 1 && a.Term == c.term
+	c.noteMembers(a)
+	c.alone = c.members.sole(c.cfg.ID) && c.leads() && a.Term == c.term
 	c.clock.raise(a.StampMs, c.mono)
 	for _, o := range a.Own {
 		c.origin.applied(c.mono, o.Loop, o.Seq, func(tag uint64) {

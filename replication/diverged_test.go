@@ -28,7 +28,7 @@ func TestStartAfterQuarantine(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, err := newMachine(&ReplicaConfig{
-			ID: 1, Voters: []uint64{1, 2, 3}, Boot: 2, Loops: 1, Log: log, Snapshots: snapshots, Diverged: diverged,
+			ID: 1, Formed: formed(3), Boot: 2, Loops: 1, Log: log, Snapshots: snapshots, Diverged: diverged,
 			Machine: &textMachine{}, ElectionTicks: 20, HeartbeatTicks: 3, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
@@ -59,7 +60,7 @@ const (
 	agreementNone                      // no state can come to have a majority
 )
 
-// divergence remembers the digests of all voters, this node's own included, and
+// divergence remembers the digests of all voters and this node's own, and
 // compares those of equal index. It is pure bookkeeping, and never asks for a
 // digest: one that was lost is made up for by one of a later index.
 type divergence struct {
@@ -75,7 +76,7 @@ func newDivergence(self uint64, voters []uint64) divergence {
 // note records a voter's digest. One of a known index replaces it: the voter was
 // started anew or repaired, and has come by that index again.
 func (d *divergence) note(voter uint64, s StateDigest) {
-	if !slices.Contains(d.voters, voter) {
+	if voter != d.self && !slices.Contains(d.voters, voter) {
 		return
 	}
 	list := d.seen[voter]
@@ -90,6 +91,13 @@ func (d *divergence) note(voter uint64, s StateDigest) {
 
 func find(list []StateDigest, index uint64) (int, bool) {
 	return slices.BinarySearchFunc(list, index, func(s StateDigest, index uint64) int { return cmp.Compare(s.Index, index) })
+}
+
+// follow makes the given ones the voters. Those who have no vote any more count
+// for nothing.
+func (d *divergence) follow(voters []uint64) {
+	d.voters = voters
+	maps.DeleteFunc(d.seen, func(id uint64, _ []StateDigest) bool { return id != d.self && !slices.Contains(voters, id) })
 }
 
 // forgetOwn drops this node's digests: its state was replaced.

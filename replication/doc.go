@@ -31,6 +31,20 @@
 // the bytes of their sub-batches. A lost one has no consequence but a worse
 // choice of what to evict; one in the log reaches all state machines alike.
 //
+// # Members
+//
+// Who belongs to the cluster is part of the replicated state (Membership), and
+// raft's configuration with it. A log begins with the members that formed the
+// cluster; every change after that is an entry of type EntryConfChangeV2, which all
+// nodes apply, or refuse, alike (change.go). The applier reports it, and Core has
+// raft change its configuration before it learns that the entry was applied. What
+// raft starts with is the configuration of the restored state, never the log's.
+//
+// A raft id comes from a counter in the state and is one data folder's for good.
+// With a member go its exactly-once rows, and no sub-batch of its applies any more.
+// A node that was removed answers no clients, but votes and appends until a member
+// tells it that it was.
+//
 // # Equal states
 //
 // What makes nodes equal is that they apply the same log the same way. Whether
@@ -82,6 +96,20 @@
 //
 //	length uint32 little endian | array 3: version uint (1) | last stamp int | array n of row
 //	row, array 4: origin uint | loop uint | boot uint | seq uint
+//
+// Once the members are no longer those that formed the cluster, it is of version 2,
+// an array of 4 with them behind the rows:
+//
+//	array 4: changes so far uint | next raft id uint | array n of member | configuration
+//	member, array 9: server id uint | raft id uint | directory id bin 16 | host str |
+//	    client port uint | log port uint | learner bool | stays bool | retired bool
+//	configuration, array 5: voters | learners | outgoing voters | next learners, each an
+//	    array of raft ids | leaves a joint configuration by itself bool
+//
+// The context of raft's ConfChangeV2 in an entry that changes the members:
+//
+//	array 10: version uint (1) | kind uint | changes before uint | id uint | server id uint |
+//	    directory id bin 16 | host str | client port uint | log port uint | stays bool
 //
 // # Concurrency
 //

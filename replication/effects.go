@@ -21,8 +21,11 @@ type Effects struct {
 	Repairs  []Repair    // for the applier; Shipped must follow each
 	Freeze   bool        // the applier is to be frozen, and an image of its state kept
 
-	Transfers  []Transfer // begun, to be logged
-	HandedOver bool       // what HandOver has asked for is done, as far as it can be
+	Transfers  []Transfer      // begun, to be logged
+	HandedOver bool            // what HandOver has asked for is done, as far as it can be
+	Outcomes   []ChangeOutcome // of changes that were asked for by an ID
+	Members    *Membership     // as of now, if they changed; else nil
+	Snapshot   uint64          // the applier is to have a snapshot of this index or later; 0: no
 }
 
 // Forward is a payload for a peer.
@@ -60,6 +63,11 @@ type AppliedUpTo struct {
 	Gap       bool          // one of this node's sub-batches came before its predecessor
 	Done      []*pb.Message // responses to raft
 
+	// Changes of the members, in order; raft is to be told before Done. Members are
+	// as of Index, if they changed or a snapshot brought them; else nil.
+	Changes []AppliedChange
+	Members *Membership
+
 	Digests []StateDigest // at the indexes at which nodes compare their states
 	Repair  RepairStage   // the latest, if anything changed
 }
@@ -80,7 +88,7 @@ func (c *Core) Ready(eff *Effects) {
 	if c.leader != raft.None {
 		c.origin.number(c.mono, c.send)
 	}
-	if c.leader != raft.None && (c.alone || len(c.cfg.Voters) > 1) {
+	if c.leader != raft.None && (c.alone || !c.members.sole(c.cfg.ID)) {
 		if id := c.reads.next(); id != nil {
 			c.raw.ReadIndex(id)
 		}
@@ -96,7 +104,7 @@ func (e *Effects) reset() Effects {
 	return Effects{
 		Messages: e.Messages[:0], Ships: e.Ships[:0], Append: e.Append[:0], Apply: e.Apply[:0],
 		Forwards: e.Forwards[:0], Signals: e.Signals[:0], Expired: e.Expired[:0], Reads: e.Reads[:0],
-		Judged: e.Judged[:0], Repairs: e.Repairs[:0], Transfers: e.Transfers[:0],
+		Judged: e.Judged[:0], Repairs: e.Repairs[:0], Transfers: e.Transfers[:0], Outcomes: e.Outcomes[:0],
 	}
 }
 
@@ -125,6 +133,7 @@ func (c *Core) dispatch(m *pb.Message) {
 		}
 		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
 			c.lastIndex = s.GetMetadata().GetIndex()
+			c.confIndex = c.lastIndex // raft has its configuration
 		}
 		c.handedToDisk(m)
 		c.eff.Append = append(c.eff.Append, m)
@@ -151,6 +160,8 @@ func (c *Core) noteStatus() {
 	}
 	c.term, c.leader = s.HardState.GetTerm(), s.Lead
 	c.formDue = c.leads()
+	c.alone = false // until an entry of this term is applied
+	c.changeIndex = c.lastIndex
 	c.forward.n, c.forward.subs = 0, c.forward.subs[:0]
 	if c.leader != raft.None {
 		c.resendDue = false
@@ -193,7 +204,8 @@ func (c *Core) propose() {
 		c.proposeEntry(c.batcher.entry(c.stamp()))
 	}
 	// Without a majority the indexes still have to move on, or none could appear.
-	due := c.cfg.NextDueMs() <= c.stamp() || c.guard.verdict == VerdictNoMajority
+	// raft tries to leave a joint configuration when an entry is applied.
+	due := c.cfg.NextDueMs() <= c.stamp() || c.guard.verdict == VerdictNoMajority || c.members.joint()
 	if c.mono >= c.nextDueTick && due {
 		c.proposeEntry(appendEntry(nil, c.stamp(), nil, 0, nil))
 		c.nextDueTick = c.mono + dueTickGap
@@ -214,7 +226,9 @@ func (c *Core) proposeEntry(data []byte) bool {
 // leads reports whether this node was the leader as of the last Ready.
 func (c *Core) leads() bool { return c.state == raft.StateLeader }
 
-func (c *Core) stamp() int64 { return c.clock.stamp(c.mono, c.wall, len(c.cfg.Voters)) }
+func (c *Core) stamp() int64 {
+	return c.clock.stamp(c.mono, c.wall, len(c.members.Conf.GetVoters()))
+}
 
 func (c *Core) readsDone(loop, n int, ok bool) {
 	c.eff.Reads = append(c.eff.Reads, ReadsDone{loop, n, ok})

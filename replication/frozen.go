@@ -1,6 +1,10 @@
 package replication
 
-import pb "go.etcd.io/raft/v3/raftpb"
+import (
+	"fmt"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
 
 // frozen is what an applier keeps while its state must not change, because a
 // majority has another one. What is committed meanwhile waits here: raft hands
@@ -12,6 +16,10 @@ type frozen struct {
 	// released is the index of the last entry that was let go: only a snapshot at
 	// it, or later, can be continued from.
 	released uint64
+
+	// members are as of the last message held: raft's configuration follows the
+	// log, whatever becomes of the state.
+	members *Membership
 }
 
 // freeze keeps the state as it is until a snapshot replaces it, and has its image
@@ -22,7 +30,7 @@ func (a *Applier) freeze() {
 	}
 	a.abandon()
 	a.serveNobody()
-	a.frozen = &frozen{}
+	a.frozen = &frozen{members: a.st.members}
 	a.emit(applyEffect{kind: effectKeep, image: a.st.image()})
 	a.batch.Report.Repair = RepairFrozen
 	a.st.note(a.batch)
@@ -41,11 +49,24 @@ func (a *Applier) aim(meta *pb.SnapshotMetadata) {
 	a.st.note(a.batch)
 }
 
-// hold keeps a MsgStorageApply for later.
-func (a *Applier) hold(m *pb.Message) {
+// hold keeps a MsgStorageApply for later. Changes of the members in it are told at
+// once: the message may be let go of.
+func (a *Applier) hold(m *pb.Message) error {
+	for _, e := range m.GetEntries() {
+		if e.GetType() != pb.EntryConfChangeV2 {
+			continue
+		}
+		next, change, err := a.frozen.members.apply(e, a.bugs)
+		if err != nil {
+			return fmt.Errorf("apply entry %d: %w", e.GetIndex(), err)
+		}
+		a.frozen.members = next
+		a.st.tell(change, a.batch)
+	}
 	a.frozen.held = append(a.frozen.held, m)
 	a.frozen.release(a.batch)
 	a.st.note(a.batch)
+	return nil
 }
 
 // release lets go of messages that end before the target: they will not be

@@ -5,26 +5,24 @@ import (
 	"fmt"
 	"io"
 
-	"raftcached/replication/frame"
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // Image is the replicated state at one index, written bit by bit. The applier's
 // goroutine owns it.
 type Image struct {
 	Index, Term uint64
-	head        []byte // nil once written
+	Conf        *pb.ConfState // raft's configuration
+	head        []byte        // nil once written
 	view        View
 }
 
 // image captures the state as of the last applied entry.
 func (st *state) image() *Image {
-	head := frame.AppendArrayLen(nil, 3)
-	head = frame.AppendUint(head, snapshotVersion)
-	head = frame.AppendInt(head, st.stampMs)
-	head = st.table.append(head)
+	head := st.appendHead(nil)
 	st.logBytes = 0
 	head = append(binary.LittleEndian.AppendUint32(nil, uint32(len(head))), head...)
-	return &Image{Index: st.index, Term: st.term, head: head, view: st.machine.View()}
+	return &Image{Index: st.index, Term: st.term, Conf: st.members.Conf, head: head, view: st.machine.View()}
 }
 
 // Next appends the next part of the image to dst, see View.

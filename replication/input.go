@@ -13,6 +13,7 @@ type input struct {
 	message  *pb.Message
 	messages []*pb.Message
 	applied  *AppliedUpTo
+	change   *MemberChange
 	forRaft  bool
 	ok       bool
 }
@@ -32,6 +33,7 @@ const (
 	inputAppended
 	inputApplied
 	inputHandOver
+	inputChange
 )
 
 // feed calls the core. An error tells that what a peer sent was of no use.
@@ -61,6 +63,8 @@ func (in *input) feed(core *Core) error {
 		core.Applied(in.applied)
 	case inputHandOver:
 		core.HandOver()
+	case inputChange:
+		core.Change(in.change)
 	}
 	return nil
 }

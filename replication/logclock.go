@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -39,6 +40,11 @@ func (c *logClock) report(peer uint64, offsetMs int64, at time.Duration) {
 		c.peers = make(map[uint64]clockReport)
 	}
 	c.peers[peer] = clockReport{offsetMs, at}
+}
+
+// keep forgets the reports of those who have no vote any more.
+func (c *logClock) keep(voters []uint64) {
+	maps.DeleteFunc(c.peers, func(id uint64, _ clockReport) bool { return !slices.Contains(voters, id) })
 }
 
 // raise makes log time at least stampMs: the state has seen it.

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -12,7 +13,7 @@ import (
 // ReplicaConfig is what a Replica needs.
 type ReplicaConfig struct {
 	ID     uint64   // raft id of this node
-	Voters []uint64 // raft ids of all nodes, this one included
+	Formed []Member // the members that formed the cluster: how every log begins
 	Boot   uint64   // boot number of this start, never used before
 	Loops  int      // event loops of this node
 
@@ -34,9 +35,10 @@ type ReplicaConfig struct {
 	Logger *slog.Logger
 
 	// What tests make smaller, or wrong; zero for the default.
-	digestEvery uint64
-	partBytes   int
-	bugs        bugs
+	digestEvery   uint64
+	partBytes     int
+	promoteLagMax uint64
+	bugs          bugs
 }
 
 // machine is a node without its goroutines: a step machine for each of them. What
@@ -61,12 +63,12 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 		return nil, fmt.Errorf("read hard state: %w", err)
 	}
 	core, err := NewCore(Config{
-		ID: cfg.ID, Voters: cfg.Voters, Boot: cfg.Boot, Loops: cfg.Loops,
-		Log:     storage{cfg.Log, cfg.Snapshots},
+		ID: cfg.ID, Members: st.members, Boot: cfg.Boot, Loops: cfg.Loops,
+		Log:     storage{cfg.Log, cfg.Snapshots, st.members.Conf},
 		Applied: st.index, StampMs: st.stampMs, NextDueMs: cfg.Machine.NextDueMs, Formation: cfg.Machine.Formation,
 		ElectionTicks: cfg.ElectionTicks, HeartbeatTicks: cfg.HeartbeatTicks,
 		Tick: cfg.Tick, RequestTimeout: cfg.RequestTimeout,
-		Logger: raftLogger{cfg.Logger}, bugs: cfg.bugs,
+		Logger: raftLogger{cfg.Logger}, promoteLagMax: cmp.Or(cfg.promoteLagMax, promoteLagMax), bugs: cfg.bugs,
 	})
 	if err != nil {
 		return nil, err
@@ -77,7 +79,7 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 
 // startInQuarantine goes on with a quarantine that the last stop interrupted.
 func (m *machine) startInQuarantine(cfg *ReplicaConfig, index uint64) error {
-	if cfg.Diverged == nil || len(cfg.Voters) == 1 {
+	if cfg.Diverged == nil || m.core.members.sole(cfg.ID) {
 		return nil
 	}
 	since, err := divergedSince(cfg.Diverged, index)
@@ -92,6 +94,15 @@ func (m *machine) startInQuarantine(cfg *ReplicaConfig, index uint64) error {
 type storage struct {
 	Log
 	snapshots Snapshots
+	conf      *pb.ConfState // as of the restored state
+}
+
+// InitialState returns the log's hard state, and raft's configuration as of the
+// restored state: raft asks for it once, at its start, and is told of what is
+// applied from there on.
+func (s storage) InitialState() (*pb.HardState, *pb.ConfState, error) {
+	hs, _, err := s.Log.InitialState()
+	return hs, s.conf, err
 }
 
 // Snapshot returns the newest snapshot. Its data is its size: the bytes travel

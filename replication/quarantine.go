@@ -83,17 +83,7 @@ type Repair struct{ To, Index uint64 }
 // StartInQuarantine makes the node distrust the state it was started with. It is
 // to be called before anything else.
 func (c *Core) StartInQuarantine() {
-	c.shutAway(0, c.peers())
-}
-
-// peers are the other voters.
-func (c *Core) peers() (ids []uint64) {
-	for _, id := range c.cfg.Voters {
-		if id != c.cfg.ID {
-			ids = append(ids, id)
-		}
-	}
-	return ids
+	c.shutAway(0, c.otherVoters())
 }
 
 // noteStates takes what the applier says of its state.
@@ -185,7 +175,7 @@ func (c *Core) pass(v Verdict, index uint64) {
 	}
 	c.guard.verdict = v
 	j := Judgement{Verdict: v, Index: index}
-	for _, id := range c.cfg.Voters {
+	for _, id := range c.members.Conf.GetVoters() {
 		if s, ok := c.guard.states.at(id, index); ok {
 			j.Digests = append(j.Digests, VoterDigest{id, s})
 		}

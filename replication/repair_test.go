@@ -60,7 +60,7 @@ func (v *textView) Next(dst []byte) (out []byte, more bool, err error) {
 
 // letter is the log entry at index i, which appends the letter of that number.
 func letter(i int) *pb.Entry {
-	sub := SubBatch{Origin: 9, Boot: 1, Seq: uint64(i), Count: 1, Ops: []byte{'a' + byte(i-1)}}
+	sub := SubBatch{Origin: letterOrigin, Boot: 1, Seq: uint64(i), Count: 1, Ops: []byte{'a' + byte(i-1)}}
 	return &pb.Entry{Index: new(uint64(i)), Term: new(uint64(1)), Data: appendEntry(nil, 1000, nil, 1, appendSubBatch(nil, &sub))}
 }
 
@@ -74,7 +74,18 @@ func letters(lo, hi int) *pb.Message {
 }
 
 func newTextState(m *textMachine) *state {
-	return newState(&ReplicaConfig{ID: 1, Boot: 1, Loops: 1, Machine: m})
+	return newState(&ReplicaConfig{ID: 1, Formed: formed(letterOrigin), Boot: 1, Loops: 1, Machine: m})
+}
+
+// letterOrigin is the raft id of the node whose clients send letters.
+const letterOrigin = 9
+
+// formed are as many members, of raft ids from 1 on.
+func formed(n int) (list []Member) {
+	for i := range n {
+		list = append(list, Member{ServerID: i, RaftID: uint64(i + 1), Directory: DirectoryID{byte(i + 1)}, Host: "h", LogPort: 7000 + i})
+	}
+	return list
 }
 
 // storeOf returns a store with one snapshot, of the state after that many

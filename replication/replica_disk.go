@@ -63,7 +63,7 @@ func (r *Replica) ask(in applyInput) error {
 
 // snapshotLoop writes what the applier produces of snapshots.
 func (r *Replica) snapshotLoop() {
-	file := snapshotFile{log: r.cfg.Log, store: r.cfg.Snapshots}
+	file := snapshotFile{store: r.cfg.Snapshots}
 	var taken []snapshotWrite
 	for {
 		select {

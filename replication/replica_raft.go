@@ -80,6 +80,9 @@ func (r *Replica) carryOut(eff *Effects) {
 	for _, p := range eff.Repairs {
 		r.toApply.put(applyInput{kind: applyServe, repair: p})
 	}
+	if eff.Snapshot > 0 {
+		r.toApply.put(applyInput{kind: applyTake, index: eff.Snapshot})
+	}
 	for _, f := range eff.Forwards {
 		if !r.cfg.Transport.Forward(f.To, f.Payload) {
 			r.machine.core.Interrupted(f.To)

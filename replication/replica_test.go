@@ -47,7 +47,7 @@ func TestReplicaFormsAndHints(t *testing.T) {
 	machine := hintTap{newSimMachine(), make(chan []byte, 1)}
 	client := waitingClient{make(chan []Answer, 1)}
 	r, err := StartReplica(ReplicaConfig{
-		ID: 1, Voters: []uint64{1}, Boot: 1, Loops: 1, Log: simLog{w}, Snapshots: simStore{store},
+		ID: 1, Formed: formed(1), Boot: 1, Loops: 1, Log: simLog{w}, Snapshots: simStore{store},
 		Machine: machine, Clients: []Client{client}, Tick: simTick, ElectionTicks: simElectionTicks,
 		HeartbeatTicks: simHeartbeatTicks, RequestTimeout: time.Minute, LogRetainBytes: 1 << 30,
 		Logger: slog.New(slog.DiscardHandler),

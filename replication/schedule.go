@@ -14,6 +14,10 @@ const (
 // position is a place in the log.
 type position struct{ index, term uint64 }
 
+func (p position) meta(conf *pb.ConfState) *pb.SnapshotMetadata {
+	return &pb.SnapshotMetadata{ConfState: conf, Index: new(p.index), Term: new(p.term)}
+}
+
 // schedule is when this node takes snapshots. One is written at a time. When it
 // is durable, the log is cut at the snapshot before, and older snapshots are
 // removed: a peer that receives the newest one still finds the entries that
@@ -39,9 +43,10 @@ type schedule struct {
 // and then commit or abort. applyWritten follows each part, applyEnded the end.
 type snapshotWrite struct {
 	kind  snapshotWriteKind
-	at    position // snapshotBegin
-	part  []byte   // snapshotPart
-	below uint64   // snapshotCommit: remove older snapshots then
+	at    position      // snapshotBegin
+	conf  *pb.ConfState // snapshotBegin: raft's configuration there
+	part  []byte        // snapshotPart
+	below uint64        // snapshotCommit: remove older snapshots then
 }
 
 type snapshotWriteKind uint8
@@ -89,7 +94,7 @@ func (a *Applier) begin() {
 	s.image = a.st.image()
 	s.writing = position{s.image.Index, s.image.Term}
 	s.free = make([][]byte, snapshotBuffers)
-	a.write(snapshotWrite{kind: snapshotBegin, at: s.writing})
+	a.write(snapshotWrite{kind: snapshotBegin, at: s.writing, conf: s.image.Conf})
 	if a.bugs.has(bugEarlyCut) {
 		a.emit(applyEffect{kind: effectCut, index: s.writing.index})
 	}
@@ -189,9 +194,18 @@ func (a *Applier) serve(r Repair) {
 	}
 }
 
+// take begins a snapshot of the state, unless there is one of that index or later,
+// or one is being written: raft asks again.
+func (a *Applier) take(index uint64) {
+	s := &a.snapshots
+	if a.frozen == nil && s.newest.index < index && s.writing == (position{}) {
+		a.begin()
+	}
+}
+
 // ship sends a snapshot to a peer as a repair.
 func (a *Applier) ship(to uint64, at position) {
-	meta := &pb.SnapshotMetadata{Index: new(at.index), Term: new(at.term)}
+	meta := at.meta(nil)
 	a.emit(applyEffect{kind: effectShip, ship: Ship{To: to, Meta: meta, Header: appendRepairHeader(nil, meta)}})
 }
 

@@ -73,8 +73,14 @@ func (s *ships) begin(to uint64) bool {
 }
 
 // ship sends the snapshot of a MsgSnap, or refuses to: raft tries again later. A
-// state in quarantine is sent to nobody.
+// state in quarantine is sent to nobody. One in which the peer is no member would
+// be of no use to it: another is taken.
 func (c *Core) ship(m *pb.Message) {
+	if !inConf(m.GetSnapshot().GetMetadata().GetConfState(), m.GetTo()) {
+		c.ships.refused = append(c.ships.refused, m.GetTo())
+		c.eff.Snapshot = c.applied
+		return
+	}
 	shut := c.guard.verdict == VerdictRepairing && !c.cfg.bugs.has(bugServeInQuarantine)
 	header, err := proto.Marshal(m)
 	if err != nil || shut || !c.ships.begin(m.GetTo()) {

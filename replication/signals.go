@@ -40,7 +40,9 @@ func (c *Core) clockSignalled(from uint64, r *frame.Reader) error {
 	if err != nil {
 		return fmt.Errorf("read clock signal: %w", err)
 	}
-	c.clock.report(from, wallMs-c.wall.UnixMilli(), c.mono)
+	if c.members.votes(from) {
+		c.clock.report(from, wallMs-c.wall.UnixMilli(), c.mono)
+	}
 	return nil
 }
 
@@ -50,10 +52,8 @@ func (c *Core) signalClock() {
 		return
 	}
 	c.nextSignal = c.mono + clockSignalGap
-	for _, id := range c.cfg.Voters {
-		if id != c.cfg.ID {
-			payload := frame.AppendUint(frame.AppendArrayLen(nil, 2), signalClock)
-			c.eff.Signals = append(c.eff.Signals, Forward{id, frame.AppendInt(payload, c.wall.UnixMilli())})
-		}
+	for _, id := range c.peers() {
+		payload := frame.AppendUint(frame.AppendArrayLen(nil, 2), signalClock)
+		c.eff.Signals = append(c.eff.Signals, Forward{id, frame.AppendInt(payload, c.wall.UnixMilli())})
 	}
 }

@@ -132,6 +132,7 @@ func (c *simScenario) find(t *testing.T, seed uint64, bugs bugs) (found string) 
 // on the same seeds if nothing is broken.
 func TestSeededBugs(t *testing.T) {
 	lag := newScenario(3, (*simulation).lag)
+	members := newScenario(3, func(s *simulation) { runMembers(s, 15*time.Second) })
 	for _, c := range []struct {
 		name     string
 		bugs     bugs
@@ -142,6 +143,11 @@ func TestSeededBugs(t *testing.T) {
 		{"install before sync", bugInstallBeforeSync, lag},
 		{"acknowledged before sync", bugAckBeforeSync, lag},
 		{"answers after install", bugAnswersAfterInstall, lag},
+		{"promoted before it has caught up", bugPromotedEarly, members},
+		{"retired folder heard", bugRetiredHeard, members},
+		{"raft id used again", bugRaftIDReused, members},
+		{"change of members applied late", bugChangeLate, members},
+		{"members not in the snapshot", bugMembersForgotten, members},
 		{"double ship", bugDoubleShip, newScenario(3, (*simulation).divergeOften)},
 		{"stands with a stalled disk", bugStalledCampaign, newScenario(3, (*simulation).stalledLeaders)},
 		{"repair served from quarantine", bugServeInQuarantine, newScenario(5, (*simulation).twoDiverge)},

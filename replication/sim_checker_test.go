@@ -25,6 +25,7 @@ type simChecker struct {
 	hintShare map[[2]uint64][2]int // bytes of hints and of sub-batches, by leader and term
 	shipping  map[[2]uint64]bool   // from, to
 	terms     map[uint64]uint64    // terms of committed entries
+	members   simMembers
 }
 
 // simNumber names a sub-batch; its tag must never differ.
@@ -49,7 +50,7 @@ type simFacts struct {
 func newSimChecker(s *simulation) simChecker {
 	return simChecker{
 		s: s, leaders: map[uint64]int{}, numbers: map[simNumber]uint64{}, boots: map[[2]uint64]bool{},
-		hintShare: map[[2]uint64][2]int{}, shipping: map[[2]uint64]bool{}, terms: map[uint64]uint64{},
+		hintShare: map[[2]uint64][2]int{}, shipping: map[[2]uint64]bool{}, terms: map[uint64]uint64{}, members: newSimMembers(s),
 	}
 }
 
@@ -145,6 +146,7 @@ func (c *simChecker) started(n *simNode) {
 	n.lastTag = 0
 	c.durable(n)
 	c.reach(n)
+	c.members.configured(n, n.machine.applier.st.index)
 }
 
 // durable notes what the log of a node holds durably.
@@ -188,27 +190,14 @@ func (c *simChecker) fed(n *simNode, in *input, expired []Expiry) {
 	if in.kind != inputApplied {
 		return
 	}
-	c.onMajority(n, in.applied.Index)
+	c.members.onMajority(n, in.applied.Index)
+	c.members.configured(n, max(in.applied.Index, n.machine.core.confIndex))
 	if in.applied.Installed {
 		for _, e := range expired {
 			if e.Verdict == VerdictOK {
 				n.facts.lost[e.Tag] = true
 			}
 		}
-	}
-}
-
-// onMajority: nothing is applied, and so nothing acknowledged to a client, before
-// it is synced on a majority.
-func (c *simChecker) onMajority(n *simNode, index uint64) {
-	count := 0
-	for _, m := range c.s.nodes {
-		if m.facts.last >= index {
-			count++
-		}
-	}
-	if count <= len(c.s.nodes)/2 {
-		c.s.failf("node %d has applied %d, which %d nodes have on disk", n.id, index, count)
 	}
 }
 
@@ -229,7 +218,7 @@ func (c *simChecker) ready(n *simNode, eff *Effects) {
 	}
 	for _, m := range eff.Append {
 		for _, e := range m.GetEntries() {
-			if len(e.GetData()) > 0 && core.state == raft.StateLeader && e.GetTerm() == core.term {
+			if e.GetType() == pb.EntryNormal && len(e.GetData()) > 0 && core.state == raft.StateLeader && e.GetTerm() == core.term {
 				c.entry(n, e)
 			}
 		}
@@ -290,6 +279,7 @@ func (c *simChecker) afterApply(n *simNode, given []applyEffect) {
 	if n.facts.frozen && a.frozen != nil && countShips(effects) > n.facts.shipped {
 		c.s.failf("node %d sends its state in quarantine", n.id)
 	}
+	c.members.applied(n, a.batch.Report.Changes)
 	c.s.model.applied(n)
 }
 
@@ -338,7 +328,7 @@ func (c *simChecker) committed(n *simNode, at position) {
 	if c.s.stats.snapshots++; c.s.stats.snapshots%3 != 1 {
 		return // it takes long
 	}
-	st := newState(&ReplicaConfig{ID: n.raftID(), Boot: n.boot, Loops: 1, Machine: newSimMachine()})
+	st := newState(&ReplicaConfig{ID: n.raftID(), Formed: c.s.formed, Boot: n.boot, Loops: 1, Machine: newSimMachine()})
 	meta := &pb.SnapshotMetadata{Index: new(at.index), Term: new(at.term)}
 	if err := restoreSnapshot(n.store, meta, st); err != nil {
 		c.s.failf("node %d has written a snapshot at %d that cannot be restored: %v", n.id, at.index, err)

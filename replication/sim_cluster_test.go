@@ -58,7 +58,7 @@ func (s *simulation) fault() {
 		s.dropPermille = []int{0, 0, 20, 200}[s.rng.IntN(4)]
 	case 8: // the system lets a goroutine wait
 		if n.up {
-			a := []*simActor{&n.raft, &n.append, &n.apply, &n.disk}[s.rng.IntN(4)]
+			a := []*simActor{&n.core, &n.append, &n.apply, &n.disk}[s.rng.IntN(4)]
 			a.heldUp = true
 			s.after(time.Duration(s.rng.IntN(500))*time.Millisecond, n.inLife(a.goOn))
 		}
@@ -136,6 +136,7 @@ func (s *simulation) settle() {
 		}
 	}
 	s.runUntil(s.now + 10*time.Second)
+	s.check.settled()
 	index, digest := s.nodes[0].machine.applier.Digest()
 	for _, n := range s.nodes {
 		if i, d := n.machine.applier.Digest(); !n.up || i != index || d != digest {

@@ -14,7 +14,7 @@ import (
 // put gives the raft loop something that has happened.
 func (n *simNode) put(in input) {
 	n.toRaft = append(n.toRaft, in)
-	n.raft.wake()
+	n.core.wake()
 }
 
 func (n *simNode) putApply(in applyInput) {
@@ -31,7 +31,7 @@ func (n *simNode) putLog(in appendInput) {
 // node's wall clock is off a little.
 func (n *simNode) raftTurn() []simStep {
 	core := n.machine.core
-	core.Observe(n.s.now, simEpoch.Add(n.s.now+time.Duration(n.id)*200*time.Millisecond))
+	core.Observe(n.s.now, simEpoch.Add(n.s.now+time.Duration(n.id%3)*200*time.Millisecond))
 	taken := n.toRaft
 	n.toRaft = nil
 	for i := range taken {
@@ -75,6 +75,9 @@ func (n *simNode) carryOut(eff *Effects) {
 	for _, r := range eff.Repairs {
 		n.putApply(applyInput{kind: applyServe, repair: r})
 	}
+	if eff.Snapshot > 0 {
+		n.putApply(applyInput{kind: applyTake, index: eff.Snapshot})
+	}
 	for _, f := range eff.Forwards {
 		n.s.showForward(n, f)
 		n.network(f.To, input{kind: inputForwarded, peer: n.raftID(), bytes: slices.Clone(f.Payload)})
@@ -84,6 +87,11 @@ func (n *simNode) carryOut(eff *Effects) {
 		n.network(f.To, input{kind: inputSignalled, peer: n.raftID(), bytes: f.Payload})
 	}
 	n.answerAll(eff)
+	for i := range eff.Outcomes {
+		if eff.Outcomes[i].Err != nil {
+			n.s.stats.changesRefused++
+		}
+	}
 }
 
 // answerAll passes on what is answered without the applier.
@@ -129,10 +137,11 @@ func (n *simNode) send(m *pb.Message) {
 // network carries something to a node, or loses it. It reports false if it loses
 // it by chance.
 func (n *simNode) network(raftID uint64, in input) bool {
-	s, to := n.s, n.s.nodes[raftID-1]
+	s := n.s
 	lost := s.rng.IntN(1000) < s.dropPermille
 	s.after(s.delay(time.Millisecond), func() {
-		if lost || s.cut[[2]int{n.id, to.id}] || !to.up {
+		to := s.byRaft(raftID)
+		if lost || to == nil || s.cut[[2]int{n.id, to.id}] || !to.up || !n.admittedBy(to) {
 			return
 		}
 		to.inLife(func() { to.put(in) })()

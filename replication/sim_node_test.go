@@ -17,13 +17,16 @@ import (
 
 // simNode is one node: what survives a crash (fs, boot) and what does not.
 type simNode struct {
-	s    *simulation
-	id   int // index; raft id is id+1
-	fs   *disktest.FS
-	boot uint64
+	s      *simulation
+	id     int    // counts nodes
+	raft   uint64 // raft id; 0: none yet
+	member Member // as it formed the cluster, or was admitted
+	fs     *disktest.FS
+	boot   uint64
 
 	life    uint64 // grows at each crash and start: events of an older life are void
 	up      bool
+	gone    bool // it was removed, and has stopped for good
 	paused  bool // as by SIGSTOP: nothing happens, input waits
 	backlog []func()
 
@@ -39,12 +42,13 @@ type simNode struct {
 	effects  []applyEffect
 
 	// The goroutines of a Replica, and their inboxes.
-	raft, append, apply, disk simActor
+	core, append, apply, disk simActor
 	toRaft                    []input
 	toLog                     []appendInput
 	toApply                   []applyInput
 	toDisk                    []snapshotWrite
 	tickDue                   bool
+	ticks                     int
 
 	io       []*simIO      // under way
 	arrivals []*simArrival // of snapshots from peers
@@ -64,29 +68,32 @@ type simWaiter struct {
 	client *simClient
 }
 
-func newSimNode(s *simulation, id int) *simNode {
-	return &simNode{s: s, id: id, fs: disktest.NewCrashable()}
+func newSimNode(s *simulation, m *Member) *simNode {
+	s.made++
+	return &simNode{s: s, id: s.made - 1, raft: m.RaftID, member: *m, fs: disktest.NewCrashable()}
 }
 
-func (n *simNode) raftID() uint64 { return uint64(n.id + 1) }
+func (n *simNode) raftID() uint64 { return n.raft }
 
-func (s *simulation) voters() (ids []uint64) {
-	for _, n := range s.nodes {
-		ids = append(ids, n.raftID())
+// byRaft returns the node with a raft id, or nil if there is none.
+func (s *simulation) byRaft(id uint64) *simNode {
+	i := slices.IndexFunc(s.nodes, func(n *simNode) bool { return n.raft == id })
+	if i < 0 {
+		return nil
 	}
-	return ids
+	return s.nodes[i]
 }
 
 // start brings a node up from what its file system holds.
 func (n *simNode) start() {
-	if n.up {
+	if n.up || n.gone {
 		return
 	}
 	s := n.s
 	n.boot++
 	n.life++
 	w, err := wal.Open(n.fs, "wal", wal.Options{
-		Bootstrap: &pb.ConfState{Voters: s.voters()}, SegmentBytes: 8 << 10, MemoryBytesMax: 2 << 10,
+		Bootstrap: formedMembership(s.formed).Conf, SegmentBytes: 8 << 10, MemoryBytesMax: 2 << 10,
 	})
 	n.must(err)
 	store, err := snapshot.Open(n.fs, "snap")
@@ -97,18 +104,18 @@ func (n *simNode) start() {
 	n.state = newSimMachine()
 	n.engine = n.state.Engine
 	n.cfg = ReplicaConfig{
-		ID: n.raftID(), Voters: s.voters(), Boot: n.boot, Loops: 1,
+		ID: n.raftID(), Formed: s.formed, Boot: n.boot, Loops: 1,
 		Log: n.log, Snapshots: n.store, Diverged: n.diverged, Machine: n.state,
 		Tick: simTick, ElectionTicks: simElectionTicks, HeartbeatTicks: simHeartbeatTicks,
 		RequestTimeout: simRequestTimeout, LogRetainBytes: simLogRetainBytes,
 		Logger:      slog.New(slog.DiscardHandler),
-		digestEvery: simDigestEvery, partBytes: simPartBytes, bugs: s.bugs,
+		digestEvery: simDigestEvery, partBytes: simPartBytes, promoteLagMax: simPromoteLagMax, bugs: s.bugs,
 	}
 	n.machine, err = newMachine(&n.cfg)
 	n.must(err)
-	n.file = snapshotFile{log: n.log, store: n.store}
+	n.file = snapshotFile{store: n.store}
 	n.toRaft, n.toLog, n.toApply, n.toDisk = nil, nil, nil, nil
-	n.raft = simActor{n: n, pace: 20 * time.Microsecond, look: n.raftTurn}
+	n.core = simActor{n: n, pace: 20 * time.Microsecond, look: n.raftTurn}
 	n.append = simActor{n: n, pace: 20 * time.Microsecond, look: n.appendTurn}
 	n.apply = simActor{n: n, pace: simApplyPace, look: n.applyTurn}
 	n.disk = simActor{n: n, pace: 20 * time.Microsecond, look: n.diskTurn}
@@ -206,7 +213,8 @@ func (n *simNode) pause(d time.Duration) {
 
 func (n *simNode) tick() {
 	n.tickDue = true
-	n.raft.wake()
+	n.core.wake()
+	n.dial()
 	n.s.after(simTick, n.inLife(n.tick))
 }
 

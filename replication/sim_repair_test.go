@@ -203,8 +203,8 @@ func quarantinedLogCounts(t *testing.T, s *simulation) {
 	if !acked {
 		t.Fatal("a majority does not acknowledge")
 	}
-	q.machine.core.shutAway(0, []uint64{uint64(g.id + 1)})
-	q.raft.wake()
+	q.machine.core.shutAway(0, []uint64{g.raft})
+	q.core.wake()
 	s.runUntil(s.now + 50*time.Millisecond)
 	leader.crash()
 	s.cut = map[[2]int]bool{}

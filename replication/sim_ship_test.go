@@ -35,9 +35,9 @@ func (n *simNode) ship(ship Ship) {
 	case s.rng.IntN(4) == 0:
 		d += time.Duration(s.rng.IntN(4000)) * time.Millisecond
 	}
-	to := s.nodes[ship.To-1]
 	s.after(d, n.inLife(func() {
-		if !to.up || s.cut[[2]int{n.id, to.id}] {
+		to := s.byRaft(ship.To)
+		if to == nil || !to.up || !n.admittedBy(to) || s.cut[[2]int{n.id, to.id}] {
 			end(false)
 			return
 		}

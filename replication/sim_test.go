@@ -20,8 +20,8 @@ import (
 // failure replays.
 //
 // Read sim_node_test.go (a node and its actors), sim_ship_test.go (snapshots
-// between nodes), sim_client_test.go (clients, and what they know),
-// sim_checker_test.go (the invariants).
+// between nodes), sim_members_test.go (who comes and goes), sim_client_test.go
+// (clients, and what they know), sim_checker_test.go (the invariants).
 
 const (
 	simTick           = 10 * time.Millisecond
@@ -70,9 +70,13 @@ type simulation struct {
 	now   time.Duration
 	seq   uint64
 	queue simQueue
-	nodes []*simNode
-	trace uint64            // running hash of everything that happened
-	show  func(line string) // if set, is given what nodes send each other
+	nodes []*simNode // those that are members, or are to be
+
+	formed []Member
+	made   int               // nodes ever
+	gone   []*simNode        // those that were removed, and know
+	trace  uint64            // running hash of everything that happened
+	show   func(line string) // if set, is given what nodes send each other
 
 	slowShips    bool
 	dropPermille int
@@ -91,6 +95,8 @@ type simStats struct {
 	transfers, handOvers, handedOn                                   int
 	corrupted, quarantines, noMajorities, repairs, heldBack, checked int
 
+	admitted, promoted, replaced, removed, changesRefused, told int
+
 	hinted uint64 // hints in the log, at the end
 }
 
@@ -101,10 +107,11 @@ func newSimulation(t *testing.T, seed uint64, nodes int, bugs bugs) *simulation 
 	cryptotest.SetGlobalRandom(t, seed)
 	s := &simulation{t: t, seed: seed, bugs: bugs, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}}
 	s.model = newSimModel(s)
-	s.check = newSimChecker(s)
-	for i := range nodes {
-		s.nodes = append(s.nodes, newSimNode(s, i))
+	s.formed = formed(nodes)
+	for i := range s.formed {
+		s.nodes = append(s.nodes, newSimNode(s, &s.formed[i]))
 	}
+	s.check = newSimChecker(s)
 	for _, n := range s.nodes {
 		n.start()
 	}

@@ -11,7 +11,6 @@ import (
 // snapshotFile carries out, in order, what the applier wants of the snapshot that
 // is being written. One goroutine owns it.
 type snapshotFile struct {
-	log   Log
 	store Snapshots
 	w     SnapshotWriter // nil outside of a snapshot
 	at    position
@@ -23,8 +22,10 @@ func (f *snapshotFile) do(op *snapshotWrite) (told applyInput, err error) {
 	switch op.kind {
 	case snapshotBegin:
 		f.at = op.at
-		f.w, err = createSnapshot(f.log, f.store, op.at)
-		return applyInput{}, err
+		if f.w, err = f.store.Create(op.at.meta(op.conf)); err != nil {
+			return applyInput{}, fmt.Errorf("create snapshot %d: %w", op.at.index, err)
+		}
+		return applyInput{}, nil
 	case snapshotPart:
 		if _, err := f.w.Write(op.part); err != nil {
 			return applyInput{}, fmt.Errorf("write snapshot %d: %w", f.at.index, errors.Join(err, f.abort()))
@@ -56,18 +57,6 @@ func (f *snapshotFile) abort() error {
 		return fmt.Errorf("abort snapshot %d: %w", f.at.index, err)
 	}
 	return nil
-}
-
-func createSnapshot(log Log, store Snapshots, at position) (SnapshotWriter, error) {
-	_, conf, err := log.InitialState()
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	w, err := store.Create(&pb.SnapshotMetadata{ConfState: conf, Index: new(at.index), Term: new(at.term)})
-	if err != nil {
-		return nil, fmt.Errorf("create snapshot %d: %w", at.index, err)
-	}
-	return w, nil
 }
 
 // restoreNewest restores the newest snapshot that the log continues. One beyond

@@ -15,14 +15,19 @@ import (
 )
 
 const (
-	snapshotVersion = 1
+	// snapshotFormed is the version of a snapshot whose members are those that
+	// formed the cluster, snapshotMembers of one that has them in its head.
+	snapshotFormed  = 1
+	snapshotMembers = 2
+
+	snapshotHeadFields = 4 // of version 2, see doc.go
 
 	// snapshotHeadBytesMax bounds the head of a snapshot, see doc.go.
 	snapshotHeadBytesMax = 64 << 20
 )
 
-// state is what the log makes: the state machine, the exactly-once table, and
-// how far they have come. It applies committed entries, exactly once each, and
+// state is what the log makes: the state machine, the exactly-once table, the
+// members, and how far they have come. It applies committed entries, exactly once each, and
 // gathers the answers for this node's event loops. The applier's goroutine owns
 // it, but for Digest.
 type state struct {
@@ -32,12 +37,16 @@ type state struct {
 	mu      sync.Mutex // held while an entry applies, so that Digest sees whole ones
 	machine StateMachine
 	table   *table
+	members *Membership
 	index   uint64
 	term    uint64
 	stampMs int64
 
-	logBytes    int64  // applied since the last snapshot was taken or installed
-	digestEvery uint64 // entries between two digests
+	formed      *Membership // at index 0
+	told        uint64      // changes of members up to this index were reported
+	logBytes    int64       // applied since the last snapshot was taken or installed
+	digestEvery uint64      // entries between two digests
+	bugs        bugs
 }
 
 // Batch is what came of applying a run of entries.
@@ -48,9 +57,11 @@ type Batch struct {
 
 // newState returns the state of a node at index 0.
 func newState(cfg *ReplicaConfig) *state {
+	formed := formedMembership(cfg.Formed)
 	return &state{
 		id: cfg.ID, boot: cfg.Boot, loops: cfg.Loops, machine: cfg.Machine, table: newTable(),
-		digestEvery: cmp.Or(cfg.digestEvery, digestEvery),
+		members: formed, formed: formed,
+		digestEvery: cmp.Or(cfg.digestEvery, digestEvery), bugs: cfg.bugs,
 	}
 }
 
@@ -81,11 +92,15 @@ func (st *state) applyEntry(e *pb.Entry, out *Batch) error {
 	if e.GetIndex() != st.index+1 {
 		return fmt.Errorf("it does not follow entry %d", st.index)
 	}
-	if e.GetType() != pb.EntryNormal {
-		return fmt.Errorf("entry has type %v, which this program does not know: run a newer raftcached", e.GetType())
-	}
 	before := st.stampMs
-	if data := e.GetData(); len(data) > 0 { // a new leader's first entry is empty
+	switch data := e.GetData(); {
+	case e.GetType() == pb.EntryConfChangeV2:
+		if err := st.applyChange(e, out); err != nil {
+			return err
+		}
+	case e.GetType() != pb.EntryNormal:
+		return fmt.Errorf("entry has type %v, which this program does not know: run a newer raftcached", e.GetType())
+	case len(data) > 0: // a new leader's first entry is empty
 		if err := st.applyData(data, out); err != nil {
 			return err
 		}
@@ -129,6 +144,9 @@ func (st *state) applySubBatch(s *SubBatch, out *Batch) error {
 		}
 		return nil
 	}
+	if st.members.at(s.Origin) < 0 { // its rows are gone: it must not get others
+		return nil
+	}
 	own := s.Origin == st.id && s.Boot == st.boot && s.Loop < st.loops
 	switch st.table.admit(s) {
 	case verdictDuplicate:
@@ -152,6 +170,8 @@ func (st *state) applySubBatch(s *SubBatch, out *Batch) error {
 func (st *state) noteInstalled(out *Batch) {
 	st.note(out)
 	out.Report.Installed = true
+	out.Report.Members = st.members
+	st.told = max(st.told, st.index)
 	for loop := range st.loops {
 		if r := st.table.rows[rowKey{st.id, loop}]; r.boot == st.boot && r.seq > 0 {
 			out.Report.own(loop, r.seq)
@@ -192,11 +212,13 @@ func (st *state) State() StateDigest {
 // replication itself replicates.
 func (st *state) stateDigest() StateDigest {
 	contents, order := st.machine.Digest()
-	var b [24]byte
-	binary.LittleEndian.PutUint64(b[:], contents)
-	binary.LittleEndian.PutUint64(b[8:], st.table.digest())
-	binary.LittleEndian.PutUint64(b[16:], uint64(st.stampMs))
-	return StateDigest{Index: st.index, Contents: xxhash.Sum64(b[:]), Order: order}
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 32), contents)
+	b = binary.LittleEndian.AppendUint64(b, st.table.digest())
+	b = binary.LittleEndian.AppendUint64(b, uint64(st.stampMs))
+	if st.members.Version > 0 { // as formed they are the same everywhere
+		b = binary.LittleEndian.AppendUint64(b, st.members.digest())
+	}
+	return StateDigest{Index: st.index, Contents: xxhash.Sum64(b), Order: order}
 }
 
 // restore replaces the replicated state by the image that r reads, which was
@@ -214,7 +236,7 @@ func (st *state) restore(index, term uint64, r io.Reader) error {
 	if _, err := io.ReadFull(r, head); err != nil {
 		return fmt.Errorf("read head of snapshot: %w", err)
 	}
-	stampMs, table, err := readHead(head)
+	stampMs, table, members, err := readHead(head)
 	if err != nil {
 		return err
 	}
@@ -223,22 +245,48 @@ func (st *state) restore(index, term uint64, r io.Reader) error {
 	if err := st.machine.Restore(r); err != nil {
 		return fmt.Errorf("restore state: %w", err)
 	}
-	st.table, st.stampMs, st.index, st.term, st.logBytes = table, stampMs, index, term, 0
+	if members == nil {
+		members = st.formed
+	}
+	st.table, st.members, st.stampMs, st.index, st.term, st.logBytes = table, members, stampMs, index, term, 0
 	return nil
 }
 
-func readHead(head []byte) (stampMs int64, t *table, err error) {
+// readHead decodes the head of a snapshot. Without members in it they are nil.
+func readHead(head []byte) (stampMs int64, t *table, members *Membership, err error) {
 	r := frame.NewReader(head)
-	if n, err := r.ArrayLen(3); err != nil || n != 3 {
-		return 0, nil, fmt.Errorf("read head of snapshot: array of %d, want 3: %w", n, errMalformed)
+	n, err := r.ArrayLen(snapshotHeadFields)
+	if err != nil || n < snapshotHeadFields-1 {
+		return 0, nil, nil, fmt.Errorf("read head of snapshot: array of %d, want %d: %w", n, snapshotHeadFields, errMalformed)
 	}
 	version, err := r.Uint64()
-	if err != nil || version != snapshotVersion {
-		return 0, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotVersion)
+	if err != nil || version != snapshotFormed && version != snapshotMembers {
+		return 0, nil, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotMembers)
 	}
 	if stampMs, err = r.Int64(); err != nil {
-		return 0, nil, fmt.Errorf("read stamp of snapshot: %w", err)
+		return 0, nil, nil, fmt.Errorf("read stamp of snapshot: %w", err)
 	}
-	t, err = readTable(&r)
-	return stampMs, t, err
+	if t, err = readTable(&r); err != nil {
+		return 0, nil, nil, err
+	}
+	if version == snapshotMembers {
+		members, err = readMembership(&r)
+	}
+	return stampMs, t, members, err
+}
+
+// appendHead appends the head of a snapshot of the state to dst.
+func (st *state) appendHead(dst []byte) []byte {
+	changed := st.members.Version > 0 && !st.bugs.has(bugMembersForgotten)
+	version, fields := uint64(snapshotFormed), snapshotHeadFields-1
+	if changed {
+		version, fields = snapshotMembers, snapshotHeadFields
+	}
+	dst = frame.AppendUint(frame.AppendArrayLen(dst, fields), version)
+	dst = frame.AppendInt(dst, st.stampMs)
+	dst = st.table.append(dst)
+	if changed {
+		dst = st.members.append(dst)
+	}
+	return dst
 }

@@ -36,7 +36,7 @@ func (s *simulation) showMessage(m *pb.Message) {
 				fmt.Fprintf(&b, "%d more", more)
 				break
 			}
-			fmt.Fprintf(&b, "%d/%d%s", e.GetTerm(), e.GetIndex(), describeEntry(e.GetData()))
+			fmt.Fprintf(&b, "%d/%d%s", e.GetTerm(), e.GetIndex(), describeEntry(e))
 		}
 		b.WriteString("]")
 	}
@@ -44,11 +44,14 @@ func (s *simulation) showMessage(m *pb.Message) {
 }
 
 // describeEntry says what is in an entry; nothing in a new leader's first one.
-func describeEntry(data []byte) string {
-	if len(data) == 0 {
+func describeEntry(e *pb.Entry) string {
+	if e.GetType() == pb.EntryConfChangeV2 {
+		return describeChange(e.GetData())
+	}
+	if len(e.GetData()) == 0 {
 		return ""
 	}
-	r := frame.NewReader(data)
+	r := frame.NewReader(e.GetData())
 	h, err := entryHeader(&r)
 	if err != nil {
 		return " " + err.Error()
@@ -58,6 +61,18 @@ func describeEntry(data []byte) string {
 		text += fmt.Sprintf(" and %d hints", n)
 	}
 	return text
+}
+
+// describeChange says how an entry changes the members.
+func describeChange(data []byte) string {
+	switch c, err := readChange(data); {
+	case err != nil:
+		return " " + err.Error()
+	case c == nil:
+		return " leave joint"
+	default:
+		return fmt.Sprintf(" %v server %d", c.Kind, c.ServerID)
+	}
 }
 
 // describeSubBatches names each sub-batch by its origin and number, and tells

@@ -3,6 +3,7 @@ package replication
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"raftcached/replication/frame"
@@ -62,6 +63,11 @@ func (t *table) admit(s *SubBatch) verdict {
 	}
 	t.rows[k] = row{boot: s.Boot, seq: s.Seq}
 	return verdictApply
+}
+
+// keep removes the rows of the origins that are not to stay.
+func (t *table) keep(stays func(origin uint64) bool) {
+	maps.DeleteFunc(t.rows, func(k rowKey, _ row) bool { return !stays(k.origin) })
 }
 
 // sorted returns the rows in the order of (origin, loop), in which they are

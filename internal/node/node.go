@@ -105,7 +105,9 @@ func (n *Node) startReplica() error {
 		cfg.Machine = n.cfg.wrap(machine{n.engine})
 	}
 	for _, m := range n.members {
-		cfg.Voters = append(cfg.Voters, m.RaftID)
+		cfg.Formed = append(cfg.Formed, replication.Member{
+			ServerID: m.ServerID, RaftID: m.RaftID, Directory: replication.DirectoryID(m.DirectoryID), Host: m.Host, LogPort: m.LogPort,
+		})
 	}
 	for i := range cfg.Loops { // the last one is the client's
 		l := &loopBackend{node: n, id: i, reader: n.engine.NewReader()}

@@ -25,7 +25,8 @@
 // never mistaken for a record. Synced is how much of the segment was synced when
 // the record was written. Kinds: 1 hard state, 2 entry, 3 compaction mark, 4 restart mark;
 // their payloads are raft's protobuf messages HardState, Entry and
-// SnapshotMetadata (a mark's index, term and configuration).
+// SnapshotMetadata (a mark's index, term and configuration). Of the configuration
+// only that of a new log is of use; later ones are in the snapshots.
 //
 // A compaction mark says that entries up to its index are no longer needed. A
 // restart mark says that the log begins again after a snapshot. Every segment
