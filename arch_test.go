@@ -51,6 +51,7 @@ var layers = map[string]layer{
 	"replication/peer":          {may: []string{"replication/frame", "replication/identity"}},
 	"internal/admin":            {},
 	"internal/auth":             {},
+	"internal/importer":         {tests: []string{".", "internal/cluster", "raftcachedtest"}},
 	"internal/settings":         {may: []string{"engine"}},
 	"internal/node": {may: []string{
 		"internal/admin", "internal/auth", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
@@ -60,7 +61,9 @@ var layers = map[string]layer{
 	"raftcachedtest": {may: []string{"."}},
 
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},
+	"cmd/raftcachectl":    {may: []string{"cmd/internal/ctl"}},
 	"cmd/server-spawner":  {may: []string{".", "cmd/internal/serve", "cmd/internal/spawn"}},
+	"cmd/internal/ctl":    {may: []string{".", "internal/admin", "internal/auth", "internal/importer"}},
 	"cmd/internal/parent": {},
 	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
 	"cmd/internal/spawn":  {may: []string{".", "internal/auth", "internal/settings", "cmd/internal/parent"}},
@@ -85,6 +88,7 @@ var layers = map[string]layer{
 
 // owners lists the modules that one package alone may import.
 var owners = map[string]string{
+	"github.com/spf13/cobra":            "cmd/internal/ctl",
 	"github.com/panjf2000/gnet/v2":      "protocol/server/eventloop",
 	"github.com/vmihailenco/msgpack/v5": "replication/frame",
 }

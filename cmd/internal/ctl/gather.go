@@ -1,0 +1,125 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"raftcached"
+	"raftcached/internal/admin"
+)
+
+const (
+	serverVariable = "RAFTCACHECTL_SERVER"
+	configVariable = "RAFTCACHECTL_CONFIG"
+	configDefault  = "server.json"
+	serverDefault  = "127.0.0.1:11411"
+)
+
+// reply is what asking an admin port has come to.
+type reply struct {
+	addr   string
+	status *admin.Status // nil: err says why
+	err    error
+}
+
+// seeds returns the admin ports that the command line, the environment or a
+// server.json names.
+func (c *ctl) seeds() ([]string, error) {
+	servers, config := c.servers, c.config
+	if len(servers) == 0 && config == "" {
+		if text := c.Getenv(serverVariable); text != "" {
+			servers = strings.Split(text, ",")
+		}
+		config = c.Getenv(configVariable)
+	}
+	if len(servers) > 0 {
+		for i, addr := range servers {
+			servers[i] = strings.TrimSpace(addr)
+			if _, _, err := net.SplitHostPort(servers[i]); err != nil {
+				return nil, fmt.Errorf("server %q is no address: write host:port, like %s", addr, serverDefault)
+			}
+		}
+		return servers, nil
+	}
+	if config == "" {
+		if _, err := os.Stat(configDefault); err != nil {
+			return []string{serverDefault}, nil
+		}
+		config = configDefault
+	}
+	cluster, err := raftcached.ReadCluster(config)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range cluster.Servers {
+		if addr := s.AdminAddr(); addr != "" {
+			servers = append(servers, addr)
+		}
+	}
+	if len(servers) == 0 {
+		return nil, fmt.Errorf("no server in config %q has an admin port: give each an \"adminPort\", and restart them one at a time", config)
+	}
+	return servers, nil
+}
+
+// gather asks the servers that are named, and then those that their answers name:
+// each time all at once, so that a dead one costs one timeout.
+func (c *ctl) gather(ctx context.Context) ([]reply, error) {
+	seeds, err := c.seeds()
+	if err != nil {
+		return nil, err
+	}
+	var client admin.Client
+	defer client.Close()
+	replies := c.askAll(ctx, &client, seeds)
+	var more []string
+	for _, r := range replies {
+		if r.status == nil {
+			continue
+		}
+		for _, m := range r.status.Servers {
+			asked := slices.Contains(seeds, m.AdminAddress) || slices.Contains(more, m.AdminAddress)
+			answered := slices.ContainsFunc(replies, func(r reply) bool { return r.status != nil && r.status.ID == m.ID })
+			if m.AdminAddress != "" && !asked && !answered {
+				more = append(more, m.AdminAddress)
+			}
+		}
+	}
+	replies = append(replies, c.askAll(ctx, &client, more)...)
+	if !slices.ContainsFunc(replies, func(r reply) bool { return r.status != nil }) {
+		return replies, nobodyAnswers(replies)
+	}
+	return replies, ctx.Err()
+}
+
+func (c *ctl) askAll(ctx context.Context, client *admin.Client, addrs []string) []reply {
+	replies := make([]reply, len(addrs))
+	var asked sync.WaitGroup
+	for i, addr := range addrs {
+		asked.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, c.timeout)
+			defer cancel()
+			status, err := client.Status(ctx, addr)
+			replies[i] = reply{addr, status, err}
+		})
+	}
+	asked.Wait()
+	return replies
+}
+
+// errNobody is the error of a cluster of which no server answers.
+var errNobody = errors.New("no server answers")
+
+func nobodyAnswers(replies []reply) error {
+	var tried []string
+	for _, r := range replies {
+		tried = append(tried, fmt.Sprintf("%s: %s", r.addr, admin.Why(r.err)))
+	}
+	return fmt.Errorf("%w (%s): start one, or name another admin port with --server", errNobody, strings.Join(tried, ", "))
+}

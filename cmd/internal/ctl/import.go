@@ -1,0 +1,154 @@
+package ctl
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"raftcached/internal/admin"
+	"raftcached/internal/auth"
+	"raftcached/internal/importer"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	// progressPause is how often a terminal shows the progress, linePause how often
+	// a line of it is written to anything else.
+	progressPause = 200 * time.Millisecond
+	linePause     = 10 * time.Second
+)
+
+func (c *ctl) newImport() *cobra.Command {
+	var users, fromUsers string
+	cmd := &cobra.Command{
+		Use:   "import HOST:PORT",
+		Short: "Copy all items of a running memcached into the cluster",
+		Long: `import copies everything that the memcached at HOST:PORT holds into the cluster:
+keys, values, flags, and what is left of the times to live. Items of the cluster
+under the same keys are replaced. The memcached keeps its items and goes on serving;
+what changes in it meanwhile may be copied as it was before. It must allow
+"lru_crawler metadump", as memcached does unless it was told otherwise.
+
+Exit code: 0 every item was copied that did not expire or vanish meanwhile;
+1 some were refused, or it failed; 64 the command line is wrong.`,
+		Example: `  raftcachectl import 10.0.0.9:11211
+  raftcachectl import 10.0.0.9:11211 --auth-file users --from-auth-file users-of-memcached`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("name one memcached, like 10.0.0.9:11211: run %q", cmd.CommandPath()+" --help")
+			}
+			if _, _, err := net.SplitHostPort(args[0]); err != nil {
+				return fmt.Errorf("memcached %q is no address: write host:port, like 10.0.0.9:11211", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			im := &importer.Import{From: args[0]}
+			if err := logins(im, users, fromUsers); err != nil {
+				return err
+			}
+			return c.runImport(cmd.Context(), im)
+		},
+	}
+	cmd.Flags().StringVar(&users, "auth-file", "", "`FILE` of the cluster's users: the first one logs in")
+	cmd.Flags().StringVar(&fromUsers, "from-auth-file", "", "`FILE` of the memcached's users, likewise")
+	return cmd
+}
+
+// logins reads the users that log in.
+func logins(im *importer.Import, users, fromUsers string) error {
+	for file, login := range map[string]*importer.Login{users: &im.ToLogin, fromUsers: &im.FromLogin} {
+		if file == "" {
+			continue
+		}
+		var err error
+		if login.User, login.Password, err = auth.First(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *ctl) runImport(ctx context.Context, im *importer.Import) error {
+	replies, err := c.gather(ctx)
+	if err != nil {
+		return err
+	}
+	v := newView(replies)
+	for _, r := range v.Servers { // the leader first: that saves a hop
+		switch {
+		case r.State != admin.StateOK:
+		case r.Role == "leader":
+			im.To = append([]string{r.Address}, im.To...)
+		default:
+			im.To = append(im.To, r.Address)
+		}
+	}
+	if len(im.To) == 0 {
+		return fmt.Errorf("no server of the cluster serves: see raftcachectl status")
+	}
+	done := make(chan error, 1)
+	begin := time.Now()
+	go func() { done <- im.Run(ctx) }()
+	err = c.await(im, done)
+	p := im.Progress()
+	if err != nil {
+		return fmt.Errorf("%w (after %d of %d items)", err, p.Stored, p.Listed)
+	}
+	_, err = fmt.Fprintf(c.Stdout, "copied %d items from %s in %v; %d expired or vanished meanwhile, %d were refused\n",
+		p.Stored, im.From, time.Since(begin).Round(10*time.Millisecond), p.Gone, p.Failed)
+	if err != nil {
+		return err
+	}
+	if p.Failed > 0 {
+		return fmt.Errorf("refused first: %s: raise -I or -m of the servers if an item is too large or the memory too small", p.Failure)
+	}
+	return nil
+}
+
+// await shows the progress until the import is done.
+func (c *ctl) await(im *importer.Import, done <-chan error) error {
+	terminal := isTerminal(c.Stderr)
+	every := linePause
+	if terminal {
+		every = progressPause
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	shown := false
+	for {
+		select {
+		case err := <-done:
+			if shown && terminal {
+				_, _ = fmt.Fprint(c.Stderr, "\r\x1b[K") // it only hides the progress
+			}
+			return err
+		case <-tick.C:
+			shown = true
+			line := progressLine(im.Progress())
+			if terminal {
+				line = "\r\x1b[K" + line
+			} else {
+				line += "\n"
+			}
+			_, _ = fmt.Fprint(c.Stderr, line) // it only shows the progress
+		}
+	}
+}
+
+func progressLine(p importer.Progress) string {
+	if !p.Copying {
+		return fmt.Sprintf("listing keys: %d", p.Listed)
+	}
+	const width = 20
+	handled := p.Stored + p.Gone + p.Failed
+	bar := []byte("....................")
+	for i := range bar {
+		if p.Listed > 0 && int64(i)*p.Listed < handled*width {
+			bar[i] = '#'
+		}
+	}
+	return fmt.Sprintf("[%s] %d of %d items", bar, handled, p.Listed)
+}

@@ -1,0 +1,132 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"raftcached"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of every command. What 1 and 2 mean for status is in its help.
+const (
+	exitOK         = 0
+	exitFailed     = 1
+	exitNoMajority = 2
+	exitUsage      = 64 // EX_USAGE of sysexits.h
+)
+
+// timeoutDefault is how long a server may take to answer: it may wait for a
+// majority for half a second first.
+const timeoutDefault = 1500 * time.Millisecond
+
+// Process is what the program is given from outside.
+type Process struct {
+	Args           []string // without the program's name
+	Getenv         func(string) string
+	Stdout, Stderr io.Writer
+}
+
+// Main runs one command and returns the exit code of the process.
+func Main(ctx context.Context, p Process) int {
+	c := &ctl{Process: p}
+	root := c.newRoot()
+	root.SetArgs(twoDashes(p.Args))
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	err := root.ExecuteContext(ctx)
+	var exit exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &exit):
+		return int(exit)
+	}
+	c.complain("%v", err)
+	if !c.running {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// exitError ends a command that has said everything with an exit code.
+type exitError int
+
+// Error implements error.
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// ctl is one run of the program.
+type ctl struct {
+	Process
+	running bool // the command line was understood
+
+	servers []string
+	config  string
+	timeout time.Duration
+}
+
+// complain writes a line for the operator to the standard error.
+func (c *ctl) complain(format string, args ...any) {
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
+	_, _ = fmt.Fprintln(c.Stderr, "raftcachectl: "+text) // there is no other place to report it
+}
+
+// longFlags may be written with one dash, as those of raftcached.
+var longFlags = []string{"server", "config", "timeout", "help", "version"}
+
+func (c *ctl) newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "raftcachectl",
+		Short: "Show and operate a cluster of raftcached",
+		Long: `raftcachectl shows and operates a cluster of raftcached, through the admin ports
+of its servers (adminPort in server.json). One server that answers is enough: it
+names the others.
+
+The servers are found, in this order, by --server, by --config, by the variables
+RAFTCACHECTL_SERVER and RAFTCACHECTL_CONFIG, by server.json in the working
+directory, and otherwise at 127.0.0.1:11411.`,
+		Example: `  raftcachectl status
+  raftcachectl status --server 10.0.0.1:11411 -o json
+  RAFTCACHECTL_CONFIG=/etc/raftcached/server.json raftcachectl verify`,
+		Version:           raftcached.Version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRun:  func(*cobra.Command, []string) { c.running = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+	}
+	flags := root.PersistentFlags()
+	flags.StringSliceVarP(&c.servers, "server", "s", nil, "admin port of a server, `HOST:PORT`; several are separated by commas")
+	flags.StringVarP(&c.config, "config", "c", "", "the cluster's server.json, a `FILE`")
+	flags.DurationVar(&c.timeout, "timeout", timeoutDefault, "how long a server may take to answer")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: run %q", err, cmd.CommandPath()+" --help")
+	})
+	root.AddCommand(c.newStatus(), c.newVerify(), c.newImport())
+	return root
+}
+
+// twoDashes gives long flags that were written with one dash the second one.
+func twoDashes(args []string) []string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		if strings.HasPrefix(arg, "-") && slices.Contains(longFlags, name) {
+			args[i] = "-" + arg
+		}
+	}
+	return args
+}
+
+// noArguments refuses arguments of a command that takes none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %q: run %q", args[0], cmd.CommandPath()+" --help")
+	}
+	return nil
+}

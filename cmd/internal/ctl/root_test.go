@@ -1,0 +1,120 @@
+package ctl
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// run runs the program and returns its exit code and what it wrote.
+func run(t *testing.T, environment map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	code = Main(t.Context(), Process{
+		Args: args, Getenv: func(name string) string { return environment[name] }, Stdout: &out, Stderr: &errs,
+	})
+	return code, out.String(), errs.String()
+}
+
+func TestUsageErrors(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, c := range []struct{ line, want string }{
+		{"stats", `unknown command "stats" for "raftcachectl"`},
+		{"status x", `unexpected argument "x": run "raftcachectl status --help"`},
+		{"status -o yaml", `output "yaml" is unknown: write -o table or -o json`},
+		{"status --nope", `unknown flag: --nope: run "raftcachectl status --help"`},
+		{"import", `name one memcached, like 10.0.0.9:11211: run "raftcachectl import --help"`},
+		{"import 10.0.0.9", `memcached "10.0.0.9" is no address: write host:port, like 10.0.0.9:11211`},
+		{"verify --wait 3", `invalid argument "3" for "--wait" flag`},
+	} {
+		code, _, stderr := run(t, nil, strings.Fields(c.line)...)
+		if code != exitUsage || !strings.Contains(stderr, "raftcachectl: "+c.want) {
+			t.Errorf("%q: exit code %d, %q; want %d and %q", c.line, code, stderr, exitUsage, c.want)
+		}
+	}
+}
+
+// TestNobodyAnswers: a silent server costs one timeout, and the exit code is that of
+// a cluster without a majority.
+func TestNobodyAnswers(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // never accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	begin := time.Now()
+	addr := silent.Addr().String()
+	code, _, stderr := run(t, nil, "status", "-server", addr+","+addr, "-timeout=100ms")
+	want := "raftcachectl: no server answers (" + addr + ": timeout, " + addr + ": timeout): start one, or name another admin port with --server\n"
+	if code != exitNoMajority || stderr != want {
+		t.Errorf("exit code %d, %q; want %d, %q", code, stderr, exitNoMajority, want)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestSeeds: where the servers are looked for.
+func TestSeeds(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	const entry = `{"servers": [{"id": 0, "host": "127.0.0.1", "clientPort": 1, "logPort": 2, "adminPort": PORT}]}`
+	write := func(name, port string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(strings.Replace(entry, "PORT", port, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	here, there := "server.json", write("other.json", "4")
+	for _, c := range []struct {
+		ctl         ctl
+		environment map[string]string
+		here        bool // there is a server.json
+		want        string
+	}{
+		{ctl{}, nil, false, "127.0.0.1:11411"},
+		{ctl{}, nil, true, "127.0.0.1:3"},
+		{ctl{}, map[string]string{configVariable: there}, true, "127.0.0.1:4"},
+		{ctl{}, map[string]string{serverVariable: "a:1, b:2"}, true, "a:1 b:2"},
+		{ctl{config: there}, map[string]string{serverVariable: "a:1"}, true, "127.0.0.1:4"},
+		{ctl{config: there, servers: []string{"c:3"}}, nil, true, "c:3"},
+		{ctl{servers: []string{"c"}}, nil, true, `server "c" is no address: write host:port, like 127.0.0.1:11411`},
+	} {
+		if err := os.RemoveAll(here); err != nil {
+			t.Fatal(err)
+		}
+		if c.here {
+			write(here, "3")
+		}
+		c.ctl.Getenv = func(name string) string { return c.environment[name] }
+		got, err := c.ctl.seeds()
+		text := strings.Join(got, " ")
+		if err != nil {
+			text = err.Error()
+		}
+		if text != c.want {
+			t.Errorf("with %+v, %v: %q, want %q", c.environment, c.here, text, c.want)
+		}
+	}
+}
+
+func TestCompletionAndHelp(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if code, stdout, _ := run(t, nil, "completion", shell); code != exitOK || !strings.Contains(stdout, "raftcachectl") {
+			t.Errorf("completion %s: exit code %d, %d bytes", shell, code, len(stdout))
+		}
+	}
+	for _, command := range []string{"status", "verify", "import"} {
+		code, stdout, _ := run(t, nil, command, "--help")
+		if code != exitOK || !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "Exit code: 0") {
+			t.Errorf("%s --help: exit code %d\n%s", command, code, stdout)
+		}
+	}
+	if code, stdout, _ := run(t, nil, "--version"); code != exitOK || !strings.Contains(stdout, "raftcachectl version ") {
+		t.Errorf("--version: exit code %d, %q", code, stdout)
+	}
+}

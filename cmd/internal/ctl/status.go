@@ -1,0 +1,75 @@
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+func (c *ctl) newStatus() *cobra.Command {
+	output := "table"
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show all servers, what is wrong, and what helps",
+		Long: `status asks all servers at once and shows them in one table. A server that does
+not answer is shown as the others see it: since when they do not reach it, and why.
+
+Exit code: 0 all is well; 1 the cluster serves but is degraded; 2 there is no
+majority, or no server answers; 64 the command line is wrong.`,
+		Example: `  raftcachectl status
+  raftcachectl status --config /etc/raftcached/server.json
+  raftcachectl status -s 10.0.0.1:11411,10.0.0.2:11411 -o json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if output != "table" && output != "json" {
+				return fmt.Errorf("output %q is unknown: write -o table or -o json", output)
+			}
+			return noArguments(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.status(cmd.Context(), output) },
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", output, "table, for people, or json, for programs")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	return cmd
+}
+
+func (c *ctl) status(ctx context.Context, output string) error {
+	replies, err := c.gather(ctx)
+	if errors.Is(err, errNobody) {
+		c.complain("%v", err)
+		return exitError(exitNoMajority)
+	} else if err != nil {
+		return err
+	}
+	v := newView(replies)
+	if output == "json" {
+		text, err := json.MarshalIndent(v, "", "  ")
+		if err != nil {
+			return err
+		}
+		if _, err := c.Stdout.Write(append(text, '\n')); err != nil {
+			return err
+		}
+	} else if err := v.write(c.Stdout, colors(isTerminal(c.Stdout) && c.Getenv("NO_COLOR") == "")); err != nil {
+		return err
+	}
+	if code := v.Verdict.exitCode(); code != exitOK {
+		return exitError(code)
+	}
+	return nil
+}
+
+// isTerminal reports whether people see what is written as it is written.
+func isTerminal(w io.Writer) bool {
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}

@@ -1,0 +1,164 @@
+package ctl
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"raftcached/internal/admin"
+)
+
+// colors of a terminal; none when the output is anything else.
+type colors bool
+
+func (c colors) paint(code, text string) string {
+	if !c {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+const (
+	bold   = "1"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+)
+
+// ofState is the color of a server's state.
+func (c colors) ofState(state, text string) string {
+	switch state {
+	case admin.StateOK, stateReachable:
+		return c.paint(green, text)
+	case stateUnreachable, stateSilent, admin.StateNoMajority, admin.StateDiffer, admin.StateQuarantine:
+		return c.paint(red, text)
+	}
+	return c.paint(yellow, text)
+}
+
+var statusTitles = []string{"ID", "ADDRESS", "ROLE", "STATE", "APPLIED", "LAG", "SEEN", "MEM", "DISK FREE", "VERSION", "UP"}
+
+const stateColumn = 3
+
+// write writes the view for people.
+func (v *view) write(w io.Writer, c colors) error {
+	var text strings.Builder
+	color := map[verdict]string{verdictOK: green, verdictDegraded: yellow, verdictNoMajority: red}[v.Verdict]
+	servers := "servers"
+	if len(v.Servers) == 1 {
+		servers = "server"
+	}
+	fmt.Fprintf(&text, "cluster %s · %d %s · %s: %s\n", short(v.Cluster), len(v.Servers), servers,
+		c.paint(bold+";"+color, strings.ToUpper(string(v.Verdict))), v.Meaning)
+	table := [][]string{statusTitles}
+	for i := range v.Servers {
+		table = append(table, v.Servers[i].cells())
+	}
+	writeTable(&text, table, func(line, column int, cell string) string {
+		if line > 0 && column == stateColumn {
+			return c.ofState(v.Servers[line-1].State, cell)
+		}
+		return cell
+	})
+	for _, p := range v.Problems {
+		who := "the cluster"
+		if p.ServerID != nil {
+			who = "server " + strconv.Itoa(*p.ServerID)
+		}
+		fmt.Fprintf(&text, " %s %s: %s.\n   %s\n", c.paint(bold, "!"), who, strings.TrimSuffix(p.Text, "."), p.Help)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// cells is the row for people.
+func (r *row) cells() []string {
+	cells := []string{strconv.Itoa(r.ID), r.Address, "-", r.State, "-", "-", "-", "-", "-", "-", "-"}
+	switch r.Role {
+	case "":
+	case "leader":
+		cells[2] = "LEADER"
+	default:
+		cells[2] = r.Role
+	}
+	if r.Since != nil {
+		cells[6] = age(time.Duration(r.Seconds * float64(time.Second)))
+	}
+	if !r.Answered {
+		return cells
+	}
+	cells[6], cells[9], cells[10] = "now", r.Version, age(time.Duration(r.UptimeSeconds)*time.Second)
+	if r.Memory != nil {
+		cells[4], cells[5] = strconv.FormatUint(r.Applied, 10), strconv.FormatUint(r.Lag, 10)
+		cells[7] = share(r.Memory.Bytes, r.Memory.LimitBytes)
+	}
+	if r.Disk != nil && r.Disk.TotalBytes > 0 {
+		cells[8] = fmt.Sprintf("%s (%d%%)", size(r.Disk.FreeBytes), r.Disk.FreeBytes*100/r.Disk.TotalBytes)
+	}
+	return cells
+}
+
+// writeTable writes columns as wide as they must be: numbers to the right. paint may
+// give a cell, which has its width already, a color.
+func writeTable(text *strings.Builder, table [][]string, paint func(line, column int, cell string) string) {
+	widths := make([]int, len(table[0]))
+	for _, cells := range table {
+		for i, cell := range cells {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for line, cells := range table {
+		var out strings.Builder
+		for i, cell := range cells {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if title := table[0][i]; title == "APPLIED" || title == "LAG" {
+				cell = pad + cell
+			} else if i < len(cells)-1 {
+				cell += pad
+			}
+			out.WriteString(" " + paint(line, i, cell))
+			if i > 0 {
+				out.WriteString(" ")
+			}
+		}
+		text.WriteString(strings.TrimRight(out.String(), " ") + "\n")
+	}
+}
+
+// age is a time span as people read it: two units at most.
+func age(d time.Duration) string {
+	d = d.Round(time.Second)
+	switch {
+	case d < time.Minute:
+		return d.String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
+}
+
+// size is a number of bytes in the greatest unit that leaves a whole number.
+func size(bytes int64) string {
+	switch {
+	case bytes >= 10<<40:
+		return strconv.FormatInt(bytes>>40, 10) + "T"
+	case bytes >= 10<<30:
+		return strconv.FormatInt(bytes>>30, 10) + "G"
+	case bytes >= 10<<20:
+		return strconv.FormatInt(bytes>>20, 10) + "M"
+	}
+	return strconv.FormatInt(bytes>>10, 10) + "K"
+}
+
+// share is a part of a whole, in MiB or, of much, in GiB.
+func share(part, whole int64) string {
+	if whole >= 10<<30 {
+		return fmt.Sprintf("%.1f/%.1fG", float64(part)/(1<<30), float64(whole)/(1<<30))
+	}
+	return fmt.Sprintf("%d/%dM", (part+1<<19)>>20, whole>>20)
+}

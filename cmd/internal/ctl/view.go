@@ -1,0 +1,265 @@
+package ctl
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"raftcached/internal/admin"
+)
+
+// The states of a server that did not answer.
+const (
+	stateUnreachable = "UNREACHABLE" // nor to the servers that answered
+	stateSilent      = "NO ANSWER"   // although another server is connected to it
+	stateReachable   = "reachable"   // by the other servers; its admin port is not open here
+)
+
+// verdict is what the cluster as a whole is.
+type verdict string
+
+const (
+	verdictOK         verdict = "ok"
+	verdictDegraded   verdict = "degraded"
+	verdictNoMajority verdict = "no majority"
+)
+
+// exitCode is the exit code of status.
+func (v verdict) exitCode() int {
+	return map[verdict]int{verdictOK: exitOK, verdictDegraded: exitFailed, verdictNoMajority: exitNoMajority}[v]
+}
+
+// view is what the answers of the servers say together. It is what status -o json
+// writes.
+type view struct {
+	Format   int       `json:"formatVersion"` // 1
+	Cluster  string    `json:"cluster"`
+	Verdict  verdict   `json:"verdict"`
+	Meaning  string    `json:"meaning"` // what the verdict means for the next loss
+	Servers  []row     `json:"servers"`
+	Problems []problem `json:"problems"`
+}
+
+// row is one server.
+type row struct {
+	ID      int    `json:"id"`
+	Address string `json:"address"`
+	Role    string `json:"role"` // leader, follower or candidate; empty: unknown
+	State   string `json:"state"`
+	Reason  string `json:"reason,omitempty"`
+
+	// Answered tells whether the server itself has answered. If not, the fields
+	// below are absent, and Since is when the others lost it, if they did.
+	Answered bool       `json:"answered"`
+	Since    *time.Time `json:"since,omitempty"`
+	Seconds  float64    `json:"seconds,omitempty"` // since then, by the clock of who lost it
+
+	Applied       uint64        `json:"appliedIndex,omitempty"`
+	Lag           uint64        `json:"lag"` // entries that are committed and not applied here
+	Memory        *admin.Memory `json:"memory,omitempty"`
+	Disk          *admin.Disk   `json:"disk,omitempty"`
+	Version       string        `json:"version,omitempty"`
+	UptimeSeconds int64         `json:"uptimeSeconds,omitempty"`
+	StateVerdict  string        `json:"stateVerdict,omitempty"`
+}
+
+// well reports whether the server does its part, as far as is known.
+func (r *row) well() bool { return r.State == admin.StateOK || r.State == stateReachable }
+
+// problem is what is wrong, and what helps.
+type problem struct {
+	ServerID *int   `json:"serverId,omitempty"` // absent: the whole cluster
+	Text     string `json:"text"`
+	Help     string `json:"help"`
+}
+
+// newView puts the answers together; at least one is a status.
+func newView(replies []reply) *view {
+	answers := map[int]*admin.Status{}
+	var best *admin.Status
+	for _, r := range replies {
+		if s := r.status; s != nil && (best == nil || s.Term > best.Term || s.Term == best.Term && s.Commit > best.Commit) {
+			best = s
+		}
+	}
+	v := &view{Format: 1, Cluster: best.Cluster, Problems: []problem{}}
+	for _, r := range replies {
+		switch s := r.status; {
+		case s == nil:
+		case s.Cluster != best.Cluster && s.Cluster != "":
+			v.Problems = append(v.Problems, problem{
+				Text: fmt.Sprintf("%s belongs to another cluster, %s", r.addr, short(s.Cluster)),
+				Help: "Leave it out of --server, or correct its adminPort in server.json.",
+			})
+		default:
+			answers[s.ID] = s
+		}
+	}
+	var commit uint64
+	for _, s := range answers {
+		commit = max(commit, s.Commit)
+	}
+	for _, m := range best.Servers {
+		if s := answers[m.ID]; s != nil {
+			v.Servers = append(v.Servers, answeredRow(m, s, commit))
+		} else {
+			v.Servers = append(v.Servers, missingRow(m, answers, replies, best.LeaderID))
+		}
+	}
+	v.judge()
+	return v
+}
+
+func answeredRow(m admin.Member, s *admin.Status, commit uint64) row {
+	r := row{
+		ID: m.ID, Address: m.Address, Role: s.Role, State: s.State, Reason: s.Reason, Answered: true, Applied: s.Applied,
+		Disk: s.Disk, Version: s.Version, UptimeSeconds: s.UptimeSeconds, StateVerdict: s.Verdict,
+	}
+	if s.Role != "" { // it has read its log
+		r.Lag, r.Memory = commit-min(commit, s.Applied), &s.Memory
+	}
+	return r
+}
+
+// missingRow is the row of a server that did not answer, as the others see it.
+func missingRow(m admin.Member, answers map[int]*admin.Status, replies []reply, leader int) row {
+	r := row{ID: m.ID, Address: m.Address, State: stateUnreachable}
+	if m.ID == leader {
+		r.Role = "leader"
+	}
+	connected := false
+	for _, s := range answers {
+		i := slices.IndexFunc(s.Servers, func(seen admin.Member) bool { return seen.ID == m.ID })
+		if i < 0 {
+			continue
+		}
+		switch seen := s.Servers[i]; {
+		case seen.Reachable:
+			connected = true
+		case seen.Since != nil && (r.Since == nil || s.LeaderID == s.ID || seen.Since.Before(*r.Since)):
+			r.Since, r.Seconds, r.Reason = seen.Since, seen.Seconds, seen.Why
+		}
+	}
+	r.Reason = cmp.Or(r.Reason, "never reached")
+	if connected {
+		r.Since, r.Seconds = nil, 0
+		r.State, r.Reason = silence(m, replies)
+	}
+	return r
+}
+
+// silence says why a server did not answer to which another one is connected.
+func silence(m admin.Member, replies []reply) (state, reason string) {
+	if m.AdminAddress == "" {
+		return stateReachable, "it has no admin port"
+	}
+	for _, r := range replies {
+		switch {
+		case r.addr != m.AdminAddress:
+		case r.err == nil, errors.Is(r.err, syscall.ECONNREFUSED):
+			return stateReachable, "its admin port is not open here, at " + r.addr
+		default:
+			return stateSilent, fmt.Sprintf("its admin port %s: %s", r.addr, admin.Why(r.err))
+		}
+	}
+	return stateReachable, "its admin port is not open here"
+}
+
+// judge says what the rows mean together, and what helps.
+func (v *view) judge() {
+	ready, healthy := 0, 0
+	for i := range v.Servers {
+		if v.Servers[i].State == admin.StateOK {
+			ready++
+		}
+		if v.Servers[i].well() {
+			healthy++
+		}
+		v.addProblem(&v.Servers[i])
+	}
+	majority := len(v.Servers)/2 + 1
+	spare := healthy - majority
+	switch {
+	case ready == 0:
+		v.Verdict = verdictNoMajority
+		v.Meaning = fmt.Sprintf("%d of %d servers must serve", majority, len(v.Servers))
+	case len(v.Servers) == 1:
+		v.Verdict, v.Meaning = verdictOK, "a lone server"
+	case spare <= 0:
+		v.Verdict, v.Meaning = verdictDegraded, "one more loss stops it"
+	case healthy < len(v.Servers):
+		v.Verdict, v.Meaning = verdictDegraded, fmt.Sprintf("it survives %d more", spare)
+	case spare == 1:
+		v.Verdict, v.Meaning = verdictOK, "one loss is survived"
+	default:
+		v.Verdict, v.Meaning = verdictOK, fmt.Sprintf("%d losses are survived", spare)
+	}
+	if v.Verdict == verdictOK && slices.ContainsFunc(v.Problems, func(p problem) bool { return p.ServerID == nil }) {
+		v.Verdict = verdictDegraded
+	}
+	v.compareVersions()
+}
+
+// addProblem adds what is wrong with one server.
+func (v *view) addProblem(r *row) {
+	p := problem{ServerID: &r.ID, Text: r.State + ": " + r.Reason}
+	switch r.State {
+	case admin.StateOK:
+		return
+	case stateUnreachable:
+		p.Text = "the others do not reach it (" + r.Reason + ")"
+		if r.Since != nil {
+			p.Text = fmt.Sprintf("lost at %s (%s)", clock(*r.Since), r.Reason)
+		}
+		p.Help = fmt.Sprintf("Start it again: raftcached -config server.json -id %d. It fetches by itself what it missed.", r.ID)
+	case stateSilent:
+		p.Help = "It hangs, or a firewall drops what is sent there. Look at its log."
+	case stateReachable:
+		p.Text = "only the other servers reach it: " + r.Reason
+		p.Help = "To see it in full, run raftcachectl on its machine, or give it an adminPort and an adminHost in server.json."
+	case admin.StateStarting, admin.StateCatchingUp, admin.StateQuarantine, admin.StateStopping:
+		p.Help = "Nothing to do: wait."
+	case admin.StateNoMajority:
+		p.Help = "Start the servers that are lost."
+	default:
+		p.Help = "Look at its log."
+	}
+	v.Problems = append(v.Problems, p)
+}
+
+// compareVersions adds a problem if the servers run different versions. They may, for
+// the time of an upgrade: it does not change the verdict.
+func (v *view) compareVersions() {
+	var versions []string
+	for _, r := range v.Servers {
+		if r.Version != "" && !slices.Contains(versions, r.Version) {
+			versions = append(versions, r.Version)
+		}
+	}
+	if len(versions) > 1 {
+		slices.Sort(versions)
+		v.Problems = append(v.Problems, problem{Text: "the servers run the versions " + strings.Join(versions, ", "), Help: "Finish the upgrade."})
+	}
+}
+
+// short is the beginning of a cluster's id, as people read it.
+func short(cluster string) string {
+	const digits = 8
+	if len(cluster) <= digits {
+		return cmp.Or(cluster, "not formed yet")
+	}
+	return cluster[:digits]
+}
+
+// clock is a time as people read it on the day of it.
+func clock(t time.Time) string {
+	t = t.Local()
+	if time.Since(t) > 24*time.Hour {
+		return t.Format("2006-01-02 15:04:05")
+	}
+	return t.Format(time.TimeOnly)
+}
