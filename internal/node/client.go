@@ -241,7 +241,11 @@ func (c *Client) beginOne(call *call) (begun bool) {
 		return true
 	case call.view != nil:
 		call.state = callBegun
-		if c.backend.Barrier() && !(call.confirm && c.backend.confirm()) {
+		granted := c.backend.Barrier()
+		if granted && call.confirm {
+			granted = !c.backend.confirm()
+		}
+		if granted {
 			c.answer(call)
 		} else {
 			c.reads = append(c.reads, call)
