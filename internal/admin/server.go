@@ -23,6 +23,7 @@ const (
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = time.Minute
+	closeTimeout  = time.Second
 )
 
 // Node is what the admin port shows. The methods are called from many goroutines,
@@ -67,9 +68,15 @@ func Listen(addr string, n Node, logger *slog.Logger) (*Server, error) {
 // Addr is the address that is listened at.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Close closes the port and its connections.
+// Close lets requests end, for up to closeTimeout, and closes the port. The node is
+// not asked any more then.
 func (s *Server) Close() error {
-	err := s.http.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) { // a connection that has sent no request
+		err = s.http.Close()
+	}
 	s.served.Wait()
 	return err
 }

@@ -8,7 +8,7 @@ import (
 
 // A node that is closed, as by SIGTERM, stops in this order:
 //
-//  1. It is not ready any more, which the admin port says until the end.
+//  1. It is not ready any more, which the admin port says until the sixth step.
 //  2. It accepts no more clients. Those that are connected are served.
 //  3. If it leads, the voter with the longest log takes over: after an election
 //     timeout without success the next one, until all that can be reached were asked.
@@ -17,7 +17,7 @@ import (
 //  4. The requests that have arrived are answered, and connections are closed: in
 //     drainTimeout at most, after which they are cut.
 //  5. The replica stops. What the append worker has begun to write it still syncs.
-//  6. Peers, log, snapshots, the lock of the data folder and the admin port are let go.
+//  6. Peers, the admin port, log, snapshots and the lock of the data folder are let go.
 //
 // A node that fails skips to the fourth step.
 const (
@@ -56,7 +56,7 @@ func (n *Node) handOver() {
 }
 
 // release closes all parts that were started: clients first, the lock of the data
-// folder and the admin port, which says that the node stops, last.
+// folder last. The admin port reads the engine, and is closed before it.
 func (n *Node) release() error {
 	n.life.stopping.Store(true)
 	var errs []error
@@ -74,6 +74,9 @@ func (n *Node) release() error {
 	if n.transport != nil {
 		errs = append(errs, n.transport.Close())
 	}
+	if n.admin != nil {
+		errs = append(errs, n.admin.Close())
+	}
 	if n.engine != nil {
 		n.engine.Close()
 	}
@@ -82,9 +85,6 @@ func (n *Node) release() error {
 	}
 	if n.identity != nil {
 		errs = append(errs, n.identity.Close())
-	}
-	if n.admin != nil {
-		errs = append(errs, n.admin.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"raftcached/internal/importer"
 )
 
 // run runs the program and returns its exit code and what it wrote.
@@ -116,5 +118,21 @@ func TestCompletionAndHelp(t *testing.T) {
 	}
 	if code, stdout, _ := run(t, nil, "--version"); code != exitOK || !strings.Contains(stdout, "raftcachectl version ") {
 		t.Errorf("--version: exit code %d, %q", code, stdout)
+	}
+}
+
+func TestProgressLine(t *testing.T) {
+	for _, c := range []struct {
+		p    importer.Progress
+		want string
+	}{
+		{importer.Progress{Listed: 7}, "listing keys: 7"},
+		{importer.Progress{Copying: true}, "[....................] 0 of 0 items"},
+		{importer.Progress{Copying: true, Listed: 100, Stored: 40, Gone: 5, Failed: 5}, "[##########..........] 50 of 100 items"},
+		{importer.Progress{Copying: true, Listed: 3, Stored: 3}, "[####################] 3 of 3 items"},
+	} {
+		if got := progressLine(c.p); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.p, got, c.want)
+		}
 	}
 }
