@@ -25,7 +25,7 @@ DIFFERENTIALFLAGS ?=
 PUBLIC := . ./raftcachedtest ./cmd/...
 
 # CLIENTS are the Debian packages of the programs and clients that tests talk to.
-CLIENTS := memcached netcat-openbsd strace perl python3-pymemcache python3-pylibmc libmemcached-tools \
+CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-pylibmc libmemcached-tools \
 	libcache-memcached-fast-perl php-cli php-memcached
 
 .DEFAULT_GOAL := check
