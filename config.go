@@ -132,7 +132,7 @@ func (c Config) Complete() (Config, error) {
 func (c *Config) fillAddresses() {
 	c.Servers = slices.Clone(c.Servers)
 	for i := range c.Servers {
-		c.Servers[i].Host = settings.BareHost(c.Servers[i].Host)
+		c.Servers[i].Host, c.Servers[i].AdminHost = settings.BareHost(c.Servers[i].Host), settings.BareHost(c.Servers[i].AdminHost)
 	}
 	if len(c.Servers) == 0 {
 		c.Servers = []Server{{ID: c.ServerID, Host: "localhost", ClientPort: DefaultClientPort}}

@@ -202,6 +202,7 @@ func TestAdminPortIsLocal(t *testing.T) {
 		{`"host": "cache", "adminPort": 3`, "127.0.0.1:3"},
 		{`"host": "127.0.0.7", "adminPort": 3`, "127.0.0.7:3"},
 		{`"host": "::1", "adminPort": 3`, "[::1]:3"},
+		{`"host": "h", "adminPort": 3, "adminHost": "[fd00::1]"`, "[fd00::1]:3"},
 		{`"host": "10.0.0.1", "adminPort": 3, "adminHost": "10.0.0.1"`, "10.0.0.1:3"},
 	} {
 		cluster, err := ReadCluster(writeConfig(t, `{"servers": [{"id": 0, "clientPort": 1, "logPort": 2, `+c.fields+`}]}`))

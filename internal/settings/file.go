@@ -140,7 +140,7 @@ func (f *File) decodeServers(raw json.RawMessage) error {
 				return Errorf("%s has no %q: add it", where, s.JSON)
 			}
 		}
-		server.Host = BareHost(server.Host)
+		server.Host, server.AdminHost = BareHost(server.Host), BareHost(server.AdminHost)
 		f.Servers = append(f.Servers, server)
 	}
 	return nil
