@@ -114,8 +114,9 @@ func newApplier(st *state, cfg *ReplicaConfig) *Applier {
 	}}
 }
 
-// State returns the digest of the state, by its parts. Any goroutine may call it.
-func (a *Applier) State() StateDigest { return a.st.State() }
+// State returns the digest of the state, by its parts, or false while an entry is
+// applied or the state is replaced. Any goroutine may call it; it waits for nothing.
+func (a *Applier) State() (StateDigest, bool) { return a.st.State() }
 
 // Digest returns the digest of the replicated state and the index it is of. Any
 // goroutine may call it; it waits for at most one entry.

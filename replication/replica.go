@@ -84,8 +84,9 @@ func (r *Replica) Err() error { return context.Cause(r.ctx) }
 // Status returns the node's view of the cluster.
 func (r *Replica) Status() Status { return *r.status.Load() }
 
-// State returns the digest of the replicated state, by its parts.
-func (r *Replica) State() StateDigest { return r.machine.applier.State() }
+// State returns the digest of the replicated state, by its parts, or false while an
+// entry is applied or the state is replaced. It waits for nothing.
+func (r *Replica) State() (StateDigest, bool) { return r.machine.applier.State() }
 
 // Digest returns the digest of the replicated state and the index it is of.
 func (r *Replica) Digest() (index, digest uint64) { return r.machine.applier.Digest() }

@@ -201,11 +201,14 @@ func (st *state) Digest() (index, digest uint64) {
 	return s.Index, xxhash.Sum64(b[:])
 }
 
-// State is stateDigest for any goroutine.
-func (st *state) State() StateDigest {
-	st.mu.Lock()
+// State is stateDigest for any goroutine. It waits for nothing, and reports false
+// while an entry is applied or the state is replaced.
+func (st *state) State() (s StateDigest, ok bool) {
+	if !st.mu.TryLock() {
+		return StateDigest{}, false
+	}
 	defer st.mu.Unlock()
-	return st.stateDigest()
+	return st.stateDigest(), true
 }
 
 // stateDigest returns the digest by its parts; the contents include what

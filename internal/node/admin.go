@@ -22,6 +22,12 @@ import (
 // multiple of what one takes, less than what a probe waits, and about an election.
 const confirmPatience = 500 * time.Millisecond
 
+// How often, and how far apart, the state is asked for its digest.
+const (
+	stateTries = 100
+	stateRetry = time.Millisecond
+)
+
 // The stages of a start. From stageReading on the node knows its members and has its
 // transport, from stageServing on it has all its parts.
 const (
@@ -142,9 +148,12 @@ func (n adminNode) Status(ctx context.Context) admin.Status {
 // addReplica adds what the replica and the engine know.
 func (n adminNode) addReplica(s *admin.Status) {
 	r := n.replica.Status()
-	current := n.replica.State()
+	current, settled := n.state()
 	s.Role, s.Term, s.Verdict = stateName(r.State), r.Term, r.Verdict.String()
-	s.Applied = current.Index
+	s.Applied = r.Applied
+	if settled {
+		s.Applied = current.Index
+	}
 	s.Commit, s.LastLog = max(r.Commit, s.Applied), max(r.LastIndex, s.Applied)
 	if r.Leader != 0 {
 		s.LeaderID = n.serverID(r.Leader)
@@ -153,12 +162,26 @@ func (n adminNode) addReplica(s *admin.Status) {
 	s.Memory = admin.Memory{Items: e.CurrItems, Bytes: e.Bytes, LimitBytes: e.LimitMaxBytes}
 	if r.Digests != nil {
 		for _, d := range *r.Digests {
-			if d.Index < current.Index {
+			if !settled || d.Index < current.Index {
 				s.Digests = append(s.Digests, digestOf(d))
 			}
 		}
 	}
-	s.Digests = append(s.Digests, digestOf(current))
+	if settled {
+		s.Digests = append(s.Digests, digestOf(current))
+	}
+}
+
+// state waits for an entry that is being applied, but not for a snapshot that
+// replaces the state: that may take long, and is worth a status too.
+func (n adminNode) state() (replication.StateDigest, bool) {
+	for range stateTries {
+		if s, ok := n.replica.State(); ok {
+			return s, true
+		}
+		time.Sleep(stateRetry)
+	}
+	return replication.StateDigest{}, false
 }
 
 func digestOf(d replication.StateDigest) admin.Digest {

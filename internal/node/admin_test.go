@@ -79,6 +79,15 @@ func TestReadyNeedsAMajority(t *testing.T) {
 	}
 }
 
+// TestNotReadyWhileTheLogIsRead: a node that has its members, and not all its parts.
+func TestNotReadyWhileTheLogIsRead(t *testing.T) {
+	n := &Node{cfg: loneConfig(t)}
+	n.life.stage.Store(stageReading)
+	if state, reason := (adminNode{n}).Ready(t.Context()); state != admin.StateStarting || reason != "it reads its log" {
+		t.Errorf("it is %q (%s)", state, reason)
+	}
+}
+
 // TestAdminPortTellsOfTheStart: it answers before the cluster is formed.
 func TestAdminPortTellsOfTheStart(t *testing.T) {
 	const url = "http://127.97.86.53:11411"

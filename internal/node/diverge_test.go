@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/admin"
 	"raftcached/internal/testclient"
 	"raftcached/replication"
 )
@@ -88,12 +89,17 @@ func checkRepair(t *testing.T, nodes []*Node, victim *Node, m *corruptible) {
 	if got := c.Ask("get k1"); got != refusal {
 		t.Fatalf("a read of what differs: %q", got)
 	}
+	awaitState(t, victim, admin.StateQuarantine)
+	if s := (adminNode{victim}).Status(t.Context()); s.State != admin.StateQuarantine || s.Verdict != "repairing" { // it does not wait for the repair
+		t.Fatalf("in quarantine the status is %+v", s)
+	}
 	other := nodes[(victim.cfg.ServerID+1)%len(nodes)]
 	if got := dial(t, other).Ask("set other 0 0 1", "b"); got != "STORED" {
 		t.Fatalf("server %d: %q", other.cfg.ServerID, got)
 	}
 	release()
 	stored = append(stored, c.until(t, "STORED")...)
+	awaitState(t, victim, admin.StateOK)
 	for _, n := range nodes { // the first too: it is then where the victim is, who has answered
 		awaitEqual(t, nodes, n)
 	}
