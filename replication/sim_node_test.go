@@ -54,8 +54,8 @@ type simNode struct {
 	arrivals []*simArrival // of snapshots from peers
 	facts    simFacts      // for the checker
 
-	handedOver, draining bool // see simNode.stop
-	stood                int  // messages sent to become the leader, since the last stall
+	stopping, handedOver, draining bool // see simNode.stop
+	stood                          int  // messages sent to become the leader, since the last stall
 
 	lastTag uint64
 	waiting []simWaiter
@@ -121,7 +121,7 @@ func (n *simNode) start() {
 	n.disk = simActor{n: n, pace: 20 * time.Microsecond, look: n.diskTurn}
 	n.io, n.arrivals, n.backlog, n.waiting, n.readers = nil, nil, nil, nil, nil
 	n.paused, n.tickDue = false, false
-	n.handedOver, n.draining = false, false
+	n.stopping, n.handedOver, n.draining = false, false, false
 	n.up = true
 	s.check.started(n)
 	s.note("start %d boot %d applied %d", n.id, n.boot, n.machine.applier.st.index)

@@ -50,13 +50,14 @@ func TestSimulatedStalls(t *testing.T) {
 	eachSeed(t, "", 3, func(t *testing.T, s *simulation) {
 		s.setUp()
 		s.addClients(6)
-		end := s.now + 15*time.Second
+		end := s.now + 8*time.Second
 		s.stalling(end)
 		if s.seed%2 == 0 {
 			s.chaos(end)
 			s.stopping(end)
 		}
-		s.runUntil(end + 5*time.Second)
+		s.runUntil(end + 4*time.Second) // until all disks work
+		s.awaitStops()
 		s.settle()
 		t.Logf("%+v", s.stats)
 		if s.stats.transfers == 0 || s.stats.acked < 100 {
