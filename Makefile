@@ -75,7 +75,7 @@ snapshot:
 
 ## exporter: compare what Prometheus reads from this server and from memcached
 exporter:
-	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run PrometheusExporter ./internal/integration
+	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run PrometheusExporter ./internal/integration
 
 ## cluster: the three servers of server.json, until Ctrl-C
 cluster:
@@ -95,9 +95,9 @@ clients:
 
 ## conformance: other clients and the transcripts against real servers; needs npm
 conformance: clients
-	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|Netcat|Pymemcache|LoneServer' \
+	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|Netcat|Pymemcache|LoneServer' \
 		./internal/node ./protocol ./internal/integration
-	RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run Clients ./internal/conformance -npm
+	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run Clients ./internal/conformance -npm
 
 ## differential: the same random requests to this server and to memcached 1.6.45
 differential:

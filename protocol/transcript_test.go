@@ -85,7 +85,7 @@ func cuts(input string) (at []int) {
 }
 
 // TestRealMemcached replays the transcripts against the real program, to prove
-// that they are right. RAFTCACHED_MEMCACHED names another one than that in PATH.
+// that they are right. TEST_RAFTCACHED_MEMCACHED names another one than that in PATH.
 func TestRealMemcached(t *testing.T) {
 	addr, version := startMemcached(t)
 	var older, ours int
@@ -127,7 +127,7 @@ func TestRealMemcached(t *testing.T) {
 func startMemcached(t *testing.T) (addr, version string) {
 	t.Helper()
 	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
 			t.Fatal(err)
 		}
 		t.Skip(err)

@@ -18,7 +18,7 @@ const testTimeout = 30 * time.Second
 func startMemcached(t *testing.T) *cluster.Memcached {
 	t.Helper()
 	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
 			t.Fatalf("%v: install the Debian package memcached", err)
 		}
 		t.Skipf("%v: install the Debian package memcached", err)

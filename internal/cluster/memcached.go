@@ -21,10 +21,10 @@ type Memcached struct {
 	process *Process
 }
 
-// FindMemcached returns the path of the program: the one that RAFTCACHED_MEMCACHED
+// FindMemcached returns the path of the program: the one that TEST_RAFTCACHED_MEMCACHED
 // names, or else the one in PATH.
 func FindMemcached() (string, error) {
-	name := os.Getenv("RAFTCACHED_MEMCACHED")
+	name := os.Getenv("TEST_RAFTCACHED_MEMCACHED")
 	if name == "" {
 		name = "memcached"
 	}

@@ -62,17 +62,8 @@ type Process struct {
 	err  error
 }
 
-// Environment is this program's, without the variables that are for tests: the
-// server refuses those that begin like its own and that it does not know.
-func Environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		name, _, _ := strings.Cut(variable, "=")
-		return name == "RAFTCACHED_REQUIRE" || name == "RAFTCACHED_MEMCACHED"
-	})
-}
-
 // StartProcess starts a program whose output is appended to logFile. Its
-// environment is Environment and the given variables, NAME=VALUE.
+// environment is this program's and the given variables, NAME=VALUE.
 func StartProcess(logFile string, environment []string, name string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -80,7 +71,7 @@ func StartProcess(logFile string, environment []string, name string, args ...str
 	}
 	defer func() { _ = log.Close() }() // the process has its own descriptor
 	p := &Process{cmd: exec.Command(name, args...), done: make(chan struct{})}
-	p.cmd.Env = append(Environment(), environment...)
+	p.cmd.Env = append(os.Environ(), environment...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = attributes()
 	if err := startOnLastingThread(p.cmd); err != nil {

@@ -159,11 +159,11 @@ func failures(ctx context.Context, t *testing.T, s suite, addr string) map[strin
 	return failed
 }
 
-// skip skips a test because something is missing. With RAFTCACHED_REQUIRE=1, as in
+// skip skips a test because something is missing. With TEST_RAFTCACHED_REQUIRE=1, as in
 // CI, it fails the test instead.
 func skip(t *testing.T, format string, args ...any) {
 	t.Helper()
-	if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+	if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
 		t.Fatalf(format, args...)
 	}
 	t.Skipf(format, args...)

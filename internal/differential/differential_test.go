@@ -15,7 +15,7 @@ import (
 // with another seed each time, is `make differential`.
 func TestShortRun(t *testing.T) {
 	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
 			t.Fatal(err)
 		}
 		t.Skip(err)

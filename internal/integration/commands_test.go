@@ -264,7 +264,7 @@ func TestWrongStarts(t *testing.T) {
 func runToEnd(ctx context.Context, t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, executable, args...)
-	cmd.Env = cluster.Environment()
+	cmd.Env = os.Environ()
 	output, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() < 1 {

@@ -134,7 +134,7 @@ func followersOf(c *cluster.Cluster, leader *cluster.Server) []*cluster.Server {
 }
 
 // needProgram returns the path of a program, or skips the test. With
-// RAFTCACHED_REQUIRE=1, as in CI, it fails the test instead.
+// TEST_RAFTCACHED_REQUIRE=1, as in CI, it fails the test instead.
 func needProgram(t *testing.T, name, debianPackage string) string {
 	t.Helper()
 	file, err := exec.LookPath(name)
@@ -146,7 +146,7 @@ func needProgram(t *testing.T, name, debianPackage string) string {
 
 func skip(t *testing.T, format string, args ...any) {
 	t.Helper()
-	if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+	if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
 		t.Fatalf(format, args...)
 	}
 	t.Skipf(format, args...)

@@ -129,7 +129,7 @@ $`},
 		t.Run(c.name, func(t *testing.T) {
 			name, args := cluster.Limited(c.limits, executable, "-check", "-data", t.TempDir(), "-l", c.listen, "-t", "2")
 			cmd := exec.CommandContext(t.Context(), name, args...)
-			cmd.Env = cluster.Environment()
+			cmd.Env = os.Environ()
 			text, err := cmd.CombinedOutput()
 			if code := cmd.ProcessState.ExitCode(); code != c.code || !regexp.MustCompile(c.want).Match(text) {
 				t.Errorf("exit code %d, want %d (%v); output is\n%s", code, c.code, err, text)

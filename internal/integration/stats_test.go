@@ -54,7 +54,7 @@ var absentStats = []struct{ arg, names, reason string }{
 var statsArgs = []string{"", "settings", "items", "slabs"}
 
 // TestStatsNamesOfMemcached compares the names, answer by answer, with those of a
-// real memcached, which RAFTCACHED_MEMCACHED may name.
+// real memcached, which TEST_RAFTCACHED_MEMCACHED may name.
 func TestStatsNamesOfMemcached(t *testing.T) {
 	ctx, server, memcached := startBoth(t)
 	newest := !transcript.OlderThan(strings.TrimPrefix(memcached.Version, "memcached "), "1.6.45")

@@ -148,7 +148,7 @@ func (s *servers) start(ctx context.Context, dir string) ([]bench.Target, error)
 	return targets, nil
 }
 
-// startMemcached starts the memcached that RAFTCACHED_MEMCACHED names, else the one
+// startMemcached starts the memcached that TEST_RAFTCACHED_MEMCACHED names, else the one
 // in PATH, with as many threads as raftcached uses by default.
 func (s *servers) startMemcached(ctx context.Context, dir string) error {
 	program, err := cluster.FindMemcached()

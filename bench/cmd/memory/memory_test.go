@@ -61,7 +61,7 @@ func rowsOf(document string) (rows [][]string) {
 // TestItems measures the real programs with few items, of which none is lost.
 func TestItems(t *testing.T) {
 	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
 			t.Fatalf("%v: install the Debian package memcached", err)
 		}
 		t.Skipf("%v: install the Debian package memcached", err)
