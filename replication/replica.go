@@ -25,6 +25,8 @@ type Replica struct {
 
 	status     atomic.Pointer[Status]
 	handedOver chan struct{} // closed when the core has handed over
+	members    atomic.Pointer[Membership]
+	changes    changeWaiters
 
 	stop context.CancelCauseFunc
 	ctx  context.Context
@@ -47,6 +49,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 		in:         newInbox[input](), toLog: newInbox[appendInput](), toApply: newInbox[applyInput](), toDisk: newInbox[snapshotWrite](),
 	}
 	r.status.Store(&Status{ID: cfg.ID, Verdict: m.core.Status().Verdict})
+	r.members.Store(m.core.members)
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	r.wg.Go(r.raftLoop)
 	r.wg.Go(r.appendLoop)

@@ -40,6 +40,7 @@ func (r *Replica) raftLoop() {
 			core.Tick()
 		}
 		core.Ready(&eff)
+		r.publishMembers(&eff)
 		r.publish() // first: a client that is told of an effect may ask for the reason
 		r.carryOut(&eff)
 	}

@@ -32,9 +32,9 @@ func (c waitingClient) Answers(a []Answer)            { c.answers <- a }
 func (c waitingClient) Expired(uint64, bool, Verdict) {}
 func (c waitingClient) ReadsDone(int, bool)           {}
 
-// TestReplicaFormsAndHints runs a lone node with all its goroutines: its log begins with
-// the formation, which simMachine insists on, and hints come with later entries.
-func TestReplicaFormsAndHints(t *testing.T) {
+// startLone starts a lone node with all its goroutines; the test ends it.
+func startLone(t *testing.T, machine StateMachine, client Client) *Replica {
+	t.Helper()
 	fs := disktest.NewCrashable()
 	w, err := wal.Open(fs, "wal", wal.Options{Bootstrap: &pb.ConfState{Voters: []uint64{1}}})
 	if err != nil {
@@ -44,8 +44,6 @@ func TestReplicaFormsAndHints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	machine := hintTap{newSimMachine(), make(chan []byte, 1)}
-	client := waitingClient{make(chan []Answer, 1)}
 	r, err := StartReplica(ReplicaConfig{
 		ID: 1, Formed: formed(1), Boot: 1, Loops: 1, Log: simLog{w}, Snapshots: simStore{store},
 		Machine: machine, Clients: []Client{client}, Tick: simTick, ElectionTicks: simElectionTicks,
@@ -55,12 +53,21 @@ func TestReplicaFormsAndHints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		r.Close()
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+	return r
+}
+
+// TestReplicaFormsAndHints runs a lone node: its log begins with the formation,
+// which simMachine insists on, and hints come with later entries.
+func TestReplicaFormsAndHints(t *testing.T) {
+	machine := hintTap{newSimMachine(), make(chan []byte, 1)}
+	client := waitingClient{make(chan []Answer, 1)}
+	r := startLone(t, machine, client)
 	r.Hint(hashes(7, 2))
 	set := engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k"), Value: make([]byte, 300)})
 	deadline := time.After(20 * time.Second)
