@@ -280,6 +280,11 @@ func (c *simChecker) afterApply(n *simNode, given []applyEffect) {
 		c.s.failf("node %d sends its state in quarantine", n.id)
 	}
 	c.members.applied(n, a.batch.Report.Changes)
+	for i := range given { // ready may have applied what waited, and reported it
+		if r := given[i].report; r != nil {
+			c.members.applied(n, r.Changes)
+		}
+	}
 	c.s.model.applied(n)
 }
 
