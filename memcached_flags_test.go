@@ -1,6 +1,7 @@
 package raftcached
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -93,7 +94,7 @@ func TestWhoseMistake(t *testing.T) {
 		{"", []string{"RAFTCACHED_CONFIG=FILE", "RAFTCACHED_ID=7"}, false},
 	} {
 		_, err := parseLine(t, file, c.line, c.environment...)
-		if ce, ok := err.(*ConfigError); !ok || ce.Usage() != c.usage {
+		if ce, ok := errors.AsType[*ConfigError](err); !ok || ce.Usage() != c.usage {
 			t.Errorf("%q, %q: %v, want a mistake of the command line: %v", c.line, c.environment, err, c.usage)
 		}
 	}
