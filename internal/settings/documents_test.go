@@ -57,7 +57,7 @@ func settingsTable() string {
 		if s.Kind == Switch && s.JSON != "" {
 			shown = "false"
 		}
-		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", flags, code(s.JSON), shown, s.bounds(), s.help())
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", flags, code(s.JSON), shown, s.bounds(), help(s))
 	}
 	return text.String()
 }
@@ -118,7 +118,7 @@ func TestTableIsConsistent(t *testing.T) {
 				t.Errorf("the default of %s is %q: %v", s.Field, s.Default, err)
 			}
 		}
-		if s.help() == "" || len(s.Flags) == 1 && len(s.Flags[0]) == 1 {
+		if help(s) == "" || len(s.Flags) == 1 && len(s.Flags[0]) == 1 {
 			t.Errorf("%s has no long flag or no help", s.Field)
 		}
 		if takes := s.Kind != Switch && s.Kind != Count; len(s.Flags) > 0 && takes != (s.Arg != "") {
@@ -136,4 +136,15 @@ func TestVariablesOfOneServer(t *testing.T) {
 			t.Errorf("%q belongs to one server: %v, want %v", variable, got, want)
 		}
 	}
+}
+
+// help says what a setting does, or why it does nothing.
+func help(s *Setting) string {
+	switch {
+	case s.Ignored != "":
+		return "ignored, with a note: " + s.Ignored
+	case s.Refused != "":
+		return "refused: " + s.Refused
+	}
+	return s.Help
 }

@@ -166,17 +166,6 @@ func (s *Setting) isQuestion() bool {
 	return s.Field == "Help" || s.Field == "Version" || s.Field == "License"
 }
 
-// help says what a setting does, or why it does nothing.
-func (s *Setting) help() string {
-	switch {
-	case s.Ignored != "":
-		return "ignored, with a note: " + s.Ignored
-	case s.Refused != "":
-		return "refused: " + s.Refused
-	}
-	return s.Help
-}
-
 // byField returns the row of a field, which must be in the table.
 func byField(field string) *Setting {
 	for i := range Table {
