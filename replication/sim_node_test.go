@@ -1,13 +1,16 @@
 package replication
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
+	iofs "io/fs"
 	"log/slog"
 	"slices"
 	"time"
 
 	"raftcached/engine"
+	"raftcached/replication/disk"
 	"raftcached/replication/disk/disktest"
 	"raftcached/replication/snapshot"
 	"raftcached/replication/wal"
@@ -38,6 +41,7 @@ type simNode struct {
 	store    simStore
 	diverged simStore
 	file     snapshotFile
+	floor    wal.Floor // on its way to the disk, or there
 	eff      Effects
 	effects  []applyEffect
 
@@ -94,6 +98,7 @@ func (n *simNode) start() {
 	n.life++
 	w, err := wal.Open(n.fs, "wal", wal.Options{
 		Bootstrap: formedMembership(s.formed).Conf, SegmentBytes: 8 << 10, MemoryBytesMax: 2 << 10,
+		Floor: n.readFloor(), KeepFloor: n.keepFloor,
 	})
 	n.must(err)
 	store, err := snapshot.Open(n.fs, "snap")
@@ -126,6 +131,36 @@ func (n *simNode) start() {
 	s.check.started(n)
 	s.note("start %d boot %d applied %d", n.id, n.boot, n.machine.applier.st.index)
 	s.after(s.delay(simTick), n.inLife(n.tick))
+}
+
+// floorFile is where a node keeps the floor of its log.
+const floorFile = "floor"
+
+// readFloor returns the floor that a node's file system holds.
+func (n *simNode) readFloor() (f wal.Floor) {
+	b, err := disk.ReadFile(n.fs, floorFile)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return f
+	}
+	n.must(err)
+	n.must(json.Unmarshal(b, &f))
+	return f
+}
+
+// keepFloor keeps a floor, now or some time later.
+func (n *simNode) keepFloor(f wal.Floor, now bool) error {
+	n.floor = f
+	if now {
+		return n.writeFloor()
+	}
+	n.s.after(5*time.Millisecond, n.inLife(func() { n.sound(n.writeFloor()) }))
+	return nil
+}
+
+func (n *simNode) writeFloor() error {
+	b, err := json.Marshal(n.floor)
+	n.must(err)
+	return disk.WriteFileAtomic(n.fs, floorFile, b)
 }
 
 // crash loses everything volatile, and of what was not synced what chance has it.

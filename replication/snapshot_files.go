@@ -8,6 +8,9 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
+// ErrNoSnapshot reports that a node has lost the snapshot after which its log begins.
+var ErrNoSnapshot = errors.New("no usable snapshot")
+
 // snapshotFile carries out, in order, what the applier wants of the snapshot that
 // is being written. One goroutine owns it.
 type snapshotFile struct {
@@ -91,7 +94,7 @@ func restoreNewest(log Log, store Snapshots, st *state, logger *slog.Logger) err
 		logger.Error("cannot use a snapshot", "index", meta.GetIndex(), "err", err)
 	}
 	if first > 1 {
-		return fmt.Errorf("no usable snapshot at index %d or later, where the log begins: %w", first-1, err)
+		return errors.Join(fmt.Errorf("%w: the log begins after entry %d", ErrNoSnapshot, first-1), err)
 	}
 	return nil
 }

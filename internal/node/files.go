@@ -23,13 +23,17 @@ type files struct {
 	diverged  snapshots
 }
 
-// openFiles opens the log and the snapshots of a member of the cluster.
-func openFiles(fs disk.FS, dir string, members []identity.Member) (*files, error) {
+// openFiles opens the log and the snapshots of a member of the cluster. The log must
+// have what the identity says it had.
+func openFiles(fs disk.FS, dir string, id *identity.Identity) (*files, error) {
 	conf := &pb.ConfState{}
-	for _, m := range members {
+	for _, m := range id.Cluster().Members {
 		conf.Voters = append(conf.Voters, m.RaftID)
 	}
-	w, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{Bootstrap: conf, Background: true})
+	w, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{
+		Bootstrap: conf, Background: true, Floor: wal.Floor(id.Floor()),
+		KeepFloor: func(f wal.Floor, now bool) error { return id.KeepFloor(identity.Floor(f), now) },
+	})
 	if err != nil {
 		return nil, err
 	}

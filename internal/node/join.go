@@ -20,7 +20,10 @@ import (
 func (n *Node) identify(ctx context.Context) error {
 	var err error
 	n.identity, err = identity.Open(n.cfg.Disk, n.cfg.DataDir, n.cfg.ServerID, rand.Reader)
-	if err != nil {
+	switch {
+	case errors.Is(err, identity.ErrLost):
+		return n.lost(err)
+	case err != nil:
 		return folderError(err)
 	}
 	formed := n.identity.Cluster() != nil

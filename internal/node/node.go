@@ -74,7 +74,7 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	n.life.stage.Store(stageReading)
-	if n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.members); err != nil {
+	if err = n.openPast(); err != nil {
 		return err
 	}
 	if n.engine, err = engine.New(n.cfg.Limits); err != nil {
@@ -119,7 +119,7 @@ func (n *Node) startReplica() error {
 	}
 	var err error
 	if n.replica, err = replication.StartReplica(cfg); err != nil {
-		return fmt.Errorf("start replication: %w", err)
+		return n.replicaError(err)
 	}
 	n.client = newClient(n.loops[n.cfg.Server.Loops])
 	return nil

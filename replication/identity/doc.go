@@ -2,16 +2,17 @@
 // node is a member of.
 //
 // Read first: Open, which locks the folder and increments the boot number; Identity;
-// Form.
+// Form; Floor, by which a lost log is noticed.
 //
 // The directory id is random and never changes. It tells peers whether a node still
 // has everything that it acknowledged. The boot number increases with each start; it
 // is durable before anything is sent with it.
 //
-// An Identity belongs to one goroutine until it is formed. After that any goroutine
-// may read it.
+// Any goroutine may use an Identity once Open has returned it.
 //
 // # File "identity"
+//
+// Version 2. Version 1 is read; it has no floor.
 //
 //	one line of JSON (type file) | "\n" | checksum, CRC-32C of the line, 8 hex digits | "\n"
 package identity

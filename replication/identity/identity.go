@@ -2,9 +2,6 @@ package identity
 
 import (
 	"bytes"
-	"cmp"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,72 +9,19 @@ import (
 	"io"
 	iofs "io/fs"
 	"path/filepath"
-	"slices"
+	"sync"
 
 	"raftcached/replication/disk"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 const (
 	fileName      = "identity"
 	lockName      = "LOCK"
-	formatVersion = 1
+	formatVersion = 2
 )
 
-// DirectoryID names a data folder.
-type DirectoryID [16]byte
-
-// String returns the id in hex.
-func (d DirectoryID) String() string { return hex.EncodeToString(d[:]) }
-
-// MarshalText implements encoding.TextMarshaler.
-func (d DirectoryID) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *DirectoryID) UnmarshalText(b []byte) error {
-	if hex.DecodedLen(len(b)) != len(d) {
-		return fmt.Errorf("directory id %q: want %d hex digits", b, 2*len(d))
-	}
-	_, err := hex.Decode(d[:], b)
-	return err
-}
-
-// Member is one node of a cluster.
-type Member struct {
-	ServerID    int         `json:"serverId"` // the operator's, of server.json
-	RaftID      uint64      `json:"raftId"`   // never 0, never used again
-	DirectoryID DirectoryID `json:"directoryId"`
-	Host        string      `json:"host"`
-	LogPort     int         `json:"logPort"`
-}
-
-// Constants must be equal on all nodes when they form a cluster.
-type Constants struct {
-	Limits
-	Ticks
-}
-
-// Limits are the initial limits of the state. Later only the log changes them; a
-// node's configuration is ignored.
-type Limits struct {
-	MemoryLimitBytes int64 `json:"memoryLimitBytes"`
-	ItemBytesMax     int64 `json:"itemBytesMax"`
-	NoEvict          bool  `json:"noEvict"`
-}
-
-// Ticks are the units of raft's clock. They never change.
-type Ticks struct {
-	TickMs        int64 `json:"tickMs"`
-	ElectionTicks int64 `json:"electionTicks"`
-}
-
-// Cluster is what the nodes agreed on when they formed it.
-type Cluster struct {
-	ID        uint64    `json:"id"` // never 0
-	Constants Constants `json:"constants"`
-	Members   []Member  `json:"members"` // by server id
-}
+// The versions of the file that are read. Version 1 knows no floor.
+const versionWithoutFloor = 1
 
 // file is the contents of the identity file.
 type file struct {
@@ -86,6 +30,7 @@ type file struct {
 	DirectoryID DirectoryID `json:"directoryId"`
 	Boot        uint64      `json:"boot"`
 	Cluster     *Cluster    `json:"cluster,omitempty"` // nil until formed
+	Floor       Floor       `json:"floor"`
 }
 
 // Identity is an open data folder's identity.
@@ -93,14 +38,23 @@ type Identity struct {
 	fs   disk.FS
 	dir  string
 	lock io.Closer
+
+	saving sync.Mutex // held while the file is written; taken before mu
+	soon   later
+
+	mu   sync.Mutex // guards file
 	file file
 }
 
 // ErrInUse reports that another process uses the data folder.
 var ErrInUse = errors.New("it is in use by another process")
 
+// ErrLost reports that a data folder is not what it was: its identity is damaged, or
+// missing beside a log. Nothing in it can be relied on.
+var ErrLost = errors.New("it cannot be trusted")
+
 // Open locks the data folder, creating it if needed, and increments its boot number.
-// Its errors are meant for the operator.
+// Its errors are meant for the operator; the program adds what helps against ErrLost.
 func Open(fs disk.FS, dir string, serverID int, random io.Reader) (*Identity, error) {
 	if err := disk.MakeDir(fs, dir); err != nil {
 		return nil, err
@@ -136,6 +90,7 @@ func (id *Identity) load(serverID int, random io.Reader) error {
 		if id.file, err = decode(b); err != nil {
 			return fmt.Errorf("identity file %q: %w", id.name(), err)
 		}
+		id.file.upgrade()
 	}
 	if id.file.ServerID != serverID {
 		return fmt.Errorf("data folder %q belongs to server %d, not to server %d: give each server a folder of its own", id.dir, id.file.ServerID, serverID)
@@ -153,7 +108,7 @@ func (id *Identity) refuseLeftovers() error {
 	}
 	for _, name := range names {
 		if name == "wal" || name == "snap" {
-			return fmt.Errorf("data folder %q holds a log but no identity file: restore the file %q, or remove the folder to start as a new node", id.dir, fileName)
+			return fmt.Errorf("data folder %q holds a log but no file %q, so nobody knows whose log it is: %w", id.dir, fileName, ErrLost)
 		}
 	}
 	return nil
@@ -163,8 +118,13 @@ func (id *Identity) name() string { return filepath.Join(id.dir, fileName) }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// save durably writes the file. What was set before the call is on disk after it.
 func (id *Identity) save() error {
-	line, err := json.Marshal(id.file)
+	id.saving.Lock()
+	defer id.saving.Unlock()
+	id.mu.Lock()
+	line, err := json.Marshal(&id.file)
+	id.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("encode identity: %w", err)
 	}
@@ -175,15 +135,24 @@ func (id *Identity) save() error {
 func decode(b []byte) (f file, err error) {
 	line, sum, found := bytes.Cut(b, []byte("\n"))
 	if !found || string(sum) != fmt.Sprintf("%08x\n", crc32.Checksum(line, castagnoli)) {
-		return f, errors.New("it is damaged")
+		return f, fmt.Errorf("it is damaged: %w", ErrLost)
 	}
 	if err := json.Unmarshal(line, &f); err != nil {
 		return f, fmt.Errorf("decode: %w", err)
 	}
-	if f.Version != formatVersion {
+	if f.Version > formatVersion {
 		return f, fmt.Errorf("version is %d, this program knows %d: run a newer raftcached", f.Version, formatVersion)
 	}
 	return f, nil
+}
+
+// upgrade makes an older version the present one. A formed folder of version 1 has a
+// log with at least one segment.
+func (f *file) upgrade() {
+	if f.Version == versionWithoutFloor && f.Cluster != nil {
+		f.Floor.Segment = 1
+	}
+	f.Version = formatVersion
 }
 
 // Boot is the number of this start of the node. It is never used again.
@@ -194,30 +163,22 @@ func (id *Identity) DirectoryID() DirectoryID { return id.file.DirectoryID }
 
 // Cluster returns the cluster that the node is a member of, or nil if it was
 // never formed.
-func (id *Identity) Cluster() *Cluster { return id.file.Cluster }
+func (id *Identity) Cluster() *Cluster {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.file.Cluster
+}
 
 // Form durably makes the node a member of the cluster.
 func (id *Identity) Form(c Cluster) error {
-	if id.file.Cluster != nil {
+	if id.Cluster() != nil {
 		return errors.New("the node is a member of a cluster already")
 	}
+	id.mu.Lock()
 	id.file.Cluster = &c
+	id.mu.Unlock()
 	return id.save()
 }
 
-// Close unlocks the data folder.
-func (id *Identity) Close() error { return id.lock.Close() }
-
-// NewCluster returns the cluster of the given members. Its id is a hash of the sorted
-// (server id, directory id) pairs: all nodes compute the same id, and no other
-// cluster has it.
-func NewCluster(constants Constants, members []Member) Cluster {
-	members = slices.Clone(members)
-	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.ServerID, b.ServerID) })
-	var b []byte
-	for _, m := range members {
-		b = binary.BigEndian.AppendUint64(b, uint64(m.ServerID))
-		b = append(b, m.DirectoryID[:]...)
-	}
-	return Cluster{ID: max(1, xxhash.Sum64(b)), Constants: constants, Members: members}
-}
+// Close writes down what waits for it, and unlocks the data folder.
+func (id *Identity) Close() error { return errors.Join(id.soon.close(), id.lock.Close()) }

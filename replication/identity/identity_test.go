@@ -3,6 +3,8 @@ package identity
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -55,12 +57,12 @@ func TestRefusals(t *testing.T) {
 	for bit := range 8 * len(b) {
 		bad := bytes.Clone(b)
 		bad[bit/8] ^= 1 << (bit % 8)
-		if _, err := decode(bad); err == nil {
-			t.Fatalf("bit %d flipped: decoded", bit)
+		if _, err := decode(bad); !errors.Is(err, ErrLost) {
+			t.Fatalf("bit %d flipped: %v", bit, err)
 		}
 	}
 	must(t, fs.MkdirAll("lost/wal"))
-	if _, err := Open(fs, "lost", 1, random()); err == nil || !strings.Contains(err.Error(), "no identity file") {
+	if _, err := Open(fs, "lost", 1, random()); err == nil || !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "nobody knows whose log it is") {
 		t.Errorf("a log without an identity: %v", err)
 	}
 }
@@ -84,5 +86,51 @@ func TestClusterIDDependsOnTheFolders(t *testing.T) {
 	}
 	if z := NewCluster(Constants{}, []Member{a, wiped}); z.ID == x.ID {
 		t.Fatal("a wiped folder makes the same cluster")
+	}
+}
+
+// TestFloorIsKept: at once if it must be, soon otherwise, and never a later one.
+func TestFloorIsKept(t *testing.T) {
+	fs := disktest.NewCrashable()
+	id, err := Open(fs, "data", 1, random())
+	must(t, err)
+	if id.Floor() != (Floor{}) {
+		t.Fatalf("a new folder has floor %+v", id.Floor())
+	}
+	must(t, id.KeepFloor(Floor{Segment: 1, Term: 2, Index: 3}, false))
+	must(t, id.KeepFloor(Floor{Segment: 1, Term: 2, Index: 2}, true))
+	must(t, id.KeepFloor(Floor{Segment: 2, Term: 3, Vote: 1, Index: 4}, false))
+	must(t, id.Close())
+	id, err = Open(disktest.Crash(fs, rand.New(rand.NewPCG(1, 0))), "data", 1, random())
+	must(t, err)
+	if want := (Floor{Segment: 2, Term: 3, Vote: 1, Index: 4}); id.Floor() != want {
+		t.Fatalf("floor is %+v, want %+v", id.Floor(), want)
+	}
+}
+
+// TestFloorFailsLater: what could not be written soon is reported by the next call.
+func TestFloorFailsLater(t *testing.T) {
+	fs := disktest.NewCrashable()
+	id, err := Open(fs, "data", 1, random())
+	must(t, err)
+	fs.FailIn = 1
+	must(t, id.KeepFloor(Floor{Index: 1}, false))
+	id.soon.wg.Wait()
+	if err := id.KeepFloor(Floor{Index: 2}, false); !errors.Is(err, disktest.ErrInjected) {
+		t.Fatalf("after a failed write: %v", err)
+	}
+}
+
+// TestVersion1IsRead: the file of a formed folder, as version 1 wrote it. It must have
+// a log.
+func TestVersion1IsRead(t *testing.T) {
+	const line = `{"version":1,"serverId":0,"directoryId":"4bd09fd7bd3b0ac1d95ca7c5e4e8e4f5","boot":7,"cluster":{"id":9,"constants":{"memoryLimitBytes":67108864,"itemBytesMax":1048576,"noEvict":false,"tickMs":10,"electionTicks":20},"members":[{"serverId":0,"raftId":1,"directoryId":"4bd09fd7bd3b0ac1d95ca7c5e4e8e4f5","host":"localhost","logPort":0}]}}`
+	fs := disktest.NewCrashable()
+	must(t, disk.MakeDir(fs, "data"))
+	must(t, disk.WriteFileAtomic(fs, "data/identity", fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum([]byte(line), castagnoli))))
+	id, err := Open(fs, "data", 0, random())
+	must(t, err)
+	if id.Boot() != 8 || id.Cluster().ID != 9 || id.Floor() != (Floor{Segment: 1}) {
+		t.Fatalf("boot %d, cluster %+v, floor %+v", id.Boot(), id.Cluster(), id.Floor())
 	}
 }

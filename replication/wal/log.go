@@ -37,6 +37,14 @@ type Options struct {
 	// entries are read from their segments.
 	MemoryBytesMax int64
 
+	// Floor is what the log must have. Open returns a *LostError if it has less.
+	Floor Floor
+
+	// KeepFloor, if set, keeps a floor for the next Open: with now before it returns,
+	// otherwise soon. A floor replaces the one before, and may be lower. It is called
+	// by the goroutine that calls Open, Save, Compact and Close.
+	KeepFloor func(f Floor, now bool) error
+
 	// Background lets the log prepare and remove segments on its own goroutines.
 	// Without it Save and Compact do everything themselves, as simulations need.
 	Background bool
@@ -57,6 +65,8 @@ type Log struct {
 	options  Options
 	buf      []byte // of Save, reused
 	failed   error  // the first error of a write; every later call returns it
+	opened   bool
+	noted    Floor // as last passed to KeepFloor
 	remover  remover
 	preparer preparer
 
@@ -115,6 +125,9 @@ func (l *Log) save(w *Write) error {
 	if err := checkIndexes(w.Entries, base, last); err != nil {
 		return err
 	}
+	if err := l.lower(lastKept(w)); err != nil {
+		return err
+	}
 	if err := l.rotateIfFull(); err != nil {
 		return err
 	}
@@ -140,6 +153,16 @@ func (l *Log) save(w *Write) error {
 	if err := l.write(seg, w.Sync); err != nil {
 		return err
 	}
+	voted := w.HardState != nil && (w.HardState.GetTerm() != l.hard.GetTerm() || w.HardState.GetVote() != l.hard.GetVote())
+	l.include(w, places)
+	if w.Sync && (voted || w.Snapshot != nil) {
+		return l.note(false)
+	}
+	return nil
+}
+
+// include makes readable what was written.
+func (l *Log) include(w *Write, places []place) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.HardState != nil {
@@ -149,7 +172,6 @@ func (l *Log) save(w *Write) error {
 		l.restart(w.Snapshot)
 	}
 	l.index.append(w.Entries, places)
-	return nil
 }
 
 // add appends an encoded record to the buffer.
@@ -210,7 +232,10 @@ func (l *Log) rotateIfFull() error {
 	if err := last.file.Sync(); err != nil { // an unsynced commit index may be in it
 		return fmt.Errorf("sync full segment %d: %w", last.seq, err)
 	}
-	return l.begin(last.seq + 1)
+	if err := l.begin(last.seq + 1); err != nil {
+		return err
+	}
+	return l.note(false)
 }
 
 // lastSize is the size of the last segment, 0 if there is none.
@@ -338,17 +363,33 @@ func (l *Log) SizeBytes() int64 {
 	return l.bytes
 }
 
-// Close closes the files. Writes that were not synced may be lost.
+// Close syncs what was not synced and closes the files. After a failure it only
+// closes them.
 func (l *Log) Close() error {
+	var errs []error
+	if l.failed == nil && l.opened {
+		errs = append(errs, l.settle())
+	}
 	if l.failed == nil {
 		l.failed = errClosed
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	errs := []error{l.remover.close(), l.preparer.close()}
+	errs = append(errs, l.remover.close(), l.preparer.close())
 	for _, seg := range l.segments {
 		errs = append(errs, seg.file.Close())
 	}
 	l.segments = nil
 	return errors.Join(errs...)
+}
+
+// settle makes everything durable, and what there is the floor.
+func (l *Log) settle() error {
+	seg := l.segments[len(l.segments)-1]
+	if seg.synced < seg.size {
+		if err := seg.file.Sync(); err != nil {
+			return fmt.Errorf("sync segment %d: %w", seg.seq, err)
+		}
+	}
+	return l.note(true)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // Open opens the log in dir, or creates it with Options.Bootstrap as its
-// configuration. A *CorruptError reports that synced data was lost.
+// configuration. A *CorruptError or a *LostError reports that synced data was lost.
 func Open(fs disk.FS, dir string, o Options) (*Log, error) {
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = DefaultSegmentBytes
@@ -51,8 +51,17 @@ func (l *Log) open() error {
 		}
 		next = seqs[len(seqs)-1] + 1
 	}
+	if err := l.checkFloor(seqs); err != nil {
+		return err
+	}
 	l.preparer.bytes = min(l.options.SegmentBytes, max(firstSegmentBytes, l.bytes))
-	return l.begin(next)
+	if err := l.begin(next); err != nil {
+		return err
+	}
+	l.opened = true
+	// From now on others may rely on what was recovered: a floor below it would be
+	// no help if the log disappeared.
+	return l.note(true)
 }
 
 // list returns the sequence numbers of the segments, which must have no gap, and
@@ -153,7 +162,7 @@ func (r *recovery) segment(seq uint64, last bool) error {
 			File:   segmentName(r.log.dir, seq-1),
 			Offset: r.log.lastSize(), Reason: fmt.Sprintf("%d bytes were written to it", before),
 		}
-	case !ok && (!last || findRecord(b, 0, seq) >= 0):
+	case !ok && (!last || seq <= r.log.options.Floor.Segment || findRecord(b, 0, seq) >= 0):
 		return &CorruptError{File: name, Reason: "the header is not that of a segment"}
 	case !ok:
 		// A segment gets its name before its header is synced. So the last one may
@@ -230,6 +239,10 @@ func (r *recovery) keep(name string, seq uint64, valid []byte, size int) error {
 	f, err := l.fs.Open(name)
 	if err != nil {
 		return err
+	}
+	// The last process may have ended between a write and its sync.
+	if err := f.Sync(); err != nil {
+		return errors.Join(fmt.Errorf("sync segment %d: %w", seq, err), f.Close())
 	}
 	l.segments = append(l.segments, &segment{seq: seq, file: f, size: int64(len(valid))})
 	l.bytes += int64(len(valid))

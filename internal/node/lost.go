@@ -1,0 +1,46 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"raftcached/replication"
+	"raftcached/replication/wal"
+)
+
+// openPast opens the log and the snapshots, which must hold what this server has
+// promised to the others.
+func (n *Node) openPast() error {
+	var err error
+	n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.identity)
+	var (
+		lost    *wal.LostError
+		corrupt *wal.CorruptError
+	)
+	if errors.As(err, &lost) || errors.As(err, &corrupt) {
+		return n.lost(err)
+	}
+	return err
+}
+
+// lost adds to the error of a data folder that has lost something what helps.
+func (n *Node) lost(err error) error {
+	return fmt.Errorf("%w; server %d cannot go on with data folder %q: %s", err, n.cfg.ServerID, n.cfg.DataDir, n.remedy())
+}
+
+// remedy says how to bring back a server whose data folder cannot be trusted.
+func (n *Node) remedy() string {
+	if len(n.cfg.Servers) == 1 {
+		return "there is no other server to get the data from; to start with an empty cache, move the folder away"
+	}
+	return fmt.Sprintf("run `raftcachectl member replace %d` at another server, move the folder away, and start this server again", n.cfg.ServerID)
+}
+
+// replicaError adds what helps if the log needs a snapshot that is missing.
+func (n *Node) replicaError(err error) error {
+	err = fmt.Errorf("start replication: %w", err)
+	if errors.Is(err, replication.ErrNoSnapshot) {
+		return n.lost(err)
+	}
+	return err
+}

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"raftcached/internal/settings"
+)
+
+// TestLostLogStopsTheNode: a formed folder without its log, or without what the log
+// had at the last stop, is not started with, and not started over.
+func TestLostLogStopsTheNode(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		harm func(t *testing.T, dir string)
+		want string
+	}{
+		{"no log", func(t *testing.T, dir string) { must(t, os.RemoveAll(filepath.Join(dir, "wal"))) }, "all of its segments are missing"},
+		{"no segments", func(t *testing.T, dir string) {
+			for _, name := range segments(t, dir) {
+				must(t, os.Remove(name))
+			}
+		}, "all of its segments are missing"},
+		{"no last segment", func(t *testing.T, dir string) {
+			names := segments(t, dir)
+			last := names[len(names)-1]
+			all, err := filepath.Glob(filepath.Join(dir, "wal", "*.wal"))
+			must(t, err)
+			for _, name := range all {
+				if name >= last { // and what was prepared after it
+					must(t, os.Remove(name))
+				}
+			}
+		}, "there was a segment"},
+		{"no identity", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "identity"))) }, "nobody knows whose log it is"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := loneConfig(t)
+			runNode(t, cfg, "C: set k 0 0 1\nC: v\nS: STORED\n")
+			runNode(t, cfg, "C: delete k\nS: DELETED\n") // a start begins a segment
+			c.harm(t, cfg.DataDir)
+			for range 2 { // it stays so
+				_, err := Open(t.Context(), cfg)
+				if err == nil || !strings.Contains(err.Error(), c.want) ||
+					!strings.Contains(err.Error(), "to start with an empty cache, move the folder away") {
+					t.Fatalf("open: %v, want %q and what helps", err, c.want)
+				}
+				var wrong *settings.Error
+				if errors.As(err, &wrong) {
+					t.Fatalf("open: %v: it is no fault of the configuration", err)
+				}
+			}
+		})
+	}
+}
+
+// segments returns the names of the log's segments that were written to.
+func segments(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "wal", "*.wal"))
+	must(t, err)
+	for _, name := range all {
+		b, err := os.ReadFile(name)
+		must(t, err)
+		if len(b) > 0 && b[0] != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,79 @@
+package identity
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// DirectoryID names a data folder.
+type DirectoryID [16]byte
+
+// String returns the id in hex.
+func (d DirectoryID) String() string { return hex.EncodeToString(d[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (d DirectoryID) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *DirectoryID) UnmarshalText(b []byte) error {
+	if hex.DecodedLen(len(b)) != len(d) {
+		return fmt.Errorf("directory id %q: want %d hex digits", b, 2*len(d))
+	}
+	_, err := hex.Decode(d[:], b)
+	return err
+}
+
+// Member is one node of a cluster.
+type Member struct {
+	ServerID    int         `json:"serverId"` // the operator's, of server.json
+	RaftID      uint64      `json:"raftId"`   // never 0, never used again
+	DirectoryID DirectoryID `json:"directoryId"`
+	Host        string      `json:"host"`
+	LogPort     int         `json:"logPort"`
+}
+
+// Constants must be equal on all nodes when they form a cluster.
+type Constants struct {
+	Limits
+	Ticks
+}
+
+// Limits are the initial limits of the state. Later only the log changes them; a
+// node's configuration is ignored.
+type Limits struct {
+	MemoryLimitBytes int64 `json:"memoryLimitBytes"`
+	ItemBytesMax     int64 `json:"itemBytesMax"`
+	NoEvict          bool  `json:"noEvict"`
+}
+
+// Ticks are the units of raft's clock. They never change.
+type Ticks struct {
+	TickMs        int64 `json:"tickMs"`
+	ElectionTicks int64 `json:"electionTicks"`
+}
+
+// Cluster is what the nodes agreed on when they formed it.
+type Cluster struct {
+	ID        uint64    `json:"id"` // never 0
+	Constants Constants `json:"constants"`
+	Members   []Member  `json:"members"` // by server id
+}
+
+// NewCluster returns the cluster of the given members. Its id is a hash of the sorted
+// (server id, directory id) pairs: all nodes compute the same id, and no other
+// cluster has it.
+func NewCluster(constants Constants, members []Member) Cluster {
+	members = slices.Clone(members)
+	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.ServerID, b.ServerID) })
+	var b []byte
+	for _, m := range members {
+		b = binary.BigEndian.AppendUint64(b, uint64(m.ServerID))
+		b = append(b, m.DirectoryID[:]...)
+	}
+	return Cluster{ID: max(1, xxhash.Sum64(b)), Constants: constants, Members: members}
+}
