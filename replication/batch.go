@@ -144,8 +144,9 @@ func readHints(r *frame.Reader) ([]byte, error) {
 
 // splitForwarded checks a forwarded payload and returns the number of its
 // sub-batches and their bytes. Every sub-batch must come from origin, so that none
-// is the cluster's own.
-func splitForwarded(payload []byte, origin uint64) (n int, subs []byte, err error) {
+// is the cluster's own, and from the start of it that the peer has shown: one of a
+// higher boot number would shut the origin out.
+func splitForwarded(payload []byte, origin, boot uint64) (n int, subs []byte, err error) {
 	r := frame.NewReader(payload)
 	if n, err = r.ArrayLen(subBatchesMax); err != nil {
 		return 0, nil, fmt.Errorf("read forwarded payload: %w", err)
@@ -156,8 +157,8 @@ func splitForwarded(payload []byte, origin uint64) (n int, subs []byte, err erro
 		if err != nil {
 			return 0, nil, err
 		}
-		if s.Origin != origin || s.Origin == clusterOrigin {
-			return 0, nil, fmt.Errorf("forwarded sub-batch of origin %d came from %d: %w", s.Origin, origin, errMalformed)
+		if s.Origin != origin || s.Origin == clusterOrigin || s.Boot != boot {
+			return 0, nil, fmt.Errorf("forwarded sub-batch of origin %d and boot %d came from %d and %d: %w", s.Origin, s.Boot, origin, boot, errMalformed)
 		}
 	}
 	if len(r.Rest()) != 0 {

@@ -15,7 +15,7 @@ func exampleSubBatches() []SubBatch {
 	return []SubBatch{
 		{Origin: 1, Boot: 2, Loop: 3, Seq: 4, Tag: 5, Count: 2, Ops: []byte("ab")},
 		{Origin: 1, Boot: 2, Loop: 0, Seq: 1, Tag: 6, Count: 0, Ops: []byte{}},
-		{Origin: 1, Boot: 1 << 40, Loop: loopsMax - 1, Seq: 1 << 50, Tag: 1 << 60, Count: 300, Ops: bytes.Repeat([]byte("x"), 70_000)},
+		{Origin: 1, Boot: 2, Loop: loopsMax - 1, Seq: 1 << 50, Tag: 1 << 60, Count: 300, Ops: bytes.Repeat([]byte("x"), 70_000)},
 	}
 }
 
@@ -86,24 +86,27 @@ func TestMalformedHintsAreRefused(t *testing.T) {
 func TestForwardedPayloadIsChecked(t *testing.T) {
 	subs := encodeSubBatches(exampleSubBatches())
 	payload := append(frame.AppendArrayLen(nil, 3), subs...)
-	n, got, err := splitForwarded(payload, 1)
+	n, got, err := splitForwarded(payload, 1, 2)
 	if err != nil || n != 3 || !bytes.Equal(got, subs) {
 		t.Fatalf("%d sub-batches, %v", n, err)
 	}
-	if _, _, err := splitForwarded(payload, 2); err == nil {
+	if _, _, err := splitForwarded(payload, 2, 2); err == nil {
 		t.Error("sub-batches of another origin were accepted")
 	}
-	if _, _, err := splitForwarded(append(payload, 0), 1); err == nil {
+	if _, _, err := splitForwarded(payload, 1, 1); err == nil {
+		t.Error("sub-batches of a start that the peer has not shown were accepted")
+	}
+	if _, _, err := splitForwarded(append(payload, 0), 1, 2); err == nil {
 		t.Error("bytes behind the last sub-batch were accepted")
 	}
 	own := SubBatch{Origin: clusterOrigin, Count: 1, Ops: []byte("x")}
 	for from := range uint64(2) {
-		if _, _, err := splitForwarded(appendSubBatch(frame.AppendArrayLen(nil, 1), &own), from); err == nil {
+		if _, _, err := splitForwarded(appendSubBatch(frame.AppendArrayLen(nil, 1), &own), from, 0); err == nil {
 			t.Errorf("a sub-batch of the cluster's own was accepted from %d", from)
 		}
 	}
 	for cut := range 200 {
-		if _, _, err := splitForwarded(payload[:cut], 1); err == nil {
+		if _, _, err := splitForwarded(payload[:cut], 1, 2); err == nil {
 			t.Errorf("payload cut to %d bytes was accepted", cut)
 		}
 	}
@@ -128,7 +131,7 @@ func FuzzBatchDecode(f *testing.F) {
 	f.Add(appendEntry(nil, 1, nil, 1, appendSubBatch(nil, &SubBatch{Origin: clusterOrigin, Count: 1, Ops: []byte("x")})))
 	f.Add(frame.AppendBytes(frame.AppendUint(frame.AppendArrayLen(nil, 2), signalHints), []byte("hash-one")))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if n, subs, err := splitForwarded(b, 1); err == nil {
+		if n, subs, err := splitForwarded(b, 1, 2); err == nil {
 			checkEntry(t, appendEntry(nil, 1, nil, n, subs), n)
 		}
 		core := &Core{memberState: memberState{members: formedMembership(formed(3))}}

@@ -219,10 +219,10 @@ func (c *Core) Read(loop, n int) {
 	c.reads.join(loop, n, c.mono+c.cfg.RequestTimeout)
 }
 
-// Forwarded takes a peer's sub-batches. Without leadership they are dropped:
+// Forwarded takes a peer's sub-batches of the start that the peer has shown. Without leadership they are dropped:
 // their origin sends them again when it learns who leads.
-func (c *Core) Forwarded(from uint64, payload []byte) error {
-	n, subs, err := splitForwarded(payload, from)
+func (c *Core) Forwarded(from, boot uint64, payload []byte) error {
+	n, subs, err := splitForwarded(payload, from, boot)
 	if err != nil {
 		return err
 	}

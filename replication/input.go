@@ -7,6 +7,7 @@ import pb "go.etcd.io/raft/v3/raftpb"
 type input struct {
 	kind     inputKind
 	peer     uint64
+	boot     uint64
 	loop, n  int
 	tag      uint64
 	bytes    []byte
@@ -48,7 +49,7 @@ func (in *input) feed(core *Core) error {
 	case inputHint:
 		core.Hint(in.bytes)
 	case inputForwarded:
-		return core.Forwarded(in.peer, in.bytes)
+		return core.Forwarded(in.peer, in.boot, in.bytes)
 	case inputSignalled:
 		return core.Signalled(in.peer, in.bytes)
 	case inputInterrupted:

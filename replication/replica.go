@@ -113,10 +113,14 @@ func (r *Replica) HandleRaft(_ uint64, m *pb.Message) {
 	r.in.put(input{kind: inputStep, message: m})
 }
 
-// HandleForward takes a peer's sub-batches.
-func (r *Replica) HandleForward(from uint64, payload []byte) {
-	r.in.put(input{kind: inputForwarded, peer: from, bytes: payload})
+// HandleForward takes a peer's sub-batches of the start that it has shown.
+func (r *Replica) HandleForward(from, boot uint64, payload []byte) {
+	r.in.put(input{kind: inputForwarded, peer: from, boot: boot, bytes: payload})
 }
+
+// HandleOutdated ends the replica: a peer knows that this node's data folder is a
+// copy, which may lack what was acknowledged.
+func (r *Replica) HandleOutdated(err error) { r.fail(err) }
 
 // HandleSignal takes a peer's small message.
 func (r *Replica) HandleSignal(from uint64, payload []byte) {

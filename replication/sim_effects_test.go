@@ -80,7 +80,7 @@ func (n *simNode) carryOut(eff *Effects) {
 	}
 	for _, f := range eff.Forwards {
 		n.s.showForward(n, f)
-		n.network(f.To, input{kind: inputForwarded, peer: n.raftID(), bytes: slices.Clone(f.Payload)})
+		n.network(f.To, input{kind: inputForwarded, peer: n.raftID(), boot: n.boot, bytes: slices.Clone(f.Payload)})
 	}
 	for _, f := range eff.Signals {
 		n.s.showSignal(n, f)

@@ -2,7 +2,8 @@
 // node is a member of.
 //
 // Read first: Open, which locks the folder and increments the boot number; Identity;
-// Form; Floor, by which a lost log is noticed.
+// Form; Floor, by which a lost log is noticed; Lineage and Memory, by which servers
+// notice that another's folder is a copy.
 //
 // The directory id is random and never changes. It tells peers whether a node still
 // has everything that it acknowledged. The boot number increases with each start; it
@@ -12,7 +13,8 @@
 //
 // # File "identity"
 //
-// Version 2. Version 1 is read; it has no floor.
+// Version 2. Version 1 is read; it has no floor, no
+// incarnations, and no memory of other folders.
 //
 //	one line of JSON (type file) | "\n" | checksum, CRC-32C of the line, 8 hex digits | "\n"
 package identity

@@ -20,7 +20,7 @@ const (
 	formatVersion = 2
 )
 
-// The versions of the file that are read. Version 1 knows no floor.
+// versionWithoutFloor knows no floor, no incarnations, and nothing of other folders.
 const versionWithoutFloor = 1
 
 // file is the contents of the identity file.
@@ -28,9 +28,10 @@ type file struct {
 	Version     int         `json:"version"`
 	ServerID    int         `json:"serverId"`
 	DirectoryID DirectoryID `json:"directoryId"`
-	Boot        uint64      `json:"boot"`
+	Lineage                 // its Boot stood here in version 1 too
 	Cluster     *Cluster    `json:"cluster,omitempty"` // nil until formed
 	Floor       Floor       `json:"floor"`
+	Seen        Memory      `json:"seen,omitempty"` // of other folders
 }
 
 // Identity is an open data folder's identity.
@@ -53,7 +54,8 @@ var ErrInUse = errors.New("it is in use by another process")
 // missing beside a log. Nothing in it can be relied on.
 var ErrLost = errors.New("it cannot be trusted")
 
-// Open locks the data folder, creating it if needed, and increments its boot number.
+// Open locks the data folder, creating it if needed, and adds a start to its lineage,
+// durably: nothing was said with that boot number and incarnation before.
 // Its errors are meant for the operator; the program adds what helps against ErrLost.
 func Open(fs disk.FS, dir string, serverID int, random io.Reader) (*Identity, error) {
 	if err := disk.MakeDir(fs, dir); err != nil {
@@ -80,7 +82,7 @@ func (id *Identity) load(serverID int, random io.Reader) error {
 		if err := id.refuseLeftovers(); err != nil {
 			return err
 		}
-		id.file = file{Version: formatVersion, ServerID: serverID}
+		id.file.Version, id.file.ServerID = formatVersion, serverID
 		if _, err := io.ReadFull(random, id.file.DirectoryID[:]); err != nil {
 			return fmt.Errorf("choose directory id: %w", err)
 		}
@@ -95,7 +97,11 @@ func (id *Identity) load(serverID int, random io.Reader) error {
 	if id.file.ServerID != serverID {
 		return fmt.Errorf("data folder %q belongs to server %d, not to server %d: give each server a folder of its own", id.dir, id.file.ServerID, serverID)
 	}
-	id.file.Boot++
+	next, err := id.file.next(random)
+	if err != nil {
+		return err
+	}
+	id.file.Lineage = next
 	return id.save()
 }
 

@@ -8,22 +8,31 @@ import (
 	"raftcached/replication/identity"
 )
 
-// check decides on the hello of a node that dialed this one. The sentence is for
-// the operator of that node.
+// check decides on the hello of a node that dialed this one and knows the secret. The
+// sentence is for the operator of that node.
 func (t *Transport) check(remote *Hello) error {
+	known, err := t.checkHello(remote)
+	if err != nil || !known {
+		return err
+	}
+	return t.meet(remote)
+}
+
+// checkHello compares a hello with this node's. known tells that it is a member's.
+func (t *Transport) checkHello(remote *Hello) (known bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if remote.Stream == 0 || remote.Stream >= streamEnd {
-		return refuse("stream %d is unknown: run the same raftcached everywhere", remote.Stream)
+		return false, refuse("stream %d is unknown: run the same raftcached everywhere", remote.Stream)
 	}
 	if remote.Constants != t.self.Constants {
-		return refuse("server %d has %+v, server %d has %+v: start both with the same limits and ticks",
+		return false, refuse("server %d has %+v, server %d has %+v: start both with the same limits and ticks",
 			t.self.ServerID, t.self.Constants, remote.ServerID, remote.Constants)
 	}
 	if t.self.ClusterID == 0 {
-		return t.checkUnformed(remote)
+		return false, t.checkUnformed(remote)
 	}
-	return t.checkMember(remote)
+	return true, t.checkMember(remote)
 }
 
 // checkUnformed decides while this node is not a member of a cluster, and notes
@@ -63,7 +72,8 @@ func (t *Transport) checkMember(remote *Hello) error {
 	}
 	m := &t.self.Members[i]
 	if m.DirectoryID != remote.DirectoryID {
-		return refuse("the data folder of server %d is not the one it was formed with: it has forgotten what it acknowledged; restore the folder", remote.ServerID)
+		return &OutdatedError{fmt.Sprintf("the data folder of server %d is not the one that the cluster was formed with, and lacks what the server has acknowledged: %s",
+			remote.ServerID, remedy(remote.ServerID))}
 	}
 	if remote.Stream == StreamForm {
 		return nil // it missed the end of the formation, and learns it by our answer
@@ -72,10 +82,6 @@ func (t *Transport) checkMember(remote *Hello) error {
 		return refuse("server %d calls itself member %d of cluster %016x, but is member %d of %016x",
 			remote.ServerID, remote.RaftID, remote.ClusterID, m.RaftID, t.self.ClusterID)
 	}
-	if seen := t.boots[remote.RaftID]; remote.Boot < seen {
-		return refuse("server %d was started again since (boot %d, now %d)", remote.ServerID, remote.Boot, seen)
-	}
-	t.boots[remote.RaftID] = remote.Boot
 	return nil
 }
 

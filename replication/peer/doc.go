@@ -19,7 +19,8 @@
 //	length 4, big endian, of what follows | MessagePack (package frame), an array:
 //
 //	hello    [1, version, cluster id, server id, raft id, directory id bin 16, boot,
-//	          stream, [memory limit, item limit, no-evict, tick ms, election ticks],
+//	          [incarnation, ...], stream, nonce bin 16, whether it has a secret,
+//	          [memory limit, item limit, no-evict, tick ms, election ticks],
 //	          [[server id, raft id, directory id, host, log port], ...]]
 //	refusal  [2, sentence]
 //	raft     [3, message bin]     raft's protobuf bytes, so that no field is lost
@@ -29,7 +30,24 @@
 //	chunk    [7, bytes bin]
 //	end      [8]
 //	verdict  [9, sentence]        empty: the snapshot is durable at the receiver
+//	proof    [10, bin 32]         HMAC-SHA256 of both hellos with the secret
+//	accepted [11]
+//	outdated [12, sentence]       a refusal: the dialer's data folder is a copy
 //
-// The dialer sends its hello, and the other side answers with its own or with a
-// refusal. Until then a frame may have up to 64 KiB, and up to 16 MiB after that.
+// # Handshake
+//
+//	dialer                     acceptor
+//	hello           ---->
+//	                <----      hello, proof      or refusal
+//	proof           ---->
+//	                <----      accepted          or refusal, outdated
+//
+// Each proof covers both hellos, and so both nonces, identities and the stream: it is
+// of no use on another connection. Without a secret its key is empty, and anybody can
+// make it. What follows the handshake is neither encrypted nor signed. Whoever can
+// change what is on its way can change that.
+//
+// Either side compares the other's lineage with the newest that its folder has shown,
+// and remembers it durably before it goes on. Until the end of the handshake a frame
+// may have up to 64 KiB, and up to 16 MiB after that.
 package peer

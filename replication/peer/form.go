@@ -72,9 +72,12 @@ func (t *Transport) formRound(ctx context.Context) (waiting []string, err error)
 			continue
 		}
 		err := t.greet(ctx, m)
-		var refused *RefusedError
+		var (
+			refused  *RefusedError
+			outdated *OutdatedError
+		)
 		switch {
-		case errors.As(err, &refused):
+		case errors.As(err, &refused), errors.As(err, &outdated):
 			return nil, fmt.Errorf("server %d refuses this node: %w", m.ServerID, err)
 		case err != nil:
 			t.log.Debug("no hello", "server", m.ServerID, "err", err)
@@ -114,5 +117,5 @@ func (t *Transport) greet(ctx context.Context, m identity.Member) error {
 			return nil
 		}
 	}
-	return refuse("it was formed without this node's data folder: restore the folder of server %d", t.self.ServerID)
+	return &OutdatedError{fmt.Sprintf("the cluster was formed without this data folder: %s", remedy(t.self.ServerID))}
 }

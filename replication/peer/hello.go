@@ -9,10 +9,15 @@ import (
 )
 
 const (
-	protocolVersion = 1
+	protocolVersion = 2
 
 	// membersMax bounds the list of members in a hello.
 	membersMax = 256
+
+	helloFields = 13
+
+	// incarnationsMax bounds the starts in a hello.
+	incarnationsMax = 1 << 10
 
 	// hostBytesMax is the longest host name.
 	hostBytesMax = 255
@@ -46,8 +51,10 @@ type Hello struct {
 	ServerID    int
 	RaftID      uint64
 	DirectoryID identity.DirectoryID
-	Boot        uint64
+	Lineage     identity.Lineage
 	Stream      Stream
+	Nonce       [nonceBytes]byte
+	Guarded     bool // it has a secret
 
 	// Constants of the cluster as it was formed. A node that is not a member yet
 	// sends its configuration.
@@ -69,20 +76,29 @@ const (
 	kindChunk
 	kindEnd
 	kindVerdict
+	kindProof
+	kindAccepted
+	kindOutdated
 )
 
 var errMalformed = errors.New("malformed frame")
 
 func encodeHello(h *Hello) []byte {
-	dst := frame.AppendArrayLen(nil, 10)
+	dst := frame.AppendArrayLen(nil, helloFields)
 	dst = frame.AppendUint(dst, kindHello)
 	dst = frame.AppendUint(dst, protocolVersion)
 	dst = frame.AppendUint(dst, h.ClusterID)
 	dst = frame.AppendUint(dst, uint64(h.ServerID))
 	dst = frame.AppendUint(dst, h.RaftID)
 	dst = frame.AppendBytes(dst, h.DirectoryID[:])
-	dst = frame.AppendUint(dst, h.Boot)
+	dst = frame.AppendUint(dst, h.Lineage.Boot)
+	dst = frame.AppendArrayLen(dst, len(h.Lineage.Incarnations))
+	for _, n := range h.Lineage.Incarnations {
+		dst = frame.AppendUint(dst, n)
+	}
 	dst = frame.AppendUint(dst, uint64(h.Stream))
+	dst = frame.AppendBytes(dst, h.Nonce[:])
+	dst = frame.AppendBool(dst, h.Guarded)
 	c := &h.Constants
 	dst = frame.AppendArrayLen(dst, 5)
 	dst = frame.AppendInt(dst, c.MemoryLimitBytes)
@@ -160,11 +176,29 @@ func (f *fields) directoryID() (id identity.DirectoryID) {
 	return id
 }
 
+func (f *fields) nonce() (n [nonceBytes]byte) {
+	if b := f.bytes(len(n)); f.err == nil && copy(n[:], b) != len(n) {
+		f.err = errMalformed
+	}
+	return n
+}
+
+func (f *fields) uints(limit int) (list []uint64) {
+	n := 0
+	if f.err == nil {
+		n, f.err = f.ArrayLen(limit)
+	}
+	for i := 0; i < n && f.err == nil; i++ {
+		list = append(list, f.uint())
+	}
+	return list
+}
+
 // readHello decodes a hello or, as an error, a refusal.
 func readHello(b []byte) (h Hello, err error) {
 	f := fields{Reader: frame.NewReader(b)}
 	var n int
-	if n, f.err = f.ArrayLen(10); f.err != nil {
+	if n, f.err = f.ArrayLen(helloFields); f.err != nil {
 		return h, fmt.Errorf("read hello: %w", f.err)
 	}
 	switch kind := f.uint(); {
@@ -173,14 +207,15 @@ func readHello(b []byte) (h Hello, err error) {
 			return h, &RefusedError{Sentence: sentence}
 		}
 		return h, fmt.Errorf("read refusal: %w", f.err)
-	case kind != kindHello || n != 10:
+	case kind != kindHello || n != helloFields:
 		return h, fmt.Errorf("read hello: kind %d of %d values: %w", kind, n, errMalformed)
 	}
 	if v := f.uint(); v != protocolVersion {
 		return h, fmt.Errorf("peer speaks version %d, this program %d: run the same raftcached everywhere", v, protocolVersion)
 	}
 	h.ClusterID, h.ServerID, h.RaftID = f.uint(), int(f.uint()), f.uint()
-	h.DirectoryID, h.Boot, h.Stream = f.directoryID(), f.uint(), Stream(f.uint())
+	h.DirectoryID, h.Lineage.Boot, h.Lineage.Incarnations = f.directoryID(), f.uint(), f.uints(incarnationsMax)
+	h.Stream, h.Nonce, h.Guarded = Stream(f.uint()), f.nonce(), f.bool()
 	f.array(5)
 	h.Constants.Limits = identity.Limits{MemoryLimitBytes: f.int(), ItemBytesMax: f.int(), NoEvict: f.bool()}
 	h.Constants.Ticks = identity.Ticks{TickMs: f.int(), ElectionTicks: f.int()}
@@ -192,6 +227,9 @@ func readHello(b []byte) (h Hello, err error) {
 		h.Members = append(h.Members, identity.Member{
 			ServerID: int(f.uint()), RaftID: f.uint(), DirectoryID: f.directoryID(), Host: f.text(hostBytesMax), LogPort: int(f.uint()),
 		})
+	}
+	if f.err == nil {
+		f.err = h.Lineage.Check()
 	}
 	if f.err != nil {
 		return h, fmt.Errorf("read hello: %w", f.err)

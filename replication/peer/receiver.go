@@ -64,24 +64,20 @@ func (t *Transport) serve(conn net.Conn) error {
 	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
 		return err
 	}
-	b, err := readFrame(conn, nil, helloBytesMax)
-	if err != nil {
-		return err
-	}
-	remote, err := readHello(b)
-	if err == nil {
-		err = t.check(&remote)
-	}
-	if err != nil {
+	remote, err := t.answer(conn)
+	var (
+		refused  *RefusedError
+		outdated *OutdatedError
+	)
+	if errors.As(err, &refused) || errors.As(err, &outdated) {
 		level := slog.LevelWarn
 		if !t.formedYet() {
 			level = slog.LevelDebug // the peer has formed the cluster a moment earlier
 		}
 		t.log.Log(t.ctx, level, "refused a peer", "server", remote.ServerID, "remote", conn.RemoteAddr().String(), "reason", err)
-		refusal := frame.AppendUint(frame.AppendArrayLen(nil, 2), kindRefusal)
-		return writeFrame(conn, frame.AppendString(refusal, err.Error()))
+		return nil
 	}
-	if err := writeFrame(conn, t.hello(remote.Stream)); err != nil || remote.Stream == StreamForm {
+	if err != nil || remote.Stream == StreamForm {
 		return err
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
@@ -92,7 +88,7 @@ func (t *Transport) serve(conn net.Conn) error {
 	if remote.Stream == StreamSnapshot {
 		return t.receiveSnapshot(remote.RaftID, conn, in)
 	}
-	return t.receive(remote.RaftID, in)
+	return t.receive(remote.RaftID, remote.Lineage.Boot, in)
 }
 
 // formedYet reports whether this node is a member of a cluster.
@@ -113,7 +109,7 @@ func (t *Transport) replace(k acceptKey, conn net.Conn) {
 }
 
 // receive passes the frames of a control, append or forward stream to the handler.
-func (t *Transport) receive(from uint64, in *bufio.Reader) error {
+func (t *Transport) receive(from, boot uint64, in *bufio.Reader) error {
 	t.mu.Lock()
 	self := t.self.RaftID
 	t.mu.Unlock()
@@ -143,7 +139,7 @@ func (t *Transport) receive(from uint64, in *bufio.Reader) error {
 			}
 			t.handler.HandleRaft(from, m)
 		case kindForward:
-			t.handler.HandleForward(from, slices.Clone(payload))
+			t.handler.HandleForward(from, boot, slices.Clone(payload))
 		case kindSignal:
 			t.handler.HandleSignal(from, slices.Clone(payload))
 		default:

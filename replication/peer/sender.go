@@ -131,7 +131,14 @@ func (s *sender) run() {
 			err = s.serve(conn)
 		}
 		s.failed(err)
-		var refused *RefusedError
+		var (
+			refused  *RefusedError
+			outdated *OutdatedError
+		)
+		if errors.As(err, &outdated) {
+			s.t.handler.HandleOutdated(err)
+			return
+		}
 		if errors.As(err, &refused) && said != refused.Sentence {
 			said = refused.Sentence // log it once, not at each attempt
 			s.t.log.Info("refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)

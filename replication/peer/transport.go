@@ -32,7 +32,8 @@ const (
 // HandleSnapshot its methods must not block for long.
 type Handler interface {
 	HandleRaft(from uint64, m *pb.Message)
-	HandleForward(from uint64, payload []byte)
+	// HandleForward is given the boot number that the peer has shown.
+	HandleForward(from, boot uint64, payload []byte)
 	HandleSignal(from uint64, payload []byte)
 	// HandleSnapshot reads the snapshot from r. Its error goes to the sender.
 	HandleSnapshot(from uint64, header []byte, sizeBytes int64, r io.Reader) error
@@ -40,6 +41,9 @@ type Handler interface {
 	// HandleForwardRestored reports that the forward stream to a peer was connected.
 	// Whatever was sent on it before may be lost.
 	HandleForwardRestored(peer uint64)
+	// HandleOutdated reports that a peer knows this node's data folder to be a copy:
+	// the node must stop.
+	HandleOutdated(err error)
 	// HandleUnreachable reports that the append stream to a peer broke.
 	HandleUnreachable(peer uint64)
 }
@@ -48,12 +52,21 @@ type Handler interface {
 type Config struct {
 	ServerID    int
 	DirectoryID identity.DirectoryID
-	Boot        uint64
+	Lineage     identity.Lineage
+	Memory      Memory             // of what the peers' folders have shown
+	Secret      []byte             // that peers must know; empty: everybody does
 	Constants   identity.Constants // see Hello
 	Listen      string             // host:port
 	Listener    net.Listener       // if set, used instead of Listen; it belongs to the Transport
 	Servers     []identity.Member  // as listed, without directory ids
 	Logger      *slog.Logger
+}
+
+// Memory remembers the newest lineage that each folder has shown, durably. An
+// *identity.OutdatedError says that the folder was newer before. Any goroutine may
+// call it.
+type Memory interface {
+	Meet(id identity.DirectoryID, l identity.Lineage) error
 }
 
 // Transport is a node's connections to its peers.
@@ -70,7 +83,6 @@ type Transport struct {
 	self        Hello
 	directories map[int]identity.DirectoryID // of unformed servers
 	adopted     *identity.Cluster            // learned from a node that has formed it
-	boots       map[uint64]uint64            // highest boot number seen, by raft id
 	senders     map[uint64]*senders
 	accepted    map[acceptKey]net.Conn
 	open        map[net.Conn]bool
@@ -98,10 +110,11 @@ func Listen(c Config) (*Transport, error) {
 	t := &Transport{
 		config: c, log: c.Logger, listener: l, ctx: ctx, cancel: cancel,
 		self: Hello{
-			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Boot: c.Boot, Constants: c.Constants, Members: slices.Clone(c.Servers),
+			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guarded: len(c.Secret) > 0,
+			Constants: c.Constants, Members: slices.Clone(c.Servers),
 		},
 		directories: map[int]identity.DirectoryID{c.ServerID: c.DirectoryID},
-		boots:       map[uint64]uint64{}, senders: map[uint64]*senders{}, accepted: map[acceptKey]net.Conn{},
+		senders:     map[uint64]*senders{}, accepted: map[acceptKey]net.Conn{},
 		open: map[net.Conn]bool{}, shipping: map[uint64]bool{},
 	}
 	t.wg.Go(t.accept)
@@ -220,36 +233,6 @@ func (t *Transport) dial(ctx context.Context, addr string, s Stream) (net.Conn, 
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	return conn, remote, nil
-}
-
-func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
-	if err := prepare(conn); err != nil {
-		return nil, err
-	}
-	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return nil, err
-	}
-	if err := writeFrame(conn, t.hello(s)); err != nil {
-		return nil, err
-	}
-	b, err := readFrame(conn, nil, helloBytesMax)
-	if err != nil {
-		return nil, fmt.Errorf("read hello: %w", err)
-	}
-	remote, err := readHello(b)
-	if err != nil {
-		return nil, err
-	}
-	return &remote, conn.SetDeadline(time.Time{})
-}
-
-// hello is this node's hello for a stream, encoded.
-func (t *Transport) hello(s Stream) []byte {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	h := t.self
-	h.Stream = s
-	return encodeHello(&h)
 }
 
 // prepare sets the options of a connection.

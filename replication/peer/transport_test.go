@@ -8,8 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,15 +34,16 @@ type inbox struct {
 	payloads  chan string
 	restored  chan uint64
 	snapshots func(header []byte, size int64, r io.Reader) error
+	outdated  chan error
 	block     chan struct{} // if set, forwards wait for it
 }
 
 func newInbox() *inbox {
-	return &inbox{raft: make(chan *pb.Message, 1000), payloads: make(chan string, 1000), restored: make(chan uint64, 1000)}
+	return &inbox{raft: make(chan *pb.Message, 1000), payloads: make(chan string, 1000), restored: make(chan uint64, 1000), outdated: make(chan error, 10)}
 }
 
 func (h *inbox) HandleRaft(_ uint64, m *pb.Message) { h.raft <- m }
-func (h *inbox) HandleForward(from uint64, p []byte) {
+func (h *inbox) HandleForward(from, _ uint64, p []byte) {
 	if h.block != nil {
 		<-h.block
 	}
@@ -58,6 +59,25 @@ func (h *inbox) HandleSnapshot(_ uint64, header []byte, size int64, r io.Reader)
 }
 func (h *inbox) HandleForwardRestored(peer uint64) { h.restored <- peer }
 func (h *inbox) HandleUnreachable(uint64)          {}
+func (h *inbox) HandleOutdated(err error)          { h.outdated <- err }
+
+// memory is what a node of a test remembers of the others.
+type memory struct {
+	mu    sync.Mutex
+	known identity.Memory
+}
+
+func (m *memory) Meet(id identity.DirectoryID, l identity.Lineage) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, err := m.known.Meet(id, &l)
+	return err
+}
+
+// lineage is that of a folder whose starts had the given incarnations.
+func lineage(incarnations ...uint64) identity.Lineage {
+	return identity.Lineage{Boot: uint64(len(incarnations)), Incarnations: incarnations}
+}
 
 var testConstants = identity.Constants{
 	Limits: identity.Limits{MemoryLimitBytes: 64 << 20, ItemBytesMax: 1 << 20},
@@ -84,7 +104,7 @@ func members(n int) []identity.Member {
 func listen(t *testing.T, list []identity.Member, id int, change func(*Config)) *node {
 	t.Helper()
 	c := Config{
-		ServerID: id, DirectoryID: identity.DirectoryID{byte(id + 1)}, Boot: 1, Constants: testConstants,
+		ServerID: id, DirectoryID: identity.DirectoryID{byte(id + 1)}, Lineage: lineage(1), Memory: &memory{}, Constants: testConstants,
 		Listen: address(list[id]), Servers: list, Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
@@ -230,7 +250,7 @@ func TestReconnects(t *testing.T) {
 	c := formAll(t, a, b)
 	<-a.inbox.restored
 	must(t, b.Close())
-	b = listen(t, list, 1, func(c *Config) { c.Boot = 2 })
+	b = listen(t, list, 1, func(c *Config) { c.Lineage = lineage(1, 2) })
 	b.Join(c, b.inbox)
 	if id := <-a.inbox.restored; id != 2 {
 		t.Fatalf("stream to %d was restored", id)
@@ -294,7 +314,7 @@ func TestFormationIsLearnedLate(t *testing.T) {
 	}
 	must(t, c.Close())
 	wiped := listen(t, list, 2, func(c *Config) { c.DirectoryID = identity.DirectoryID{99} })
-	if _, err := wiped.form(t.Context()); err == nil || !strings.Contains(err.Error(), "forgotten what it acknowledged") {
+	if _, err := wiped.form(t.Context()); err == nil || !strings.Contains(err.Error(), "raftcachectl member replace 2") {
 		t.Fatalf("wiped node: %v", err)
 	}
 }
@@ -314,37 +334,5 @@ func TestRefusalsAtFormation(t *testing.T) {
 		if _, err := b.form(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
-	}
-}
-
-// TestRefusalsOfMembers checks who may open a stream.
-func TestRefusalsOfMembers(t *testing.T) {
-	nodes := threeNodes(t)
-	good := nodes[1].self
-	for _, c := range []struct {
-		name   string
-		change func(*Hello)
-		want   string
-	}{
-		{"another cluster", func(h *Hello) { h.ClusterID++ }, "do not mix data folders"},
-		{"unknown server", func(h *Hello) { h.ServerID = 7 }, "not a member"},
-		{"wiped folder", func(h *Hello) { h.DirectoryID[0]++ }, "forgotten what it acknowledged"},
-		{"another raft id", func(h *Hello) { h.RaftID = 3 }, "calls itself member 3"},
-		{"older boot", func(h *Hello) { h.Boot = 0 }, "started again since"},
-		{"unknown stream", func(h *Hello) { h.Stream = 77 }, "stream 77 is unknown"},
-	} {
-		h := good
-		h.Stream = StreamControl
-		c.change(&h)
-		conn, err := net.Dial("tcp", nodes[0].Addr().String())
-		must(t, err)
-		must(t, writeFrame(conn, encodeHello(&h)))
-		b, err := readFrame(conn, nil, helloBytesMax)
-		must(t, err)
-		var refused *RefusedError
-		if _, err := readHello(b); !errors.As(err, &refused) || !strings.Contains(refused.Sentence, c.want) {
-			t.Errorf("%s: %v", c.name, err)
-		}
-		must(t, conn.Close())
 	}
 }

@@ -94,7 +94,7 @@ func readKind(r *frame.Reader) (kind uint64, err error) {
 	switch kind {
 	case kindSnapshot:
 		want = 3
-	case kindEnd:
+	case kindEnd, kindAccepted:
 		want = 1
 	}
 	if n != want {

@@ -13,9 +13,10 @@ import (
 )
 
 // goldenHello holds, a line each: kind, version, cluster, server, raft id,
-// directory id, boot and stream; the constants; the members.
+// directory id, boot, incarnations and stream; nonce and secret; constants; members.
 const goldenHello = `
-	9a 01 01 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 04
+	9d 01 02 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
+	c410 09000000000000000000000000000000 c3
 	95 ce04000000 ce00100000 c2 0a 1e
 	91 95 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2c2f`
 
@@ -24,7 +25,8 @@ const goldenHello = `
 func TestHelloBytes(t *testing.T) {
 	id := identity.DirectoryID{1, 2, 3}
 	got := hex.EncodeToString(encodeHello(&Hello{
-		ClusterID: 1 << 40, ServerID: 2, RaftID: 300, DirectoryID: id, Boot: 7, Stream: StreamForward,
+		ClusterID: 1 << 40, ServerID: 2, RaftID: 300, DirectoryID: id, Stream: StreamForward,
+		Lineage: identity.Lineage{Boot: 7, Incarnations: []uint64{5, 6}}, Nonce: [nonceBytes]byte{9}, Guarded: true,
 		Constants: testConstants,
 		Members:   []identity.Member{{ServerID: 2, RaftID: 300, DirectoryID: id, Host: "cache.example", LogPort: 11311}},
 	}))
@@ -64,7 +66,7 @@ func TestMessagesAreChecked(t *testing.T) {
 
 func TestHelloRoundTrip(t *testing.T) {
 	h := Hello{
-		ClusterID: 1 << 60, ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Boot: 6, Stream: StreamForward,
+		ClusterID: 1 << 60, ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Lineage: lineage(6), Stream: StreamForward,
 		Constants: testConstants, Members: []identity.Member{{ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Host: "h", LogPort: 11311}},
 	}
 	b := encodeHello(&h)
@@ -81,7 +83,7 @@ func TestHelloRoundTrip(t *testing.T) {
 
 // FuzzFrame feeds bytes of a peer to everything that decodes them.
 func FuzzFrame(f *testing.F) {
-	f.Add(encodeHello(&Hello{Members: []identity.Member{{Host: "h"}}}))
+	f.Add(encodeHello(&Hello{Lineage: lineage(1), Members: []identity.Member{{Host: "h"}}}))
 	m, err := appendMessage(nil, message(1, 2, 5))
 	must(f, err)
 	f.Add(m[frameHeaderBytes:])

@@ -1,0 +1,242 @@
+package peer
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"raftcached/replication/frame"
+	"raftcached/replication/identity"
+)
+
+// nonceBytes is the size of the random number in a hello, which makes a proof good
+// for one handshake only.
+const nonceBytes = 16
+
+// The two sides of a handshake.
+const (
+	dialer   = 'd'
+	acceptor = 'a'
+)
+
+// OutdatedError reports that a peer knows more of this node's data folder than the
+// folder itself: it must not take part any more.
+type OutdatedError struct{ Sentence string }
+
+func (e *OutdatedError) Error() string { return e.Sentence }
+
+// proof shows that a side knows the secret, which itself does not travel. It covers
+// both hellos, and so nonces, identities and stream.
+func proof(secret []byte, side byte, dialed, accepted []byte) []byte {
+	h := hmac.New(sha256.New, secret)
+	for _, hello := range [][]byte{dialed, accepted} {
+		h.Write([]byte{side})
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(hello))))
+		h.Write(hello)
+	}
+	return h.Sum(nil)
+}
+
+// greetOn introduces this node on a connection that it has dialed, and returns the
+// peer's hello.
+func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
+	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
+		return nil, err
+	}
+	ours, err := t.hello(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeFrame(conn, ours); err != nil {
+		return nil, err
+	}
+	theirs, err := readFrame(conn, nil, helloBytesMax)
+	if err != nil {
+		return nil, fmt.Errorf("read hello: %w", err)
+	}
+	remote, err := readHello(theirs)
+	if err != nil {
+		return nil, err
+	}
+	if err := readProof(conn, proof(t.config.Secret, acceptor, ours, theirs)); err != nil {
+		return nil, fmt.Errorf("server %d: %w", remote.ServerID, err)
+	}
+	if err := t.checkDialed(&remote, s); err != nil {
+		return nil, err
+	}
+	if err := writeFrame(conn, appendPayload(nil, kindProof, proof(t.config.Secret, dialer, ours, theirs))[frameHeaderBytes:]); err != nil {
+		return nil, err
+	}
+	if err := readAnswer(conn); err != nil {
+		return nil, err
+	}
+	return &remote, conn.SetDeadline(time.Time{})
+}
+
+// checkDialed decides on the peer that a connection has led to.
+func (t *Transport) checkDialed(remote *Hello, s Stream) error {
+	if s == StreamForm {
+		return nil
+	}
+	t.mu.Lock()
+	err := t.checkMember(remote)
+	t.mu.Unlock()
+	if err == nil {
+		err = t.meet(remote)
+	}
+	if err != nil {
+		return fmt.Errorf("reached a server that cannot take part: %v", err) // which is no refusal of this node
+	}
+	return nil
+}
+
+// meet compares the peer's folder with what is remembered of it. It is called for
+// members that have proved to know the secret.
+func (t *Transport) meet(remote *Hello) error {
+	err := t.config.Memory.Meet(remote.DirectoryID, remote.Lineage)
+	var outdated *identity.OutdatedError
+	if errors.As(err, &outdated) {
+		return &OutdatedError{fmt.Sprintf("the data folder of server %d is a copy, and may lack what the server has acknowledged: %v; %s",
+			remote.ServerID, err, remedy(remote.ServerID))}
+	}
+	return err
+}
+
+// remedy says how to bring back a server whose folder is of no use.
+func remedy(serverID int) string {
+	return fmt.Sprintf("run `raftcachectl member replace %d` at another server, and start server %d with an empty folder", serverID, serverID)
+}
+
+// answer shakes hands on a connection that a peer has dialed, and decides on the
+// peer. An error that is not a *RefusedError or an *OutdatedError was not told.
+func (t *Transport) answer(conn net.Conn) (remote Hello, err error) {
+	theirs, err := readFrame(conn, nil, helloBytesMax)
+	if err != nil {
+		return remote, err
+	}
+	remote, err = readHello(theirs)
+	if err == nil {
+		err = t.checkGuarded(&remote)
+	}
+	if err != nil {
+		return remote, t.refuse(conn, err)
+	}
+	ours, err := t.hello(remote.Stream)
+	if err != nil {
+		return remote, err
+	}
+	if err := writeFrame(conn, ours); err != nil {
+		return remote, err
+	}
+	if err := writeFrame(conn, appendPayload(nil, kindProof, proof(t.config.Secret, acceptor, theirs, ours))[frameHeaderBytes:]); err != nil {
+		return remote, err
+	}
+	err = readProof(conn, proof(t.config.Secret, dialer, theirs, ours))
+	if err == nil {
+		err = t.check(&remote)
+	}
+	if err != nil {
+		return remote, t.refuse(conn, err)
+	}
+	return remote, writeFrame(conn, frame.AppendUint(frame.AppendArrayLen(nil, 1), kindAccepted))
+}
+
+// refuse tells a peer why it is refused, and returns that.
+func (t *Transport) refuse(conn net.Conn, reason error) error {
+	kind := uint64(kindRefusal)
+	var outdated *OutdatedError
+	if errors.As(reason, &outdated) {
+		kind = kindOutdated
+	}
+	if errors.Is(reason, io.EOF) || errors.Is(reason, net.ErrClosed) {
+		return reason
+	}
+	sentence := frame.AppendUint(frame.AppendArrayLen(nil, 2), kind)
+	if err := writeFrame(conn, frame.AppendString(sentence, reason.Error())); err != nil {
+		return err
+	}
+	if kind == kindRefusal {
+		return &RefusedError{Sentence: reason.Error()}
+	}
+	return reason
+}
+
+// checkGuarded refuses a peer that has a secret if this node has none, or the other
+// way round.
+func (t *Transport) checkGuarded(remote *Hello) error {
+	guarded := len(t.config.Secret) > 0
+	if guarded == remote.Guarded {
+		return nil
+	}
+	with, without := t.config.ServerID, remote.ServerID
+	if !guarded {
+		with, without = without, with
+	}
+	return refuse("server %d has a secret for the log port and server %d has none: give all servers the same secret", with, without)
+}
+
+// errWrongSecret refuses a peer that has a secret, but another one.
+var errWrongSecret = errors.New("its secret for the log port is another one: give all servers the same secret")
+
+// readProof reads the peer's proof, which must be the given one.
+func readProof(conn net.Conn, want []byte) error {
+	b, err := readFrame(conn, nil, helloBytesMax)
+	if err != nil {
+		return fmt.Errorf("read proof: %w", err)
+	}
+	r := frame.NewReader(b)
+	kind, err := readKind(&r)
+	if err != nil || kind != kindProof {
+		return fmt.Errorf("read proof: kind %d: %w", kind, errors.Join(err, errMalformed))
+	}
+	got, err := r.Bytes(sha256.Size)
+	if err != nil {
+		return fmt.Errorf("read proof: %w", err)
+	}
+	if !hmac.Equal(got, want) {
+		return errWrongSecret
+	}
+	return nil
+}
+
+// readAnswer reads how the peer has decided.
+func readAnswer(conn net.Conn) error {
+	b, err := readFrame(conn, nil, helloBytesMax)
+	if err != nil {
+		return fmt.Errorf("await the end of the handshake: %w", err)
+	}
+	r := frame.NewReader(b)
+	kind, err := readKind(&r)
+	if err != nil || kind == kindAccepted {
+		return err
+	}
+	sentence, err := r.String(refusalBytesMax)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read refusal: %w", err)
+	case kind == kindOutdated:
+		return &OutdatedError{sentence}
+	case kind == kindRefusal:
+		return &RefusedError{sentence}
+	default:
+		return fmt.Errorf("frame of kind %d at the end of the handshake: %w", kind, errMalformed)
+	}
+}
+
+// hello is this node's hello for a stream, encoded, with a new nonce.
+func (t *Transport) hello(s Stream) ([]byte, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.self
+	h.Stream = s
+	if _, err := rand.Read(h.Nonce[:]); err != nil {
+		return nil, fmt.Errorf("choose nonce: %w", err)
+	}
+	return encodeHello(&h), nil
+}
