@@ -96,12 +96,19 @@ type Core struct {
 	nextSignal  time.Duration
 	nextHints   time.Duration
 
+	failed  error // why nothing leaves any more
 	forward chunk // sub-batches that leave for the leader with the next Ready
 	eff     Effects
 }
 
 // NewCore returns the core of a node whose log and state were restored.
-func NewCore(cfg Config) (*Core, error) {
+// An error that is ErrOutdated says that they do not fit together.
+func NewCore(cfg Config) (c *Core, err error) {
+	defer rescue(func(reason error) { c, err = nil, reason })
+	return newCore(cfg)
+}
+
+func newCore(cfg Config) (*Core, error) {
 	raw, err := raft.NewRawNode(&raft.Config{
 		ID:                        cfg.ID,
 		ElectionTick:              cfg.ElectionTicks,
@@ -157,7 +164,7 @@ func (c *Core) Observe(mono time.Duration, wall time.Time) { c.mono, c.wall = mo
 
 // Tick is called once per Config.Tick; missed ticks are not caught up.
 func (c *Core) Tick() {
-	c.raw.Tick()
+	c.tickRaft()
 	c.reads.ticks++
 	c.origin.expire(c.mono, c.expired)
 	c.reads.expire(c.mono, c.readsDone)
@@ -175,28 +182,14 @@ func (c *Core) Tick() {
 	c.tickMembers()
 }
 
+func (c *Core) tickRaft() {
+	defer rescue(c.fail)
+	c.raw.Tick()
+}
+
 // expired answers a sub-batch that is not waited for any longer.
 func (c *Core) expired(loop int, tag uint64, sent bool) {
 	c.eff.Expired = append(c.eff.Expired, Expiry{loop, tag, sent, c.guard.verdict})
-}
-
-// Step takes a raft message from a peer.
-func (c *Core) Step(m *pb.Message) {
-	c.handover.heard[m.GetFrom()] = c.handover.ticks
-	c.step(m)
-}
-
-// step passes a message to raft, unless it would make this node lead and must not.
-func (c *Core) step(m *pb.Message) {
-	if c.barred(m) {
-		return
-	}
-	// An error says that the message is of no use here and now, which raft
-	// tolerates as it does a lost one.
-	_ = c.raw.Step(m)
-	if m.GetType() == pb.MsgSnap {
-		c.takeReady() // so that confIndex tells whether raft has restored it
-	}
 }
 
 // Submit takes a sub-batch of this node's clients; it takes over ops. Exactly

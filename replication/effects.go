@@ -26,6 +26,9 @@ type Effects struct {
 	Outcomes   []ChangeOutcome // of changes that were asked for by an ID
 	Members    *Membership     // as of now, if they changed; else nil
 	Snapshot   uint64          // the applier is to have a snapshot of this index or later; 0: no
+
+	// Failed is why the node must stop. It comes alone.
+	Failed error
 }
 
 // Forward is a payload for a peer.
@@ -83,6 +86,17 @@ type OwnSeq struct {
 // A sole voter that was started again does not know what it had committed, until
 // an entry of its new term is: raft would confirm its reads before that.
 func (c *Core) Ready(eff *Effects) {
+	c.gather()
+	if c.failed != nil {
+		*eff = Effects{Failed: c.failed}
+		return
+	}
+	*eff, c.eff = c.eff, eff.reset()
+}
+
+// gather completes the effects.
+func (c *Core) gather() {
+	defer rescue(c.fail)
 	c.takeReady()
 	c.propose()
 	if c.leader != raft.None {
@@ -96,7 +110,6 @@ func (c *Core) Ready(eff *Effects) {
 	c.propose()
 	c.takeReady()
 	c.flushForward()
-	*eff, c.eff = c.eff, eff.reset()
 }
 
 // reset returns empty effects that use the memory of e.
@@ -110,7 +123,7 @@ func (e *Effects) reset() Effects {
 
 // takeReady moves raft's outstanding work to the effects.
 func (c *Core) takeReady() {
-	for c.raw.HasReady() {
+	for c.failed == nil && c.raw.HasReady() {
 		rd := c.raw.Ready()
 		for _, m := range rd.Messages {
 			c.dispatch(m)

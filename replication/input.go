@@ -41,7 +41,7 @@ const (
 func (in *input) feed(core *Core) error {
 	switch in.kind {
 	case inputStep:
-		core.Step(in.message)
+		return core.Step(in.message)
 	case inputSubmit:
 		core.Submit(in.loop, in.tag, in.n, in.bytes)
 	case inputRead:

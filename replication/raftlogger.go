@@ -11,7 +11,7 @@ import (
 const levelTrace = slog.LevelDebug - 4
 
 // raftLogger passes raft's log to slog. raft calls Fatal and Panic only where
-// an invariant is broken: both panic.
+// an invariant is broken: both panic, with a raftPanic.
 type raftLogger struct{ l *slog.Logger }
 
 func (r raftLogger) Debug(v ...any)                   { r.debug("", v) }
@@ -22,10 +22,10 @@ func (r raftLogger) Warning(v ...any)                 { r.debug("", v) }
 func (r raftLogger) Warningf(format string, v ...any) { r.debug(format, v) }
 func (r raftLogger) Error(v ...any)                   { r.l.Error(fmt.Sprint(v...)) }
 func (r raftLogger) Errorf(format string, v ...any)   { r.l.Error(fmt.Sprintf(format, v...)) }
-func (r raftLogger) Fatal(v ...any)                   { panic(fmt.Sprint(v...)) }
-func (r raftLogger) Fatalf(format string, v ...any)   { panic(fmt.Sprintf(format, v...)) }
-func (r raftLogger) Panic(v ...any)                   { panic(fmt.Sprint(v...)) }
-func (r raftLogger) Panicf(format string, v ...any)   { panic(fmt.Sprintf(format, v...)) }
+func (r raftLogger) Fatal(v ...any)                   { panic(raftPanic{fmt.Sprint(v...)}) }
+func (r raftLogger) Fatalf(format string, v ...any)   { panic(raftPanic{fmt.Sprintf(format, v...)}) }
+func (r raftLogger) Panic(v ...any)                   { panic(raftPanic{fmt.Sprint(v...)}) }
+func (r raftLogger) Panicf(format string, v ...any)   { panic(raftPanic{fmt.Sprintf(format, v...)}) }
 
 // debug takes raft's Info and Warning too: Replica logs what an operator wants to know.
 func (r raftLogger) debug(format string, v []any) {

@@ -49,6 +49,7 @@ func (r *Replica) raftLoop() {
 // carryOut hands the effects on. Messages leave first: followers write to their
 // disks while this node writes to its own.
 func (r *Replica) carryOut(eff *Effects) {
+	r.fail(eff.Failed)
 	for _, m := range eff.Messages {
 		r.send(m)
 	}

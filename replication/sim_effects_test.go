@@ -53,6 +53,7 @@ func (n *simNode) carryOut(eff *Effects) {
 	for _, t := range eff.Transfers {
 		n.transfers(&t)
 	}
+	n.must(eff.Failed)
 	for _, m := range eff.Messages {
 		n.send(m)
 	}

@@ -36,10 +36,11 @@ func (n *Node) remedy() string {
 	return fmt.Sprintf("run `raftcachectl member replace %d` at another server, move the folder away, and start this server again", n.cfg.ServerID)
 }
 
-// replicaError adds what helps if the log needs a snapshot that is missing.
+// replicaError adds what helps if the folder is the reason why the replica cannot
+// start or go on.
 func (n *Node) replicaError(err error) error {
-	err = fmt.Errorf("start replication: %w", err)
-	if errors.Is(err, replication.ErrNoSnapshot) {
+	var corrupt *wal.CorruptError
+	if errors.Is(err, replication.ErrNoSnapshot) || errors.Is(err, replication.ErrOutdated) || errors.As(err, &corrupt) {
 		return n.lost(err)
 	}
 	return err

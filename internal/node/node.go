@@ -119,7 +119,7 @@ func (n *Node) startReplica() error {
 	}
 	var err error
 	if n.replica, err = replication.StartReplica(cfg); err != nil {
-		return n.replicaError(err)
+		return n.replicaError(fmt.Errorf("start replication: %w", err))
 	}
 	n.client = newClient(n.loops[n.cfg.Server.Loops])
 	return nil
@@ -193,6 +193,6 @@ func (n *Node) Err() error {
 func (n *Node) watch() {
 	<-n.replica.Done()
 	if err := n.replica.Err(); !errors.Is(err, replication.ErrStopped) {
-		n.stop(err)
+		n.stop(n.replicaError(err))
 	}
 }
