@@ -84,6 +84,9 @@ func (c *Cluster) Config(id int) (Config, error) {
 		if cfg.AuthFile != "" {
 			cfg.AuthFile = c.file.Beside(cfg.AuthFile)
 		}
+		if cfg.SecretFile != "" {
+			cfg.SecretFile = c.file.Beside(cfg.SecretFile)
+		}
 		cfg.ClientAddrs = []string{s.ClientAddr()}
 		cfg.AdminAddr = s.AdminAddr()
 		if s.LogPort != 0 {

@@ -77,7 +77,14 @@ type Config struct {
 	ShutdownEnabled bool
 
 	AuthFile string // users and passwords; empty: no authentication
-	Verbose  int    // 0 to 3, as memcached's -v to -vvv
+
+	// Secret is what the servers of a cluster must know to be let in at each other's
+	// log port, at least 16 bytes and the same for all. SecretFile is a file that
+	// holds it; spaces and line ends around it do not count. At most one may be set.
+	// Without any, whoever reaches the log port is let in.
+	Secret, SecretFile string
+
+	Verbose int // 0 to 3, as memcached's -v to -vvv
 
 	// LogRetainBytes is how much of the raft log stays on disk for nodes that fall
 	// behind, or the size of the state if that is more.
@@ -232,7 +239,7 @@ func (c *Config) assembly() node.Config {
 		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
 		LocalReads: c.Reads == ReadsLocal, RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
-		AuthFile: c.AuthFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
+		AuthFile: c.AuthFile, Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
 		Server: server.Options{
 			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,

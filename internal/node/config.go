@@ -37,6 +37,9 @@ type Config struct {
 	AuthFile        string // file of the users; empty: no authentication
 	ShutdownEnabled bool   // let clients stop the node
 
+	Secret     string // of the log port, or empty
+	SecretFile string // holds it, or empty
+
 	Server server.Options // of the server for clients; the node sets its Authenticator and Shutdown
 	Logger *slog.Logger
 

@@ -33,6 +33,9 @@ func (n *Node) identify(ctx context.Context) error {
 		}
 	}
 	if n.cfg.PeerAddr != "" && len(n.cfg.Servers) > 1 {
+		if len(n.secret) == 0 {
+			n.cfg.Logger.Warn("whoever reaches the log port is taken for a server: let only the servers reach it, or give all of them the same secret")
+		}
 		if n.transport, err = peer.Listen(n.peerConfig()); err != nil {
 			return addressError(err)
 		}
@@ -137,7 +140,7 @@ func (n *Node) listed() []identity.Member {
 
 func (n *Node) peerConfig() peer.Config {
 	return peer.Config{
-		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity,
+		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret,
 		Constants: n.constants(), Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
 	}
 }

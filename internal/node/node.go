@@ -23,6 +23,7 @@ import (
 type Node struct {
 	cfg Config
 
+	secret    []byte // of the log port; empty: none
 	identity  *identity.Identity
 	members   []identity.Member
 	transport *peer.Transport // nil for a lone node
@@ -69,6 +70,9 @@ func (n *Node) start(ctx context.Context) error {
 		if n.users, err = auth.Open(n.cfg.AuthFile); err != nil {
 			return settings.Errorf("%v", err)
 		}
+	}
+	if n.secret, err = n.readSecret(); err != nil {
+		return err
 	}
 	if err = n.identify(ctx); err != nil {
 		return err

@@ -86,6 +86,8 @@ var Table = []Setting{
 	{Field: "NoEvict", Flags: []string{"disable-evictions", "M"}, JSON: "disableEvictions", Help: "answer an error when memory is full, rather than evict"},
 	{Field: "FlushDisabled", Flags: []string{"disable-flush-all", "F"}, JSON: "disableFlushAll", Help: "refuse flush_all"},
 	{Field: "AuthFile", Flags: []string{"auth-file", "Y"}, JSON: "authFile", Kind: Text, Arg: "FILE", Shown: "no authentication", Help: "users and passwords, a line USER:PASSWORD each; read again at SIGHUP"},
+	{Field: "Secret", JSON: "secret", Kind: Text, Shown: "none: anybody who reaches the log port", Help: "what servers must know to be let in at the log port, at least 16 bytes; the same for all"},
+	{Field: "SecretFile", Flags: []string{"secret-file"}, JSON: "secretFile", Kind: Text, Arg: "FILE", Shown: "`secret`", Help: "file that holds the secret of the log port"},
 	{
 		Field: "Reads", Flags: []string{"reads"}, JSON: "reads", Kind: Choice, Choices: []string{"linearizable", "local"}, Arg: "MODE",
 		Default: "linearizable", Help: "linearizable, or local: without the other servers, possibly stale",
