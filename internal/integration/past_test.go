@@ -1,0 +1,232 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"raftcached/internal/cluster"
+)
+
+// exitFailed is the exit code of a server that cannot go on.
+const exitFailed = 1
+
+// wantRefused starts a server whose data folder cannot be trusted, twice. Each time it
+// ends, with a last line that has all the words.
+func wantRefused(t *testing.T, ctx context.Context, s *cluster.Server, words ...string) {
+	t.Helper()
+	for range 2 {
+		must(t, s.Start())
+		select {
+		case <-s.Process().Done():
+		case <-ctx.Done():
+			t.Fatalf("server %d goes on: %s", s.ID, s.LogTail())
+		}
+		tail := s.LogTail()
+		last := tail[strings.LastIndexByte(tail, '\n')+1:]
+		for _, word := range words {
+			if !strings.Contains(last, word) {
+				t.Errorf("server %d ends with %q, want %q in it", s.ID, last, word)
+			}
+		}
+		if code := s.Process().ExitCode(); code != exitFailed {
+			t.Errorf("server %d has exit code %d, want %d", s.ID, code, exitFailed)
+		}
+		if strings.Contains(tail, "panic") {
+			t.Errorf("server %d panics: %s", s.ID, tail)
+		}
+	}
+}
+
+// replaceCommand is what helps against a folder that is of no use.
+func replaceCommand(s *cluster.Server) string {
+	return fmt.Sprintf("`raftcachectl member replace %d`", s.ID)
+}
+
+// fill stores items, named by the prefix, at a server.
+func fill(t *testing.T, s *cluster.Server, prefix string) {
+	t.Helper()
+	client := clientOf(t, s)
+	for i := range 40 {
+		must(t, client.Set(&memcache.Item{Key: fmt.Sprint(prefix, i), Value: bytes.Repeat([]byte("v"), 200)}))
+	}
+}
+
+// wantFilled reads what fill has stored, at a server.
+func wantFilled(t *testing.T, s *cluster.Server, prefixes ...string) {
+	t.Helper()
+	client := clientOf(t, s)
+	for _, prefix := range prefixes {
+		for i := range 40 {
+			if _, err := client.Get(fmt.Sprint(prefix, i)); err != nil {
+				t.Errorf("get %s%d at server %d: %v", prefix, i, s.ID, err)
+			}
+		}
+	}
+}
+
+// victimOf returns a follower, and the two other servers, the leader first.
+func victimOf(t *testing.T, ctx context.Context, c *cluster.Cluster) (victim, leader, third *cluster.Server) {
+	t.Helper()
+	leader, err := c.AwaitLeader(ctx)
+	must(t, err)
+	followers := followersOf(c, leader)
+	return followers[0], leader, followers[1]
+}
+
+// TestLogRemovedBesideAServerThatWasDown: the two could form a majority that knows
+// nothing of what was acknowledged meanwhile.
+func TestLogRemovedBesideAServerThatWasDown(t *testing.T) {
+	ctx, c := startCluster(t, cluster.Options{})
+	victim, leader, down := victimOf(t, ctx, c)
+	fill(t, leader, "early")
+	must(t, down.Kill())
+	fill(t, leader, "late")
+	must(t, leader.Kill())
+	must(t, victim.Kill())
+	must(t, os.RemoveAll(filepath.Join(victim.DataDir, "wal")))
+	must(t, down.Start())
+	wantRefused(t, ctx, victim, "all of its segments are missing", replaceCommand(victim))
+	must(t, leader.Start())
+	must(t, c.AwaitServing(ctx, leader.ID, down.ID))
+	wantFilled(t, down, "early", "late")
+}
+
+// TestLogRemovedOfALoneServer: it does not begin again without a word.
+func TestLogRemovedOfALoneServer(t *testing.T) {
+	ctx, c := startCluster(t, cluster.Options{Servers: 1})
+	s := c.Servers[0]
+	fill(t, s, "k")
+	must(t, s.Stop(ctx))
+	must(t, os.Rename(filepath.Join(s.DataDir, "wal"), filepath.Join(s.DataDir, "away")))
+	wantRefused(t, ctx, s, "all of its segments are missing", "there is no other server to get the data from", "move the folder away")
+	must(t, os.RemoveAll(filepath.Join(s.DataDir, "wal")))
+	must(t, os.Rename(filepath.Join(s.DataDir, "away"), filepath.Join(s.DataDir, "wal")))
+	must(t, s.Start())
+	must(t, s.AwaitReady(ctx))
+	wantFilled(t, s, "k")
+}
+
+// TestHarmWhileTheOthersServe harms one server's folder in every way that was seen.
+// The server ends with a sentence, and the others have everything.
+func TestHarmWhileTheOthersServe(t *testing.T) {
+	for _, h := range []struct {
+		name string
+		harm func(t *testing.T, dir string)
+		want string
+	}{
+		{"log removed", func(t *testing.T, dir string) { must(t, os.RemoveAll(filepath.Join(dir, "wal"))) }, "all of its segments are missing"},
+		{"folder wiped", func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) }, "the data folder of server"},
+		{"byte flipped", func(t *testing.T, dir string) {
+			flipByte(t, firstSegment(t, dir))
+		}, "is damaged at byte"},
+		{"identity removed", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "identity"))) }, "nobody knows whose log it is"},
+		{"identity damaged", func(t *testing.T, dir string) { flipByte(t, filepath.Join(dir, "identity")) }, "it is damaged"},
+	} {
+		t.Run(h.name, func(t *testing.T) {
+			ctx, c := startCluster(t, cluster.Options{})
+			victim, leader, third := victimOf(t, ctx, c)
+			fill(t, leader, "early")
+			must(t, c.AwaitEqual(ctx))
+			must(t, victim.Kill())
+			h.harm(t, victim.DataDir)
+			wantRefused(t, ctx, victim, h.want, replaceCommand(victim))
+			fill(t, third, "late")
+			wantFilled(t, third, "early", "late")
+			wantFilled(t, leader, "early", "late")
+		})
+	}
+}
+
+// TestOlderCopyIsKnown: a folder that was restored from a copy, although its server
+// has acknowledged more since. It is started more often than the original was.
+func TestOlderCopyIsKnown(t *testing.T) {
+	ctx, c := startCluster(t, cluster.Options{})
+	victim, leader, third := victimOf(t, ctx, c)
+	fill(t, leader, "early")
+	must(t, victim.Stop(ctx))
+	older := filepath.Join(t.TempDir(), "copy")
+	must(t, os.CopyFS(older, os.DirFS(victim.DataDir)))
+	must(t, victim.Start())
+	must(t, victim.AwaitReady(ctx))
+	fill(t, victim, "late")
+	must(t, victim.Process().End(ctx, syscall.SIGKILL))
+	must(t, os.RemoveAll(victim.DataDir))
+	must(t, os.CopyFS(victim.DataDir, os.DirFS(older)))
+	wantRefused(t, ctx, victim, "is a copy", replaceCommand(victim))
+	wantFilled(t, third, "early", "late")
+
+	// Only one of those who know is there.
+	must(t, third.Kill())
+	wantRefused(t, ctx, victim, "is a copy", replaceCommand(victim))
+	must(t, third.Start())
+	must(t, c.AwaitServing(ctx, leader.ID, third.ID))
+	wantFilled(t, third, "early", "late")
+}
+
+// TestEndOfLogLost: the log ends well before what was acknowledged to the leader, as
+// far as its files tell. The leader knows better, unless there is another one by then:
+// that begins with what the followers have.
+func TestEndOfLogLost(t *testing.T) {
+	ctx, c := startCluster(t, cluster.Options{})
+	victim, leader, third := victimOf(t, ctx, c)
+	fill(t, leader, "early")
+	must(t, c.AwaitEqual(ctx))
+	before, err := cluster.AskRaftStats(ctx, leader.ClientAddr)
+	must(t, err)
+	must(t, victim.Kill())
+	loseEnd(t, firstSegment(t, victim.DataDir))
+	must(t, victim.Start())
+	must(t, cluster.Await(ctx, func() error {
+		now, err := cluster.AskRaftStats(ctx, third.ClientAddr)
+		if err == nil && now.Term == before.Term && victim.Running() {
+			err = fmt.Errorf("server %d runs in term %d", victim.ID, now.Term)
+		}
+		return err
+	}))
+	if victim.Running() {
+		must(t, c.AwaitReady(ctx))
+		wantFilled(t, victim, "early")
+		return
+	}
+	if tail := victim.LogTail(); victim.Process().ExitCode() != exitFailed || !strings.Contains(tail, "was acknowledged to the leader") ||
+		!strings.Contains(tail, replaceCommand(victim)) || strings.Contains(tail, "panic") {
+		t.Errorf("exit code %d: %s", victim.Process().ExitCode(), tail)
+	}
+	wantFilled(t, third, "early")
+}
+
+// firstSegment is the segment that the log of the first start was written to.
+func firstSegment(t *testing.T, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "wal", "*.wal"))
+	must(t, err)
+	return names[0]
+}
+
+// flipByte flips one in the middle of what was written to a file.
+func flipByte(t *testing.T, name string) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	must(t, err)
+	b[len(bytes.TrimRight(b, "\x00"))/2] ^= 0x10
+	must(t, os.WriteFile(name, b, 0o600))
+}
+
+// loseEnd makes a segment what a disk leaves that has confirmed a sync and then lost
+// what was written last.
+func loseEnd(t *testing.T, name string) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	must(t, err)
+	end := len(bytes.TrimRight(b, "\x00"))
+	clear(b[end/2/512*512 : end])
+	must(t, os.WriteFile(name, b, 0o600))
+}
