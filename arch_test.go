@@ -40,7 +40,7 @@ var layers = map[string]layer{
 	"engine/memory":             {},
 	"replication": {
 		may:   []string{"replication/frame"},
-		tests: []string{"engine", "internal/item", "replication/disk", "replication/disk/disktest", "replication/wal", "replication/snapshot"},
+		tests: []string{"engine", "internal/item", "replication/disk", "replication/disk/disktest", "replication/identity", "replication/wal", "replication/snapshot"},
 	},
 	"replication/disk":          {tests: []string{"replication/disk/disktest"}},
 	"replication/disk/disktest": {may: []string{"replication/disk"}},

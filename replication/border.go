@@ -35,8 +35,8 @@ func (c *Core) Step(m *pb.Message) error {
 		return fmt.Errorf("message %v: %w", m.GetType(), err)
 	}
 	c.handover.heard[m.GetFrom()] = c.handover.ticks
-	if m.GetType() == pb.MsgHeartbeat && m.GetCommit() > c.lastIndex && c.failed == nil {
-		c.checkHeartbeat(m)
+	if c.failed == nil {
+		c.checkLog(m)
 	}
 	c.step(m)
 	return nil
@@ -81,14 +81,24 @@ func (c *Core) fail(err error) {
 	}
 }
 
-// checkHeartbeat stops the node if a leader counts on an entry that this node has
-// acknowledged to it and does not have. A leader never tells a follower to commit
-// more than that.
-func (c *Core) checkHeartbeat(m *pb.Message) {
+// checkLog stops the node if a message proves that its log lacks something. A leader
+// has a follower commit only what that has acknowledged to it. A follower tells a
+// leader of its term about an entry that the leader does not have only if it knows
+// that entry to be committed.
+func (c *Core) checkLog(m *pb.Message) {
+	heartbeat := m.GetType() == pb.MsgHeartbeat && m.GetCommit() > c.lastIndex
+	response := m.GetType() == pb.MsgAppResp && !m.GetReject() && m.GetIndex() > c.lastIndex
+	if !heartbeat && !response {
+		return
+	}
 	defer rescue(c.fail)
 	c.takeReady() // the term and the last index are as of the last one
-	if c.failed == nil && m.GetTerm() >= c.term && m.GetCommit() > c.lastIndex {
+	switch {
+	case c.failed != nil:
+	case heartbeat && m.GetTerm() >= c.term && m.GetCommit() > c.lastIndex:
 		c.fail(fmt.Errorf("%w: it ends with entry %d, and entry %d was acknowledged to the leader", ErrOutdated, c.lastIndex, m.GetCommit()))
+	case response && m.GetTerm() == c.term && c.leads() && m.GetIndex() > c.lastIndex:
+		c.fail(fmt.Errorf("%w: it ends with entry %d, and another server has entry %d as committed", ErrOutdated, c.lastIndex, m.GetIndex()))
 	}
 }
 
@@ -106,17 +116,13 @@ func (c *Core) checkMessage(m *pb.Message) error {
 	switch m.GetType() {
 	case pb.MsgApp:
 		return checkEntries(m)
-	case pb.MsgAppResp:
-		if !m.GetReject() && c.leads() && m.GetTerm() == c.term && m.GetIndex() > c.lastIndex {
-			return fmt.Errorf("it acknowledges entry %d, the last one is %d: %w", m.GetIndex(), c.lastIndex, errMalformed)
-		}
 	case pb.MsgReadIndex, pb.MsgReadIndexResp:
 		if len(m.GetEntries()) != 1 {
 			return fmt.Errorf("%d entries: %w", len(m.GetEntries()), errMalformed)
 		}
 	case pb.MsgSnap:
 		return checkSnapshot(m)
-	case pb.MsgVote, pb.MsgVoteResp, pb.MsgPreVote, pb.MsgPreVoteResp, pb.MsgHeartbeat, pb.MsgHeartbeatResp, pb.MsgTimeoutNow:
+	case pb.MsgAppResp, pb.MsgVote, pb.MsgVoteResp, pb.MsgPreVote, pb.MsgPreVoteResp, pb.MsgHeartbeat, pb.MsgHeartbeatResp, pb.MsgTimeoutNow:
 	default:
 		return fmt.Errorf("a peer does not send it: %w", errMalformed)
 	}

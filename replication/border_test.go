@@ -83,7 +83,7 @@ func TestRaftIsNotMadeToPanic(t *testing.T) {
 		{"no term", peerMessage(pb.MsgVote, func(m *pb.Message) { m.Term = nil }), false, false},
 		{"the last term", peerMessage(pb.MsgAppResp, func(m *pb.Message) { m.Term = new(uint64(math.MaxUint64)) }), false, false},
 		{"read without a number", peerMessage(pb.MsgReadIndex, func(m *pb.Message) { m.Term = nil }), true, false},
-		{"acknowledged beyond the log", peerMessage(pb.MsgAppResp, func(m *pb.Message) { m.Term, m.Index = new(uint64(3)), new(uint64(99)) }), true, false},
+		{"acknowledged beyond the log", peerMessage(pb.MsgAppResp, func(m *pb.Message) { m.Term, m.Index = new(uint64(3)), new(uint64(99)) }), true, true},
 		{"snapshot without voters", peerMessage(pb.MsgSnap, func(m *pb.Message) {
 			m.Snapshot = &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: new(uint64(20)), Term: new(uint64(2)), ConfState: &pb.ConfState{}}}
 		}), false, false},

@@ -53,7 +53,10 @@ func (n *simNode) carryOut(eff *Effects) {
 	for _, t := range eff.Transfers {
 		n.transfers(&t)
 	}
-	n.must(eff.Failed)
+	if eff.Failed != nil {
+		n.refuse(eff.Failed)
+		return
+	}
 	for _, m := range eff.Messages {
 		n.send(m)
 	}
@@ -140,12 +143,15 @@ func (n *simNode) send(m *pb.Message) {
 func (n *simNode) network(raftID uint64, in input) bool {
 	s := n.s
 	lost := s.rng.IntN(1000) < s.dropPermille
+	life := n.life
 	s.after(s.delay(time.Millisecond), func() {
 		to := s.byRaft(raftID)
 		if lost || to == nil || s.cut[[2]int{n.id, to.id}] || !to.up || !n.admittedBy(to) {
 			return
 		}
-		to.inLife(func() { to.put(in) })()
+		if n.shakesHands(life, to) {
+			to.inLife(func() { to.put(in) })()
+		}
 	})
 	return !lost
 }

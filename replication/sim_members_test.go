@@ -265,6 +265,9 @@ func (c *simMembers) configured(n *simNode, index uint64) {
 // it is synced on a majority: by the configuration that led to it, or by a later
 // one.
 func (c *simMembers) onMajority(n *simNode, index uint64) {
+	if c.s.harming {
+		return // a folder of those that had it may be gone
+	}
 	have := map[uint64]bool{}
 	for _, m := range slices.Concat(c.s.nodes, c.s.gone) {
 		have[m.raft] = have[m.raft] || m.facts.last >= index

@@ -12,6 +12,7 @@ import (
 	"raftcached/engine"
 	"raftcached/replication/disk"
 	"raftcached/replication/disk/disktest"
+	"raftcached/replication/identity"
 	"raftcached/replication/snapshot"
 	"raftcached/replication/wal"
 
@@ -41,7 +42,10 @@ type simNode struct {
 	store    simStore
 	diverged simStore
 	file     snapshotFile
-	floor    wal.Floor // on its way to the disk, or there
+	floor    wal.Floor           // on its way to the disk, or there
+	identity *identity.Identity  // only in simulations of harmed folders
+	met      map[*simNode]uint64 // whom it has shaken hands with, in which life
+	refusal  string              // why it has stopped
 	eff      Effects
 	effects  []applyEffect
 
@@ -96,6 +100,7 @@ func (n *simNode) start() {
 	s := n.s
 	n.boot++
 	n.life++
+	n.openIdentity()
 	w, err := wal.Open(n.fs, "wal", wal.Options{
 		Bootstrap: formedMembership(s.formed).Conf, SegmentBytes: 8 << 10, MemoryBytesMax: 2 << 10,
 		Floor: n.readFloor(), KeepFloor: n.keepFloor,
@@ -138,6 +143,9 @@ const floorFile = "floor"
 
 // readFloor returns the floor that a node's file system holds.
 func (n *simNode) readFloor() (f wal.Floor) {
+	if n.identity != nil {
+		return wal.Floor(n.identity.Floor())
+	}
 	b, err := disk.ReadFile(n.fs, floorFile)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return f
@@ -158,6 +166,9 @@ func (n *simNode) keepFloor(f wal.Floor, now bool) error {
 }
 
 func (n *simNode) writeFloor() error {
+	if n.identity != nil {
+		return n.identity.KeepFloor(identity.Floor(n.floor), true)
+	}
 	b, err := json.Marshal(n.floor)
 	n.must(err)
 	return disk.WriteFileAtomic(n.fs, floorFile, b)

@@ -79,6 +79,7 @@ type simulation struct {
 	show   func(line string) // if set, is given what nodes send each other
 
 	slowShips    bool
+	harming      bool // folders are harmed: nodes have identities, and may stop
 	dropPermille int
 	cut          map[[2]int]bool // from, to
 	clients      []*simClient
