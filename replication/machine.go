@@ -34,6 +34,11 @@ type ReplicaConfig struct {
 
 	Logger *slog.Logger
 
+	// ServerID returns what a node is called in the log; nil: its raft id. Changed, if
+	// set, is called when the leader, the term or the role changes, on the raft loop.
+	ServerID func(raftID uint64) int
+	Changed  func(Status)
+
 	// What tests make smaller, or wrong; zero for the default.
 	digestEvery   uint64
 	partBytes     int

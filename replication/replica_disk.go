@@ -94,9 +94,11 @@ func (r *Replica) ship(s *Ship) {
 	done := func(err error) {
 		switch {
 		case err != nil:
-			r.log.Warn("snapshot did not reach a peer", "peer", to, "index", index, "repair", !forRaft, "err", err)
+			r.log.Warn("snapshot did not reach a server", "server", r.name(to), "index", index, "repair", !forRaft, "err", err)
 		case !forRaft:
-			r.log.Info("sent the state to a peer that had another", "peer", to, "index", index)
+			r.log.Info("sent the state to a server that had another", "server", r.name(to), "index", index)
+		default:
+			r.log.Info("sent a snapshot", "server", r.name(to), "index", index)
 		}
 		r.in.put(input{kind: inputShipped, peer: to, forRaft: forRaft, ok: err == nil})
 	}
@@ -111,7 +113,7 @@ func (r *Replica) ship(s *Ship) {
 // HandleSnapshot receives a snapshot's file; header is the MsgSnap, or says that
 // it is a repair. It returns when the file is durable and raft, or the applier,
 // has been told.
-func (r *Replica) HandleSnapshot(_ uint64, header []byte, sizeBytes int64, rd io.Reader) error {
+func (r *Replica) HandleSnapshot(from uint64, header []byte, sizeBytes int64, rd io.Reader) error {
 	a, err := newArrival(header, r.cfg.bugs)
 	if err != nil {
 		return err
@@ -123,6 +125,7 @@ func (r *Replica) HandleSnapshot(_ uint64, header []byte, sizeBytes int64, rd io
 		case arrivalStore:
 			var meta *pb.SnapshotMetadata
 			if meta, err = r.cfg.Snapshots.Receive(rd, sizeBytes); err == nil {
+				r.log.Info("received a snapshot", "server", r.name(from), "index", meta.GetIndex(), "MiB", sizeBytes>>20)
 				err = a.stored(meta)
 			}
 		case arrivalPass:

@@ -33,7 +33,7 @@ func (r *Replica) raftLoop() {
 		taken = r.in.take(taken)
 		for i := range taken {
 			if err := taken[i].feed(core); err != nil {
-				r.log.Warn("dropped what a peer sent", "peer", taken[i].peer, "err", err)
+				r.log.Warn("dropped what a peer sent", "server", r.name(taken[i].peer), "err", err)
 			}
 		}
 		if tick {
@@ -110,7 +110,10 @@ func (r *Replica) send(m *pb.Message) {
 func (r *Replica) publish() {
 	if s := r.machine.core.Status(); s != *r.status.Load() {
 		if old := r.status.Load(); s.Leader != old.Leader || s.Term != old.Term || s.State != old.State {
-			r.log.Info("raft", "state", s.State.String(), "term", s.Term, "leader", s.Leader)
+			r.log.Debug("role", "state", s.State.String(), "term", s.Term)
+			if r.cfg.Changed != nil {
+				r.cfg.Changed(s)
+			}
 		}
 		r.status.Store(&s)
 	}
@@ -124,10 +127,18 @@ func (r *Replica) logTransfer(t *Transfer) {
 	r.log.Info("handing leadership over before the stop")
 }
 
+// name returns what a node is called in the log.
+func (r *Replica) name(raftID uint64) int {
+	if r.cfg.ServerID == nil {
+		return int(raftID)
+	}
+	return r.cfg.ServerID(raftID)
+}
+
 func (r *Replica) logJudgement(j *Judgement) {
 	var digests []any
 	for _, d := range j.Digests {
-		digests = append(digests, slog.String(fmt.Sprint(d.Voter), fmt.Sprintf("%016x-%016x", d.Contents, d.Order)))
+		digests = append(digests, slog.String(fmt.Sprint(r.name(d.Voter)), fmt.Sprintf("%016x-%016x", d.Contents, d.Order)))
 	}
 	switch j.Verdict {
 	case VerdictOK:

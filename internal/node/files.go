@@ -24,14 +24,14 @@ type files struct {
 }
 
 // openFiles opens the log and the snapshots of a member of the cluster. The log must
-// have what the identity says it had.
-func openFiles(fs disk.FS, dir string, id *identity.Identity) (*files, error) {
+// have what the identity says it had. Reading it is reported to progress.
+func openFiles(fs disk.FS, dir string, id *identity.Identity, progress func(done, total int64)) (*files, error) {
 	conf := &pb.ConfState{}
 	for _, m := range id.Cluster().Members {
 		conf.Voters = append(conf.Voters, m.RaftID)
 	}
 	w, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{
-		Bootstrap: conf, Background: true, Floor: wal.Floor(id.Floor()),
+		Bootstrap: conf, Background: true, Progress: progress, Floor: wal.Floor(id.Floor()),
 		KeepFloor: func(f wal.Floor, now bool) error { return id.KeepFloor(identity.Floor(f), now) },
 	})
 	if err != nil {

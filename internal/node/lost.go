@@ -12,7 +12,7 @@ import (
 // promised to the others.
 func (n *Node) openPast() error {
 	var err error
-	n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.identity)
+	n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.identity, n.readingLog())
 	var (
 		lost    *wal.LostError
 		corrupt *wal.CorruptError

@@ -36,6 +36,7 @@ type Node struct {
 	client    *Client
 	admin     *admin.Server // nil: no admin port
 	life      life
+	narrator  narrator
 
 	closing sync.Once
 	done    chan struct{}
@@ -47,10 +48,12 @@ type Node struct {
 // A *settings.Error says what to change in the configuration.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, done: make(chan struct{}), life: life{since: time.Now()}}
+	n.narrator = narrator{node: n, lost: map[int]time.Time{}}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.release())
 	}
 	go n.watch()
+	go n.narrator.watchPeers()
 	return n, nil
 }
 
@@ -103,7 +106,7 @@ func (n *Node) startReplica() error {
 		Log: n.files.log, Snapshots: n.files.snapshots, Diverged: n.files.diverged, Machine: machine{n.engine},
 		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
 		RequestTimeout: n.cfg.RequestTimeout, LogRetainBytes: n.cfg.LogRetainBytes,
-		Logger: n.cfg.Logger,
+		Logger: n.cfg.Logger, ServerID: n.serverID, Changed: n.narrator.statusChanged,
 	}
 	if n.cfg.wrap != nil {
 		cfg.Machine = n.cfg.wrap(machine{n.engine})

@@ -41,6 +41,16 @@ func (c *conn) classify(req *protocol.Request) class {
 	}
 }
 
+// announce logs a request that changes all items, and who made it.
+func (c *conn) announce(req *protocol.Request) {
+	switch req.Command {
+	case protocol.FlushAll:
+		c.loop.log.Info("flush_all from " + c.events.RemoteAddr())
+	case protocol.CacheMemlimit:
+		c.loop.log.Info("cache_memlimit from "+c.events.RemoteAddr(), "MiB", req.Delta>>20)
+	}
+}
+
 // removesOld reports whether a storage command that is too large removes the old
 // item, as in memcached: set does, and ms in each of its modes.
 func removesOld(req *protocol.Request) bool {
@@ -87,6 +97,7 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 		if !c.write(req) {
 			return false
 		}
+		c.announce(req)
 	case classListing:
 		c.answerListing(req)
 	case classMembers:

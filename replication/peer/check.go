@@ -42,7 +42,10 @@ func (t *Transport) checkUnformed(remote *Hello) error {
 		if remote.Stream == StreamForm {
 			return nil
 		}
-		return refuse("server %d is not a member of any cluster yet", t.self.ServerID)
+		if t.config.Formed {
+			return refuse("server %d"+refusalStarts, t.self.ServerID)
+		}
+		return refuse("server %d"+refusalUnformed, t.self.ServerID)
 	}
 	if remote.Stream != StreamForm {
 		return refuse("stream %v before the cluster was formed", remote.Stream)

@@ -3,6 +3,7 @@ package peer
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"raftcached/replication/frame"
 	"raftcached/replication/identity"
@@ -239,6 +240,17 @@ func readHello(b []byte) (h Hello, err error) {
 
 // refusalBytesMax bounds the sentence of a refusal.
 const refusalBytesMax = 4 << 10
+
+// The ends of refusals that pass by themselves. Nobody has to know of them.
+const (
+	refusalStarts   = " starts: it reads its log"
+	refusalUnformed = " is not a member of any cluster yet"
+)
+
+// passes reports whether a refusal is one that passes by itself.
+func (e *RefusedError) passes() bool {
+	return strings.HasSuffix(e.Sentence, refusalStarts) || strings.HasSuffix(e.Sentence, refusalUnformed)
+}
 
 // RefusedError is a peer's reason for refusing this node.
 type RefusedError struct{ Sentence string }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -141,7 +142,11 @@ func (s *sender) run() {
 		}
 		if errors.As(err, &refused) && said != refused.Sentence {
 			said = refused.Sentence // log it once, not at each attempt
-			s.t.log.Info("refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
+			level := slog.LevelWarn
+			if refused.passes() {
+				level = slog.LevelDebug
+			}
+			s.t.log.Log(s.t.ctx, level, "refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
 		}
 		select {
 		case <-s.t.ctx.Done():

@@ -55,6 +55,7 @@ type Config struct {
 	Lineage     identity.Lineage
 	Memory      Memory             // of what the peers' folders have shown
 	Secret      []byte             // that peers must know; empty: everybody does
+	Formed      bool               // the node is a member of a cluster, which Join will name
 	Constants   identity.Constants // see Hello
 	Listen      string             // host:port
 	Listener    net.Listener       // if set, used instead of Listen; it belongs to the Transport

@@ -48,6 +48,10 @@ type Options struct {
 	// Background lets the log prepare and remove segments on its own goroutines.
 	// Without it Save and Compact do everything themselves, as simulations need.
 	Background bool
+
+	// Progress, if set, is called while Open reads the segments, with the bytes that
+	// were read and those that there are.
+	Progress func(done, total int64)
 }
 
 // Write is what one Save makes durable.

@@ -106,6 +106,22 @@ func (l *Log) dropBlank(seqs []uint64) ([]uint64, error) {
 	return seqs[:last], nil
 }
 
+// sizes returns the sizes of the segments, and their sum.
+func (l *Log) sizes(seqs []uint64) (sizes []int64, total int64, err error) {
+	for _, seq := range seqs {
+		f, err := l.fs.Open(segmentName(l.dir, seq))
+		if err != nil {
+			return nil, 0, err
+		}
+		n, err := f.Size()
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, 0, err
+		}
+		sizes, total = append(sizes, n), total+n
+	}
+	return sizes, total, nil
+}
+
 // recovery is the state of reading the segments.
 type recovery struct {
 	log *Log
@@ -120,9 +136,17 @@ type recovery struct {
 
 func (l *Log) recover(seqs []uint64) error {
 	r := recovery{log: l, floating: true}
+	sizes, total, err := l.sizes(seqs)
+	if err != nil {
+		return err
+	}
+	done := int64(0)
 	for i, seq := range seqs {
 		if err := r.segment(seq, i == len(seqs)-1); err != nil {
 			return err
+		}
+		if done += sizes[i]; l.options.Progress != nil {
+			l.options.Progress(done, total)
 		}
 	}
 	if l.mark.GetIndex() < l.index.base {

@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -89,15 +91,15 @@ func (p Process) run(args raftcached.Arguments) int {
 	}
 	// Without this, a log line would end the server when its reader is gone.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	ctx, stopNotify := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stopNotify()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go parent.WatchGoRun(ctx, cancel)
-	go p.watchStop(ctx, cancel)
-
 	cfg := args.Config
 	cfg.Logger, cfg.SetVerbosity = newLogger(p.Stderr, cfg.Verbose)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stopNotify := stopAtSignal(ctx, cfg.Logger, cancel)
+	defer stopNotify()
+	go parent.WatchGoRun(ctx, cancel)
+	go p.watchStop(ctx, cancel)
+	logStart(&cfg)
 	reloads := hangUps()
 	node, err := p.Open(ctx, cfg)
 	if err != nil && ctx.Err() != nil {
@@ -122,6 +124,44 @@ func (p Process) run(args raftcached.Arguments) int {
 	stopReloads()
 	stopNotify() // a second signal ends the process at once
 	return p.close(node, err)
+}
+
+// stopAtSignal calls cancel at the first SIGINT or SIGTERM, and logs which it was. After
+// stop, or a second signal, the signals end the process at once.
+func stopAtSignal(ctx context.Context, log *slog.Logger, cancel func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	stop = func() { signal.Stop(signals) }
+	go func() {
+		select {
+		case s := <-signals:
+			stop()
+			name := "SIGTERM"
+			if s == os.Interrupt {
+				name = "SIGINT"
+			}
+			log.Info("stopping (" + name + ")")
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return stop
+}
+
+// logStart logs what starts, and with which configuration.
+func logStart(cfg *raftcached.Config) {
+	commit := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = s.Value[:min(len(s.Value), 12)]
+			}
+		}
+	}
+	cfg.Logger.Info("starting raftcached "+raftcached.Version, "commit", commit, "go", runtime.Version(),
+		"server", cfg.ServerID, "of", len(cfg.Servers), "data", cfg.DataDir, "memoryMiB", cfg.MemoryLimitBytes>>20,
+		"itemSizeMax", cfg.ItemBytesMax, "maxConnections", cfg.MaxConns, "threads", cfg.Threads, "reads", string(cfg.Reads),
+		"logRetainMiB", cfg.LogRetainBytes>>20, "tick", cfg.Tick, "electionTicks", cfg.ElectionTicks)
 }
 
 // listed writes addresses on one line.

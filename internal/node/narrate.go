@@ -1,0 +1,171 @@
+package node
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"raftcached/replication"
+	"raftcached/replication/peer"
+)
+
+const (
+	// narratePeriod is how often the connections to the other servers are looked at.
+	narratePeriod = 100 * time.Millisecond
+
+	// lostAfter is how long a server must be out of reach until that is logged: a
+	// connection that is made anew at once is no news.
+	lostAfter = 300 * time.Millisecond
+
+	// meetAfter is how long servers that start may take to find each other.
+	meetAfter = 3 * time.Second
+
+	// progressPeriod is how often is logged how much of the log was read.
+	progressPeriod = time.Second
+)
+
+// narrator logs for people what happens to the cluster, as this node sees it: a line
+// when something changes, with the ids of server.json.
+type narrator struct {
+	node *Node
+
+	mu         sync.Mutex
+	leader     uint64 // raft id of the last one that was known, or 0
+	term       uint64
+	leaderless time.Time // since when none is known; zero if one is
+
+	lost       map[int]time.Time // since when, by server id
+	noMajority time.Time         // since when, zero if there is one
+}
+
+// statusChanged is called on the raft loop.
+func (r *narrator) statusChanged(s replication.Status) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	switch {
+	case s.Leader == 0 && r.leaderless.IsZero():
+		r.leaderless = now
+		if r.leader != 0 {
+			r.node.cfg.Logger.Debug(fmt.Sprintf("no leader is known, the last one was server %d", r.node.serverID(r.leader)))
+		}
+	case s.Leader != 0 && (s.Leader != r.leader || s.Term != r.term || !r.leaderless.IsZero()):
+		without := ""
+		if r.leader != 0 && !r.leaderless.IsZero() {
+			since := r.leaderless
+			if t := r.node.transport; t != nil {
+				if s := t.Sight(r.leader); !s.Connected && s.Since.Before(since) {
+					since = s.Since // it was gone before raft noticed
+				}
+			}
+			without = fmt.Sprintf(", %d ms without a leader", now.Sub(since).Milliseconds())
+		}
+		r.node.cfg.Logger.Info(fmt.Sprintf("server %d leads (term %d%s)", r.node.serverID(s.Leader), s.Term, without))
+		r.leader, r.term, r.leaderless = s.Leader, s.Term, time.Time{}
+	}
+}
+
+// watchPeers logs which servers are lost and back until the node stops.
+func (r *narrator) watchPeers() {
+	if r.node.transport == nil {
+		return
+	}
+	ticker := time.NewTicker(narratePeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-r.node.done:
+			return
+		case now := <-ticker.C:
+			if !r.node.life.stopping.Load() {
+				r.look(now)
+			}
+		}
+	}
+}
+
+// look compares the connections with what was logged last.
+func (r *narrator) look(now time.Time) {
+	n := r.node
+	var away, gone, back []int
+	sights := map[int]peer.Sight{}
+	for _, m := range n.members {
+		if m.ServerID == n.cfg.ServerID {
+			continue
+		}
+		s := n.transport.Sight(m.RaftID)
+		sights[m.ServerID] = s
+		_, wasLost := r.lost[m.ServerID]
+		switch {
+		case s.Connected && wasLost:
+			back = append(back, m.ServerID)
+		case !s.Connected && wasLost:
+			away = append(away, m.ServerID)
+		case !s.Connected && now.Sub(s.Since) > lostAfter && now.Sub(n.life.since) > meetAfter:
+			gone, away = append(gone, m.ServerID), append(away, m.ServerID)
+		}
+	}
+	up := fmt.Sprintf("%d of %d", len(n.members)-len(away), len(n.members))
+	left := up + " left"
+	for _, id := range gone {
+		r.lost[id] = sights[id].Since
+		n.cfg.Logger.Warn(fmt.Sprintf("lost server %d at %s: %s; %s", id, n.logAddr(id), sights[id].Why, left))
+	}
+	for _, id := range back {
+		n.cfg.Logger.Info(fmt.Sprintf("server %d is back after %v; %s", id, roundTime(now.Sub(r.lost[id])), up))
+		delete(r.lost, id)
+	}
+	majority := len(n.members)/2 + 1
+	switch has := len(n.members)-len(away) >= majority; {
+	case !has && r.noMajority.IsZero():
+		r.noMajority = now
+		n.cfg.Logger.Error(fmt.Sprintf("NO MAJORITY: waiting for %s since %s", serverNames(away), now.Format(time.TimeOnly)))
+	case has && !r.noMajority.IsZero():
+		n.cfg.Logger.Info(fmt.Sprintf("majority again after %v; %s", roundTime(now.Sub(r.noMajority)), up))
+		r.noMajority = time.Time{}
+	}
+}
+
+// logAddr returns where the other servers reach one.
+func (n *Node) logAddr(serverID int) string {
+	for _, m := range n.members {
+		if m.ServerID == serverID {
+			return joinHostPort(m.Host, m.LogPort)
+		}
+	}
+	return "an unknown address"
+}
+
+// serverNames writes "server 1" or "servers 1, 2".
+func serverNames(ids []int) string {
+	words := make([]string, len(ids))
+	for i, id := range ids {
+		words[i] = strconv.Itoa(id)
+	}
+	if len(ids) == 1 {
+		return "server " + words[0]
+	}
+	return "servers " + strings.Join(words, ", ")
+}
+
+// roundTime leaves what people read of a time.
+func roundTime(d time.Duration) time.Duration {
+	if d > 10*time.Second {
+		return d.Round(time.Second)
+	}
+	return d.Round(100 * time.Millisecond)
+}
+
+// readingLog returns a function that logs how much of the log was read, every second
+// or so.
+func (n *Node) readingLog() func(done, total int64) {
+	last := time.Now()
+	return func(done, total int64) {
+		if now := time.Now(); now.Sub(last) >= progressPeriod {
+			last = now
+			n.cfg.Logger.Info(fmt.Sprintf("reading log %d of %d MiB", done>>20, total>>20))
+		}
+	}
+}
