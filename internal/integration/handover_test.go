@@ -160,15 +160,16 @@ func TestStalledDisk(t *testing.T) {
 	defer func() { must(t, tracer.End(ctx, syscall.SIGKILL)) }()
 	awaitTraced(t, tracer, output)
 
-	const writes = 50
-	for i := range writes {
-		must(t, w.Set(fmt.Sprintf("key-%d", i), "x"))
-	}
-	next, err := c.AwaitLeader(ctx)
-	must(t, err)
-	if next == leader {
-		t.Fatal("the server whose disk stands still leads")
-	}
+	written := 0
+	must(t, cluster.Await(ctx, func() error {
+		must(t, w.Set(fmt.Sprintf("key-%d", written), "x"))
+		written++
+		next, err := c.AwaitLeader(ctx)
+		if err == nil && next == leader {
+			err = fmt.Errorf("the server whose disk stands still leads, after %d writes", written)
+		}
+		return err
+	}))
 	text, err := os.ReadFile(leader.LogFile)
 	must(t, err)
 	if !strings.Contains(string(text), "the disk does not answer: handing leadership over") {
