@@ -19,7 +19,7 @@ var borderMembers = []Member{{ServerID: 0, RaftID: 1}, {ServerID: 1, RaftID: 2},
 
 // newBorderCore returns a core of three whose log has ten entries of term 2, of which
 // eight are committed.
-func newBorderCore(t *testing.T) (*Core, ReplicaConfig) {
+func newBorderCore(t *testing.T) *Core {
 	t.Helper()
 	fs := disktest.NewCrashable()
 	w, err := wal.Open(fs, "wal", wal.Options{Bootstrap: &pb.ConfState{Voters: []uint64{1, 2, 3}}})
@@ -38,7 +38,7 @@ func newBorderCore(t *testing.T) (*Core, ReplicaConfig) {
 	}
 	m, err := newMachine(&cfg)
 	must(t, err)
-	return m.core, cfg
+	return m.core
 }
 
 func must(t *testing.T, err error) {
@@ -94,7 +94,7 @@ func TestRaftIsNotMadeToPanic(t *testing.T) {
 		{"proposal", peerMessage(pb.MsgProp, nil), false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			core, _ := newBorderCore(t)
+			core := newBorderCore(t)
 			if c.leads {
 				lead(t, core)
 			}
@@ -155,7 +155,7 @@ func TestRaftNeverPanics(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	small := func() *uint64 { return new(rng.Uint64N(16)) }
 	for range 300 {
-		core, _ := newBorderCore(t)
+		core := newBorderCore(t)
 		if rng.IntN(2) == 0 {
 			lead(t, core)
 		}

@@ -20,7 +20,7 @@ const exitFailed = 1
 
 // wantRefused starts a server whose data folder cannot be trusted, twice. Each time it
 // ends, with a last line that has all the words.
-func wantRefused(t *testing.T, ctx context.Context, s *cluster.Server, words ...string) {
+func wantRefused(ctx context.Context, t *testing.T, s *cluster.Server, words ...string) {
 	t.Helper()
 	for range 2 {
 		must(t, s.Start())
@@ -73,7 +73,7 @@ func wantFilled(t *testing.T, s *cluster.Server, prefixes ...string) {
 }
 
 // victimOf returns a follower, and the two other servers, the leader first.
-func victimOf(t *testing.T, ctx context.Context, c *cluster.Cluster) (victim, leader, third *cluster.Server) {
+func victimOf(ctx context.Context, t *testing.T, c *cluster.Cluster) (victim, leader, third *cluster.Server) {
 	t.Helper()
 	leader, err := c.AwaitLeader(ctx)
 	must(t, err)
@@ -85,7 +85,7 @@ func victimOf(t *testing.T, ctx context.Context, c *cluster.Cluster) (victim, le
 // nothing of what was acknowledged meanwhile.
 func TestLogRemovedBesideAServerThatWasDown(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
-	victim, leader, down := victimOf(t, ctx, c)
+	victim, leader, down := victimOf(ctx, t, c)
 	fill(t, leader, "early")
 	must(t, down.Kill())
 	fill(t, leader, "late")
@@ -93,7 +93,7 @@ func TestLogRemovedBesideAServerThatWasDown(t *testing.T) {
 	must(t, victim.Kill())
 	must(t, os.RemoveAll(filepath.Join(victim.DataDir, "wal")))
 	must(t, down.Start())
-	wantRefused(t, ctx, victim, "all of its segments are missing", replaceCommand(victim))
+	wantRefused(ctx, t, victim, "all of its segments are missing", replaceCommand(victim))
 	must(t, leader.Start())
 	must(t, c.AwaitServing(ctx, leader.ID, down.ID))
 	wantFilled(t, down, "early", "late")
@@ -106,7 +106,7 @@ func TestLogRemovedOfALoneServer(t *testing.T) {
 	fill(t, s, "k")
 	must(t, s.Stop(ctx))
 	must(t, os.Rename(filepath.Join(s.DataDir, "wal"), filepath.Join(s.DataDir, "away")))
-	wantRefused(t, ctx, s, "all of its segments are missing", "there is no other server to get the data from", "move the folder away")
+	wantRefused(ctx, t, s, "all of its segments are missing", "there is no other server to get the data from", "move the folder away")
 	must(t, os.RemoveAll(filepath.Join(s.DataDir, "wal")))
 	must(t, os.Rename(filepath.Join(s.DataDir, "away"), filepath.Join(s.DataDir, "wal")))
 	must(t, s.Start())
@@ -132,12 +132,12 @@ func TestHarmWhileTheOthersServe(t *testing.T) {
 	} {
 		t.Run(h.name, func(t *testing.T) {
 			ctx, c := startCluster(t, cluster.Options{})
-			victim, leader, third := victimOf(t, ctx, c)
+			victim, leader, third := victimOf(ctx, t, c)
 			fill(t, leader, "early")
 			must(t, c.AwaitEqual(ctx))
 			must(t, victim.Kill())
 			h.harm(t, victim.DataDir)
-			wantRefused(t, ctx, victim, h.want, replaceCommand(victim))
+			wantRefused(ctx, t, victim, h.want, replaceCommand(victim))
 			fill(t, third, "late")
 			wantFilled(t, third, "early", "late")
 			wantFilled(t, leader, "early", "late")
@@ -149,7 +149,7 @@ func TestHarmWhileTheOthersServe(t *testing.T) {
 // has acknowledged more since. It is started more often than the original was.
 func TestOlderCopyIsKnown(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
-	victim, leader, third := victimOf(t, ctx, c)
+	victim, leader, third := victimOf(ctx, t, c)
 	fill(t, leader, "early")
 	must(t, victim.Stop(ctx))
 	older := filepath.Join(t.TempDir(), "copy")
@@ -160,12 +160,12 @@ func TestOlderCopyIsKnown(t *testing.T) {
 	must(t, victim.Process().End(ctx, syscall.SIGKILL))
 	must(t, os.RemoveAll(victim.DataDir))
 	must(t, os.CopyFS(victim.DataDir, os.DirFS(older)))
-	wantRefused(t, ctx, victim, "is a copy", replaceCommand(victim))
+	wantRefused(ctx, t, victim, "is a copy", replaceCommand(victim))
 	wantFilled(t, third, "early", "late")
 
 	// Only one of those who know is there.
 	must(t, third.Kill())
-	wantRefused(t, ctx, victim, "is a copy", replaceCommand(victim))
+	wantRefused(ctx, t, victim, "is a copy", replaceCommand(victim))
 	must(t, third.Start())
 	must(t, c.AwaitServing(ctx, leader.ID, third.ID))
 	wantFilled(t, third, "early", "late")
@@ -176,7 +176,7 @@ func TestOlderCopyIsKnown(t *testing.T) {
 // that begins with what the followers have.
 func TestEndOfLogLost(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
-	victim, leader, third := victimOf(t, ctx, c)
+	victim, leader, third := victimOf(ctx, t, c)
 	fill(t, leader, "early")
 	must(t, c.AwaitEqual(ctx))
 	before, err := cluster.AskRaftStats(ctx, leader.ClientAddr)

@@ -83,17 +83,6 @@ func code(name string) string {
 	return "`" + name + "`"
 }
 
-// help says what a setting does, or why it does nothing.
-func (s *Setting) help() string {
-	switch {
-	case s.Ignored != "":
-		return "ignored, with a note: " + s.Ignored
-	case s.Refused != "":
-		return "refused: " + s.Refused
-	}
-	return s.Help
-}
-
 // bounds shows the values that a setting may have.
 func (s *Setting) bounds() string {
 	src := FromFile

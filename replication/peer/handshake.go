@@ -91,7 +91,7 @@ func (t *Transport) checkDialed(remote *Hello, s Stream) error {
 		err = t.meet(remote)
 	}
 	if err != nil {
-		return fmt.Errorf("reached a server that cannot take part: %v", err) // which is no refusal of this node
+		return fmt.Errorf("reached a server that cannot take part: %s", err.Error()) // which is no refusal of this node
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (l *Log) checkFloor(seqs []uint64) error {
 	if len(seqs) > 0 {
 		last = seqs[len(seqs)-1]
 	}
-	reason := ""
+	var reason string
 	switch hard := l.hard; {
 	case f.Segment > 0 && last == 0:
 		reason = "all of its segments are missing"
