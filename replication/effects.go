@@ -140,7 +140,7 @@ func (c *Core) takeReady() {
 func (c *Core) dispatch(m *pb.Message) {
 	switch {
 	case c.barred(m):
-	case m.GetTo() == c.cfg.ID: // raft has forwarded a read to itself; it is asked again
+	case m.GetFrom() != c.cfg.ID: // raft forwards another node's read, which is asked again
 	case m.GetTo() == raft.LocalAppendThread:
 		if n := len(m.GetEntries()); n > 0 {
 			c.lastIndex = m.GetEntries()[n-1].GetIndex()
