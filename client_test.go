@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -292,7 +293,7 @@ func TestKeysAreTheCallersAgain(t *testing.T) {
 				return
 			default:
 				keys[0] = "b"
-				time.Sleep(time.Microsecond)
+				runtime.Gosched()
 			}
 		}
 	})

@@ -27,7 +27,7 @@ const testLimit = 2 * time.Minute
 func startMemcached(ctx context.Context, t *testing.T, args ...string) *cluster.Memcached {
 	t.Helper()
 	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("RAFTCACHED_REQUIRE") == "1" {
+		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
 			t.Fatal(err)
 		}
 		t.Skip(err)
