@@ -133,7 +133,7 @@ func (n *Node) constants() identity.Constants {
 func (n *Node) listed() []identity.Member {
 	members := make([]identity.Member, len(n.cfg.Servers))
 	for i, s := range n.cfg.Servers {
-		members[i] = identity.Member{ServerID: s.ID, RaftID: uint64(s.ID) + 1, Host: s.Host, LogPort: s.LogPort}
+		members[i] = identity.Member{ServerID: s.ID, RaftID: uint64(s.ID) + 1, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort}
 	}
 	return members
 }

@@ -113,7 +113,8 @@ func (n *Node) startReplica() error {
 	}
 	for _, m := range n.members {
 		cfg.Formed = append(cfg.Formed, replication.Member{
-			ServerID: m.ServerID, RaftID: m.RaftID, Directory: replication.DirectoryID(m.DirectoryID), Host: m.Host, LogPort: m.LogPort,
+			ServerID: m.ServerID, RaftID: m.RaftID, Directory: replication.DirectoryID(m.DirectoryID),
+			Host: m.Host, ClientPort: m.ClientPort, LogPort: m.LogPort,
 		})
 	}
 	for i := range cfg.Loops { // the last one is the client's

@@ -17,10 +17,11 @@ import (
 const (
 	fileName      = "identity"
 	lockName      = "LOCK"
-	formatVersion = 2
+	formatVersion = 3
 )
 
-// versionWithoutFloor knows no floor, no incarnations, and nothing of other folders.
+// Version 2 knows no client ports. versionWithoutFloor knows no floor either, no
+// incarnations, and nothing of other folders.
 const versionWithoutFloor = 1
 
 // file is the contents of the identity file.

@@ -134,3 +134,17 @@ func TestVersion1IsRead(t *testing.T) {
 		t.Fatalf("boot %d, cluster %+v, floor %+v", id.Boot(), id.Cluster(), id.Floor())
 	}
 }
+
+// TestVersion2IsRead: it knows no client ports.
+func TestVersion2IsRead(t *testing.T) {
+	const line = `{"version":2,"serverId":0,"directoryId":"4bd09fd7bd3b0ac1d95ca7c5e4e8e4f5","boot":7,"incarnations":[5],"cluster":{"id":9,"constants":{"memoryLimitBytes":67108864,"itemBytesMax":1048576,"noEvict":false,"tickMs":10,"electionTicks":20},"members":[{"serverId":0,"raftId":1,"directoryId":"4bd09fd7bd3b0ac1d95ca7c5e4e8e4f5","host":"localhost","logPort":11311}]},"floor":{"segment":3,"term":2,"vote":1,"index":9}}`
+	fs := disktest.NewCrashable()
+	must(t, disk.MakeDir(fs, "data"))
+	must(t, disk.WriteFileAtomic(fs, "data/identity", fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum([]byte(line), castagnoli))))
+	id, err := Open(fs, "data", 0, random())
+	must(t, err)
+	m := id.Cluster().Members[0]
+	if id.Boot() != 8 || id.Floor() != (Floor{Segment: 3, Term: 2, Vote: 1, Index: 9}) || m.LogPort != 11311 || m.ClientPort != 0 {
+		t.Fatalf("boot %d, member %+v, floor %+v", id.Boot(), m, id.Floor())
+	}
+}

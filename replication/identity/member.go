@@ -34,6 +34,7 @@ type Member struct {
 	RaftID      uint64      `json:"raftId"`   // never 0, never used again
 	DirectoryID DirectoryID `json:"directoryId"`
 	Host        string      `json:"host"`
+	ClientPort  int         `json:"clientPort,omitempty"` // 0: as the servers are configured
 	LogPort     int         `json:"logPort"`
 }
 

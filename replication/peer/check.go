@@ -93,6 +93,9 @@ func serverList(members []identity.Member) string {
 	words := make([]string, len(members))
 	for i, m := range members {
 		words[i] = fmt.Sprintf("%d at %s:%d", m.ServerID, m.Host, m.LogPort)
+		if m.ClientPort != 0 {
+			words[i] += fmt.Sprintf(" with port %d for clients", m.ClientPort)
+		}
 	}
 	slices.Sort(words)
 	return strings.Join(words, ", ")

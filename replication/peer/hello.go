@@ -10,12 +10,13 @@ import (
 )
 
 const (
-	protocolVersion = 2
+	protocolVersion = 3
 
 	// membersMax bounds the list of members in a hello.
 	membersMax = 256
 
-	helloFields = 13
+	helloFields  = 13
+	memberFields = 6
 
 	// incarnationsMax bounds the starts in a hello.
 	incarnationsMax = 1 << 10
@@ -110,11 +111,12 @@ func encodeHello(h *Hello) []byte {
 	dst = frame.AppendArrayLen(dst, len(h.Members))
 	for i := range h.Members {
 		m := &h.Members[i]
-		dst = frame.AppendArrayLen(dst, 5)
+		dst = frame.AppendArrayLen(dst, memberFields)
 		dst = frame.AppendUint(dst, uint64(m.ServerID))
 		dst = frame.AppendUint(dst, m.RaftID)
 		dst = frame.AppendBytes(dst, m.DirectoryID[:])
 		dst = frame.AppendString(dst, m.Host)
+		dst = frame.AppendUint(dst, uint64(m.ClientPort))
 		dst = frame.AppendUint(dst, uint64(m.LogPort))
 	}
 	return dst
@@ -224,9 +226,10 @@ func readHello(b []byte) (h Hello, err error) {
 		n, f.err = f.ArrayLen(membersMax)
 	}
 	for i := 0; i < n && f.err == nil; i++ {
-		f.array(5)
+		f.array(memberFields)
 		h.Members = append(h.Members, identity.Member{
-			ServerID: int(f.uint()), RaftID: f.uint(), DirectoryID: f.directoryID(), Host: f.text(hostBytesMax), LogPort: int(f.uint()),
+			ServerID: int(f.uint()), RaftID: f.uint(), DirectoryID: f.directoryID(),
+			Host: f.text(hostBytesMax), ClientPort: int(f.uint()), LogPort: int(f.uint()),
 		})
 	}
 	if f.err == nil {

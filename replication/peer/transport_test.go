@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -327,6 +328,7 @@ func TestRefusalsAtFormation(t *testing.T) {
 	}{
 		{"other limits", func(c *Config) { c.Constants.MemoryLimitBytes++ }, "same limits and ticks"},
 		{"other servers", func(c *Config) { c.Servers = c.Servers[:2] }, "same server.json"},
+		{"another client port", func(c *Config) { c.Servers = slices.Clone(c.Servers); c.Servers[0].ClientPort = 7 }, "with port 7 for clients"},
 	} {
 		list := members(3)
 		_ = listen(t, list, 0, nil)

@@ -15,10 +15,10 @@ import (
 // goldenHello holds, a line each: kind, version, cluster, server, raft id,
 // directory id, boot, incarnations and stream; nonce and secret; constants; members.
 const goldenHello = `
-	9d 01 02 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
+	9d 01 03 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
 	c410 09000000000000000000000000000000 c3
 	95 ce04000000 ce00100000 c2 0a 1e
-	91 95 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2c2f`
+	91 96 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2bcb cd2c2f`
 
 // TestHelloBytes holds the format of the handshake: the other node may run
 // another version of this program.
@@ -28,7 +28,7 @@ func TestHelloBytes(t *testing.T) {
 		ClusterID: 1 << 40, ServerID: 2, RaftID: 300, DirectoryID: id, Stream: StreamForward,
 		Lineage: identity.Lineage{Boot: 7, Incarnations: []uint64{5, 6}}, Nonce: [nonceBytes]byte{9}, Guarded: true,
 		Constants: testConstants,
-		Members:   []identity.Member{{ServerID: 2, RaftID: 300, DirectoryID: id, Host: "cache.example", LogPort: 11311}},
+		Members:   []identity.Member{{ServerID: 2, RaftID: 300, DirectoryID: id, Host: "cache.example", ClientPort: 11211, LogPort: 11311}},
 	}))
 	if want := strings.Join(strings.Fields(goldenHello), ""); got != want {
 		t.Fatalf("hello is\n%s, want\n%s", got, want)
@@ -67,7 +67,7 @@ func TestMessagesAreChecked(t *testing.T) {
 func TestHelloRoundTrip(t *testing.T) {
 	h := Hello{
 		ClusterID: 1 << 60, ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Lineage: lineage(6), Stream: StreamForward,
-		Constants: testConstants, Members: []identity.Member{{ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Host: "h", LogPort: 11311}},
+		Constants: testConstants, Members: []identity.Member{{ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Host: "h", ClientPort: 11211, LogPort: 11311}},
 	}
 	b := encodeHello(&h)
 	got, err := readHello(b)
