@@ -29,7 +29,7 @@ func newBorderCore(t *testing.T) *Core {
 		ents = append(ents, &pb.Entry{Index: new(i + 1), Term: new(uint64(2))})
 	}
 	must(t, w.Save(wal.Write{Entries: ents, HardState: &pb.HardState{Term: new(uint64(2)), Vote: new(uint64(2)), Commit: new(uint64(8))}, Sync: true}))
-	store, err := snapshot.Open(fs, "snap")
+	store, err := snapshot.Open(fs, "snap", snapshot.Options{})
 	must(t, err)
 	cfg := ReplicaConfig{
 		ID: 1, Formed: borderMembers, Boot: 1, Loops: 1, Log: simLog{w}, Snapshots: simStore{store}, Machine: newSimMachine(),

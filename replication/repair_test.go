@@ -92,7 +92,7 @@ func formed(n int) (list []Member) {
 // letters.
 func storeOf(t *testing.T, index int) (simStore, *pb.SnapshotMetadata) {
 	t.Helper()
-	store, err := snapshot.Open(disktest.NewCrashable(), "snap")
+	store, err := snapshot.Open(disktest.NewCrashable(), "snap", snapshot.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func startLone(t *testing.T, machine StateMachine, client Client) *Replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := snapshot.Open(fs, "snap")
+	store, err := snapshot.Open(fs, "snap", snapshot.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
@@ -103,12 +104,13 @@ func (n *simNode) start() {
 	n.openIdentity()
 	w, err := wal.Open(n.fs, "wal", wal.Options{
 		Bootstrap: formedMembership(s.formed).Conf, SegmentBytes: 8 << 10, MemoryBytesMax: 2 << 10,
+		Owner: wal.Owner{Directory: n.owner().Owner.Directory, Boot: n.boot},
 		Floor: n.readFloor(), KeepFloor: n.keepFloor,
 	})
 	n.must(err)
-	store, err := snapshot.Open(n.fs, "snap")
+	store, err := snapshot.Open(n.fs, "snap", n.owner())
 	n.must(err)
-	diverged, err := snapshot.Open(n.fs, "diverged")
+	diverged, err := snapshot.Open(n.fs, "diverged", n.owner())
 	n.must(err)
 	n.log, n.store, n.diverged = simLog{w}, simStore{store}, simStore{diverged}
 	n.state = newSimMachine()
@@ -136,6 +138,15 @@ func (n *simNode) start() {
 	s.check.started(n)
 	s.note("start %d boot %d applied %d", n.id, n.boot, n.machine.applier.st.index)
 	s.after(s.delay(simTick), n.inLife(n.tick))
+}
+
+// owner is what a node's snapshots say.
+func (n *simNode) owner() snapshot.Options {
+	o := snapshot.Owner{Cluster: 1}
+	if binary.LittleEndian.PutUint64(o.Directory[:], uint64(n.id)+1); n.identity != nil {
+		o = snapshot.Owner{Directory: n.identity.DirectoryID(), Cluster: 1}
+	}
+	return snapshot.Options{Owner: o}
 }
 
 // floorFile is where a node keeps the floor of its log.

@@ -23,25 +23,35 @@ type files struct {
 	diverged  snapshots
 }
 
-// openFiles opens the log and the snapshots of a member of the cluster. The log must
-// have what the identity says it had. Reading it is reported to progress.
+// openFiles opens the log and the snapshots of a member of the cluster. They must be
+// this folder's, and the log must have what the identity says it had. Reading it is
+// reported to progress.
 func openFiles(fs disk.FS, dir string, id *identity.Identity, progress func(done, total int64)) (*files, error) {
 	conf := &pb.ConfState{}
 	for _, m := range id.Cluster().Members {
 		conf.Voters = append(conf.Voters, m.RaftID)
 	}
 	w, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{
-		Bootstrap: conf, Background: true, Progress: progress, Floor: wal.Floor(id.Floor()),
+		Bootstrap: conf, Background: true, Progress: progress,
+		Owner: wal.Owner{Directory: id.DirectoryID(), Boot: id.Boot()}, Unowned: id.Unowned().Segment,
+		Floor:     wal.Floor(id.Floor()),
 		KeepFloor: func(f wal.Floor, now bool) error { return id.KeepFloor(identity.Floor(f), now) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	store, err := snapshot.Open(fs, filepath.Join(dir, "snap"))
+	o := snapshot.Options{
+		Owner:   snapshot.Owner{Directory: id.DirectoryID(), Cluster: id.Cluster().ID},
+		Unowned: id.Unowned().Snapshot,
+	}
+	store, err := snapshot.Open(fs, filepath.Join(dir, "snap"), o)
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	diverged, err := snapshot.Open(fs, filepath.Join(dir, "diverged"))
+	diverged, err := snapshot.Open(fs, filepath.Join(dir, "diverged"), o)
+	if err == nil {
+		err = id.KeepUnowned(identity.Unowned{Segment: w.Unowned(), Snapshot: max(store.Unowned(), diverged.Unowned())})
+	}
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}

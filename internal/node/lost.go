@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"raftcached/replication"
+	"raftcached/replication/snapshot"
 	"raftcached/replication/wal"
 )
 
@@ -14,10 +15,12 @@ func (n *Node) openPast() error {
 	var err error
 	n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.identity, n.readingLog())
 	var (
-		lost    *wal.LostError
-		corrupt *wal.CorruptError
+		lost        *wal.LostError
+		corrupt     *wal.CorruptError
+		segment     *wal.ForeignError
+		foreignSnap *snapshot.ForeignError
 	)
-	if errors.As(err, &lost) || errors.As(err, &corrupt) {
+	if errors.As(err, &lost) || errors.As(err, &corrupt) || errors.As(err, &segment) || errors.As(err, &foreignSnap) {
 		return n.lost(err)
 	}
 	return err

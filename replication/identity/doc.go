@@ -13,7 +13,8 @@
 //
 // # File "identity"
 //
-// Version 2. Version 1 is read; it has no floor, no
+// Version 4. Version 3 is read; it is of a folder whose segments and snapshots do not
+// name their owner. Version 2 has no client ports, and version 1 no floor, no
 // incarnations, and no memory of other folders.
 //
 //	one line of JSON (type file) | "\n" | checksum, CRC-32C of the line, 8 hex digits | "\n"

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	iofs "io/fs"
+	"math"
 	"path/filepath"
 	"sync"
 
@@ -17,12 +18,14 @@ import (
 const (
 	fileName      = "identity"
 	lockName      = "LOCK"
-	formatVersion = 3
+	formatVersion = 4
 )
 
-// Version 2 knows no client ports. versionWithoutFloor knows no floor either, no
-// incarnations, and nothing of other folders.
-const versionWithoutFloor = 1
+// What older versions lack. Version 2 knows no client ports either.
+const (
+	versionWithoutFloor  = 1 // no floor, no incarnations, and nothing of other folders
+	versionWithoutOwners = 3 // its segments and snapshots did not say whose they are
+)
 
 // file is the contents of the identity file.
 type file struct {
@@ -32,6 +35,7 @@ type file struct {
 	Lineage                 // its Boot stood here in version 1 too
 	Cluster     *Cluster    `json:"cluster,omitempty"` // nil until formed
 	Floor       Floor       `json:"floor"`
+	Unowned     Unowned     `json:"unowned,omitzero"`
 	Seen        Memory      `json:"seen,omitempty"` // of other folders
 }
 
@@ -158,6 +162,9 @@ func decode(b []byte) (f file, err error) {
 func (f *file) upgrade() {
 	if f.Version == versionWithoutFloor && f.Cluster != nil {
 		f.Floor.Segment = 1
+	}
+	if f.Version <= versionWithoutOwners {
+		f.Unowned = Unowned{Segment: math.MaxUint64, Snapshot: math.MaxUint64}
 	}
 	f.Version = formatVersion
 }

@@ -10,18 +10,24 @@ import (
 	"raftcached/replication/disk"
 
 	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 )
 
 // Reader reads the contents of a snapshot and checks them while reading. It returns
 // io.EOF only if the file was complete.
 type Reader struct {
 	file  disk.File
-	in    *window
+	in    stream
 	meta  *pb.SnapshotMetadata
 	chunk []byte // unread rest of the current chunk, in the window
 	size  uint64
 	err   error
+}
+
+// stream is a source for a whole file.
+type stream interface {
+	source
+	more() (bool, error) // whether there is more than was returned
+	stop()
 }
 
 // Open opens a snapshot for reading.
@@ -31,67 +37,16 @@ func (s *Store) Open(index, term uint64) (*Reader, error) {
 		return nil, fmt.Errorf("open snapshot: %w", err)
 	}
 	r := &Reader{file: f, in: newWindow(f)}
-	if r.meta, err = readMetadata(r.in, index, term); err != nil {
+	h, err := readHead(r.in, index, term)
+	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	r.meta = h.meta
 	return r, nil
 }
 
 // Meta returns the snapshot's metadata.
 func (r *Reader) Meta() *pb.SnapshotMetadata { return r.meta }
-
-// source returns consecutive parts of a file. A part is valid until the next call.
-type source interface {
-	next(n int) ([]byte, error)
-}
-
-// start is a source for the beginning of a file.
-type start struct{ in io.Reader }
-
-func (s start) next(n int) ([]byte, error) {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(s.in, b); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, errShort
-		}
-		return nil, err
-	}
-	return b, nil
-}
-
-// readMetadata reads the metadata of a snapshot, and checks its index and term.
-func readMetadata(in source, index, term uint64) (*pb.SnapshotMetadata, error) {
-	meta, err := readAnyMetadata(in)
-	if err == nil && (meta.GetIndex() != index || meta.GetTerm() != term) {
-		err = fmt.Errorf("file is of index %d: %w", meta.GetIndex(), ErrCorrupt)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open snapshot %d: %w", index, err)
-	}
-	return meta, nil
-}
-
-func readAnyMetadata(in source) (*pb.SnapshotMetadata, error) {
-	head, err := in.next(len(magic) + 4)
-	if err != nil {
-		return nil, err
-	}
-	headSum := crc32.Checksum(head, castagnoli)
-	n := binary.LittleEndian.Uint32(head[len(magic):])
-	if string(head[:len(magic)]) != magic || n > metadataBytesMax {
-		return nil, fmt.Errorf("no head of a snapshot: %w", ErrCorrupt)
-	}
-	rest, err := in.next(int(n) + 4)
-	if err != nil {
-		return nil, err
-	}
-	sum := crc32.Update(headSum, castagnoli, rest[:n])
-	meta := new(pb.SnapshotMetadata)
-	if sum != binary.LittleEndian.Uint32(rest[n:]) || proto.Unmarshal(rest[:n], meta) != nil {
-		return nil, fmt.Errorf("metadata has another checksum: %w", ErrCorrupt)
-	}
-	return meta, nil
-}
 
 // Read implements io.Reader.
 func (r *Reader) Read(b []byte) (int, error) {
@@ -156,17 +111,14 @@ func (r *Reader) Close() error {
 }
 
 // verify reads and checks a whole file.
-func verify(fs disk.FS, name string) (*pb.SnapshotMetadata, error) {
+func verify(fs disk.FS, name string) error {
 	f, err := fs.OpenDirect(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r := &Reader{file: f, in: newWindow(f)}
-	if r.meta, err = readAnyMetadata(r.in); err == nil {
+	if _, err = readAnyHead(r.in); err == nil {
 		_, err = io.Copy(io.Discard, r)
 	}
-	if err = errors.Join(err, r.Close()); err != nil {
-		return nil, err
-	}
-	return r.meta, nil
+	return errors.Join(err, r.Close())
 }

@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	magic     = "rcsnap\x00\x01"
 	suffix    = ".snap"
 	tmpSuffix = ".tmp"
 
@@ -36,17 +35,29 @@ var ErrCorrupt = errors.New("snapshot is damaged")
 
 var errShort = fmt.Errorf("file ends early: %w", ErrCorrupt)
 
+// Options of a Store.
+type Options struct {
+	// Owner is written to each snapshot. Open returns a *ForeignError if one has another
+	// directory id, and Receive an error if it is of another cluster. Snapshots of
+	// indexes up to Unowned may be of a version that names no owner.
+	Owner   Owner
+	Unowned uint64
+}
+
 // Store is a folder of snapshots.
 type Store struct {
-	fs  disk.FS
-	dir string
+	fs      disk.FS
+	dir     string
+	options Options
+	unowned uint64
 
 	mu   sync.Mutex
 	next uint64 // number in the last temporary name
 }
 
-// Open opens the folder, or creates it, and removes incomplete files.
-func Open(fs disk.FS, dir string) (*Store, error) {
+// Open opens the folder, or creates it, and removes incomplete files. A *ForeignError
+// reports that a snapshot is that of another data folder.
+func Open(fs disk.FS, dir string, o Options) (*Store, error) {
 	if err := disk.MakeDir(fs, dir); err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
@@ -61,8 +72,41 @@ func Open(fs disk.FS, dir string) (*Store, error) {
 			}
 		}
 	}
-	return &Store{fs: fs, dir: dir}, nil
+	s := &Store{fs: fs, dir: dir, options: o}
+	if err := s.checkOwners(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
+
+// checkOwners checks whose the snapshots are. One with a damaged head is of no use to
+// anybody, see List.
+func (s *Store) checkOwners() error {
+	positions, err := s.positions()
+	if err != nil {
+		return fmt.Errorf("open snapshots: %w", err)
+	}
+	for _, p := range positions {
+		h, err := s.head(p[0], p[1])
+		if errors.Is(err, ErrCorrupt) {
+			continue
+		}
+		if err == nil {
+			err = s.options.checkOwner(s.name(p[0], p[1]), h)
+		}
+		if err != nil {
+			return err
+		}
+		if !h.owned {
+			s.unowned = max(s.unowned, p[0])
+		}
+	}
+	return nil
+}
+
+// Unowned is the highest index of a snapshot of a version that names no owner, as Open
+// found it, and 0 if there is none: Options.Unowned of the next Open.
+func (s *Store) Unowned() uint64 { return s.unowned }
 
 func (s *Store) name(index, term uint64) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%016x-%016x%s", index, term, suffix))
@@ -79,19 +123,15 @@ func (s *Store) tmpName() string {
 // List returns the metadata of the snapshots, newest first. If a file cannot be
 // read, its metadata lacks the configuration.
 func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
-	names, err := s.fs.List(s.dir)
+	positions, err := s.positions()
 	if err != nil {
 		return nil, fmt.Errorf("list snapshots: %w", err)
 	}
 	var list []*pb.SnapshotMetadata
-	for _, name := range names {
-		var index, term uint64
-		if n, err := fmt.Sscanf(name, "%016x-%016x"+suffix, &index, &term); n != 2 || err != nil {
-			continue
-		}
-		meta := &pb.SnapshotMetadata{Index: new(index), Term: new(term)}
-		if m, err := s.metadata(index, term); err == nil {
-			meta = m
+	for _, p := range positions {
+		meta := &pb.SnapshotMetadata{Index: new(p[0]), Term: new(p[1])}
+		if h, err := s.head(p[0], p[1]); err == nil {
+			meta = h.meta
 		}
 		list = append(list, meta)
 	}
@@ -101,14 +141,30 @@ func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
 	return list, nil
 }
 
-// metadata reads only the metadata of a snapshot.
-func (s *Store) metadata(index, term uint64) (*pb.SnapshotMetadata, error) {
+// positions returns index and term of each file that is named as a snapshot.
+func (s *Store) positions() (list [][2]uint64, err error) {
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		var index, term uint64
+		_, err := fmt.Sscanf(name, "%016x-%016x"+suffix, &index, &term)
+		if err == nil && name == filepath.Base(s.name(index, term)) {
+			list = append(list, [2]uint64{index, term})
+		}
+	}
+	return list, nil
+}
+
+// head reads only the head of a snapshot.
+func (s *Store) head(index, term uint64) (*head, error) {
 	f, err := s.fs.Open(s.name(index, term))
 	if err != nil {
 		return nil, fmt.Errorf("open snapshot: %w", err)
 	}
-	meta, err := readMetadata(start{f}, index, term)
-	return meta, errors.Join(err, f.Close())
+	h, err := readHead(start{f}, index, term)
+	return h, errors.Join(err, f.Close())
 }
 
 // Prune removes the snapshots with an index below the given one. A file that is open
@@ -129,20 +185,8 @@ func (s *Store) Prune(below uint64) error {
 	return nil
 }
 
-// Raw opens a snapshot's file as it is, for Receive on another node.
-func (s *Store) Raw(index, term uint64) (rc io.ReadCloser, sizeBytes int64, err error) {
-	f, err := s.fs.Open(s.name(index, term))
-	if err != nil {
-		return nil, 0, fmt.Errorf("open snapshot: %w", err)
-	}
-	if sizeBytes, err = f.Size(); err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("open snapshot: %w", err), f.Close())
-	}
-	return f, sizeBytes, nil
-}
-
-// Receive stores the file of another node, which has the given size. If it returns
-// no error, the whole file was checked, is durable, and is visible.
+// Receive stores the file of another node, which has the given size, as this folder's.
+// If it returns no error, the whole file was checked, is durable, and is visible.
 func (s *Store) Receive(in io.Reader, sizeBytes int64) (*pb.SnapshotMetadata, error) {
 	tmp := s.tmpName()
 	meta, err := s.receive(tmp, in, sizeBytes)
@@ -160,15 +204,35 @@ func (s *Store) receive(tmp string, in io.Reader, sizeBytes int64) (*pb.Snapshot
 	if err != nil {
 		return nil, err
 	}
-	n, err := io.Copy(struct{ io.Writer }{&paced{File: f}}, io.LimitReader(in, sizeBytes))
-	if err == nil && n != sizeBytes {
-		err = fmt.Errorf("%d of %d bytes came: %w", n, sizeBytes, ErrCorrupt)
-	}
+	meta, err := s.copyIn(&paced{File: f}, io.LimitReader(in, sizeBytes), sizeBytes)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	return verify(s.fs, tmp)
+	return meta, verify(s.fs, tmp)
+}
+
+// copyIn copies another node's file, with a head of this folder in place of the other's.
+func (s *Store) copyIn(out io.Writer, in io.Reader, sizeBytes int64) (*pb.SnapshotMetadata, error) {
+	theirs, err := readAnyHead(start{in})
+	if err != nil {
+		return nil, err
+	}
+	if theirs.owned && theirs.owner.Cluster != s.options.Owner.Cluster {
+		return nil, fmt.Errorf("it is of another cluster: %w", ErrCorrupt)
+	}
+	ours, err := appendHead(nil, s.options.Owner, theirs.meta)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := out.Write(ours); err != nil {
+		return nil, err
+	}
+	n, err := io.Copy(struct{ io.Writer }{out}, in)
+	if n += int64(theirs.bytes); err == nil && n != sizeBytes {
+		err = fmt.Errorf("%d of %d bytes came: %w", n, sizeBytes, ErrCorrupt)
+	}
+	return theirs.meta, err
 }

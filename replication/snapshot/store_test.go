@@ -26,7 +26,7 @@ func meta(index uint64) *pb.SnapshotMetadata {
 
 func open(t testing.TB, fs disk.FS) *Store {
 	t.Helper()
-	s, err := Open(fs, "snap")
+	s, err := Open(fs, "snap", Options{})
 	must(t, err)
 	return s
 }
@@ -170,7 +170,7 @@ func FuzzReceive(f *testing.F) {
 // TestLongSnapshot reads one of several pieces, whose chunks stand across their
 // ends, from the disk.
 func TestLongSnapshot(t *testing.T) {
-	s, err := Open(disk.OS(), t.TempDir())
+	s, err := Open(disk.OS(), t.TempDir(), Options{})
 	must(t, err)
 	want := make([]byte, 3*pieceBytes+12345)
 	for i := range want {

@@ -9,7 +9,6 @@ import (
 	"raftcached/replication/disk"
 
 	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 )
 
 // Writer writes the contents of one snapshot.
@@ -25,7 +24,7 @@ type Writer struct {
 
 // Create begins a snapshot. The caller must call either Commit or Abort.
 func (s *Store) Create(meta *pb.SnapshotMetadata) (*Writer, error) {
-	encoded, err := proto.Marshal(meta)
+	head, err := appendHead(nil, s.options.Owner, meta)
 	if err != nil {
 		return nil, fmt.Errorf("create snapshot: %w", err)
 	}
@@ -35,9 +34,7 @@ func (s *Store) Create(meta *pb.SnapshotMetadata) (*Writer, error) {
 		return nil, fmt.Errorf("create snapshot: %w", err)
 	}
 	w.file = &paced{File: f}
-	head := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(encoded)))
-	head = append(head, encoded...)
-	w.write(binary.LittleEndian.AppendUint32(head, crc32.Checksum(head, castagnoli)))
+	w.write(head)
 	return w, nil
 }
 

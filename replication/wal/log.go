@@ -13,47 +13,6 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// firstSegmentBytes is the size of the first segments of a log. Later ones are as large
-// as the log is, up to Options.SegmentBytes: a log of little takes little room, and is
-// read fast.
-const firstSegmentBytes = 4 << 20
-
-// The defaults of Options.
-const (
-	DefaultSegmentBytes   = 64 << 20
-	DefaultMemoryBytesMax = 8 << 20
-)
-
-// Options of a Log; a zero field takes its default.
-type Options struct {
-	// Bootstrap is the configuration of a new log.
-	Bootstrap *pb.ConfState
-
-	// SegmentBytes is the size beyond which no more is written to a segment. The first
-	// ones are smaller.
-	SegmentBytes int64
-
-	// MemoryBytesMax bounds the recent entries that are kept in memory. Older
-	// entries are read from their segments.
-	MemoryBytesMax int64
-
-	// Floor is what the log must have. Open returns a *LostError if it has less.
-	Floor Floor
-
-	// KeepFloor, if set, keeps a floor for the next Open: with now before it returns,
-	// otherwise soon. A floor replaces the one before, and may be lower. It is called
-	// by the goroutine that calls Open, Save, Compact and Close.
-	KeepFloor func(f Floor, now bool) error
-
-	// Background lets the log prepare and remove segments on its own goroutines.
-	// Without it Save and Compact do everything themselves, as simulations need.
-	Background bool
-
-	// Progress, if set, is called while Open reads the segments, with the bytes that
-	// were read and those that there are.
-	Progress func(done, total int64)
-}
-
 // Write is what one Save makes durable.
 type Write struct {
 	HardState *pb.HardState // nil: unchanged
@@ -70,7 +29,8 @@ type Log struct {
 	buf      []byte // of Save, reused
 	failed   error  // the first error of a write; every later call returns it
 	opened   bool
-	noted    Floor // as last passed to KeepFloor
+	noted    Floor  // as last passed to KeepFloor
+	unowned  uint64 // see Unowned
 	remover  remover
 	preparer preparer
 
@@ -257,7 +217,7 @@ func (l *Log) begin(seq uint64) error {
 		return fmt.Errorf("begin segment %d: %w", seq, err)
 	}
 	seg := &segment{seq: seq, file: f, room: l.preparer.bytes}
-	l.buf = appendSegmentHeader(l.buf[:0], seq, l.lastSize())
+	l.buf = appendSegmentHeader(l.buf[:0], &segmentHeader{seq: seq, before: l.lastSize(), owner: l.options.Owner})
 	err = l.add(seg, kindCompacted, l.mark)
 	if err == nil {
 		err = l.add(seg, kindHardState, l.hard)
@@ -359,6 +319,10 @@ func (l *Log) removeUnneeded() error {
 	l.mu.Unlock()
 	return l.remover.remove(gone)
 }
+
+// Unowned is the last segment of a version that names no owner, as Open found it, and 0
+// if there is none: Options.Unowned of the next Open.
+func (l *Log) Unowned() uint64 { return l.unowned }
 
 // SizeBytes is the size of all segments.
 func (l *Log) SizeBytes() int64 {

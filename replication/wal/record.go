@@ -7,9 +7,7 @@ import (
 )
 
 const (
-	segmentMagic       = "rcwal\x00\x00\x01"
-	segmentHeaderBytes = 8 + 8 + 8 + 4
-	recordHeaderBytes  = 4 + 1 + 4 + 4 + 4
+	recordHeaderBytes = 4 + 1 + 4 + 4 + 4
 
 	// sectorBytes is what a disk writes as a whole or not at all.
 	sectorBytes = 512
@@ -40,26 +38,6 @@ type CorruptError struct {
 
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("log segment %q is damaged at byte %d: %s", e.File, e.Offset, e.Reason)
-}
-
-// appendSegmentHeader appends the header of segment seq; before is the size of
-// the segment before it, 0 if there is none.
-func appendSegmentHeader(dst []byte, seq uint64, before int64) []byte {
-	start := len(dst)
-	dst = append(dst, segmentMagic...)
-	dst = binary.LittleEndian.AppendUint64(dst, seq)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(before))
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
-}
-
-// readSegmentHeader returns the size of the previous segment, if b begins with the
-// header of segment seq.
-func readSegmentHeader(b []byte, seq uint64) (before int64, ok bool) {
-	if len(b) < segmentHeaderBytes {
-		return 0, false
-	}
-	before = int64(binary.LittleEndian.Uint64(b[16:]))
-	return before, string(b[:segmentHeaderBytes]) == string(appendSegmentHeader(nil, seq, before))
 }
 
 // record is one record as it is read.

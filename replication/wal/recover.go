@@ -14,7 +14,8 @@ import (
 )
 
 // Open opens the log in dir, or creates it with Options.Bootstrap as its
-// configuration. A *CorruptError or a *LostError reports that synced data was lost.
+// configuration. A *CorruptError or a *LostError reports that synced data was lost, a
+// *ForeignError that the log, or a part of it, is that of another data folder.
 func Open(fs disk.FS, dir string, o Options) (*Log, error) {
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = DefaultSegmentBytes
@@ -179,21 +180,21 @@ func (r *recovery) segment(seq uint64, last bool) error {
 		return err
 	}
 	r.buf = b
-	before, ok := readSegmentHeader(b, seq)
+	h, length, ok := readSegmentHeader(b)
 	switch {
-	case ok && len(r.log.segments) > 0 && before != r.log.lastSize():
-		return &CorruptError{
-			File:   segmentName(r.log.dir, seq-1),
-			Offset: r.log.lastSize(), Reason: fmt.Sprintf("%d bytes were written to it", before),
-		}
-	case !ok && (!last || seq <= r.log.options.Floor.Segment || findRecord(b, 0, seq) >= 0):
-		return &CorruptError{File: name, Reason: "the header is not that of a segment"}
-	case !ok:
+	case ok:
+		err = r.header(name, seq, &h)
+	case !last || seq <= r.log.options.Floor.Segment || findRecord(b, 0, seq) >= 0:
+		err = &CorruptError{File: name, Reason: "the header is not that of a segment"}
+	default:
 		// A segment gets its name before its header is synced. So the last one may
 		// have no header yet, and then holds nothing.
 		b = nil
 	}
-	end, err := r.records(name, seq, b)
+	if err != nil {
+		return err
+	}
+	end, err := r.records(name, seq, b, length)
 	if err != nil {
 		return err
 	}
@@ -203,10 +204,31 @@ func (r *recovery) segment(seq uint64, last bool) error {
 	return r.keep(name, seq, b[:end], len(b))
 }
 
-// records applies the records of a segment up to the first bad one, and returns the
-// offset of that.
-func (r *recovery) records(name string, seq uint64, b []byte) (end int, err error) {
-	end = min(len(b), segmentHeaderBytes)
+// header checks the header of segment seq.
+func (r *recovery) header(name string, seq uint64, h *segmentHeader) error {
+	l := r.log
+	if h.seq != seq {
+		return &CorruptError{File: name, Reason: fmt.Sprintf("it is segment %d under another name", h.seq)}
+	}
+	if err := l.options.checkOwner(name, h); err != nil {
+		return err
+	}
+	if len(l.segments) > 0 && h.before != l.lastSize() {
+		return &CorruptError{
+			File:   segmentName(l.dir, seq-1),
+			Offset: l.lastSize(), Reason: fmt.Sprintf("%d bytes were written to it", h.before),
+		}
+	}
+	if !h.owned {
+		l.unowned = seq
+	}
+	return nil
+}
+
+// records applies the records of a segment, after the header of the given length, up to
+// the first bad one, and returns the offset of that.
+func (r *recovery) records(name string, seq uint64, b []byte, header int) (end int, err error) {
+	end = min(len(b), header)
 	for end < len(b) {
 		rec, ok := readRecord(b[end:], seq, int64(end))
 		if !ok {
@@ -253,7 +275,7 @@ func tornAt(b []byte, end int, seq uint64) bool {
 func (r *recovery) keep(name string, seq uint64, valid []byte, size int) error {
 	l := r.log
 	if len(valid) == 0 {
-		valid = appendSegmentHeader(nil, seq, l.lastSize())
+		valid = appendSegmentHeader(nil, &segmentHeader{seq: seq, before: l.lastSize(), owner: l.options.Owner})
 	}
 	if size != len(valid) {
 		if err := disk.WriteFileAtomic(l.fs, name, valid); err != nil {

@@ -1,0 +1,49 @@
+package wal
+
+import pb "go.etcd.io/raft/v3/raftpb"
+
+// firstSegmentBytes is the size of the first segments of a log. Later ones are as large
+// as the log is, up to Options.SegmentBytes: a log of little takes little room, and is
+// read fast.
+const firstSegmentBytes = 4 << 20
+
+// The defaults of Options.
+const (
+	DefaultSegmentBytes   = 64 << 20
+	DefaultMemoryBytesMax = 8 << 20
+)
+
+// Options of a Log; a zero field takes its default.
+type Options struct {
+	// Bootstrap is the configuration of a new log.
+	Bootstrap *pb.ConfState
+
+	// SegmentBytes is the size beyond which no more is written to a segment. The first
+	// ones are smaller.
+	SegmentBytes int64
+
+	// MemoryBytesMax bounds the recent entries that are kept in memory. Older
+	// entries are read from their segments.
+	MemoryBytesMax int64
+
+	// Owner is written to each segment. Open returns a *ForeignError if one has another
+	// owner, or a later start. Segments up to Unowned may be of a version that names none.
+	Owner   Owner
+	Unowned uint64
+
+	// Floor is what the log must have. Open returns a *LostError if it has less.
+	Floor Floor
+
+	// KeepFloor, if set, keeps a floor for the next Open: with now before it returns,
+	// otherwise soon. A floor replaces the one before, and may be lower. It is called
+	// by the goroutine that calls Open, Save, Compact and Close.
+	KeepFloor func(f Floor, now bool) error
+
+	// Background lets the log prepare and remove segments on its own goroutines.
+	// Without it Save and Compact do everything themselves, as simulations need.
+	Background bool
+
+	// Progress, if set, is called while Open reads the segments, with the bytes that
+	// were read and those that there are.
+	Progress func(done, total int64)
+}
