@@ -191,8 +191,7 @@ func (c *Core) noteMembers(a *AppliedUpTo) {
 		return
 	}
 	c.members, c.eff.Members = a.Members, a.Members
-	self, _ := c.members.Find(c.cfg.ID)
-	c.removed = self.Retired || c.members.Removed(c.cfg.ID)
+	c.removed = c.members.excludes(c.cfg.ID)
 	voters := c.members.Conf.GetVoters()
 	c.guard.states.follow(voters)
 	c.clock.keep(voters)

@@ -39,6 +39,11 @@ type ReplicaConfig struct {
 	ServerID func(raftID uint64) int
 	Changed  func(Status)
 
+	// Follow, if set, is called with the members as they are restored, before
+	// StartReplica returns, and then on the raft loop whenever they change. It must not
+	// block.
+	Follow func(*Membership)
+
 	// What tests make smaller, or wrong; zero for the default.
 	digestEvery   uint64
 	partBytes     int

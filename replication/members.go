@@ -88,6 +88,12 @@ func (m *Membership) Removed(raftID uint64) bool {
 	return raftID != 0 && raftID < m.NextRaftID && m.at(raftID) < 0
 }
 
+// excludes reports whether a raft id's folder was removed or retired.
+func (m *Membership) excludes(raftID uint64) bool {
+	o, _ := m.Find(raftID)
+	return o.Retired || m.Removed(raftID)
+}
+
 // ErrRetired tells that a data folder may not take part any more.
 var ErrRetired = errors.New("the cluster goes on without this data folder")
 

@@ -49,7 +49,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 		in:         newInbox[input](), toLog: newInbox[appendInput](), toApply: newInbox[applyInput](), toDisk: newInbox[snapshotWrite](),
 	}
 	r.status.Store(&Status{ID: cfg.ID, Verdict: m.core.Status().Verdict})
-	r.members.Store(m.core.members)
+	r.setMembers(m.core.members)
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	r.wg.Go(r.raftLoop)
 	r.wg.Go(r.appendLoop)

@@ -67,10 +67,17 @@ func (r *Replica) Change(ctx context.Context, c MemberChange) error {
 	}
 }
 
+func (r *Replica) setMembers(m *Membership) {
+	r.members.Store(m)
+	if r.cfg.Follow != nil {
+		r.cfg.Follow(m)
+	}
+}
+
 // publishMembers makes known what has changed.
 func (r *Replica) publishMembers(eff *Effects) {
 	if eff.Members != nil {
-		r.members.Store(eff.Members)
+		r.setMembers(eff.Members)
 	}
 	for _, o := range eff.Outcomes {
 		r.changes.tell(o)

@@ -13,6 +13,10 @@ type Status struct {
 	// ever acknowledged: its reads need no confirmation.
 	Alone bool
 
+	// Removed tells that this node is no member any more, or that its data folder is
+	// retired: it serves no clients.
+	Removed bool
+
 	Verdict Verdict // on this node's state
 
 	// Digests are this node's digests of recent indexes, ascending; nil: none yet.
@@ -25,6 +29,6 @@ func (c *Core) Status() Status {
 	return Status{
 		ID: c.cfg.ID, Leader: c.leader, Term: c.term, State: c.state,
 		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, Alone: c.alone,
-		Verdict: c.guard.verdict, Digests: c.guard.digests,
+		Removed: c.removed, Verdict: c.guard.verdict, Digests: c.guard.digests,
 	}
 }

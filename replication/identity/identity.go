@@ -194,5 +194,21 @@ func (id *Identity) Form(c Cluster) error {
 	return id.save()
 }
 
+// KeepRoster replaces the roster, if the new one is a later one. It is written soon, on
+// a goroutine of its own. Any goroutine may call it. The roster must not be changed.
+func (id *Identity) KeepRoster(r *Roster) error {
+	id.mu.Lock()
+	c := id.file.Cluster
+	if c == nil || c.Roster != nil && c.Roster.Version >= r.Version {
+		id.mu.Unlock()
+		return nil
+	}
+	next := *c // others may hold the one before
+	next.Roster = r
+	id.file.Cluster = &next
+	id.mu.Unlock()
+	return id.soon.do(id.save)
+}
+
 // Close writes down what waits for it, and unlocks the data folder.
 func (id *Identity) Close() error { return errors.Join(id.soon.close(), id.lock.Close()) }

@@ -148,3 +148,24 @@ func TestVersion2IsRead(t *testing.T) {
 		t.Fatalf("boot %d, member %+v, floor %+v", id.Boot(), m, id.Floor())
 	}
 }
+
+// TestRosterIsKept, the latest one, without the cluster that others hold being changed.
+func TestRosterIsKept(t *testing.T) {
+	fs := disktest.NewCrashable()
+	id, err := Open(fs, "data", 1, random())
+	must(t, err)
+	if err := id.KeepRoster(&Roster{Version: 1}); err != nil || id.Cluster() != nil {
+		t.Fatalf("before the formation: %v, %+v", err, id.Cluster())
+	}
+	must(t, id.Form(NewCluster(Constants{}, []Member{{ServerID: 1, RaftID: 2}})))
+	formed := id.Cluster()
+	must(t, id.KeepRoster(&Roster{Version: 2, NextRaftID: 4, Members: []Member{{ServerID: 1, RaftID: 3, Learner: true}}}))
+	must(t, id.KeepRoster(&Roster{Version: 1}))
+	must(t, id.Close())
+	id, err = Open(disktest.Crash(fs, rand.New(rand.NewPCG(1, 0))), "data", 1, random())
+	must(t, err)
+	if r := id.Cluster().Roster; formed.Roster != nil || r.Version != 2 || r.NextRaftID != 4 || !r.Members[0].Learner {
+		t.Fatalf("the roster is %+v", r)
+	}
+	must(t, id.Close())
+}

@@ -36,6 +36,11 @@ type Member struct {
 	Host        string      `json:"host"`
 	ClientPort  int         `json:"clientPort,omitempty"` // 0: as the servers are configured
 	LogPort     int         `json:"logPort"`
+
+	// What may have become of a member since the cluster was formed.
+	Learner bool `json:"learner,omitempty"` // it has no vote
+	Stays   bool `json:"stays,omitempty"`   // a learner that is to get none
+	Retired bool `json:"retired,omitempty"` // another folder is to take its place
 }
 
 // Constants must be equal on all nodes when they form a cluster.
@@ -63,6 +68,15 @@ type Cluster struct {
 	ID        uint64    `json:"id"` // never 0
 	Constants Constants `json:"constants"`
 	Members   []Member  `json:"members"` // by server id
+	Roster    *Roster   `json:"roster,omitempty"`
+}
+
+// Roster is who belonged to the cluster when this server last noted it. The log is the
+// truth: this is where the others are looked for until that is read.
+type Roster struct {
+	Version    uint64   `json:"version"` // counts changes of the members
+	NextRaftID uint64   `json:"nextRaftId"`
+	Members    []Member `json:"members"` // those that are awaited have raft id 0
 }
 
 // NewCluster returns the cluster of the given members. Its id is a hash of the sorted
