@@ -47,6 +47,9 @@ var (
 	ErrRepairing = errors.New("state differs from the other servers, repairing")
 	// ErrNoMajority: the servers' states differ, and no majority has one.
 	ErrNoMajority = errors.New("the servers' states differ, no majority has one")
+	// ErrRemoved: the node was removed from the cluster, or another data folder has its
+	// place.
+	ErrRemoved = errors.New("this server is no member of the cluster any more")
 	// ErrClosed: the node is closed.
 	ErrClosed = node.ErrClosed
 )
@@ -220,7 +223,7 @@ var statusErrors = map[protocol.Status]error{
 	protocol.StatusNotFound: ErrCacheMiss, protocol.StatusMiss: ErrCacheMiss,
 	protocol.StatusNonNumeric: ErrNotNumber, protocol.StatusTooLarge: ErrTooLarge, protocol.StatusOutOfMemory: ErrOutOfMemory,
 	protocol.StatusNoLeader: ErrNoLeader, protocol.StatusOutcomeUnknown: ErrOutcomeUnknown, protocol.StatusTimeout: ErrReadTimeout,
-	protocol.StatusRepairing: ErrRepairing, protocol.StatusNoMajority: ErrNoMajority,
+	protocol.StatusRepairing: ErrRepairing, protocol.StatusNoMajority: ErrNoMajority, protocol.StatusRemoved: ErrRemoved,
 }
 
 func statusError(s protocol.Status) error { return statusErrors[s] }

@@ -40,6 +40,7 @@ var binaryErrors = [...]binaryError{
 	StatusTimeout:        {code: codeTemporary},
 	StatusRepairing:      {code: codeTemporary},
 	StatusNoMajority:     {code: codeTemporary},
+	StatusRemoved:        {code: codeTemporary},
 	StatusUnknownCommand: {codeUnknown, "Unknown command"},
 	StatusInvalid:        {codeInvalid, "Invalid arguments"},
 	StatusAuthFailure:    {codeAuth, "Auth failure."},

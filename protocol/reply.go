@@ -33,6 +33,7 @@ var replyLines = [...]string{
 	StatusTimeout:        "SERVER_ERROR read not confirmed in time\r\n",
 	StatusRepairing:      "SERVER_ERROR state differs from the other servers, repairing\r\n",
 	StatusNoMajority:     "SERVER_ERROR states of the servers differ without a majority, writes are refused\r\n",
+	StatusRemoved:        "SERVER_ERROR this server is no member of the cluster any more\r\n",
 
 	StatusUnknownCommand: replyError,
 	StatusInvalid:        replyBadFormat,

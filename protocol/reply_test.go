@@ -40,6 +40,7 @@ func TestAppendReply(t *testing.T) {
 			protocol.Result{Status: protocol.StatusNoMajority},
 			"SERVER_ERROR states of the servers differ without a majority, writes are refused\r\n",
 		},
+		{protocol.Get, protocol.Result{Status: protocol.StatusRemoved}, "SERVER_ERROR this server is no member of the cluster any more\r\n"},
 		{protocol.Gat, protocol.Result{Status: protocol.StatusMiss, Key: []byte("k")}, ""},
 		{
 			protocol.Gat,
