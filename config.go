@@ -72,6 +72,10 @@ type Config struct {
 	IdleTimeout   time.Duration // a connection idle this long is closed; 0: never
 	FlushDisabled bool          // refuse flush_all
 
+	// UnlistAfter is for how long this node must not have reached a server until it
+	// leaves it out of its answers to config get cluster; 0: it leaves none out.
+	UnlistAfter time.Duration
+
 	// ShutdownEnabled lets clients stop the node with the command shutdown. Done is
 	// closed then, and Err is nil.
 	ShutdownEnabled bool
@@ -239,7 +243,8 @@ func (c *Config) assembly() node.Config {
 		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
 		LocalReads: c.Reads == ReadsLocal, RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
-		AuthFile: c.AuthFile, Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
+		UnlistAfter: c.UnlistAfter,
+		AuthFile:    c.AuthFile, Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
 		Server: server.Options{
 			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,

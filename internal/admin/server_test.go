@@ -133,7 +133,7 @@ func TestStatusShape(t *testing.T) {
 	now := time.Date(2026, 11, 26, 18, 11, 32, 0, time.UTC)
 	addr := serve(t, &fakeNode{status: Status{
 		StatusVersion: StatusVersion, State: StateNoMajority, Reason: "x", Disk: &Disk{}, Digests: []Digest{{Index: 1}},
-		Servers: []Member{{LogAddress: "a:1", AdminAddress: "a:2", Since: &now, Seconds: 1.5, Why: "timeout"}},
+		Servers: []Member{{LogAddress: "a:1", AdminAddress: "a:2", Since: &now, Seconds: 1.5, Why: "timeout", Learner: true, Stays: true, Awaited: true, Replaced: true}},
 	}})
 	_, body := ask(t, http.MethodGet, "http://"+addr+"/status", nil, "")
 	var got map[string]any
@@ -143,11 +143,11 @@ func TestStatusShape(t *testing.T) {
 	names := func(v any) string { return strings.Join(slices.Sorted(maps.Keys(v.(map[string]any))), " ") }
 	first := func(v any) any { return v.([]any)[0] }
 	for _, c := range []struct{ what, got, want string }{
-		{"status", names(got), "appliedIndex cluster commitIndex digests disk id lastLogIndex leaderId memory reason role servers startedAt state statusVersion term uptimeSeconds verdict version"},
+		{"status", names(got), "appliedIndex cluster commitIndex digests disk id lastLogIndex leaderId majority membersVersion memory reason role servers startedAt state statusVersion term uptimeSeconds verdict version voters"},
 		{"memory", names(got["memory"]), "bytes items limitBytes"},
 		{"disk", names(got["disk"]), "freeBytes totalBytes"},
 		{"digest", names(first(got["digests"])), "contents index order"},
-		{"server", names(first(got["servers"])), "address adminAddress id logAddress reachable seconds self since why"},
+		{"server", names(first(got["servers"])), "address adminAddress awaited id learner logAddress reachable replaced seconds self since stays why"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s has\n%s, want\n%s", c.what, c.got, c.want)

@@ -14,6 +14,7 @@ const (
 	StateNoMajority = "no majority" // it knows no leader, or a majority does not answer the leader
 	StateQuarantine = "quarantine"  // a majority has another state: it is fetched anew
 	StateDiffer     = "states differ"
+	StateRemoved    = "removed" // it is no member any more, or another data folder has its place
 	StateStopping   = "stopping"
 )
 
@@ -27,7 +28,7 @@ type Status struct {
 	State  string `json:"state"`            // one of the constants State…
 	Reason string `json:"reason,omitempty"` // one sentence; empty if State is StateOK
 
-	Role     string `json:"role"`     // leader, follower or candidate; empty while it starts
+	Role     string `json:"role"`     // leader, follower, candidate or learner; empty while it starts
 	LeaderID int    `json:"leaderId"` // -1: none is known
 	Term     uint64 `json:"term"`
 	Commit   uint64 `json:"commitIndex"`
@@ -44,7 +45,15 @@ type Status struct {
 	Verdict string   `json:"verdict"` // on the state: ok, repairing or no-majority
 	Digests []Digest `json:"digests"` // of the state at recent indexes, ascending
 
-	Servers []Member `json:"servers"` // the whole cluster, this server included, by id
+	// Servers is the whole cluster, by id, as this server has applied its log; a server
+	// that was removed is not in it. MembersVersion counts its changes.
+	Servers        []Member `json:"servers"`
+	MembersVersion uint64   `json:"membersVersion"`
+
+	// Voters is how many votes there are, that of a retired data folder included until
+	// another one takes it over; Majority is how many of them are needed.
+	Voters   int `json:"voters"`
+	Majority int `json:"majority"`
 }
 
 // Ready reports whether the server serves clients.
@@ -77,6 +86,14 @@ type Member struct {
 	Address      string `json:"address"`                // host:port for clients
 	LogAddress   string `json:"logAddress,omitempty"`   // host:port for the other servers
 	AdminAddress string `json:"adminAddress,omitempty"` // host:port of its admin port, if it has one
+
+	Learner bool `json:"learner,omitempty"` // it has no vote, yet or for good
+	Stays   bool `json:"stays,omitempty"`   // it is not to get one: a read replica
+	Awaited bool `json:"awaited,omitempty"` // no data folder has come yet
+
+	// Replaced tells that its former data folder is retired. That has a vote which
+	// nobody can use, until the new one takes it over.
+	Replaced bool `json:"replaced,omitempty"`
 
 	Self      bool `json:"self"`
 	Reachable bool `json:"reachable"` // there is a connection to it

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,10 +65,12 @@ func (n adminNode) Ready(ctx context.Context) (state, reason string) {
 	case stage < stageServing:
 		return admin.StateStarting, "it reads its log"
 	}
-	switch n.replica.Status().Verdict {
-	case replication.VerdictRepairing:
+	switch status := n.replica.Status(); {
+	case status.Removed:
+		return admin.StateRemoved, "it is no member of the cluster any more, or another data folder has its place: stop it"
+	case status.Verdict == replication.VerdictRepairing:
 		return admin.StateQuarantine, "its items differ from those of a majority: it serves nobody until it has fetched them"
-	case replication.VerdictNoMajority:
+	case status.Verdict == replication.VerdictNoMajority:
 		return admin.StateDiffer, "the items of the servers differ, and no majority has the same: no server takes writes"
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmPatience)
@@ -109,19 +110,23 @@ func (n adminNode) confirmed(ctx context.Context) (protocol.Status, error) {
 // unconfirmed says why no majority has confirmed.
 func (n adminNode) unconfirmed() (state, reason string) {
 	var lost []string
-	for _, m := range n.seen() {
-		if !m.Reachable {
-			lost = append(lost, strconv.Itoa(m.ID))
+	for _, m := range n.places() {
+		if m.votes() && !n.reaches(&m.Member) {
+			lost = append(lost, strconv.Itoa(m.ServerID))
 		}
 	}
-	s := n.replica.Status()
-	switch majority := len(n.members)/2 + 1; {
-	case len(n.members)-len(lost) < majority && len(lost) == 1:
+	s, votes := n.replica.Status(), n.reach()
+	switch {
+	case votes.reached < votes.majority && len(lost) == 0:
+		return admin.StateNoMajority, "a data folder that is retired has no successor yet: start the servers that are awaited"
+	case votes.reached < votes.majority && len(lost) == 1:
 		return admin.StateNoMajority, "it cannot reach server " + lost[0]
-	case len(n.members)-len(lost) < majority:
+	case votes.reached < votes.majority:
 		return admin.StateNoMajority, "it cannot reach the servers " + strings.Join(lost, ", ")
 	case s.Leader == 0:
 		return admin.StateNoMajority, "it knows no leader: an election takes less than a second"
+	case s.Commit > s.Applied:
+		return admin.StateCatchingUp, fmt.Sprintf("it has applied its log up to %d of %d, %d entries are left", s.Applied, s.Commit, s.Commit-s.Applied)
 	}
 	return admin.StateCatchingUp, fmt.Sprintf("it has applied its log up to %d, and the leader is further", s.Applied)
 }
@@ -135,6 +140,10 @@ func (n adminNode) Status(ctx context.Context) admin.Status {
 		Disk: freeDisk(n.cfg.DataDir), Servers: n.seen(),
 	}
 	s.State, s.Reason = n.Ready(ctx)
+	if m := n.members(); m != nil {
+		votes := n.reach()
+		s.MembersVersion, s.Voters, s.Majority = m.Version, votes.votes, votes.majority
+	}
 	stage := n.life.stage.Load()
 	if stage >= stageReading {
 		s.Cluster = fmt.Sprintf("%016x", n.identity.Cluster().ID)
@@ -155,6 +164,9 @@ func (n adminNode) addReplica(s *admin.Status) {
 		s.Applied = current.Index
 	}
 	s.Commit, s.LastLog = max(r.Commit, s.Applied), max(r.LastIndex, s.Applied)
+	if m, _ := n.members().Find(n.raftID); m.Learner {
+		s.Role = "learner"
+	}
 	if r.Leader != 0 {
 		s.LeaderID = n.serverID(r.Leader)
 	}
@@ -188,21 +200,33 @@ func digestOf(d replication.StateDigest) admin.Digest {
 	return admin.Digest{Index: d.Index, Contents: fmt.Sprintf("%016x", d.Contents), Order: fmt.Sprintf("%016x", d.Order)}
 }
 
-// seen returns the servers as this node sees them.
-func (n adminNode) seen() []admin.Member {
-	var seen []admin.Member
-	formed := n.life.stage.Load() >= stageReading
-	for _, s := range n.cfg.Servers {
-		m := admin.Member{ID: s.ID, Address: joinHostPort(s.Host, s.ClientPort), AdminAddress: s.AdminAddr, Self: s.ID == n.cfg.ServerID}
+// seen returns the servers as this node sees them: before it knows its cluster, those
+// of its configuration.
+func (n adminNode) seen() (seen []admin.Member) {
+	places := n.places()
+	known := places != nil
+	if !known {
+		for _, m := range n.listed() {
+			places = append(places, place{Member: memberOf(m)})
+		}
+	}
+	for _, s := range places {
+		m := admin.Member{
+			ID: s.ServerID, Address: n.address(&s.Member), Self: known && n.isSelf(&s.Member) || !known && s.ServerID == n.cfg.ServerID,
+			Learner: s.Learner, Stays: s.Stays, Awaited: s.RaftID == 0, Replaced: s.Replaced,
+		}
 		if s.LogPort != 0 {
 			m.LogAddress = joinHostPort(s.Host, s.LogPort)
+		}
+		if c, ok := n.configured(s.ServerID); ok {
+			m.AdminAddress = c.AdminAddr
 		}
 		switch {
 		case m.Self:
 			m.Reachable = true
 			m.AdminAddress = cmp.Or(m.AdminAddress, n.cfg.AdminAddr)
-		case formed && n.transport != nil:
-			sight := n.transport.Sight(n.raftID(s.ID))
+		case known && n.transport != nil:
+			sight := n.transport.Sight(s.RaftID)
 			m.Reachable, m.Why = sight.Connected, sight.Why
 			if !sight.Since.IsZero() {
 				m.Since, m.Seconds = &sight.Since, time.Since(sight.Since).Seconds()
@@ -210,7 +234,6 @@ func (n adminNode) seen() []admin.Member {
 		}
 		seen = append(seen, m)
 	}
-	slices.SortFunc(seen, func(a, b admin.Member) int { return a.ID - b.ID })
 	return seen
 }
 

@@ -214,8 +214,11 @@ func (l *loopBackend) pop() int {
 // Expired implements replication.Client.
 func (l *loopBackend) Expired(tag uint64, sent bool, v replication.Verdict) {
 	status := unsent[v]
-	if sent {
+	switch {
+	case sent:
 		status = protocol.StatusOutcomeUnknown
+	case l.node.replica.Status().Removed:
+		status = protocol.StatusRemoved
 	}
 	l.loop.Post(func() {
 		if len(l.waiting) > 0 && l.waiting[0].tag == tag {
@@ -237,6 +240,8 @@ func (l *loopBackend) ReadsDone(n int, ok bool) {
 	status, now := protocol.StatusOK, l.node.replica.Status()
 	switch {
 	case ok:
+	case now.Removed:
+		status = protocol.StatusRemoved
 	case now.Verdict == replication.VerdictRepairing:
 		status = protocol.StatusRepairing
 	case now.Leader == 0:

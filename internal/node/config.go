@@ -33,6 +33,8 @@ type Config struct {
 	HeartbeatTicks int
 	LogRetainBytes int64
 
+	UnlistAfter time.Duration // config get cluster leaves out who is away for as long; 0: nobody
+
 	AdminAddr       string // host:port of the admin port; empty: none
 	AuthFile        string // file of the users; empty: no authentication
 	ShutdownEnabled bool   // let clients stop the node

@@ -48,7 +48,10 @@ func (n *Node) identify(ctx context.Context) error {
 			return err
 		}
 	}
-	n.members = n.identity.Cluster().Members
+	if n.raftID, err = n.ownRaftID(); err != nil {
+		return err
+	}
+	n.known.Store(noted(n.identity.Cluster()))
 	return nil
 }
 
@@ -143,16 +146,6 @@ func (n *Node) peerConfig() peer.Config {
 		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil,
 		Constants: n.constants(), Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
 	}
-}
-
-// raftID returns the raft id of a member.
-func (n *Node) raftID(serverID int) uint64 {
-	for _, m := range n.members {
-		if m.ServerID == serverID {
-			return m.RaftID
-		}
-	}
-	panic(fmt.Sprintf("server %d is not a member", serverID)) // checkCluster compared them
 }
 
 // folderError turns the failure to open the data folder into an error of the

@@ -33,7 +33,7 @@ func (n *Node) lost(err error) error {
 
 // remedy says how to bring back a server whose data folder cannot be trusted.
 func (n *Node) remedy() string {
-	if len(n.cfg.Servers) == 1 {
+	if m := n.members(); m == nil && len(n.cfg.Servers) == 1 || m != nil && len(m.Members) == 1 {
 		return "there is no other server to get the data from; to start with an empty cache, move the folder away"
 	}
 	return fmt.Sprintf("run `raftcachectl member replace %d` at another server, move the folder away, and start this server again", n.cfg.ServerID)

@@ -2,6 +2,8 @@ package node
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -89,10 +91,11 @@ func (r *narrator) watchPeers() {
 // look compares the connections with what was logged last.
 func (r *narrator) look(now time.Time) {
 	n := r.node
+	servers := n.places()
 	var away, gone, back []int
 	sights := map[int]peer.Sight{}
-	for _, m := range n.members {
-		if m.ServerID == n.cfg.ServerID {
+	for _, m := range servers {
+		if n.isSelf(&m.Member) || m.RaftID == 0 {
 			continue
 		}
 		s := n.transport.Sight(m.RaftID)
@@ -107,7 +110,9 @@ func (r *narrator) look(now time.Time) {
 			gone, away = append(gone, m.ServerID), append(away, m.ServerID)
 		}
 	}
-	up := fmt.Sprintf("%d of %d", len(n.members)-len(away), len(n.members))
+	maps.DeleteFunc(r.lost, func(id int, _ time.Time) bool { _, is := sights[id]; return !is }) // removed meanwhile
+	present := len(sights) + 1
+	up := fmt.Sprintf("%d of %d", present-len(away), present)
 	left := up + " left"
 	for _, id := range gone {
 		r.lost[id] = sights[id].Since
@@ -117,25 +122,32 @@ func (r *narrator) look(now time.Time) {
 		n.cfg.Logger.Info(fmt.Sprintf("server %d is back after %v; %s", id, roundTime(now.Sub(r.lost[id])), up))
 		delete(r.lost, id)
 	}
-	majority := len(n.members)/2 + 1
-	switch has := len(n.members)-len(away) >= majority; {
-	case !has && r.noMajority.IsZero():
-		r.noMajority = now
-		n.cfg.Logger.Error(fmt.Sprintf("NO MAJORITY: waiting for %s since %s", serverNames(away), now.Format(time.TimeOnly)))
-	case has && !r.noMajority.IsZero():
-		n.cfg.Logger.Info(fmt.Sprintf("majority again after %v; %s", roundTime(now.Sub(r.noMajority)), up))
-		r.noMajority = time.Time{}
-	}
+	r.lookForMajority(now, servers, away, up)
 }
 
-// logAddr returns where the other servers reach one.
-func (n *Node) logAddr(serverID int) string {
-	for _, m := range n.members {
-		if m.ServerID == serverID {
-			return joinHostPort(m.Host, m.LogPort)
+// lookForMajority logs when so many voters are away that nothing can be committed.
+func (r *narrator) lookForMajority(now time.Time, servers []place, away []int, up string) {
+	var votes, missing int
+	var names []int
+	for _, s := range servers {
+		if s.Replaced { // the vote of the folder that is retired
+			votes, missing = votes+1, missing+1
+		}
+		if s.votes() {
+			votes++
+			if slices.Contains(away, s.ServerID) {
+				missing, names = missing+1, append(names, s.ServerID)
+			}
 		}
 	}
-	return "an unknown address"
+	switch has := votes-missing >= votes/2+1; {
+	case !has && r.noMajority.IsZero():
+		r.noMajority = now
+		r.node.cfg.Logger.Error(fmt.Sprintf("NO MAJORITY: waiting for %s since %s", serverNames(names), now.Format(time.TimeOnly)))
+	case has && !r.noMajority.IsZero():
+		r.node.cfg.Logger.Info(fmt.Sprintf("majority again after %v; %s", roundTime(now.Sub(r.noMajority)), up))
+		r.noMajority = time.Time{}
+	}
 }
 
 // serverNames writes "server 1" or "servers 1, 2".

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"raftcached/engine"
@@ -25,8 +26,9 @@ type Node struct {
 
 	secret    []byte // of the log port; empty: none
 	identity  *identity.Identity
-	members   []identity.Member
-	transport *peer.Transport // nil for a lone node
+	raftID    uint64                                 // of this node's folder
+	known     atomic.Pointer[replication.Membership] // see members
+	transport *peer.Transport                        // nil for a lone node
 	files     *files
 	engine    *engine.Engine
 	replica   *replication.Replica
@@ -37,6 +39,7 @@ type Node struct {
 	admin     *admin.Server // nil: no admin port
 	life      life
 	narrator  narrator
+	listing   listing
 
 	closing sync.Once
 	done    chan struct{}
@@ -102,20 +105,17 @@ func (n *Node) start(ctx context.Context) error {
 
 func (n *Node) startReplica() error {
 	cfg := replication.ReplicaConfig{
-		ID: n.raftID(n.cfg.ServerID), Boot: n.identity.Boot(), Loops: n.cfg.Server.Loops + 1,
+		ID: n.raftID, Boot: n.identity.Boot(), Loops: n.cfg.Server.Loops + 1,
 		Log: n.files.log, Snapshots: n.files.snapshots, Diverged: n.files.diverged, Machine: machine{n.engine},
 		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
 		RequestTimeout: n.cfg.RequestTimeout, LogRetainBytes: n.cfg.LogRetainBytes,
-		Logger: n.cfg.Logger, ServerID: n.serverID, Changed: n.narrator.statusChanged,
+		Logger: n.cfg.Logger, ServerID: n.serverID, Changed: n.narrator.statusChanged, Follow: n.follow,
 	}
 	if n.cfg.wrap != nil {
 		cfg.Machine = n.cfg.wrap(machine{n.engine})
 	}
-	for _, m := range n.members {
-		cfg.Formed = append(cfg.Formed, replication.Member{
-			ServerID: m.ServerID, RaftID: m.RaftID, Directory: replication.DirectoryID(m.DirectoryID),
-			Host: m.Host, ClientPort: m.ClientPort, LogPort: m.LogPort,
-		})
+	for _, m := range n.identity.Cluster().Members {
+		cfg.Formed = append(cfg.Formed, memberOf(m))
 	}
 	for i := range cfg.Loops { // the last one is the client's
 		l := &loopBackend{node: n, id: i, reader: n.engine.NewReader()}
@@ -162,10 +162,10 @@ func (n *Node) NewLoop(id int, c server.Completer) server.Loop {
 
 // readsInline reports whether reads need no confirmation, because the configuration
 // says so or there is no other node. Even then, a state that differs from the
-// majority's is not shown.
+// majority's is not shown, nor that of a server that was removed.
 func (n *Node) readsInline() bool {
 	s := n.replica.Status()
-	return s.Alone || n.cfg.LocalReads && s.Verdict != replication.VerdictRepairing
+	return s.Alone || n.cfg.LocalReads && s.Verdict != replication.VerdictRepairing && !s.Removed
 }
 
 // Client returns the node's client, which ends with it.

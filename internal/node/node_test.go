@@ -203,8 +203,9 @@ func play(t *testing.T, n *Node, steps string) {
 func TestStatsClusterOfALoneNode(t *testing.T) {
 	play(t, openNode(t, loneConfig(t)), "C: set k 0 0 1\nC: x\nS: STORED\n"+ // it leads by then
 		"C: stats cluster\nS: STAT servers 1\nS: STAT servers_majority 1\nS: STAT servers_reachable 1\n"+
+		"S: STAT voters 1\nS: STAT voters_reachable 1\n"+
 		"S: STAT server:0:address 127.0.0.1:0\nS: STAT server:0:self yes\n"+
-		"S: STAT server:0:leader yes\nS: STAT server:0:reachable yes\nS: END\n")
+		"S: STAT server:0:leader yes\nS: STAT server:0:votes yes\nS: STAT server:0:reachable yes\nS: END\n")
 }
 
 // TestSecondNodeOnTheSameFolder gets a sentence.

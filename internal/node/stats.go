@@ -1,16 +1,13 @@
 package node
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"raftcached/protocol"
-	"raftcached/protocol/server"
 	"raftcached/protocol/server/stats"
 	"raftcached/replication/disk"
 
@@ -57,14 +54,18 @@ func (n *Node) raftStats() (l protocol.StatList) {
 	if s.Leader != 0 {
 		leader = int64(n.serverID(s.Leader))
 	}
-	peers := make([]string, 0, len(n.members))
-	for _, m := range n.members {
-		if m.RaftID != s.ID {
+	var peers []string
+	role := stateName(s.State)
+	for _, m := range n.places() {
+		switch {
+		case !n.isSelf(&m.Member):
 			peers = append(peers, strconv.Itoa(m.ServerID))
+		case m.Learner:
+			role = "learner"
 		}
 	}
-	l.AddInt("raft_id", int64(n.serverID(s.ID)))
-	l.Add("raft_state", stateName(s.State))
+	l.AddInt("raft_id", int64(n.cfg.ServerID))
+	l.Add("raft_state", role)
 	l.AddInt("raft_leader_id", leader)
 	l.AddInt("raft_term", int64(s.Term))
 	l.AddInt("raft_commit_index", int64(max(s.Commit, applied)))
@@ -91,68 +92,32 @@ func (n *Node) addDisk(l *protocol.StatList) {
 // clusterStats answers stats cluster: the members as this node sees them.
 func (n *Node) clusterStats() (l protocol.StatList) {
 	leader := n.replica.Status().Leader
+	servers, votes := n.places(), n.reach()
 	reachable := 0
 	var members protocol.StatList
-	for _, m := range n.members {
-		self := m.ServerID == n.cfg.ServerID
-		reached := self || n.transport != nil && n.transport.Connected(m.RaftID)
+	for _, m := range servers {
+		reached := n.reaches(&m.Member)
 		if reached {
 			reachable++
 		}
 		name := "server:" + strconv.Itoa(m.ServerID) + ":"
-		members.Add(name+"address", n.clientAddr(m.ServerID))
-		if n.transport != nil {
+		if n.transport == nil {
+			members.Add(name+"address", n.cfg.Server.Listen[0]) // a lone node is where it listens
+		} else {
+			members.Add(name+"address", n.address(&m.Member))
 			members.Add(name+"log_address", joinHostPort(m.Host, m.LogPort))
 		}
-		members.Add(name+"self", yesNo(self))
-		members.Add(name+"leader", yesNo(m.RaftID == leader))
+		members.Add(name+"self", yesNo(n.isSelf(&m.Member)))
+		members.Add(name+"leader", yesNo(m.RaftID != 0 && m.RaftID == leader))
+		members.Add(name+"votes", yesNo(m.votes()))
 		members.Add(name+"reachable", yesNo(reached))
 	}
-	l.AddInt("servers", int64(len(n.members)))
-	l.AddInt("servers_majority", int64(len(n.members)/2+1))
+	l.AddInt("servers", int64(len(servers)))
+	l.AddInt("servers_majority", int64(votes.majority))
 	l.AddInt("servers_reachable", int64(reachable))
+	l.AddInt("voters", int64(votes.votes))
+	l.AddInt("voters_reachable", int64(votes.reached))
 	return append(l, members...)
-}
-
-// clientAddr returns the configured address of a member for clients; for a lone node
-// the address that it listens on.
-func (n *Node) clientAddr(serverID int) string {
-	if len(n.cfg.Servers) == 1 {
-		return n.cfg.Server.Listen[0]
-	}
-	for _, s := range n.cfg.Servers {
-		if s.ID == serverID {
-			return joinHostPort(s.Host, s.ClientPort)
-		}
-	}
-	panic(fmt.Sprintf("server %d is not listed", serverID)) // checkCluster compared them
-}
-
-// Members implements server.Backend. A cluster keeps the servers that it was formed
-// with, so their list has version 1.
-func (n *Node) Members(local string) (version uint64, members []server.Member) {
-	if len(n.members) > 1 {
-		for _, s := range n.cfg.Servers {
-			members = append(members, server.Member{Host: s.Host, Port: s.ClientPort})
-		}
-		return 1, members
-	}
-	host, port, err := net.SplitHostPort(local)
-	number, numberErr := strconv.Atoi(port)
-	if errors.Join(err, numberErr) != nil {
-		panic(fmt.Sprintf("a client has connected to %q", local)) // package net printed the address
-	}
-	return 1, []server.Member{{Host: host, Port: number}}
-}
-
-// serverID returns the operator's id of the member with the given raft id.
-func (n *Node) serverID(raftID uint64) int {
-	for _, m := range n.members {
-		if m.RaftID == raftID {
-			return m.ServerID
-		}
-	}
-	return -1
 }
 
 func yesNo(b bool) string {

@@ -50,7 +50,7 @@ func (n *Node) handOver() {
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
 	defer cancel()
 	n.replica.HandOver(ctx)
-	if s := n.replica.Status(); s.Leader == s.ID && len(n.members) > 1 {
+	if s := n.replica.Status(); s.Leader == s.ID && n.reach().votes > 1 {
 		n.cfg.Logger.Warn("no other server could take leadership over: they will elect one")
 	}
 }

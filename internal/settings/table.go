@@ -106,6 +106,10 @@ var Table = []Setting{
 	{Field: "MaxConns", Flags: []string{"conn-limit", "c"}, JSON: "maxConnections", Kind: Number, Unit: noUnit, Min: 1, Max: 1 << 20, Arg: "N", Default: "1024", Help: "client connections at one time"},
 	{Field: "Threads", Flags: []string{"threads", "t"}, JSON: "threads", Kind: Number, Unit: noUnit, Min: 1, Max: 256, Arg: "N", Default: "4", Shown: "4, or the cores if fewer", Help: "event loops"},
 	{Field: "IdleTimeout", JSON: "idleTimeoutSeconds", Option: "idle_timeout", Kind: Number, Unit: secondUnit, Max: 365 * 24 * 3600, Shown: "0: never", Help: "a connection that is idle for as long is closed"},
+	{
+		Field: "UnlistAfter", JSON: "unlistAfterSeconds", Kind: Number, Unit: secondUnit, Max: 365 * 24 * 3600, Shown: "0: never",
+		Help: "a server that this one cannot reach for as long is left out of `config get cluster`",
+	},
 	{Field: "LogRetainBytes", JSON: "logRetainMiB", Kind: Number, Unit: mebibyteUnit, Min: 1, Max: 1 << 20, Default: "1024", Help: "raft log retained for servers that fall behind, or the size of the items if that is more"},
 	{Field: "ShutdownEnabled", Flags: []string{"enable-shutdown", "A"}, JSON: "enableShutdown", Help: "let clients stop the server with the command shutdown"},
 	{Field: "PIDFile", Flags: []string{"pidfile", "P"}, Own: true, Kind: Text, Arg: "FILE", Help: "file for the process id, removed when the server stops"},
