@@ -80,8 +80,9 @@ type Core struct {
 	lastIndex    uint64 // last entry handed to the log
 	commit       uint64
 	applied      uint64
-	alone        bool // the only voter, with an entry of its own term applied
-	formDue      bool // leads, and has not made sure yet that the state is formed
+	readIndex    uint64 // the highest one that raft has confirmed
+	alone        bool   // the only voter, with an entry of its own term applied
+	formDue      bool   // leads, and has not made sure yet that the state is formed
 
 	memberState
 	guard    quarantine

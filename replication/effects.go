@@ -130,6 +130,7 @@ func (c *Core) takeReady() {
 		}
 		for _, rs := range rd.ReadStates {
 			c.reads.confirm(rs.RequestCtx, rs.Index)
+			c.readIndex = max(c.readIndex, rs.Index)
 		}
 		c.reportRefused()
 	}

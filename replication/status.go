@@ -9,6 +9,10 @@ type Status struct {
 	Commit, Applied  uint64
 	LastIndex        uint64
 
+	// ReadIndex is the highest index that a leader has named to confirm reads. It was
+	// committed then, which this node may not have known yet.
+	ReadIndex uint64
+
 	// Alone tells that this node is the only voter and has applied all that was
 	// ever acknowledged: its reads need no confirmation.
 	Alone bool
@@ -28,7 +32,7 @@ type Status struct {
 func (c *Core) Status() Status {
 	return Status{
 		ID: c.cfg.ID, Leader: c.leader, Term: c.term, State: c.state,
-		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, Alone: c.alone,
+		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, ReadIndex: c.readIndex, Alone: c.alone,
 		Removed: c.removed, Verdict: c.guard.verdict, Digests: c.guard.digests,
 	}
 }

@@ -125,10 +125,11 @@ func (n adminNode) unconfirmed() (state, reason string) {
 		return admin.StateNoMajority, "it cannot reach the servers " + strings.Join(lost, ", ")
 	case s.Leader == 0:
 		return admin.StateNoMajority, "it knows no leader: an election takes less than a second"
-	case s.Commit > s.Applied:
-		return admin.StateCatchingUp, fmt.Sprintf("it has applied its log up to %d of %d, %d entries are left", s.Applied, s.Commit, s.Commit-s.Applied)
 	}
-	return admin.StateCatchingUp, fmt.Sprintf("it has applied its log up to %d, and the leader is further", s.Applied)
+	if committed := max(s.Commit, s.ReadIndex); committed > s.Applied {
+		return admin.StateCatchingUp, fmt.Sprintf("it has applied entry %d of %d", s.Applied, committed)
+	}
+	return admin.StateCatchingUp, fmt.Sprintf("it has applied entry %d, and the leader is further", s.Applied)
 }
 
 // Status implements admin.Node.
@@ -140,12 +141,10 @@ func (n adminNode) Status(ctx context.Context) admin.Status {
 		Disk: freeDisk(n.cfg.DataDir), Servers: n.seen(),
 	}
 	s.State, s.Reason = n.Ready(ctx)
-	if m := n.members(); m != nil {
-		votes := n.reach()
-		s.MembersVersion, s.Voters, s.Majority = m.Version, votes.votes, votes.majority
-	}
 	stage := n.life.stage.Load()
 	if stage >= stageReading {
+		votes := n.reach()
+		s.MembersVersion, s.Voters, s.Majority = n.members().Version, votes.votes, votes.majority
 		s.Cluster = fmt.Sprintf("%016x", n.identity.Cluster().ID)
 	}
 	if stage >= stageServing {
@@ -203,9 +202,9 @@ func digestOf(d replication.StateDigest) admin.Digest {
 // seen returns the servers as this node sees them: before it knows its cluster, those
 // of its configuration.
 func (n adminNode) seen() (seen []admin.Member) {
-	places := n.places()
-	known := places != nil
+	places, known := n.places(), n.life.stage.Load() >= stageReading
 	if !known {
+		places = nil
 		for _, m := range n.listed() {
 			places = append(places, place{Member: memberOf(m)})
 		}

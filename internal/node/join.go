@@ -28,11 +28,11 @@ func (n *Node) identify(ctx context.Context) error {
 	}
 	formed := n.identity.Cluster() != nil
 	if formed {
-		if err := n.checkCluster(n.identity.Cluster()); err != nil {
+		if err := n.belong(ctx); err != nil {
 			return err
 		}
 	}
-	if n.cfg.PeerAddr != "" && len(n.cfg.Servers) > 1 {
+	if n.cfg.PeerAddr != "" && (len(n.cfg.Servers) > 1 || formed && len(n.members().Members) > 1) {
 		if len(n.secret) == 0 {
 			n.cfg.Logger.Warn("whoever reaches the log port is taken for a server: let only the servers reach it, or give all of them the same secret")
 		}
@@ -40,19 +40,27 @@ func (n *Node) identify(ctx context.Context) error {
 			return addressError(err)
 		}
 	}
-	if !formed {
-		if err := n.form(ctx); err != nil {
-			return err
-		}
-		if err := n.checkCluster(n.identity.Cluster()); err != nil {
-			return err
-		}
+	if formed {
+		return nil
 	}
+	if err := n.form(ctx); err != nil {
+		return err
+	}
+	return n.belong(ctx)
+}
+
+// belong takes over what the node's cluster says of it.
+func (n *Node) belong(ctx context.Context) error {
+	c := n.identity.Cluster()
+	if err := n.checkConstants(c); err != nil {
+		return err
+	}
+	var err error
 	if n.raftID, err = n.ownRaftID(); err != nil {
 		return err
 	}
-	n.known.Store(noted(n.identity.Cluster()))
-	return nil
+	n.known.Store(noted(c))
+	return n.compareServers(ctx)
 }
 
 // form makes the node a member of the cluster of all listed servers.
@@ -80,25 +88,14 @@ func (n *Node) form(ctx context.Context) error {
 	return nil
 }
 
-// checkCluster compares the configuration with what the cluster was formed with.
-// Different limits are a warning; different ticks or servers are an error.
-func (n *Node) checkCluster(c *identity.Cluster) error {
+// checkConstants compares the configuration with what the cluster was formed with.
+// Different limits are a warning, different ticks an error.
+func (n *Node) checkConstants(c *identity.Cluster) error {
 	if ours := n.constants(); c.Constants.Ticks != ours.Ticks {
 		return settings.Errorf("the cluster was formed with ticks of %d ms and %d of them to an election, this node is configured with %d ms and %d: start it with those of the cluster",
 			c.Constants.TickMs, c.Constants.ElectionTicks, ours.TickMs, ours.ElectionTicks)
 	}
 	n.adoptLimits(c.Constants.Limits)
-	if len(c.Members) != len(n.cfg.Servers) {
-		return settings.Errorf("the cluster was formed by %d servers, the configuration lists %d: list the same servers", len(c.Members), len(n.cfg.Servers))
-	}
-	listed := n.listed()
-	for i, m := range c.Members {
-		l := listed[i]
-		if l.ServerID != m.ServerID || len(c.Members) > 1 && (l.Host != m.Host || l.LogPort != m.LogPort) {
-			return settings.Errorf("the cluster was formed with server %d at %s:%d, the configuration lists server %d at %s:%d: list the same servers",
-				m.ServerID, m.Host, m.LogPort, l.ServerID, l.Host, l.LogPort)
-		}
-	}
 	return nil
 }
 
