@@ -45,6 +45,9 @@ var (
 	// ErrRepairing: the state of this node differs from that of a majority, and is
 	// being replaced.
 	ErrRepairing = errors.New("state differs from the other servers, repairing")
+	// ErrRestoring: a backup is being restored into the cluster, which takes no writes
+	// until that is done. The write was not executed.
+	ErrRestoring = errors.New("a backup is being restored")
 	// ErrNoMajority: the servers' states differ, and no majority has one.
 	ErrNoMajority = errors.New("the servers' states differ, no majority has one")
 	// ErrRemoved: the node was removed from the cluster, or another data folder has its
@@ -224,6 +227,7 @@ var statusErrors = map[protocol.Status]error{
 	protocol.StatusNonNumeric: ErrNotNumber, protocol.StatusTooLarge: ErrTooLarge, protocol.StatusOutOfMemory: ErrOutOfMemory,
 	protocol.StatusNoLeader: ErrNoLeader, protocol.StatusOutcomeUnknown: ErrOutcomeUnknown, protocol.StatusTimeout: ErrReadTimeout,
 	protocol.StatusRepairing: ErrRepairing, protocol.StatusNoMajority: ErrNoMajority, protocol.StatusRemoved: ErrRemoved,
+	protocol.StatusFilling: ErrRestoring,
 }
 
 func statusError(s protocol.Status) error { return statusErrors[s] }

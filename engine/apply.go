@@ -46,6 +46,11 @@ func (e *Engine) Apply(count int, ops []byte, want bool) (*Results, error) {
 // perform does one operation. Slices of the result may alias a record; they are
 // valid until the next tidy.
 func (e *Engine) perform(op *Op) item.Result {
+	if op.Kind.fills() {
+		return e.fillStep(op)
+	} else if e.fill.going && op.Kind != OpInit {
+		return item.Result{Status: item.StatusFilling}
+	}
 	switch op.Kind {
 	case OpSet, OpAdd, OpReplace, OpCAS:
 		return e.storeItem(op)

@@ -11,6 +11,9 @@
 // stamp that the leader gave to the entry; a relative expiry becomes absolute when the
 // operation is applied.
 //
+// The items of a backup come into an empty cache by operations too, see fill.go;
+// StoredImage reads an image without an engine.
+//
 // One goroutine, the applier, calls Advance, Apply, Hint, Tidy, Digest, Image, Restore
 // and TimeMs. A Reader is used by one goroutine at a time; it takes no lock and never
 // waits. Any goroutine may call NewReader, Formation, Stats, NextDueMs and SizeBytes.
@@ -37,11 +40,14 @@
 //
 // Integers are little endian, checksums CRC-32C, the whole's digest xxHash64.
 //
-//	head    magic 8 "rcengine" | version 4 | limits 17 | formed 1 | memory limit at formation 8 |
+//	head    magic 8 "rcengine" | version 4, 4 or 5 | limits 17 | formed 1 | memory limit at formation 8 |
 //	        time 8 | mutations 8 | pending flush 8 | total 8 | evictions 8 | expired 8 |
 //	        digest of the queues' events 8 | items 8 | bytes small 8 | bytes main 8 |
 //	        digest of the items 8 | ghosts made 8 | digest of the ghosts 8 |
-//	        evicted unfetched 8 | expired unfetched 8 | checksum 4
+//	        evicted unfetched 8 | expired unfetched 8 | fill? | checksum 4
+//	fill    of version 5: going 1 | chunks 8 | items 8 | digest of the items 8 |
+//	        plan: version 1 | time 8 | mutations 8 | chunks 8 | items 8 | bytes 8 |
+//	        digest of the items 8 | digest of the chunks 8 | largest item 8 | largest charge 8
 //	limits  memory 8 | item 8 | no-evict 1
 //	chunk   length 4 (not 0) | checksum 4 | kind 1 | body
 //	        kind 1, 2: items of the small, the main queue, in its order, none split

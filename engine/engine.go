@@ -62,6 +62,7 @@ type Engine struct {
 	formed  atomic.Bool
 	hinting atomic.Bool
 	nextDue atomic.Int64
+	hides   atomic.Uint64 // see hide
 
 	statsMu   sync.Mutex // held for a copy only
 	published Stats
@@ -78,6 +79,7 @@ type Engine struct {
 	formedBytes  int64  // memory limit at the formation
 	mutations    uint64 // gives the cas unique
 	pendingFlush int64  // when a delayed flush_all fires, ms; 0: none is pending
+	fill         fill
 	counts       Counts
 	evictedAfter int64  // how long the item that was evicted last had been in its queue, ms
 	events       uint64 // digest of what happened in the queues
@@ -242,6 +244,9 @@ func (e *Engine) Digest() (contents, order uint64) {
 	}
 	for _, n := range e.counts.fields() {
 		b = binary.LittleEndian.AppendUint64(b, uint64(*n))
+	}
+	if e.fill.id != 0 {
+		b = e.fill.append(b)
 	}
 	contents = xxhash.Sum64(b)
 	b = binary.LittleEndian.AppendUint64(b[:0], e.events)

@@ -187,6 +187,7 @@ const (
 	eventSecondChance
 	eventEvict
 	eventHint
+	eventFill
 )
 
 // note adds an event to the digest of the queues.

@@ -14,6 +14,9 @@ const (
 	imageMagic   = "rcengine"
 	imageVersion = 4
 
+	// imageVersionFill is that of an image whose head has a fill.
+	imageVersionFill = 5
+
 	// chunkBytesTarget is the size at which a chunk ends. One item may make it
 	// longer.
 	chunkBytesTarget = 128 << 10
@@ -109,7 +112,11 @@ var countWords = [countsCount]int{wordTotalItems, wordEvictions, wordExpired, wo
 // appendImageHead appends the head of an image, with its checksum.
 func (e *Engine) appendImageHead(b []byte) []byte {
 	b = append(b, imageMagic...)
-	b = binary.LittleEndian.AppendUint32(b, imageVersion)
+	version := uint32(imageVersion)
+	if e.fill.id != 0 {
+		version = imageVersionFill
+	}
+	b = binary.LittleEndian.AppendUint32(b, version)
 	b = appendLimits(b, e.limits)
 	b = append(b, byte(btoi(e.formed.Load())))
 	words := [imageHeadWords]uint64{
@@ -124,11 +131,17 @@ func (e *Engine) appendImageHead(b []byte) []byte {
 	for _, w := range words {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}
+	if e.fill.id != 0 {
+		b = e.fill.append(b)
+	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// imageHeadBytes is the size of the head without its checksum.
-const imageHeadBytes = 8 + 4 + limitsBytes + 1 + imageHeadWords*8
+// imageHeadBytes is the size of the head without a fill and its checksum.
+const imageHeadBytes = imageStartBytes + limitsBytes + 1 + imageHeadWords*8
+
+// imageStartBytes is what every version begins with.
+const imageStartBytes = 8 + 4
 
 // Next appends the next part of the image to dst: about chunkBytesTarget, or one
 // item, or nothing if that would take long to find. more is false when it was the

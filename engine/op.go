@@ -14,7 +14,7 @@ type OpKind uint8
 
 // The operations, one for each command of memcached that writes. OpSetTooLarge
 // stands for a set whose item was too large: as in memcached the old item is deleted.
-// OpInit is the cluster's own, see Engine.Formation.
+// OpInit is the cluster's own, see Engine.Formation; those of a fill are in fill.go.
 const (
 	OpSet OpKind = iota + 1
 	OpAdd
@@ -32,6 +32,10 @@ const (
 	OpInit
 	OpMemoryLimit
 	OpMetaGet // a read that may change the item: Exptime, Vivify, Recache, or because it is stale
+	OpFillBegin
+	OpFillItems
+	OpFillEnd
+	OpFillAbandon
 	opKindEnd
 )
 
@@ -39,7 +43,12 @@ const (
 func (k OpKind) valid() bool { return k > 0 && k < opKindEnd }
 
 // hasKey reports whether the operation is one on a key.
-func (k OpKind) hasKey() bool { return k != OpFlushAll && k != OpInit && k != OpMemoryLimit }
+func (k OpKind) hasKey() bool {
+	return k != OpFlushAll && k != OpInit && k != OpMemoryLimit && !k.fills()
+}
+
+// fills reports whether the operation is one of a fill.
+func (k OpKind) fills() bool { return k >= OpFillBegin && k <= OpFillAbandon }
 
 // ErrMalformed tells that bytes are no operation or image.
 var ErrMalformed = errors.New("malformed")
@@ -51,8 +60,8 @@ type Op struct {
 	Kind    OpKind
 	Flags   uint32
 	Exptime int64
-	CAS     uint64 // OpCAS
-	Delta   uint64 // OpIncr, OpDecr; OpMemoryLimit: bytes
+	CAS     uint64 // OpCAS; OpFillItems, OpFillEnd: FillPlan.ID
+	Delta   uint64 // OpIncr, OpDecr; OpMemoryLimit: bytes; OpFillItems: number of the chunk
 	Key     []byte
 	Value   []byte
 

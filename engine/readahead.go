@@ -85,21 +85,37 @@ func (c *imageChunk) read(in *imageReader, nowMs int64) error {
 		c.kind = 0
 		return in.end()
 	}
-	c.buf, c.kind, c.body, c.items = b, b[0], b[1:], c.items[:0]
-	switch c.kind {
-	case chunkSmall, chunkMain:
-		return c.readItems(nowMs)
-	case chunkGhost:
-		return nil
-	default:
+	if !c.take(b) {
 		return fmt.Errorf("chunk of kind %d: %w", c.kind, ErrMalformed)
+	} else if c.kind == chunkGhost {
+		return nil
 	}
+	if err := c.parse(); err != nil {
+		return err
+	}
+	for i := range c.items {
+		if m := &c.items[i].meta; !m.ValidExpiry(nowMs) {
+			return fmt.Errorf("item that expires at %d, level %d: %w", m.ExpiryMs, m.Level, ErrMalformed)
+		}
+	}
+	return nil
 }
 
-// readItems reads the items of the body.
-func (c *imageChunk) readItems(nowMs int64) error {
+// take takes the bytes of a chunk, and reports whether they are of a kind that there
+// is.
+func (c *imageChunk) take(b []byte) bool {
+	c.buf, c.kind, c.items = b, 0, c.items[:0]
+	if len(b) == 0 || b[0] < chunkSmall || b[0] > chunkGhost {
+		return false
+	}
+	c.kind, c.body = b[0], b[1:]
+	return true
+}
+
+// parse reads the items of the body.
+func (c *imageChunk) parse() error {
 	for r := (reader{b: c.body}); len(r.b) > 0; {
-		it, err := readImageItem(&r, nowMs)
+		it, err := readImageItem(&r)
 		if err != nil {
 			return err
 		}
@@ -108,8 +124,8 @@ func (c *imageChunk) readItems(nowMs int64) error {
 	return nil
 }
 
-// readImageItem reads the next item of a chunk.
-func readImageItem(r *reader, nowMs int64) (imageItem, error) {
+// readImageItem reads the next item of a chunk. Its expiry may be any.
+func readImageItem(r *reader) (imageItem, error) {
 	keyLen, bits := int(r.byte()), r.byte()
 	m := store.Meta{Freq: uint32(bits >> itemFreq), Level: bits & itemLevelMask}
 	if bits&itemMarksBit != 0 {
@@ -125,9 +141,6 @@ func readImageItem(r *reader, nowMs int64) (imageItem, error) {
 	key, value := r.take(uint64(keyLen)), r.take(valueLen)
 	if r.failed || keyLen == 0 || keyLen > item.KeyBytesMax {
 		return imageItem{}, fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
-	}
-	if !m.ValidExpiry(nowMs) {
-		return imageItem{}, fmt.Errorf("item that expires at %d, level %d: %w", m.ExpiryMs, m.Level, ErrMalformed)
 	}
 	return imageItem{meta: m, key: key, value: value, hash: store.Hash(key)}, nil
 }

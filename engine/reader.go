@@ -75,9 +75,12 @@ func (r *Reader) now(st *store.Store) uint32 {
 // soon: what the applier retires meanwhile stays in memory.
 func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
 	hash := store.Hash(key)
+	hides := r.engine.hides.Load()
 	st := r.store.Enter()
 	ref, ok := st.Lookup(hash, key)
-	if ok {
+	if ok && r.hidden(hides) {
+		ok = false
+	} else if ok {
 		var it Item
 		it.Flags, it.CAS, it.Value = ref.Content()
 		r.note(st, ref, hash)
@@ -93,9 +96,12 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 // access unless keepAccess is set or f appends nothing: then it answered nobody.
 func (r *Reader) Look(dst, key []byte, keepAccess bool, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
 	hash := store.Hash(key)
+	hides := r.engine.hides.Load()
 	st := r.store.Enter()
 	ref, ok := st.Lookup(hash, key)
-	if ok {
+	if ok && r.hidden(hides) {
+		ok = false
+	} else if ok {
 		_, value, m := ref.Read()
 		a := ref.Access()
 		before := len(dst)
@@ -112,6 +118,10 @@ func (r *Reader) Look(dst, key []byte, keepAccess bool, f func(dst, key []byte, 
 	r.store.Leave()
 	return dst, ok
 }
+
+// hidden reports whether an item may be one of a fill that was not finished when it
+// was looked up: hides is from before.
+func (r *Reader) hidden(hides uint64) bool { return hides&1 == 1 || r.engine.hides.Load() != hides }
 
 // note records that an item was accessed.
 func (r *Reader) note(st *store.Store, ref store.Ref, hash uint64) {

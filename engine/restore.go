@@ -55,35 +55,74 @@ func (e *Engine) takeOver(fresh *Engine) {
 	e.counts, e.evictedAfter = fresh.counts, fresh.evictedAfter
 	e.layout = fresh.layout
 	fresh.st.EndFill()
+	if e.fill = fresh.fill; e.fill.going {
+		e.hide(true)
+	}
 	e.become(fresh.st)
+	e.hide(e.fill.going)
 	e.ghosts.close()
 	e.ghosts = fresh.ghosts
 	e.publish()
 }
 
-// readImageHead reads an image's head into an engine without items.
-func (e *Engine) readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
-	head := make([]byte, imageHeadBytes)
-	if err := in.checked(head); err != nil {
-		return nil, want, err
+// imageHead is the head of an image, decoded.
+type imageHead struct {
+	version uint32
+	limits  Limits
+	formed  bool
+	words   [imageHeadWords]uint64
+	fill    fill
+}
+
+// readHead reads and checks an image's head.
+func readHead(in *imageReader) (h imageHead, err error) {
+	head := make([]byte, imageHeadBytes, imageHeadBytes+fillBytes)
+	if err := in.full(head[:imageStartBytes]); err != nil {
+		return h, err
 	}
 	if string(head[:8]) != imageMagic {
-		return nil, want, fmt.Errorf("magic is %q: %w", head[:8], ErrMalformed)
+		return h, fmt.Errorf("magic is %q: %w", head[:8], ErrMalformed)
 	}
-	if v := binary.LittleEndian.Uint32(head[8:]); v != imageVersion {
-		return nil, want, fmt.Errorf("the image has format %d and this program reads only %d: %w", v, imageVersion, ErrMalformed)
+	switch h.version = binary.LittleEndian.Uint32(head[8:]); h.version {
+	case imageVersion:
+	case imageVersionFill:
+		head = head[:imageHeadBytes+fillBytes]
+	default:
+		return h, fmt.Errorf("the image has format %d and this program reads only %d and %d: %w", h.version, imageVersion, imageVersionFill, ErrMalformed)
 	}
-	limits, ok := readLimits(head[12 : 12+limitsBytes])
-	var v [imageHeadWords]uint64
-	for i := range v {
-		v[i] = binary.LittleEndian.Uint64(head[12+limitsBytes+1+8*i:])
+	if err := in.checked(head, imageStartBytes); err != nil {
+		return h, err
 	}
-	formed := limits
-	formed.MemoryBytes = int64(v[wordFormedBytes])
-	if _, formedOK := readLimits(appendLimits(nil, formed)); !ok || !formedOK {
-		return nil, want, fmt.Errorf("limits are %+v: %w", limits, ErrMalformed)
+	var ok bool
+	h.limits, ok = readLimits(head[imageStartBytes : imageStartBytes+limitsBytes])
+	h.formed = head[imageStartBytes+limitsBytes] == 1
+	for i := range h.words {
+		h.words[i] = binary.LittleEndian.Uint64(head[imageStartBytes+limitsBytes+1+8*i:])
 	}
-	room := min(v[wordItems], uint64(limits.MemoryBytes/store.ChargeMin)) // the count may be anything
+	if _, formedOK := readLimits(appendLimits(nil, h.formation())); !ok || !formedOK {
+		return h, fmt.Errorf("limits are %+v: %w", h.limits, ErrMalformed)
+	}
+	if h.version == imageVersionFill {
+		h.fill, err = readFill(head[imageHeadBytes:])
+	}
+	return h, err
+}
+
+// formation is the limits at the formation.
+func (h *imageHead) formation() Limits {
+	l := h.limits
+	l.MemoryBytes = int64(h.words[wordFormedBytes])
+	return l
+}
+
+// readImageHead reads an image's head into an engine without items.
+func (e *Engine) readImageHead(in *imageReader) (fresh *Engine, want contents, err error) {
+	h, err := readHead(in)
+	if err != nil {
+		return nil, want, err
+	}
+	v, formed := &h.words, h.formation()
+	room := min(v[wordItems], uint64(h.limits.MemoryBytes/store.ChargeMin)) // the count may be anything
 	layout := e.layout
 	if formed.MemoryBytes != e.formedBytes {
 		layout = store.LayoutFor(formed.MemoryBytes)
@@ -91,8 +130,8 @@ func (e *Engine) readImageHead(in *imageReader) (fresh *Engine, want contents, e
 	if fresh, err = newWithLayout(formed, layout, int(room)); err != nil {
 		return nil, want, err
 	}
-	fresh.limits = limits
-	fresh.formed.Store(head[12+limitsBytes] == 1)
+	fresh.limits, fresh.fill = h.limits, h.fill
+	fresh.formed.Store(h.formed)
 	fresh.st.BeginFill()
 	fresh.st.SetNowMs(int64(v[wordTimeMs]))
 	fresh.mutations, fresh.pendingFlush, fresh.events = v[wordMutations], int64(v[wordPendingFlush]), v[wordEvents]
@@ -180,10 +219,10 @@ func (in *imageReader) full(b []byte) error {
 	return nil
 }
 
-// checked fills b and compares its checksum, which follows.
-func (in *imageReader) checked(b []byte) error {
+// checked fills b from at on and compares the checksum of all of it, which follows.
+func (in *imageReader) checked(b []byte, at int) error {
 	var sum [4]byte
-	if err := in.full(b); err != nil {
+	if err := in.full(b[at:]); err != nil {
 		return err
 	}
 	if err := in.full(sum[:]); err != nil {

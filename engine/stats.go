@@ -25,10 +25,14 @@ func (c *Counts) fields() [countsCount]*int64 {
 }
 
 // Stats are the counts, and what else is told of the state. CurrItems, Bytes and
-// LimitMaxBytes are equal on all nodes too.
+// LimitMaxBytes are equal on all nodes too, and Sum is.
 type Stats struct {
 	Counts
 	CurrItems, Bytes, LimitMaxBytes int64
+
+	// Sum is the sum of the items' digests: equal where the same items are held, in
+	// whatever order, by another cluster too.
+	Sum uint64
 
 	// OldestMs is when the item that has been in its queue longest came there, or
 	// this node started if that was later: ms of Unix time, 0 without items. It is
@@ -45,7 +49,7 @@ type Stats struct {
 // publishStats makes the numbers of Stats those of the state.
 func (e *Engine) publishStats() {
 	s := Stats{
-		Counts: e.counts, CurrItems: e.st.Count(), Bytes: e.st.Total(), LimitMaxBytes: e.limits.MemoryBytes,
+		Counts: e.counts, CurrItems: e.st.Count(), Bytes: e.st.Total(), LimitMaxBytes: e.limits.MemoryBytes, Sum: e.st.Sum(),
 		OldestMs: e.st.OldestMs(), EvictedAfterMs: e.evictedAfter, Usage: e.st.Usage(),
 	}
 	e.statsMu.Lock()

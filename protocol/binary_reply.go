@@ -35,6 +35,7 @@ var binaryErrors = [...]binaryError{
 	StatusNonNumeric:     {codeNonNumeric, "Non-numeric server-side value for incr or decr"},
 	StatusTooLarge:       {codeTooLarge, "Too large."},
 	StatusOutOfMemory:    {codeOutOfMemory, "Out of memory"},
+	StatusFilling:        {code: codeTemporary},
 	StatusNoLeader:       {code: codeTemporary},
 	StatusOutcomeUnknown: {code: codeInternal},
 	StatusTimeout:        {code: codeTemporary},

@@ -27,6 +27,7 @@ const (
 	StatusOutOfMemory = item.StatusOutOfMemory // SERVER_ERROR out of memory storing object
 	StatusTooSmall    = item.StatusTooSmall    // MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m
 	StatusOutOfBounds = item.StatusOutOfBounds // MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust
+	StatusFilling     = item.StatusFilling     // SERVER_ERROR a backup is being restored
 )
 
 // The outcomes of requests that were not executed, or may not have been.

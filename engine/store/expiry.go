@@ -70,7 +70,11 @@ func (m *Meta) ValidExpiry(nowMs int64) bool {
 	if m.ExpiryMs == 0 {
 		return m.Level == 0
 	}
-	return m.ExpiryMs > 0 && m.Level < levelCount && SlotEnd(m.Level, m.ExpiryMs) > nowMs
+	if m.ExpiryMs <= 0 || m.Level >= levelCount {
+		return false
+	}
+	end := SlotEnd(m.Level, m.ExpiryMs)
+	return end > nowMs && end-nowMs < levelSlots*int64(slotMs)<<m.Level
 }
 
 func slotID(level uint8, expiryMs int64) int {

@@ -305,6 +305,9 @@ func (r record) digest(head uint32) uint64 {
 	return digestOf(key, value, &m)
 }
 
+// Digest is an item's part of Store.Sum.
+func Digest(key, value []byte, m *Meta) uint64 { return digestOf(key, value, m) }
+
 // digestOf covers all that a client can see of an item, and its level. How often it was
 // accessed follows from the events, which have a digest of their own.
 func digestOf(key, value []byte, m *Meta) uint64 {

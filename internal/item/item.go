@@ -82,6 +82,7 @@ const (
 	StatusOutOfMemory // the limit is reached and nothing may be evicted
 	StatusTooSmall    // cache_memlimit: below the least
 	StatusOutOfBounds // cache_memlimit: above what the cluster can grow to
+	StatusFilling     // not done: the items of a backup are being restored
 
 	// StatusesEnd is the first value that is free for outcomes of requests that
 	// were not executed.
