@@ -15,6 +15,9 @@ var (
 	// errSnapshotBusy refuses a repair that comes while a snapshot is written,
 	// which might have its name. It is asked for again.
 	errSnapshotBusy = errors.New("a snapshot is being written")
+
+	// errFrozen refuses a snapshot of a state that a majority contradicts.
+	errFrozen = errors.New("the state differs from that of a majority")
 )
 
 // Applier is the step machine of the goroutine that owns the replicated state.
@@ -49,7 +52,7 @@ type applyInput struct {
 	kind    applyInputKind
 	entries *pb.Message          // applyEntries: a MsgStorageApply
 	meta    *pb.SnapshotMetadata // applyInstall, applyAim
-	reply   func(error)          // applyInstall, applyOffer
+	reply   func(error)          // applyInstall, applyOffer; applyTake, or nil
 	repair  Repair               // applyServe
 	index   uint64               // applyTake
 	part    []byte               // applyWritten: the part's buffer
@@ -192,7 +195,7 @@ func (a *Applier) do(in *applyInput) {
 	case applyServe:
 		a.serve(in.repair)
 	case applyTake:
-		a.take(in.index)
+		a.take(in.index, in.reply)
 	}
 	if meta := a.repairDue(); meta != nil && a.restoring == nil {
 		a.restore(meta, nil)

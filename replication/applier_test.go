@@ -231,6 +231,26 @@ func TestServedRepairIsFrozen(t *testing.T) {
 	at.step(one(applyInput{kind: applyEnded, ok: true}))
 }
 
+// TestWantedSnapshot: who waits for a snapshot of an index is answered when one is
+// durable, by one that is there already or is made for it, as often as the state is
+// replaced meanwhile. A frozen state has none.
+func TestWantedSnapshot(t *testing.T) {
+	at := newApplierTest(t, simStore{}, ReplicaConfig{partBytes: 1})
+	want := func(index uint64) applyInput {
+		return applyInput{kind: applyTake, index: index, reply: func(error) {}}
+	}
+	at.step(one(want(3)))
+	at.step([]applyInput{apply(1, 3), want(2)}, "report 3 done 1-3", "begin 3", "part head", "again")
+	at.step([]applyInput{apply(4, 5), want(5)}, "report 5 done 4-5", `part "abc"`, "commit below 0")
+	at.step(one(applyInput{kind: applyEnded, ok: true}), "reply <nil>", "reply <nil>", "begin 5", "part head", "again")
+	at.step(one(applyInput{}), `part "abcde"`, "commit below 3")
+	at.step(one(applyInput{kind: applyEnded}), "begin 5", "part head", "again") // it was lost
+	at.step(one(applyInput{}), `part "abcde"`, "commit below 3")
+	at.step([]applyInput{{kind: applyEnded, ok: true}, want(4)}, "cut 3", "reply <nil>", "reply <nil>")
+	at.step(one(want(6)))
+	at.step(one(applyInput{kind: applyFreeze}), "keep 5", "report 5 frozen", "reply the state differs from that of a majority")
+}
+
 // TestServeNothing: before anything is applied there is no state to send, and no
 // snapshot is begun.
 func TestServeNothing(t *testing.T) {

@@ -1,6 +1,10 @@
 package replication
 
-import pb "go.etcd.io/raft/v3/raftpb"
+import (
+	"slices"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
 
 const (
 	// snapshotBuffers parts of an image may wait for the disk.
@@ -37,6 +41,19 @@ type schedule struct {
 	writing position // until the writer has ended it; zero if none is written
 	newest  position // durable
 	serving []uint64 // peers that are sent the snapshot being written
+
+	waiters []snapshotWaiter
+}
+
+// snapshotWaiter waits until a snapshot of an index or later is durable.
+type snapshotWaiter struct {
+	index uint64
+	reply func(error)
+}
+
+// wanted reports whether somebody waits for a snapshot that can be begun at an index.
+func (s *schedule) wanted(index uint64) bool {
+	return s.writing == position{} && slices.ContainsFunc(s.waiters, func(w snapshotWaiter) bool { return w.index <= index })
 }
 
 // snapshotWrite is what the snapshot writer is to do, in order: begin, parts,
@@ -71,7 +88,8 @@ func (s *schedule) producible() bool { return s.image != nil && len(s.free) > 0 
 // that is being written, and as many as it takes not to be behind.
 func (a *Applier) advanceSnapshot() {
 	s := &a.snapshots
-	if a.frozen == nil && s.due(a.st.logBytes, a.st.machine.SizeBytes()) {
+	a.answerWaiters()
+	if a.frozen == nil && (s.due(a.st.logBytes, a.st.machine.SizeBytes()) || s.wanted(a.st.index)) {
 		a.begin()
 	}
 	s.behind = false
@@ -194,10 +212,31 @@ func (a *Applier) serve(r Repair) {
 	}
 }
 
-// take begins a snapshot of the state, unless there is one of that index or later,
-// or one is being written: raft asks again.
-func (a *Applier) take(index uint64) {
+// answerWaiters answers those whose snapshot is durable, and all of them while the
+// state is frozen: there will be none.
+func (a *Applier) answerWaiters() {
 	s := &a.snapshots
+	s.waiters = slices.DeleteFunc(s.waiters, func(w snapshotWaiter) bool {
+		switch {
+		case a.frozen != nil:
+			a.emit(applyEffect{kind: effectReply, reply: w.reply, err: errFrozen})
+		case s.newest.index >= w.index:
+			a.emit(applyEffect{kind: effectReply, reply: w.reply})
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// take begins a snapshot of the state, unless there is one of that index or later,
+// or one is being written: raft asks again, and who has given a reply waits.
+func (a *Applier) take(index uint64, reply func(error)) {
+	s := &a.snapshots
+	if reply != nil {
+		s.waiters = append(s.waiters, snapshotWaiter{index, reply})
+		return
+	}
 	if a.frozen == nil && s.newest.index < index && s.writing == (position{}) {
 		a.begin()
 	}

@@ -227,19 +227,7 @@ func (st *state) stateDigest() StateDigest {
 // restore replaces the replicated state by the image that r reads, which was
 // taken at index and term. On an error the state is as it was.
 func (st *state) restore(index, term uint64, r io.Reader) error {
-	var size [4]byte
-	if _, err := io.ReadFull(r, size[:]); err != nil {
-		return fmt.Errorf("read head of snapshot: %w", err)
-	}
-	n := binary.LittleEndian.Uint32(size[:])
-	if n > snapshotHeadBytesMax {
-		return fmt.Errorf("read head of snapshot: %d bytes, at most %d expected", n, snapshotHeadBytesMax)
-	}
-	head := make([]byte, n)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return fmt.Errorf("read head of snapshot: %w", err)
-	}
-	stampMs, table, members, err := readHead(head)
+	stampMs, table, members, err := readSnapshotHead(r)
 	if err != nil {
 		return err
 	}
@@ -253,6 +241,23 @@ func (st *state) restore(index, term uint64, r io.Reader) error {
 	}
 	st.table, st.members, st.stampMs, st.index, st.term, st.logBytes = table, members, stampMs, index, term, 0
 	return nil
+}
+
+// readSnapshotHead reads the head of an image, behind which the state machine's follows.
+func readSnapshotHead(r io.Reader) (stampMs int64, t *table, members *Membership, err error) {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return 0, nil, nil, fmt.Errorf("read head of snapshot: %w", err)
+	}
+	n := binary.LittleEndian.Uint32(size[:])
+	if n > snapshotHeadBytesMax {
+		return 0, nil, nil, fmt.Errorf("read head of snapshot: %d bytes, at most %d expected", n, snapshotHeadBytesMax)
+	}
+	head := make([]byte, n)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return 0, nil, nil, fmt.Errorf("read head of snapshot: %w", err)
+	}
+	return readHead(head)
 }
 
 // readHead decodes the head of a snapshot. Without members in it they are nil.
