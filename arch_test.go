@@ -51,6 +51,7 @@ var layers = map[string]layer{
 	"replication/peer":          {may: []string{"replication/frame", "replication/identity"}},
 	"internal/admin":            {},
 	"internal/auth":             {},
+	"internal/backup":           {may: []string{"engine"}},
 	"internal/importer":         {tests: []string{".", "internal/cluster", "raftcachedtest"}},
 	"internal/settings":         {may: []string{"engine"}},
 	"internal/node": {may: []string{
