@@ -44,6 +44,7 @@ type simNode struct {
 	diverged simStore
 	file     snapshotFile
 	floor    wal.Floor           // on its way to the disk, or there
+	floorDue time.Duration       // when that will be on its way; 0: nothing is
 	identity *identity.Identity  // only in simulations of harmed folders
 	met      map[*simNode]uint64 // whom it has shaken hands with, in which life
 	refusal  string              // why it has stopped
@@ -132,7 +133,7 @@ func (n *simNode) start() {
 	n.apply = simActor{n: n, pace: simApplyPace, look: n.applyTurn}
 	n.disk = simActor{n: n, pace: 20 * time.Microsecond, look: n.diskTurn}
 	n.io, n.arrivals, n.backlog, n.waiting, n.readers = nil, nil, nil, nil, nil
-	n.paused, n.tickDue = false, false
+	n.paused, n.tickDue, n.floorDue = false, false, 0
 	n.stopping, n.handedOver, n.draining = false, false, false
 	n.up = true
 	s.check.started(n)
@@ -166,19 +167,25 @@ func (n *simNode) readFloor() (f wal.Floor) {
 	return f
 }
 
-// keepFloor keeps a floor, now or some time later.
-func (n *simNode) keepFloor(f wal.Floor, now bool) error {
+// keepFloor keeps a floor, now or some time later, with others that come until then.
+func (n *simNode) keepFloor(f wal.Floor, within time.Duration) error {
 	n.floor = f
-	if now {
+	switch due := n.s.now + within; {
+	case within == 0:
 		return n.writeFloor()
+	case n.floorDue == 0 || due < n.floorDue:
+		n.floorDue = due
+		n.s.after(within+5*time.Millisecond, n.inLife(func() {
+			n.floorDue = 0
+			n.sound(n.writeFloor())
+		}))
 	}
-	n.s.after(5*time.Millisecond, n.inLife(func() { n.sound(n.writeFloor()) }))
 	return nil
 }
 
 func (n *simNode) writeFloor() error {
 	if n.identity != nil {
-		return n.identity.KeepFloor(identity.Floor(n.floor), true)
+		return n.identity.KeepFloor(identity.Floor(n.floor), 0)
 	}
 	b, err := json.Marshal(n.floor)
 	n.must(err)

@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -171,17 +172,55 @@ func TestOlderCopyIsKnown(t *testing.T) {
 	wantFilled(t, third, "early", "late")
 }
 
-// TestEndOfLogLost: the log ends well before what was acknowledged to the leader, as
-// far as its files tell. The leader knows better, unless there is another one by then:
-// that begins with what the followers have.
+// TestEndOfLogLost: the log ends well before what its server has noted to be there, at
+// most a second ago.
 func TestEndOfLogLost(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	victim, leader, third := victimOf(ctx, t, c)
+	fill(t, leader, "early")
+	must(t, c.AwaitEqual(ctx))
+	first := floorOf(t, victim)
+	fill(t, leader, "late")
+	must(t, c.AwaitEqual(ctx))
+	must(t, cluster.Await(ctx, func() error {
+		if f := floorOf(t, victim); f < first+40 {
+			return fmt.Errorf("floor is %d, after %d", f, first)
+		}
+		return nil
+	}))
+	must(t, victim.Kill())
+	loseEnd(t, firstSegment(t, victim.DataDir))
+	wantRefused(ctx, t, victim, "it ends with entry", "there was an entry", replaceCommand(victim))
+	wantFilled(t, third, "early", "late")
+}
+
+// floorOf returns the last entry that a server's identity says to be in its log.
+func floorOf(t *testing.T, s *cluster.Server) uint64 {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.DataDir, "identity"))
+	must(t, err)
+	var file struct{ Floor struct{ Index uint64 } }
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	must(t, json.Unmarshal(line, &file))
+	return file.Floor.Index
+}
+
+// TestEndOfLogLostBeforeItWasNoted: the log ends well before what was acknowledged to
+// the leader, as far as its files tell. The leader knows better, unless there is another
+// one by then: that begins with what the followers have.
+func TestEndOfLogLostBeforeItWasNoted(t *testing.T) {
+	t.Parallel()
+	ctx, c := startCluster(t, cluster.Options{})
+	victim, leader, third := victimOf(ctx, t, c)
+	noted, err := os.ReadFile(filepath.Join(victim.DataDir, "identity"))
+	must(t, err)
 	fill(t, leader, "early")
 	must(t, c.AwaitEqual(ctx))
 	before, err := cluster.AskRaftStats(ctx, leader.ClientAddr)
 	must(t, err)
 	must(t, victim.Kill())
+	must(t, os.WriteFile(filepath.Join(victim.DataDir, "identity"), noted, 0o600))
 	loseEnd(t, firstSegment(t, victim.DataDir))
 	must(t, victim.Start())
 	must(t, cluster.Await(ctx, func() error {

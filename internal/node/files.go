@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"time"
 
 	"raftcached/engine"
 	"raftcached/replication"
@@ -35,7 +36,7 @@ func openFiles(fs disk.FS, dir string, id *identity.Identity, progress func(done
 		Bootstrap: conf, Background: true, Progress: progress,
 		Owner: wal.Owner{Directory: id.DirectoryID(), Boot: id.Boot()}, Unowned: id.Unowned().Segment,
 		Floor:     wal.Floor(id.Floor()),
-		KeepFloor: func(f wal.Floor, now bool) error { return id.KeepFloor(identity.Floor(f), now) },
+		KeepFloor: func(f wal.Floor, within time.Duration) error { return id.KeepFloor(identity.Floor(f), within) },
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,9 @@
 package identity
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // Floor is what the log of this data folder had at some time. It stands outside of
 // the log, so that a log that was lost, or is an older copy, is noticed at the next
@@ -19,56 +22,90 @@ func (id *Identity) Floor() Floor {
 	return id.file.Floor
 }
 
-// KeepFloor replaces the floor. With now it is durable when KeepFloor returns.
-// Otherwise it is written soon, on a goroutine of its own, and a crash before that
-// leaves the one before. One goroutine at a time may call it.
-func (id *Identity) KeepFloor(f Floor, now bool) error {
+// KeepFloor replaces the floor. With within 0 it is durable when KeepFloor returns.
+// Otherwise a goroutine of its own begins to write it within that time, together with what
+// else comes until then, and a crash before that leaves the one before. One goroutine at a
+// time may call it.
+func (id *Identity) KeepFloor(f Floor, within time.Duration) error {
 	id.mu.Lock()
 	id.file.Floor = f
 	id.mu.Unlock()
-	if now {
+	if within == 0 {
 		return id.save()
 	}
-	return id.soon.do(id.save)
+	return id.soon.do(within)
 }
 
 // later saves on a goroutine that ends when there is nothing to save.
 type later struct {
+	save func() error
+
 	mu      sync.Mutex
-	again   bool // something was set since the last save began
+	pending bool      // something was set since the last save began
+	due     time.Time // of the next save, if one is pending
+	sooner  chan struct{}
 	running bool
+	closed  bool  // nothing waits any more
 	err     error // the first failure; nothing is saved after it
 	wg      sync.WaitGroup
 }
 
-// do has save called, once for all calls that come while it runs. It returns the
-// error of an earlier save.
-func (l *later) do(save func() error) error {
+// do has save called within a time, once for all calls that come before it is. It
+// returns the error of an earlier save.
+func (l *later) do(within time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.again = true
+	if due := time.Now().Add(within); !l.pending || due.Before(l.due) {
+		l.pending, l.due = true, due
+		if l.running {
+			l.hurry()
+		}
+	}
 	if !l.running && l.err == nil {
-		l.running = true
-		l.wg.Go(func() { l.run(save) })
+		l.running, l.sooner = true, make(chan struct{}, 1)
+		l.wg.Go(l.run)
 	}
 	return l.err
 }
 
-func (l *later) run(save func() error) {
+// hurry has the goroutine look at due again. The caller holds mu.
+func (l *later) hurry() {
+	select {
+	case l.sooner <- struct{}{}:
+	default:
+	}
+}
+
+func (l *later) run() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.again && l.err == nil {
-		l.again = false
+	for l.pending && l.err == nil {
+		if wait := time.Until(l.due); wait > 0 && !l.closed {
+			l.mu.Unlock()
+			select {
+			case <-time.After(wait):
+			case <-l.sooner:
+			}
+			l.mu.Lock()
+			continue
+		}
+		l.pending = false
 		l.mu.Unlock()
-		err := save()
+		err := l.save()
 		l.mu.Lock()
 		l.err = err
 	}
 	l.running = false
 }
 
-// close waits until nothing is saved any more.
+// close saves what is pending, and waits until nothing is saved any more.
 func (l *later) close() error {
+	l.mu.Lock()
+	l.closed = true
+	if l.running {
+		l.hurry()
+	}
+	l.mu.Unlock()
 	l.wg.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()

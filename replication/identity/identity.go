@@ -74,6 +74,7 @@ func Open(fs disk.FS, dir string, serverID int, random io.Reader) (*Identity, er
 		return nil, fmt.Errorf("lock data folder %q: %w", dir, err)
 	}
 	id := &Identity{fs: fs, dir: dir, lock: lock}
+	id.soon.save = id.save
 	if err := id.load(serverID, random); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -207,7 +208,7 @@ func (id *Identity) KeepRoster(r *Roster) error {
 	next.Roster = r
 	id.file.Cluster = &next
 	id.mu.Unlock()
-	return id.soon.do(id.save)
+	return id.soon.do(0)
 }
 
 // Close writes down what waits for it, and unlocks the data folder.

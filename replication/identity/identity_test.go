@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"raftcached/replication/disk"
 	"raftcached/replication/disk/disktest"
@@ -97,9 +98,9 @@ func TestFloorIsKept(t *testing.T) {
 	if id.Floor() != (Floor{}) {
 		t.Fatalf("a new folder has floor %+v", id.Floor())
 	}
-	must(t, id.KeepFloor(Floor{Segment: 1, Term: 2, Index: 3}, false))
-	must(t, id.KeepFloor(Floor{Segment: 1, Term: 2, Index: 2}, true))
-	must(t, id.KeepFloor(Floor{Segment: 2, Term: 3, Vote: 1, Index: 4}, false))
+	must(t, id.KeepFloor(Floor{Segment: 1, Term: 2, Index: 3}, time.Hour))
+	must(t, id.KeepFloor(Floor{Segment: 1, Term: 2, Index: 2}, 0))
+	must(t, id.KeepFloor(Floor{Segment: 2, Term: 3, Vote: 1, Index: 4}, time.Millisecond))
 	must(t, id.Close())
 	id, err = Open(disktest.Crash(fs, rand.New(rand.NewPCG(1, 0))), "data", 1, random())
 	must(t, err)
@@ -114,9 +115,9 @@ func TestFloorFailsLater(t *testing.T) {
 	id, err := Open(fs, "data", 1, random())
 	must(t, err)
 	fs.FailIn = 1
-	must(t, id.KeepFloor(Floor{Index: 1}, false))
+	must(t, id.KeepFloor(Floor{Index: 1}, time.Millisecond))
 	id.soon.wg.Wait()
-	if err := id.KeepFloor(Floor{Index: 2}, false); !errors.Is(err, disktest.ErrInjected) {
+	if err := id.KeepFloor(Floor{Index: 2}, time.Millisecond); !errors.Is(err, disktest.ErrInjected) {
 		t.Fatalf("after a failed write: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package wal
 import (
 	"fmt"
 	"math"
+	"time"
 )
 
 // Floor is what a log had at some time, as it was noted outside of the log. A log
@@ -54,14 +55,22 @@ func (l *Log) floor() Floor {
 	}
 }
 
-// note has the present floor kept; with now, it is durable when note returns.
+// How soon the floor is kept. It costs a write of the identity file, which takes longer
+// than a sync of the log.
+const (
+	noteNow   = 0
+	noteSoon  = time.Millisecond // it has what must not be lost: a vote, a segment, a snapshot
+	noteLater = time.Second      // it has more entries
+)
+
+// note has the present floor kept; with noteNow, it is durable when note returns.
 // Otherwise a crash may lose it, which leaves a lower floor.
-func (l *Log) note(now bool) error {
+func (l *Log) note(within time.Duration) error {
 	f := l.floor()
 	if l.options.KeepFloor == nil || f == l.noted {
 		return nil
 	}
-	if err := l.options.KeepFloor(f, now); err != nil {
+	if err := l.options.KeepFloor(f, within); err != nil {
 		return fmt.Errorf("note the floor: %w", err)
 	}
 	l.noted = f
@@ -76,7 +85,7 @@ func (l *Log) lower(last uint64) error {
 	}
 	f := l.noted
 	f.Index = last
-	if err := l.options.KeepFloor(f, true); err != nil {
+	if err := l.options.KeepFloor(f, noteNow); err != nil {
 		return fmt.Errorf("lower the floor: %w", err)
 	}
 	l.noted = f

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"raftcached/replication/disk"
 	"raftcached/replication/disk/disktest"
@@ -15,7 +16,7 @@ import (
 func floored(fs disk.FS, f *Floor) (*Log, error) {
 	return Open(fs, "wal", Options{
 		Bootstrap: &pb.ConfState{Voters: []uint64{1}}, SegmentBytes: 4 << 10, Floor: *f,
-		KeepFloor: func(kept Floor, _ bool) error { *f = kept; return nil },
+		KeepFloor: func(kept Floor, _ time.Duration) error { *f = kept; return nil },
 	})
 }
 
@@ -90,8 +91,8 @@ func TestReplacedEntriesLowerTheFloor(t *testing.T) {
 		t.Fatalf("floor is %+v, want %+v", floor, want)
 	}
 	now := false
-	l.options.KeepFloor = func(f Floor, n bool) error { floor, now = f, n; return nil }
-	mustSave(t, l, Write{Entries: entries(2, 7, 7), Sync: true})
+	l.options.KeepFloor = func(f Floor, within time.Duration) error { floor, now = f, now || within == 0; return nil }
+	mustSave(t, l, Write{Entries: entries(2, 7, 7)})
 	if want := (Floor{Segment: 1, Term: 2, Vote: 2, Index: 6}); floor != want || !now {
 		t.Fatalf("floor is %+v, durable: %v; want %+v, true", floor, now, want)
 	}

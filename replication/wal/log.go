@@ -119,10 +119,14 @@ func (l *Log) save(w *Write) error {
 	}
 	voted := w.HardState != nil && (w.HardState.GetTerm() != l.hard.GetTerm() || w.HardState.GetVote() != l.hard.GetVote())
 	l.include(w, places)
-	if w.Sync && (voted || w.Snapshot != nil) {
-		return l.note(false)
+	switch {
+	case !w.Sync:
+		return nil
+	case voted || w.Snapshot != nil:
+		return l.note(noteSoon)
+	default:
+		return l.note(noteLater)
 	}
-	return nil
 }
 
 // include makes readable what was written.
@@ -199,7 +203,7 @@ func (l *Log) rotateIfFull() error {
 	if err := l.begin(last.seq + 1); err != nil {
 		return err
 	}
-	return l.note(false)
+	return l.note(noteSoon)
 }
 
 // lastSize is the size of the last segment, 0 if there is none.
@@ -359,5 +363,5 @@ func (l *Log) settle() error {
 			return fmt.Errorf("sync segment %d: %w", seg.seq, err)
 		}
 	}
-	return l.note(true)
+	return l.note(noteNow)
 }

@@ -1,6 +1,10 @@
 package wal
 
-import pb "go.etcd.io/raft/v3/raftpb"
+import (
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
 
 // firstSegmentBytes is the size of the first segments of a log. Later ones are as large
 // as the log is, up to Options.SegmentBytes: a log of little takes little room, and is
@@ -34,10 +38,10 @@ type Options struct {
 	// Floor is what the log must have. Open returns a *LostError if it has less.
 	Floor Floor
 
-	// KeepFloor, if set, keeps a floor for the next Open: with now before it returns,
-	// otherwise soon. A floor replaces the one before, and may be lower. It is called
+	// KeepFloor, if set, keeps a floor for the next Open: before it returns if within is
+	// 0, otherwise it begins to within that time. It is called after each sync. A floor replaces the one before, and may be lower. It is called
 	// by the goroutine that calls Open, Save, Compact and Close.
-	KeepFloor func(f Floor, now bool) error
+	KeepFloor func(f Floor, within time.Duration) error
 
 	// Background lets the log prepare and remove segments on its own goroutines.
 	// Without it Save and Compact do everything themselves, as simulations need.

@@ -62,7 +62,7 @@ func (l *Log) open() error {
 	l.opened = true
 	// From now on others may rely on what was recovered: a floor below it would be
 	// no help if the log disappeared.
-	return l.note(true)
+	return l.note(noteNow)
 }
 
 // list returns the sequence numbers of the segments, which must have no gap, and
