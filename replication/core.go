@@ -147,7 +147,7 @@ func newCore(cfg Config) (*Core, error) {
 		ships:     ships{to: make(map[uint64]bool), bugs: cfg.bugs},
 		handover:  handover{heard: make(map[uint64]int), leavers: make(map[uint64]int)},
 
-		memberState: memberState{members: cfg.Members, confIndex: cfg.Applied, removed: cfg.Members.excludes(cfg.ID)},
+		memberState: memberState{members: cfg.Members, confIndex: cfg.Applied, removed: cfg.Members.Excludes(cfg.ID)},
 	}
 	c.clock.raise(cfg.StampMs, 0)
 	if cfg.Members.sole(cfg.ID) {

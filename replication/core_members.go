@@ -191,7 +191,7 @@ func (c *Core) noteMembers(a *AppliedUpTo) {
 		return
 	}
 	c.members, c.eff.Members = a.Members, a.Members
-	c.removed = c.members.excludes(c.cfg.ID)
+	c.removed = c.members.Excludes(c.cfg.ID)
 	voters := c.members.Conf.GetVoters()
 	c.guard.states.follow(voters)
 	c.clock.keep(voters)

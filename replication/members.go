@@ -88,8 +88,8 @@ func (m *Membership) Removed(raftID uint64) bool {
 	return raftID != 0 && raftID < m.NextRaftID && m.at(raftID) < 0
 }
 
-// excludes reports whether a raft id's folder was removed or retired.
-func (m *Membership) excludes(raftID uint64) bool {
+// Excludes reports whether a raft id is that of a folder which was removed or retired.
+func (m *Membership) Excludes(raftID uint64) bool {
 	o, _ := m.Find(raftID)
 	return o.Retired || m.Removed(raftID)
 }

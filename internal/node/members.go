@@ -14,10 +14,15 @@ func (n *Node) members() *replication.Membership { return n.known.Load() }
 // follow takes the members as they are applied. Those that were noted before the
 // start are the later ones, until the log is read.
 func (n *Node) follow(m *replication.Membership) {
-	if old := n.known.Load(); old != nil && old.Version > m.Version {
+	old := n.known.Load()
+	if old.Version > m.Version {
 		return
 	}
 	n.known.Store(m)
+	n.tellChanges(placesOf(old), placesOf(m))
+	if m.Excludes(n.raftID) && !old.Excludes(n.raftID) {
+		n.cfg.Logger.Error("the cluster goes on without this data folder: no clients are served any more")
+	}
 	if m.Version > 0 {
 		_ = n.identity.KeepRoster(rosterOf(m)) // if it failed the next floor fails too, and ends the node
 	}
@@ -86,8 +91,9 @@ type place struct {
 func (p *place) votes() bool { return p.RaftID != 0 && !p.Learner && !p.Retired }
 
 // places returns what the members say of each server, by id.
-func (n *Node) places() (list []place) {
-	m := n.members()
+func (n *Node) places() []place { return placesOf(n.members()) }
+
+func placesOf(m *replication.Membership) (list []place) {
 	if m == nil {
 		return nil
 	}

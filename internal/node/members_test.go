@@ -2,6 +2,8 @@ package node
 
 import (
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"raftcached/protocol/server"
 	"raftcached/replication"
+	"raftcached/replication/disk"
 	"raftcached/replication/identity"
 )
 
@@ -138,4 +141,49 @@ func awaitListed(t *testing.T, n *Node, count int) uint64 {
 			t.Fatalf("%v are listed, want %d", members, count)
 		}
 	}
+}
+
+// TestChangesAreLogged, each in one line.
+func TestChangesAreLogged(t *testing.T) {
+	place := func(id int, raft uint64, change func(*replication.Member)) replication.Member {
+		m := replication.Member{ServerID: id, RaftID: raft, Host: "h", ClientPort: 1, LogPort: 2}
+		if change != nil {
+			change(&m)
+		}
+		return m
+	}
+	learner := func(m *replication.Member) { m.Learner = true }
+	replica := func(m *replication.Member) { m.Learner, m.Stays = true, true }
+	retired := func(m *replication.Member) { m.Retired = true }
+	var got strings.Builder
+	n := lookout(t, &replication.Membership{NextRaftID: 3, Members: []replication.Member{place(0, 1, nil), place(1, 2, nil)}})
+	n.cfg.Logger = slog.New(slog.NewTextHandler(&got, nil))
+	var err error
+	n.identity, err = identity.Open(disk.NewMemory(), "data", 0, rand.NewChaCha8([32]byte{1}))
+	must(t, err)
+	for i, c := range []struct {
+		members []replication.Member
+		want    string
+	}{
+		{[]replication.Member{place(0, 1, nil), place(1, 2, nil)}, ""},
+		{[]replication.Member{place(0, 1, nil), place(1, 0, nil), place(1, 2, retired)}, "the data folder of server 1 is retired for good: an empty one is awaited at h:2"},
+		{[]replication.Member{place(0, 1, nil), place(1, 2, retired), place(1, 3, learner)}, "server 1 has joined, and gets a vote when it has caught up"},
+		{[]replication.Member{place(0, 1, nil), place(1, 3, nil)}, "server 1 votes"},
+		{[]replication.Member{place(0, 1, nil), place(1, 3, nil), place(7, 0, nil)}, "server 7 is to be added: an empty data folder is awaited at h:2"},
+		{[]replication.Member{place(0, 1, nil), place(1, 3, nil), place(7, 4, replica)}, "server 7 has joined as a read replica"},
+		{[]replication.Member{place(0, 1, nil), place(1, 3, func(m *replication.Member) { m.Host = "i" }), place(7, 4, replica)}, "server 1 is at i:2, and for clients :1 from now on"},
+		{[]replication.Member{place(0, 1, nil), place(7, 4, replica)}, "server 1 is removed from the cluster"},
+		{[]replication.Member{place(7, 4, replica)}, "server 0 is removed from the cluster"},
+	} {
+		got.Reset()
+		n.follow(&replication.Membership{Version: uint64(i), NextRaftID: 5, Members: c.members})
+		lines := strings.Split(strings.TrimSpace(got.String()), "\n")
+		if !strings.Contains(lines[0], c.want) || c.want == "" && lines[0] != "" || len(lines) > 1 && i < 8 {
+			t.Errorf("change %d gives %q, want %q", i, lines, c.want)
+		}
+	}
+	if !strings.Contains(got.String(), "the cluster goes on without this data folder") {
+		t.Errorf("its own removal gives %q", got.String())
+	}
+	must(t, n.identity.Close())
 }
