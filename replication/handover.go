@@ -145,8 +145,8 @@ func (c *Core) noteHandedOver(leader uint64) {
 }
 
 // successor returns the voter that is to be asked next, or raft.None: one that was
-// heard of within an election timeout, is not about to stop itself, and has the
-// longest log of those. A leader whose disk stands still asks only who has entries
+// heard of within an election timeout, is neither retired nor about to stop itself,
+// and has the longest log of those. A leader whose disk stands still asks only who has entries
 // on disk that it has not: there the disk works.
 func (c *Core) successor() (best uint64) {
 	h := &c.handover
@@ -160,7 +160,7 @@ func (c *Core) successor() (best uint64) {
 	c.raw.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
 		at, heard := h.heard[id]
 		switch {
-		case id == c.cfg.ID, kind == raft.ProgressTypeLearner, slices.Contains(h.tried, id),
+		case id == c.cfg.ID, kind == raft.ProgressTypeLearner, c.members.Excludes(id), slices.Contains(h.tried, id),
 			!heard, h.ticks-at > c.cfg.ElectionTicks, h.isLeaving(id, c.cfg.ElectionTicks),
 			pr.State == tracker.StateSnapshot, !h.leaving && pr.Match <= own:
 		case best == raft.None, recent(id) && !recent(best), recent(id) == recent(best) && pr.Match > match:

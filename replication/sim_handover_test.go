@@ -18,6 +18,9 @@ const (
 // transfers notes that a node asks a voter to take over.
 func (n *simNode) transfers(t *Transfer) {
 	n.s.stats.transfers++
+	if to, ok := n.machine.core.members.Find(t.To); !ok || to.Retired || to.Learner {
+		n.s.failf("node %d asks %+v to take over", n.id, to)
+	}
 	n.s.note("transfer %d %d", n.id, t.To)
 	n.s.showTransfer(n, t)
 }
@@ -159,4 +162,24 @@ func TestHandOverWithoutElection(t *testing.T) {
 	if quick*10 < all*9 {
 		t.Errorf("%d of %d stops took less than %v", quick, all, simGap)
 	}
+}
+
+// TestRetiredVoterIsNotAsked to take over: it counts for majorities, and is not heard.
+// Nor is a learner.
+func TestRetiredVoterIsNotAsked(t *testing.T) {
+	eachSeed(t, "", 3, func(t *testing.T, s *simulation) {
+		s.setUp()
+		s.addReadReplica()
+		leader := s.leader()
+		other := (leader.id + 1) % 3
+		leader.change(&MemberChange{Kind: ChangeReplace, ServerID: other, Host: "new", LogPort: 1})
+		for end := s.now + time.Second; leader.machine.core.members.Version < 3 && s.now < end; {
+			s.runUntil(s.now + time.Millisecond)
+		}
+		leader.put(input{kind: inputHandOver})
+		s.runUntil(s.now + time.Second)
+		if next := s.leader(); next == nil || next == leader || next.id == other || s.stats.transfers != 1 {
+			t.Fatalf("after %d transfers node %+v leads", s.stats.transfers, next)
+		}
+	})
 }
