@@ -195,10 +195,15 @@ func (c *Core) noteMembers(a *AppliedUpTo) {
 	voters := c.members.Conf.GetVoters()
 	c.guard.states.follow(voters)
 	c.clock.keep(voters)
-	c.guard.holders = slices.DeleteFunc(slices.Clone(c.guard.holders), func(id uint64) bool { return !c.members.votes(id) })
+	c.guard.holders = c.heard(c.guard.holders)
 	if c.guard.verdict == VerdictRepairing && len(c.guard.holders) == 0 {
 		c.guard.holders = c.otherVoters()
 	}
+}
+
+// heard returns those of the given raft ids that have a vote and may be heard.
+func (c *Core) heard(ids []uint64) []uint64 {
+	return slices.DeleteFunc(slices.Clone(ids), func(id uint64) bool { return !c.members.votes(id) || c.members.Excludes(id) })
 }
 
 // peers are the other members.

@@ -161,7 +161,7 @@ func (c *Core) judge() {
 
 // shutAway puts the state in quarantine.
 func (c *Core) shutAway(index uint64, holders []uint64) {
-	c.guard.holders, c.guard.stage, c.guard.leaderless = holders, RepairNone, 0
+	c.guard.holders, c.guard.stage, c.guard.leaderless = c.heard(holders), RepairNone, 0
 	c.pass(VerdictRepairing, index)
 	c.eff.Freeze = true
 	c.guard.next = c.mono // leadership is handed on at the next tick

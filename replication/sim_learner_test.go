@@ -178,3 +178,19 @@ func TestRowsOfMembers(t *testing.T) {
 		s.settle()
 	})
 }
+
+// TestRetiredVoterIsNotAskedForItsState by a node in quarantine.
+func TestRetiredVoterIsNotAskedForItsState(t *testing.T) {
+	s := newSimulation(t, 1, 3, 0)
+	mustFindNothing(t, 1, func() {
+		s.setUp()
+		leader := s.leader()
+		retired, other := s.nodes[(leader.id+1)%3], s.nodes[(leader.id+2)%3]
+		leader.change(&MemberChange{Kind: ChangeReplace, ServerID: retired.member.ServerID, Host: "new", LogPort: 1})
+		s.runUntil(s.now + time.Second)
+		leader.machine.core.shutAway(0, []uint64{retired.raft, other.raft})
+		if got := leader.machine.core.guard.holders; !slices.Equal(got, []uint64{other.raft}) {
+			t.Fatalf("it asks %v, want %d alone", got, other.raft)
+		}
+	})
+}
