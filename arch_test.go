@@ -55,7 +55,7 @@ var layers = map[string]layer{
 	"internal/importer":         {tests: []string{".", "internal/cluster", "raftcachedtest"}},
 	"internal/settings":         {may: []string{"engine"}},
 	"internal/node": {may: []string{
-		"internal/admin", "internal/auth", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
+		"internal/admin", "internal/auth", "internal/backup", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"internal/testclient", "internal/transcript"}},
 	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "raftcachedtest"}},

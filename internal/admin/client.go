@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,6 +56,34 @@ func (c *Client) get(ctx context.Context, addr, path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s answers %s to GET %s: is it the admin port?", addr, resp.Status, path)
 	}
 	return body, nil
+}
+
+// post sends a request that asks for more than a look. The body of the answer is the
+// caller's, if there is no error. A *Refusal is the server's word that it will not.
+func (c *Client) post(ctx context.Context, addr, path string, body any) (*http.Response, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+path, bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("%q is no address: write host:port, like 127.0.0.1:11411", addr)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil || resp.StatusCode == http.StatusOK {
+		return resp, err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read
+	line, err := io.ReadAll(io.LimitReader(resp.Body, statusBytesMax))
+	if err != nil {
+		return nil, err
+	}
+	reason := strings.TrimSpace(string(line))
+	if resp.StatusCode < http.StatusInternalServerError {
+		return nil, &Refusal{reason}
+	}
+	return nil, errors.New(reason)
 }
 
 // Close closes idle connections.

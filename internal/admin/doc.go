@@ -8,8 +8,10 @@
 //	GET /livez    200 while the process runs
 //	GET /readyz   200 if the server serves clients, or 503 and one sentence that says why not
 //	GET /status   Status as JSON
+//	POST /backup  a backup of the cluster, as internal/backup draws it
+//	POST /restore RestoreStep as JSON; the answer says how many chunks there are
 //
-// Whatever changes something is a POST with a body of JSON, from this machine. A
+// Whatever changes something, or gives out items, is a POST with a body of JSON, from this machine. A
 // page in a browser on this machine cannot send that: see guard.
 //
 // All methods may be called from any goroutine.

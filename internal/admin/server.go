@@ -34,6 +34,8 @@ type Node interface {
 	Ready(ctx context.Context) (state, reason string)
 	// Status returns what the node knows.
 	Status(ctx context.Context) Status
+
+	Backups
 }
 
 // Server serves the admin port of one node.
@@ -52,7 +54,7 @@ func Listen(addr string, n Node, logger *slog.Logger) (*Server, error) {
 	}
 	s := &Server{node: n, listener: l}
 	s.http = http.Server{
-		Handler:           guard(http.MaxBytesHandler(s.routes(), bodyBytesMax)),
+		Handler:           guard(limitBody(s.routes())),
 		MaxHeaderBytes:    headerBytesMax,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
@@ -86,6 +88,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, StateOK) })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /status", s.status)
+	mux.HandleFunc("POST /backup", s.backup)
+	mux.HandleFunc("POST /restore", s.restore)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /livez, /readyz or /status", r.URL.Path))
 	})

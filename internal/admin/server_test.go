@@ -18,10 +18,15 @@ import (
 type fakeNode struct {
 	state, reason string
 	status        Status
+	backup        func(w io.Writer) error
+	restore       func(s *RestoreStep) (uint64, error)
 }
 
 func (n *fakeNode) Ready(context.Context) (state, reason string) { return n.state, n.reason }
 func (n *fakeNode) Status(context.Context) Status                { return n.status }
+func (n *fakeNode) Backup(_ context.Context, w io.Writer) error  { return n.backup(w) }
+
+func (n *fakeNode) Restore(_ context.Context, s *RestoreStep) (uint64, error) { return n.restore(s) }
 
 // serve opens an admin port of a node until the test ends, and returns its address.
 func serve(t *testing.T, n Node) string {
@@ -144,7 +149,7 @@ func TestStatusShape(t *testing.T) {
 	first := func(v any) any { return v.([]any)[0] }
 	for _, c := range []struct{ what, got, want string }{
 		{"status", names(got), "appliedIndex cluster commitIndex digests disk id lastLogIndex leaderId majority membersVersion memory reason role servers startedAt state statusVersion term uptimeSeconds verdict version voters"},
-		{"memory", names(got["memory"]), "bytes items limitBytes"},
+		{"memory", names(got["memory"]), "bytes digest items limitBytes"},
 		{"disk", names(got["disk"]), "freeBytes totalBytes"},
 		{"digest", names(first(got["digests"])), "contents index order"},
 		{"server", names(first(got["servers"])), "address adminAddress awaited id learner logAddress reachable replaced seconds self since stays why"},

@@ -16,6 +16,7 @@ const (
 	StateDiffer     = "states differ"
 	StateRemoved    = "removed" // it is no member any more, or another data folder has its place
 	StateStopping   = "stopping"
+	StateRestoring  = "restoring" // a backup is being restored: no server takes clients' writes
 )
 
 // Status is what a server knows of itself and sees of the others. Ids are those of
@@ -61,9 +62,12 @@ func (s *Status) Ready() bool { return s.State == StateOK }
 
 // Memory is the use of the memory for items.
 type Memory struct {
-	Items      int64 `json:"items"`
-	Bytes      int64 `json:"bytes"`
-	LimitBytes int64 `json:"limitBytes"`
+	Items int64 `json:"items"`
+	Bytes int64 `json:"bytes"`
+	// Digest is of the items, whatever their order: 16 hexadecimal digits, equal
+	// where the same items are held, in another cluster too.
+	Digest     string `json:"digest"`
+	LimitBytes int64  `json:"limitBytes"`
 }
 
 // Disk is the room of the file system that the data folder is in.

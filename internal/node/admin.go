@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"raftcached/internal/admin"
+	"raftcached/internal/backup"
 	"raftcached/protocol"
 	"raftcached/replication"
 
@@ -40,6 +41,7 @@ type life struct {
 	since    time.Time
 	stage    atomic.Int32
 	stopping atomic.Bool
+	backup   sync.Mutex // held while one is given out
 
 	mu      sync.Mutex
 	confirm *confirmation // the one that is being asked for, or nil
@@ -76,10 +78,13 @@ func (n adminNode) Ready(ctx context.Context) (state, reason string) {
 	ctx, cancel := context.WithTimeout(ctx, confirmPatience)
 	defer cancel()
 	status, err := n.confirmed(ctx)
-	if err == nil && status == protocol.StatusOK {
-		return admin.StateOK, ""
+	switch {
+	case err != nil || status != protocol.StatusOK:
+		return n.unconfirmed()
+	case n.engine.Filling():
+		return admin.StateRestoring, "a backup is being restored: until it is complete, no server has items or takes any"
 	}
-	return n.unconfirmed()
+	return admin.StateOK, ""
 }
 
 // confirmed asks the majority for a confirmation, or waits for the one that is being
@@ -170,7 +175,7 @@ func (n adminNode) addReplica(s *admin.Status) {
 		s.LeaderID = n.serverID(r.Leader)
 	}
 	e := n.engine.Stats()
-	s.Memory = admin.Memory{Items: e.CurrItems, Bytes: e.Bytes, LimitBytes: e.LimitMaxBytes}
+	s.Memory = admin.Memory{Items: e.CurrItems, Bytes: e.Bytes, LimitBytes: e.LimitMaxBytes, Digest: backup.Digest(e.Sum)}
 	if r.Digests != nil {
 		for _, d := range *r.Digests {
 			if !settled || d.Index < current.Index {

@@ -109,12 +109,9 @@ func appendValueCAS(dst, key []byte, it engine.Item) []byte {
 
 // Write implements server.Loop.
 func (l *loopBackend) Write(req *protocol.Request) bool {
-	size := opBytes(req)
-	if l.bytes > 0 && l.bytes+size > loopBytesMax {
+	if !l.take(opBytes(req)) {
 		return false
 	}
-	l.bytes += size
-	l.formingBytes += size
 	op := operation(req)
 	if req.Command == protocol.Gat || req.Command == protocol.Gats {
 		for _, key := range req.Keys {
@@ -127,6 +124,28 @@ func (l *loopBackend) Write(req *protocol.Request) bool {
 		l.count++
 	}
 	if len(l.ops) >= subBatchBytesTarget {
+		l.submit()
+	}
+	return true
+}
+
+// take counts bytes that are about to be in flight, unless there is no room for them.
+func (l *loopBackend) take(size int) bool {
+	if l.bytes > 0 && l.bytes+size > loopBytesMax {
+		return false
+	}
+	l.bytes += size
+	l.formingBytes += size
+	return true
+}
+
+// writeOp is Write for an operation that no request asks for.
+func (l *loopBackend) writeOp(op *engine.Op) bool {
+	if !l.take(opOverheadBytes + len(op.Key) + len(op.Value)) {
+		return false
+	}
+	l.ops = engine.AppendOp(l.ops, op)
+	if l.count++; len(l.ops) >= subBatchBytesTarget {
 		l.submit()
 	}
 	return true

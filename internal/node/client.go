@@ -51,6 +51,8 @@ type call struct {
 
 	confirm bool // of a read: it wants a majority's confirmation, even if reads are local
 
+	op *engine.Op // of a write: instead of req
+
 	mu    sync.Mutex
 	state callState
 
@@ -123,6 +125,14 @@ func (c *Client) Confirm(ctx context.Context) (protocol.Status, error) {
 
 // do queues a call and waits for its end, or for the end of the context.
 func (c *Client) do(ctx context.Context, call *call) error {
+	if err := c.queueCall(ctx, call); err != nil {
+		return err
+	}
+	return c.await(ctx, call)
+}
+
+// queueCall queues a call, after those that were queued before.
+func (c *Client) queueCall(ctx context.Context, call *call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -137,6 +147,11 @@ func (c *Client) do(ctx context.Context, call *call) error {
 		<-c.slots
 		return ErrClosed
 	}
+	return nil
+}
+
+// await waits for the end of a call, or of the context.
+func (c *Client) await(ctx context.Context, call *call) error {
 	select {
 	case <-call.done:
 		return call.err
@@ -251,6 +266,10 @@ func (c *Client) beginOne(call *call) (begun bool) {
 			c.reads = append(c.reads, call)
 		}
 		return true
+	case call.op != nil:
+		if !c.backend.writeOp(call.op) {
+			return false
+		}
 	case !c.backend.Write(&call.req):
 		return false
 	}
