@@ -66,6 +66,9 @@ func (b *begun) Write(p []byte) (int, error) {
 	}
 	n, err := b.w.Write(p)
 	b.bytes += int64(n)
+	if err == nil {
+		err = b.ctl.Flush()
+	}
 	return n, err
 }
 

@@ -62,12 +62,13 @@ func (s *Status) Ready() bool { return s.State == StateOK }
 
 // Memory is the use of the memory for items.
 type Memory struct {
-	Items int64 `json:"items"`
-	Bytes int64 `json:"bytes"`
+	Items      int64 `json:"items"`
+	Bytes      int64 `json:"bytes"`
+	LimitBytes int64 `json:"limitBytes"`
+
 	// Digest is of the items, whatever their order: 16 hexadecimal digits, equal
 	// where the same items are held, in another cluster too.
-	Digest     string `json:"digest"`
-	LimitBytes int64  `json:"limitBytes"`
+	Digest string `json:"digest"`
 }
 
 // Disk is the room of the file system that the data folder is in.

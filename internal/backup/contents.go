@@ -62,7 +62,7 @@ func (c *Contents) Next() ([]byte, error) {
 
 // Items calls f with the items of the chunk that Next has returned, until f returns
 // false.
-func (c *Contents) Items(f func(*engine.StoredItem) bool) { c.image.Items(f) }
+func (c *Contents) Items(f func(*Item) bool) { c.image.Items(f) }
 
 // Count returns how many items have been read.
 func (c *Contents) Count() int64 { return c.image.Count() }

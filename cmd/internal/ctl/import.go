@@ -13,13 +13,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const (
-	// progressPause is how often a terminal shows the progress, linePause how often
-	// a line of it is written to anything else.
-	progressPause = 200 * time.Millisecond
-	linePause     = 10 * time.Second
-)
-
 func (c *ctl) newImport() *cobra.Command {
 	var users, fromUsers string
 	cmd := &cobra.Command{
@@ -89,10 +82,8 @@ func (c *ctl) runImport(ctx context.Context, im *importer.Import) error {
 	if len(im.To) == 0 {
 		return fmt.Errorf("no server of the cluster serves: see raftcachectl status")
 	}
-	done := make(chan error, 1)
 	begin := time.Now()
-	go func() { done <- im.Run(ctx) }()
-	err = c.await(im, done)
+	err = c.show(func() string { return progressLine(im.Progress()) }, func() error { return im.Run(ctx) })
 	p := im.Progress()
 	if err != nil {
 		return fmt.Errorf("%w (after %d of %d items)", err, p.Stored, p.Listed)
@@ -108,47 +99,9 @@ func (c *ctl) runImport(ctx context.Context, im *importer.Import) error {
 	return nil
 }
 
-// await shows the progress until the import is done.
-func (c *ctl) await(im *importer.Import, done <-chan error) error {
-	terminal := isTerminal(c.Stderr)
-	every := linePause
-	if terminal {
-		every = progressPause
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	shown := false
-	for {
-		select {
-		case err := <-done:
-			if shown && terminal {
-				_, _ = fmt.Fprint(c.Stderr, "\r\x1b[K") // it only hides the progress
-			}
-			return err
-		case <-tick.C:
-			shown = true
-			line := progressLine(im.Progress())
-			if terminal {
-				line = "\r\x1b[K" + line
-			} else {
-				line += "\n"
-			}
-			_, _ = fmt.Fprint(c.Stderr, line) // it only shows the progress
-		}
-	}
-}
-
 func progressLine(p importer.Progress) string {
 	if !p.Copying {
 		return fmt.Sprintf("listing keys: %d", p.Listed)
 	}
-	const width = 20
-	handled := p.Stored + p.Gone + p.Failed
-	bar := []byte("....................")
-	for i := range bar {
-		if p.Listed > 0 && int64(i)*p.Listed < handled*width {
-			bar[i] = '#'
-		}
-	}
-	return fmt.Sprintf("[%s] %d of %d items", bar, handled, p.Listed)
+	return fmt.Sprintf("%s %d of %d items", bar(p.Stored+p.Gone+p.Failed, p.Listed), p.Stored+p.Gone+p.Failed, p.Listed)
 }

@@ -110,7 +110,7 @@ func TestCompletionAndHelp(t *testing.T) {
 			t.Errorf("completion %s: exit code %d, %d bytes", shell, code, len(stdout))
 		}
 	}
-	for _, command := range []string{"status", "verify", "import"} {
+	for _, command := range []string{"status", "verify", "import", "backup", "restore", "inspect"} {
 		code, stdout, _ := run(t, nil, command, "--help")
 		if code != exitOK || !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "Exit code: 0") {
 			t.Errorf("%s --help: exit code %d\n%s", command, code, stdout)

@@ -21,7 +21,8 @@ func (c *ctl) newVerify() *cobra.Command {
 		Use:   "verify",
 		Short: "Check that all servers hold the same items",
 		Long: `verify compares the digests of the items of all servers, at one index of the log.
-It waits for an index that all of them have reached.
+It waits for an index that all of them have reached. The contents are a digest of the
+items alone, which a backup of them has too, and every cluster with the same items.
 
 Exit code: 0 all servers hold the same items; 1 they do not, or one of them could
 not be compared; 64 the command line is wrong.`,
@@ -62,6 +63,9 @@ type comparison struct {
 	digests map[int]admin.Digest // by server id
 	address map[int]string
 	missing []int // servers that did not answer
+
+	contents string // digest of the items of all servers, if they say the same; else empty
+	items    int64  // likewise
 }
 
 // compare finds the highest index at which all servers that answered have told
@@ -81,6 +85,11 @@ func compare(replies []reply) comparison {
 		if s == nil {
 			c.missing = append(c.missing, r.ID)
 			continue
+		}
+		if len(c.ids) == 0 {
+			c.contents, c.items = s.Memory.Digest, s.Memory.Items
+		} else if c.contents != s.Memory.Digest {
+			c.contents = ""
 		}
 		c.ids = append(c.ids, r.ID)
 		c.address[r.ID] = r.Address
@@ -117,6 +126,9 @@ func (c *ctl) report(cmp comparison) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "digests at index %d\n", cmp.index)
 	writeTable(&text, table, func(_, _ int, cell string) string { return cell })
+	if cmp.contents != "" {
+		fmt.Fprintf(&text, "contents %s, %d items\n", cmp.contents, cmp.items)
+	}
 	equal := len(groups) == 1
 	switch {
 	case !equal:

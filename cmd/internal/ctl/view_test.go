@@ -138,7 +138,7 @@ func TestViewShape(t *testing.T) {
 	for _, want := range []string{
 		`{"formatVersion":1,"cluster":"a7e2521a00000000","verdict":"degraded","meaning":"one more loss stops it","servers":[`,
 		`{"id":0,"address":"10.0.0.1:11211","role":"leader","state":"ok","answered":true,"appliedIndex":1204511,"lag":0,` +
-			`"memory":{"items":5,"bytes":63963136,"limitBytes":67108864},"disk":{"freeBytes":40802189312,"totalBytes":54760833024},` +
+			`"memory":{"items":5,"bytes":63963136,"limitBytes":67108864,"digest":""},"disk":{"freeBytes":40802189312,"totalBytes":54760833024},` +
 			`"version":"0.2.0","uptimeSeconds":1036800,"stateVerdict":"ok"}`,
 		`{"id":1,"address":"10.0.0.2:11211","role":"","state":"UNREACHABLE","reason":"connection refused","answered":false,"since":"2026-01-02T18:11:32`,
 		`"problems":[{"serverId":1,"text":"lost at 2026-01-02 18:11:32 (connection refused)","help":"Start it again: `,
