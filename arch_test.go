@@ -84,7 +84,7 @@ var layers = map[string]layer{
 	"internal/transcript":   {},
 	"internal/conformance":  {tests: []string{"internal/cluster"}},
 	"internal/differential": {may: []string{"internal/cluster"}},
-	"internal/integration":  {tests: []string{"internal/cluster", "internal/testclient", "internal/transcript"}},
+	"internal/integration":  {tests: []string{"internal/cluster", "internal/testclient", "internal/transcript", "replication/disk", "replication/disk/disktest"}},
 }
 
 // owners lists the modules that one package alone may import.

@@ -1,10 +1,10 @@
 package replication
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +13,6 @@ import (
 
 	"raftcached/engine"
 	"raftcached/internal/item"
-	"raftcached/replication/disk"
 	"raftcached/replication/disk/disktest"
 	"raftcached/replication/identity"
 )
@@ -89,10 +88,12 @@ type simAcked struct {
 // harm is a case of TestHarmedFolders.
 type simHarm struct {
 	*simulation
-	acked  []simAcked
-	copies []*disktest.FS // of each folder, older
-	formed []identity.DirectoryID
-	done   []string // what was done, for messages
+	acked   []simAcked
+	older   []disktest.Folder // a copy of each folder, some time ago
+	whole   []disktest.Folder // and after the crash, before any harm
+	foreign []disktest.Folder // those of another cluster, if they were needed
+	formed  []identity.DirectoryID
+	done    []string // what was done, for messages
 }
 
 // TestHarmedFolders damages, empties, swaps and sets back the folders of one or more
@@ -141,8 +142,8 @@ func newHarmSimulation(t *testing.T, seed uint64, nodes int) *simulation {
 func (h *simHarm) run() {
 	h.runUntil(h.now + time.Second)
 	h.write(10 + h.rng.IntN(60))
+	h.older = h.copies()
 	for _, n := range h.nodes {
-		h.copies = append(h.copies, h.copyOf(n))
 		h.formed = append(h.formed, n.identity.DirectoryID())
 	}
 	if h.rng.IntN(2) == 0 { // a start lies between the copies and now
@@ -150,6 +151,7 @@ func (h *simHarm) run() {
 	}
 	h.write(10 + h.rng.IntN(200))
 	kept := h.crashAll()
+	h.whole = h.copies()
 	harmed := 1 + h.rng.IntN(len(h.nodes))
 	for _, i := range h.rng.Perm(len(h.nodes))[:harmed] {
 		h.harm(h.nodes[i])
@@ -161,8 +163,24 @@ func (h *simHarm) run() {
 	for _, n := range h.nodes {
 		h.tryStart(n)
 	}
-	h.runUntil(h.now + 4*time.Second)
+	h.settleDown()
 	h.mustHave(kept)
+}
+
+// settleDown waits for what can be expected, a snapshot that is long on its way included.
+func (h *simHarm) settleDown() {
+	h.runUntil(h.now + 4*time.Second)
+	for end := h.now + 20*time.Second; h.now < end; h.runUntil(h.now + time.Second) {
+		reached := map[uint64]bool{}
+		for _, n := range h.nodes {
+			if n.up && n.machine.core.Status().Leader != 0 {
+				reached[n.machine.applier.st.index] = true
+			}
+		}
+		if len(reached) <= 1 {
+			return
+		}
+	}
 }
 
 // write sets new keys at random nodes, one after the other.
@@ -178,10 +196,15 @@ func (h *simHarm) write(count int) {
 				h.acked = append(h.acked, simAcked{key, position{st.index, st.term}})
 			}
 		}}
-		c.submit(engine.Op{Kind: engine.OpSet, Key: []byte(key), Value: make([]byte, 60)})
+		c.submit(engine.Op{Kind: engine.OpSet, Key: []byte(key), Value: h.value(key)})
 		h.runUntil(h.now + time.Duration(h.rng.IntN(8))*time.Millisecond)
 	}
 	h.runUntil(h.now + 100*time.Millisecond)
+}
+
+// value is what a key has in this cluster, and in no other one.
+func (h *simHarm) value(key string) []byte {
+	return fmt.Appendf(nil, "%-20s of cluster %30d", key, h.seed)
 }
 
 // restart crashes and starts every node.
@@ -226,7 +249,7 @@ func (h *simHarm) tryStart(n *simNode) {
 	}
 	n.up = false
 	n.life++
-	known := []string{"cannot be trusted", "is not complete", "is damaged", "no usable snapshot", "belongs to server", "is not what this server has acknowledged"}
+	known := []string{"cannot be trusted", "is not complete", "is damaged", "no usable snapshot", "belongs to server", "does not belong to this data folder", "is not what this server has acknowledged"}
 	if !slices.ContainsFunc(known, func(k string) bool { return strings.Contains(reason, k) }) {
 		h.failf("node %d ends with a reason that helps nobody: %s", n.id, reason)
 	}
@@ -247,6 +270,9 @@ func (h *simHarm) mustHave(kept []map[string]bool) {
 			continue
 		}
 		served = true
+		if n.identity.DirectoryID() != h.formed[n.id] {
+			continue // a lone node that is another cluster's now, as a whole
+		}
 		reader := n.engine.NewReader()
 		for _, a := range h.acked {
 			holders := 0
@@ -255,11 +281,12 @@ func (h *simHarm) mustHave(kept []map[string]bool) {
 					holders++
 				}
 			}
-			if holders < majority {
-				continue
-			}
-			if _, found := reader.View(nil, []byte(a.key), func(dst, _ []byte, _ engine.Item) []byte { return dst }); !found {
+			value, found := reader.View(nil, []byte(a.key), func(dst, _ []byte, it engine.Item) []byte { return append(dst, it.Value...) })
+			if !found && holders >= majority {
 				h.failf("node %d has lost %s, which %d whole folders held", n.id, a.key, holders)
+			}
+			if found && !bytes.Equal(value, h.value(a.key)) {
+				h.failf("node %d answers %s with %q", n.id, a.key, value)
 			}
 		}
 	}
@@ -268,112 +295,50 @@ func (h *simHarm) mustHave(kept []map[string]bool) {
 	}
 }
 
+// folderOf is a node's folder.
+func folderOf(fs *disktest.FS) disktest.Folder { return disktest.Folder{FS: fs, Dir: "."} }
+
 // harm does something to a folder that a sound server never does.
 func (h *simHarm) harm(n *simNode) {
-	fs := n.fs
-	names := h.files(fs)
-	name := names[h.rng.IntN(len(names))]
-	older := h.copies[n.id]
-	kind := h.rng.IntN(9)
-	h.done = append(h.done, fmt.Sprintf("harm %d of node %d (%s)", kind, n.id, name))
-	switch kind {
-	case 0: // the log is gone
-		h.remove(fs, "wal")
-	case 1: // snapshots are gone
-		h.remove(fs, "snap")
-	case 2:
-		n.must(fs.Remove(name))
-	case 3, 4, 5:
-		b, err := disk.ReadFile(fs, name)
-		n.must(err)
-		n.must(disk.WriteFileAtomic(fs, name, h.damage(b, kind)))
-	case 6: // all is older
-		n.fs = older
-	case 7: // a part is older
-		for _, dir := range []string{"wal", "snap"} {
-			h.remove(fs, dir)
-			h.copyFolder(fs, older, dir)
-		}
-	case 8: // all is gone
-		n.fs = disktest.NewCrashable()
-	}
+	harms := disktest.Harms{Rand: h.rng, Source: func() (disktest.Folder, string) { return h.source(n) }}
+	what, err := harms.Do(folderOf(n.fs))
+	n.must(err)
+	h.done = append(h.done, fmt.Sprintf("node %d: %s", n.id, what))
 }
 
-// damage flips a bit, cuts the end, or loses a part.
-func (h *simHarm) damage(b []byte, kind int) []byte {
-	if len(b) == 0 {
-		return b
+// source returns a folder that something may be taken from: an older one of the same
+// server, that of another server, or one of another cluster.
+func (h *simHarm) source(n *simNode) (from disktest.Folder, what string) {
+	switch h.rng.IntN(3) {
+	case 0:
+		return h.older[n.id], "its older self"
+	case 1:
+		if len(h.nodes) > 1 {
+			other := (n.id + 1 + h.rng.IntN(len(h.nodes)-1)) % len(h.nodes)
+			return h.whole[other], fmt.Sprintf("node %d", other)
+		}
 	}
-	at := h.rng.IntN(len(b))
-	switch kind {
-	case 3:
-		b[at] ^= 1 << h.rng.IntN(8)
-	case 4:
-		b = b[:at]
-	default:
-		clear(b[at:min(len(b), at+1+h.rng.IntN(2000))])
+	if h.foreign == nil {
+		h.foreign = h.otherCluster()
 	}
-	return b
+	other := h.rng.IntN(len(h.nodes))
+	return h.foreign[other], fmt.Sprintf("another cluster's node %d", other)
 }
 
-// files returns the names of all files that matter.
-func (h *simHarm) files(fs disk.FS) (names []string) {
-	for _, dir := range []string{"", "wal", "snap"} {
-		list, err := fs.List(cmpDir(dir))
-		if err != nil {
-			continue // there is none yet
-		}
-		for _, name := range list {
-			if name = filepath.Join(dir, name); name == "identity" || strings.HasSuffix(name, ".wal") || strings.HasSuffix(name, ".snap") {
-				names = append(names, name)
-			}
-		}
-	}
-	return names
+// otherCluster returns the folders of a cluster of its own, of the same servers.
+func (h *simHarm) otherCluster() []disktest.Folder {
+	other := &simHarm{simulation: newHarmSimulation(h.t, h.seed+1<<40, len(h.nodes))}
+	other.runUntil(time.Second)
+	other.write(10 + h.rng.IntN(100))
+	return other.copies()
 }
 
-func cmpDir(dir string) string {
-	if dir == "" {
-		return "."
+// copies returns a copy of each node's folder.
+func (h *simHarm) copies() (all []disktest.Folder) {
+	for _, n := range h.nodes {
+		to := folderOf(disktest.NewCrashable())
+		n.must(folderOf(n.fs).CopyTo(to))
+		all = append(all, to)
 	}
-	return dir
-}
-
-func (h *simHarm) remove(fs disk.FS, dir string) {
-	list, err := fs.List(dir)
-	if err != nil {
-		return
-	}
-	for _, name := range list {
-		if err := fs.Remove(filepath.Join(dir, name)); err != nil {
-			h.failf("%v", err)
-		}
-	}
-}
-
-// copyOf returns a copy of a node's folder.
-func (h *simHarm) copyOf(n *simNode) *disktest.FS {
-	to := disktest.NewCrashable()
-	h.copyFolder(to, n.fs, "")
-	h.copyFolder(to, n.fs, "wal")
-	h.copyFolder(to, n.fs, "snap")
-	return to
-}
-
-func (h *simHarm) copyFolder(to, from disk.FS, dir string) {
-	if err := disk.MakeDir(to, cmpDir(dir)); err != nil {
-		h.failf("%v", err)
-	}
-	for _, name := range h.files(from) {
-		if filepath.Dir(name) != cmpDir(dir) {
-			continue
-		}
-		b, err := disk.ReadFile(from, name)
-		if err == nil {
-			err = disk.WriteFileAtomic(to, name, b)
-		}
-		if err != nil {
-			h.failf("%v", err)
-		}
-	}
+	return all
 }
