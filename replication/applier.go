@@ -54,7 +54,7 @@ type applyInput struct {
 	meta    *pb.SnapshotMetadata // applyInstall, applyAim
 	reply   func(error)          // applyInstall, applyOffer; applyTake, or nil
 	repair  Repair               // applyServe
-	index   uint64               // applyTake
+	index   uint64               // applyTake, applyDamaged
 	part    []byte               // applyWritten: the part's buffer
 	ok      bool                 // applyEnded: the snapshot is durable
 	err     error                // applyRestored
@@ -71,6 +71,7 @@ const (
 	applyAim                            // a repair is on disk
 	applyServe                          // a peer wants this node's state
 	applyTake                           // a snapshot of an index or later is wanted
+	applyDamaged                        // the snapshot of an index was set aside
 	applyWritten                        // a part of a snapshot was written
 	applyEnded                          // a snapshot was committed or aborted
 	applyRestored                       // effectRestore was carried out
@@ -196,6 +197,8 @@ func (a *Applier) do(in *applyInput) {
 		a.serve(in.repair)
 	case applyTake:
 		a.take(in.index, in.reply)
+	case applyDamaged:
+		a.damaged(in.index)
 	}
 	if meta := a.repairDue(); meta != nil && a.restoring == nil {
 		a.restore(meta, nil)

@@ -144,7 +144,7 @@ func newCore(cfg Config) (*Core, error) {
 		onDisk:    last,
 		applied:   cfg.Applied,
 		guard:     quarantine{states: newDivergence(cfg.ID, cfg.Members.Conf.GetVoters())},
-		ships:     ships{to: make(map[uint64]bool), bugs: cfg.bugs},
+		ships:     ships{to: make(map[uint64]bool), rests: make(map[uint64]rest), bugs: cfg.bugs},
 		handover:  handover{heard: make(map[uint64]int), leavers: make(map[uint64]int)},
 
 		memberState: memberState{members: cfg.Members, confIndex: cfg.Applied, removed: cfg.Members.Excludes(cfg.ID)},
@@ -167,6 +167,7 @@ func (c *Core) Observe(mono time.Duration, wall time.Time) { c.mono, c.wall = mo
 func (c *Core) Tick() {
 	c.tickRaft()
 	c.reads.ticks++
+	c.ships.ticks++
 	c.origin.expire(c.mono, c.expired)
 	c.reads.expire(c.mono, c.readsDone)
 	if c.leader != raft.None {

@@ -98,9 +98,13 @@ type Snapshots interface {
 	Create(meta *pb.SnapshotMetadata) (SnapshotWriter, error)
 	// Open returns the contents, which are checked as they are read.
 	Open(index, term uint64) (io.ReadCloser, error)
-	// Raw returns the file as it is, for Receive on another node.
+	// Raw returns the file as it is, for Receive on another node. Reading it fails if
+	// it is damaged, before the damage is returned. Raw itself waits for no disk.
 	Raw(index, term uint64) (rc io.ReadCloser, sizeBytes int64, err error)
 	Receive(r io.Reader, sizeBytes int64) (*pb.SnapshotMetadata, error)
+	// SetAside checks a file that could not be read. If it is damaged, List does not
+	// return it any more.
+	SetAside(index, term uint64) (damaged bool, err error)
 	// List returns the snapshots, the newest first.
 	List() ([]*pb.SnapshotMetadata, error)
 	// Prune removes those of an index below the given one.

@@ -91,7 +91,15 @@ func (r *Replica) snapshotLoop() {
 // ship sends a snapshot to a peer.
 func (r *Replica) ship(s *Ship) {
 	to, index, forRaft := s.To, s.Meta.GetIndex(), s.Raft
+	var (
+		file *shipFile
+		size int64
+		err  error
+	)
 	done := func(err error) {
+		if file != nil && file.err != nil {
+			r.setAside(file)
+		}
 		switch {
 		case err != nil:
 			r.log.Warn("snapshot did not reach a server", "server", r.name(to), "index", index, "repair", !forRaft, "err", err)
@@ -102,12 +110,22 @@ func (r *Replica) ship(s *Ship) {
 		}
 		r.in.put(input{kind: inputShipped, peer: to, forRaft: forRaft, ok: err == nil})
 	}
-	rc, size, err := s.open(r.cfg.Snapshots)
-	if err != nil {
+	if file, size, err = s.open(r.cfg.Snapshots); err != nil {
 		done(err)
 		return
 	}
-	r.cfg.Transport.SendSnapshot(to, s.Header, size, rc, done)
+	r.cfg.Transport.SendSnapshot(to, s.Header, size, file, done)
+}
+
+// setAside has another snapshot taken if one is damaged.
+func (r *Replica) setAside(f *shipFile) {
+	switch damaged, err := f.setAside(); {
+	case err != nil:
+		r.log.Error("cannot check a snapshot that could not be read", "index", f.at.index, "err", err)
+	case damaged:
+		r.log.Error("a snapshot is damaged: set it aside, and taking another one", "index", f.at.index, "err", f.err)
+		r.toApply.put(applyInput{kind: applyDamaged, index: f.at.index})
+	}
 }
 
 // HandleSnapshot receives a snapshot's file; header is the MsgSnap, or says that

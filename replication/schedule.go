@@ -242,6 +242,19 @@ func (a *Applier) take(index uint64, reply func(error)) {
 	}
 }
 
+// damaged takes that the snapshot of an index was set aside: another is needed. While
+// one is written, or none may be, that will do.
+func (a *Applier) damaged(index uint64) {
+	s := &a.snapshots
+	if s.newest.index != index {
+		return
+	}
+	s.newest = position{}
+	if a.frozen == nil && s.writing == (position{}) {
+		a.begin()
+	}
+}
+
 // ship sends a snapshot to a peer as a repair.
 func (a *Applier) ship(to uint64, at position) {
 	meta := at.meta(nil)

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -59,6 +60,8 @@ type Ship struct {
 // ships is the core's record of what is on its way to peers.
 type ships struct {
 	to      map[uint64]bool
+	rests   map[uint64]rest // peers that raft waits for again, after a failure
+	ticks   int
 	refused []uint64 // peers whose MsgSnap is not sent, which raft has to be told
 	bugs    bugs
 }
@@ -72,18 +75,37 @@ func (s *ships) begin(to uint64) bool {
 	return true
 }
 
+// rest is how long a peer is sent no snapshot, because the last one has failed: its
+// file may be damaged, or the peer may refuse it.
+type rest struct {
+	until int // of ships.ticks
+	ticks int
+}
+
+// restRatio is the longest rest, as a multiple of the first one.
+const restRatio = 16
+
+// failed begins a rest that is twice as long as the one before. The first one is first
+// ticks long.
+func (s *ships) failed(to uint64, first int) {
+	ticks := max(first, min(2*s.rests[to].ticks, restRatio*first))
+	s.rests[to] = rest{until: s.ticks + ticks, ticks: ticks}
+}
+
 // ship sends the snapshot of a MsgSnap, or refuses to: raft tries again later. A
 // state in quarantine is sent to nobody. One in which the peer is no member would
-// be of no use to it: another is taken.
+// be of no use to it: another is taken. One without a configuration is damaged, which
+// will be found when it is read.
 func (c *Core) ship(m *pb.Message) {
-	if !inConf(m.GetSnapshot().GetMetadata().GetConfState(), m.GetTo()) {
+	if conf := m.GetSnapshot().GetMetadata().GetConfState(); conf != nil && !inConf(conf, m.GetTo()) {
 		c.ships.refused = append(c.ships.refused, m.GetTo())
 		c.eff.Snapshot = c.applied
 		return
 	}
 	shut := c.guard.verdict == VerdictRepairing && !c.cfg.bugs.has(bugServeInQuarantine)
 	header, err := proto.Marshal(m)
-	if err != nil || shut || !c.ships.begin(m.GetTo()) {
+	resting := c.ships.ticks < c.ships.rests[m.GetTo()].until
+	if err != nil || shut || resting || !c.ships.begin(m.GetTo()) {
 		c.ships.refused = append(c.ships.refused, m.GetTo())
 		return
 	}
@@ -106,8 +128,11 @@ func (c *Core) Shipped(to uint64, forRaft, ok bool) {
 		return
 	}
 	status := raft.SnapshotFinish
-	if !ok {
+	if ok {
+		delete(c.ships.rests, to)
+	} else {
 		status = raft.SnapshotFailure
+		c.ships.failed(to, c.cfg.ElectionTicks)
 	}
 	c.raw.ReportSnapshot(to, status)
 }
@@ -120,13 +145,40 @@ func (c *Core) reportRefused() {
 	c.ships.refused = c.ships.refused[:0]
 }
 
+// shipFile is the file that a ship is of.
+type shipFile struct {
+	io.ReadCloser
+	store Snapshots
+	at    position
+	err   error // of reading it
+}
+
 // open opens the file that a ship is of.
-func (s *Ship) open(store Snapshots) (rc io.ReadCloser, sizeBytes int64, err error) {
-	rc, sizeBytes, err = store.Raw(s.Meta.GetIndex(), s.Meta.GetTerm())
+func (s *Ship) open(store Snapshots) (f *shipFile, sizeBytes int64, err error) {
+	f = &shipFile{store: store, at: position{s.Meta.GetIndex(), s.Meta.GetTerm()}}
+	f.ReadCloser, sizeBytes, err = store.Raw(f.at.index, f.at.term)
 	if err != nil {
-		return nil, 0, fmt.Errorf("open snapshot %d: %w", s.Meta.GetIndex(), err)
+		return nil, 0, fmt.Errorf("open snapshot %d: %w", f.at.index, err)
 	}
-	return rc, sizeBytes, nil
+	return f, sizeBytes, nil
+}
+
+// Read implements io.Reader.
+func (f *shipFile) Read(b []byte) (int, error) {
+	n, err := f.ReadCloser.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err = err
+	}
+	return n, err
+}
+
+// setAside reports whether the file is damaged. Then it is sent no more, and the applier
+// is to be told. It reads the file once more if that has failed.
+func (f *shipFile) setAside() (damaged bool, err error) {
+	if f.err == nil {
+		return false, nil
+	}
+	return f.store.SetAside(f.at.index, f.at.term)
 }
 
 // arrival is the step machine by which a peer's snapshot is received. Next tells

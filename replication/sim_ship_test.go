@@ -2,8 +2,13 @@ package replication
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"strconv"
+	"testing"
 	"time"
+
+	"raftcached/replication/disk"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -51,13 +56,21 @@ func (n *simNode) ship(ship Ship) {
 }
 
 func (n *simNode) readShip(ship *Ship) (file []byte, ok bool) {
-	rc, _, err := ship.open(n.store)
+	f, _, err := ship.open(n.store)
 	if err != nil {
 		return nil, false
 	}
-	file, err = io.ReadAll(rc)
+	file, err = io.ReadAll(f)
+	damaged, asideErr := f.setAside()
+	n.must(asideErr)
+	n.must(f.Close())
+	if damaged {
+		n.s.note("snapshot %d of %d is damaged", f.at.index, n.id)
+		n.s.stats.setAside++
+		n.putApply(applyInput{kind: applyDamaged, index: f.at.index})
+		return nil, false
+	}
 	n.must(err)
-	n.must(rc.Close())
 	return file, true
 }
 
@@ -114,5 +127,51 @@ func (a *simArrival) next(err error) {
 	case arrivalEnd:
 		n.s.stats.ships++
 		a.end(true)
+	}
+}
+
+// damageSnapshot flips a bit of a node's newest snapshot, if it has one.
+func (n *simNode) damageSnapshot() {
+	list, err := n.store.List()
+	n.must(err)
+	if len(list) == 0 {
+		return
+	}
+	name := fmt.Sprintf("snap/%016x-%016x.snap", list[0].GetIndex(), list[0].GetTerm())
+	b, err := disk.ReadFile(n.fs, name)
+	n.must(err)
+	b[n.s.rng.IntN(len(b))] ^= 1 << n.s.rng.IntN(8)
+	n.must(disk.WriteFileAtomic(n.fs, name, b))
+}
+
+// TestDamagedSnapshotIsReplaced: a bit is flipped in every snapshot that a node which was
+// down could be sent. None of them is installed, and the node catches up by another one.
+func TestDamagedSnapshotIsReplaced(t *testing.T) {
+	setAside, installed := 0, 0
+	for seed := range uint64(3) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			s := newSimulation(t, seed, 3, 0)
+			mustFindNothing(t, seed, func() {
+				s.setUp()
+				s.addClients(6)
+				s.flooding(s.now+2*time.Second, time.Millisecond)
+				victim := s.anyNode()
+				victim.crash()
+				s.runUntil(s.now + 2*time.Second)
+				for _, n := range s.nodes {
+					if n != victim {
+						n.damageSnapshot()
+					}
+				}
+				victim.start()
+				s.runUntil(s.now + 3*time.Second)
+				s.settle()
+			})
+			setAside += s.stats.setAside
+			installed += s.stats.snapshotsInstalled
+		})
+	}
+	if setAside == 0 || installed == 0 {
+		t.Errorf("%d snapshots set aside, %d installed", setAside, installed)
 	}
 }

@@ -93,6 +93,7 @@ type simStats struct {
 	crashes, torn, diskFaults, partitions                            int
 	snapshots, snapshotsInstalled, ships                             int
 	acked, unknown, noLeader, reads, refused                         int
+	setAside                                                         int
 	transfers, handOvers, handedOn                                   int
 	corrupted, quarantines, noMajorities, repairs, heldBack, checked int
 

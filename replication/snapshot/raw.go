@@ -4,24 +4,41 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
+
+	"raftcached/replication/disk"
 )
 
 // Raw opens a snapshot's file as it is, for Receive on another node. Its bytes are
-// checked before they are returned: reading a damaged file fails with ErrCorrupt.
+// checked before they are returned: reading a damaged file fails with ErrCorrupt. Opening
+// it reads nothing.
 func (s *Store) Raw(index, term uint64) (rc io.ReadCloser, sizeBytes int64, err error) {
 	f, err := s.fs.OpenDirect(s.name(index, term))
 	if err != nil {
 		return nil, 0, fmt.Errorf("open snapshot: %w", err)
 	}
-	kept := &keeping{window: newWindow(f)}
-	r := &rawReader{reader: Reader{file: f, in: kept}, kept: kept}
-	if sizeBytes, err = f.Size(); err == nil {
-		_, err = readHead(kept, index, term)
+	if sizeBytes, err = f.Size(); err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("open snapshot: %w", err), f.Close())
 	}
-	if err != nil {
-		return nil, 0, errors.Join(err, r.Close())
+	return &rawReader{file: f, index: index, term: term}, sizeBytes, nil
+}
+
+// SetAside checks a snapshot, after it could not be read. If it is damaged, which reading it
+// again confirms, it is no snapshot any more, and the file remains until the next one is
+// complete.
+func (s *Store) SetAside(index, term uint64) (damaged bool, err error) {
+	name := s.name(index, term)
+	err = verify(s.fs, name)
+	if err == nil || errors.Is(err, iofs.ErrNotExist) {
+		return false, nil
 	}
-	return r, sizeBytes, nil
+	if !errors.Is(err, ErrCorrupt) {
+		return false, err
+	}
+	if err := s.fs.Rename(name, name+damagedSuffix); err != nil {
+		return false, fmt.Errorf("set damaged snapshot aside: %w", err)
+	}
+	return true, s.fs.SyncDir(s.dir)
 }
 
 // keeping keeps the parts that it returns.
@@ -38,27 +55,46 @@ func (k *keeping) next(n int) ([]byte, error) {
 
 // rawReader returns the parts that its reader has checked.
 type rawReader struct {
-	reader Reader
-	kept   *keeping
-	at     int // in kept.parts; what is before was returned
-	err    error
+	file        disk.File
+	index, term uint64
+	reader      Reader
+	kept        *keeping // nil before the first Read
+	at          int      // in kept.parts; what is before was returned
+	err         error
 }
 
 // Read implements io.Reader.
 func (r *rawReader) Read(b []byte) (int, error) {
+	if r.kept == nil {
+		r.kept = &keeping{window: newWindow(r.file)}
+		r.reader = Reader{file: r.file, in: r.kept}
+		_, r.err = readHead(r.kept, r.index, r.term)
+		r.check()
+	}
 	for r.at == len(r.kept.parts) {
 		if r.err != nil {
 			return 0, r.err
 		}
 		r.kept.parts, r.at = r.kept.parts[:0], 0
-		if r.err = r.reader.next(); r.err != nil && !errors.Is(r.err, io.EOF) {
-			r.kept.parts = nil
-		}
+		r.err = r.reader.next()
+		r.check()
 	}
 	n := copy(b, r.kept.parts[r.at:])
 	r.at += n
 	return n, nil
 }
 
+// check drops what was found to be damaged.
+func (r *rawReader) check() {
+	if r.err != nil && !errors.Is(r.err, io.EOF) {
+		r.kept.parts = nil
+	}
+}
+
 // Close closes the file.
-func (r *rawReader) Close() error { return r.reader.Close() }
+func (r *rawReader) Close() error {
+	if r.kept == nil {
+		return r.file.Close()
+	}
+	return r.reader.Close()
+}

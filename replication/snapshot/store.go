@@ -20,6 +20,9 @@ const (
 	suffix    = ".snap"
 	tmpSuffix = ".tmp"
 
+	// damagedSuffix follows the name of a snapshot that was set aside.
+	damagedSuffix = ".damaged"
+
 	// metadataBytesMax bounds the metadata: thousands of members.
 	metadataBytesMax = 64 << 10
 
@@ -65,18 +68,27 @@ func Open(fs disk.FS, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
-	for _, name := range names {
-		if strings.HasSuffix(name, tmpSuffix) {
-			if err := fs.Remove(filepath.Join(dir, name)); err != nil {
-				return nil, fmt.Errorf("remove unfinished snapshot: %w", err)
-			}
-		}
-	}
 	s := &Store{fs: fs, dir: dir, options: o}
+	if err := s.removeAll(names, tmpSuffix); err != nil {
+		return nil, err
+	}
 	if err := s.checkOwners(); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// removeAll removes the files whose names end with suffix.
+func (s *Store) removeAll(names []string, suffix string) error {
+	for _, name := range names {
+		if !strings.HasSuffix(name, suffix) {
+			continue
+		}
+		if err := s.fs.Remove(filepath.Join(s.dir, name)); err != nil {
+			return fmt.Errorf("remove %q: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // checkOwners checks whose the snapshots are. One with a damaged head is of no use to
@@ -167,8 +179,8 @@ func (s *Store) head(index, term uint64) (*head, error) {
 	return h, errors.Join(err, f.Close())
 }
 
-// Prune removes the snapshots with an index below the given one. A file that is open
-// stays readable.
+// Prune removes the snapshots with an index below the given one, and those that were set
+// aside. A file that is open stays readable.
 func (s *Store) Prune(below uint64) error {
 	list, err := s.List()
 	if err != nil {
@@ -182,7 +194,11 @@ func (s *Store) Prune(below uint64) error {
 			return fmt.Errorf("remove old snapshot: %w", err)
 		}
 	}
-	return nil
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return fmt.Errorf("list snapshots: %w", err)
+	}
+	return s.removeAll(names, damagedSuffix)
 }
 
 // Receive stores the file of another node, which has the given size, as this folder's.

@@ -1,0 +1,126 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"raftcached/internal/cluster"
+)
+
+// flipBehind flips a bit behind the first place where a running server's files hold text,
+// and reports whether there is one.
+func flipBehind(t *testing.T, pattern, text string) bool {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	must(t, err)
+	for _, name := range names {
+		f, err := os.OpenFile(name, os.O_RDWR, 0)
+		must(t, err)
+		b, err := os.ReadFile(name)
+		must(t, err)
+		at := bytes.Index(b, []byte(text))
+		if at >= 0 {
+			at += len(text) + 100
+			_, err = f.WriteAt([]byte{b[at] ^ 0x10}, int64(at))
+			must(t, err)
+		}
+		must(t, f.Close())
+		if at >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// store stores large items, 20 KiB each.
+func store(t *testing.T, s *cluster.Server, prefix string, count int) {
+	t.Helper()
+	client := clientOf(t, s)
+	for i := range count {
+		must(t, client.Set(&memcache.Item{Key: fmt.Sprint(prefix, i), Value: bytes.Repeat([]byte("v"), 20<<10)}))
+	}
+}
+
+// TestDamagedSnapshotIsNotSent: a bit is flipped in the snapshots of both servers that
+// could send one to a server that needs it. It is noticed before it is sent, another one
+// is made, and the log stays short.
+func TestDamagedSnapshotIsNotSent(t *testing.T) {
+	t.Parallel()
+	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"logRetainMiB": 1}})
+	victim, leader, third := victimOf(ctx, t, c)
+	store(t, leader, "kept", 3)
+	must(t, c.AwaitEqual(ctx))
+	must(t, victim.Kill())
+	store(t, leader, "late", 300)
+	harmed := 0
+	for _, s := range []*cluster.Server{leader, third} {
+		// Each server keeps two snapshots, and any of them may be sent.
+		names, err := filepath.Glob(filepath.Join(s.DataDir, "snap", "*.snap"))
+		must(t, err)
+		for _, name := range names {
+			if flipBehind(t, name, "kept1") {
+				harmed++
+			}
+		}
+	}
+	if harmed < 2 {
+		t.Fatalf("%d snapshots damaged", harmed)
+	}
+	must(t, victim.Start())
+	must(t, victim.AwaitReady(ctx))
+	must(t, c.AwaitEqual(ctx))
+	for _, key := range []string{"kept1", "late299"} {
+		if _, err := clientOf(t, victim).Get(key); err != nil {
+			t.Errorf("get %s: %v", key, err)
+		}
+	}
+	text, err := os.ReadFile(leader.LogFile)
+	must(t, err)
+	if !bytes.Contains(text, []byte("a snapshot is damaged: set it aside, and taking another one")) {
+		t.Errorf("the damage was not noticed: %s", leader.LogTail())
+	}
+	if failed := bytes.Count(text, []byte("snapshot did not reach a server")); failed > 10 {
+		t.Errorf("%d attempts failed", failed)
+	}
+}
+
+// TestSegmentDamagedWhileItServes: a leader cannot read an entry that a follower lacks. It
+// ends with a sentence, and the others go on.
+func TestSegmentDamagedWhileItServes(t *testing.T) {
+	t.Parallel()
+	ctx, c := startCluster(t, cluster.Options{})
+	victim, leader, third := victimOf(ctx, t, c)
+	fill(t, leader, "early")
+	must(t, victim.Kill())
+	store(t, leader, "late", 600) // more than what is kept in memory
+	if !flipBehind(t, filepath.Join(leader.DataDir, "wal", "*.wal"), "late7") {
+		t.Fatal("the entry is not in the raft log")
+	}
+	must(t, victim.Start())
+	select {
+	case <-leader.Process().Done():
+	case <-ctx.Done():
+		t.Fatalf("server %d goes on: %s", leader.ID, leader.LogTail())
+	}
+	tail := leader.LogTail()
+	for _, words := range []string{"is damaged at byte", "an entry that was readable no longer is", replaceCommand(leader)} {
+		if !strings.Contains(tail, words) {
+			t.Errorf("%q is missing in: %s", words, tail)
+		}
+	}
+	if code := leader.Process().ExitCode(); code != exitFailed {
+		t.Errorf("exit code %d, want %d", code, exitFailed)
+	}
+	must(t, c.AwaitServing(ctx, victim.ID, third.ID))
+	wantFilled(t, victim, "early")
+	if _, err := clientOf(t, victim).Get("late599"); err != nil {
+		t.Errorf("get: %v", err)
+	}
+	wantRefused(ctx, t, leader, "is damaged at byte", replaceCommand(leader))
+}
