@@ -88,9 +88,14 @@ func (c *Config) checkPorts() Check {
 }
 
 // otherFiles is how many files the node may have open besides connections of clients.
+// A cluster may grow to as many servers as may be listed.
 func (c *Config) otherFiles() uint64 {
+	peers := 0
+	if c.PeerAddr != "" {
+		peers = settings.ServersMax - 1
+	}
 	segments := 2 * max(c.LogRetainBytes, c.Limits.MemoryBytes) / wal.DefaultSegmentBytes
-	return uint64(segments) + filesSpareLog + uint64(filesOfPeer*(len(c.Servers)-1)+filesOfLoop*c.Server.Loops+filesSpare)
+	return uint64(segments) + filesSpareLog + uint64(filesOfPeer*peers+filesOfLoop*c.Server.Loops+filesSpare)
 }
 
 // checkFiles raises the limit of open files to what is needed. Clients are never more
