@@ -106,6 +106,7 @@ func (r *narrator) look(now time.Time) {
 			back = append(back, m.ServerID)
 		case !s.Connected && wasLost:
 			away = append(away, m.ServerID)
+		case s.Since.IsZero(): // it is a member since a moment ago
 		case !s.Connected && now.Sub(s.Since) > lostAfter && now.Sub(n.life.since) > meetAfter:
 			gone, away = append(gone, m.ServerID), append(away, m.ServerID)
 		}
