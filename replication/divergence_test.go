@@ -114,3 +114,33 @@ func TestComparedIsBounded(t *testing.T) {
 		t.Fatalf("%d digests from index %d on, of %d nodes", len(list), list[0].Index, len(d.seen))
 	}
 }
+
+// TestStatesFollowTheVoters: a majority is one of those who vote now. What somebody said
+// before who has no vote any more counts for nothing, and neither does what a learner
+// says; this node's own state is compared whether it votes or not.
+func TestStatesFollowTheVoters(t *testing.T) {
+	d := newDivergence(1, voters(5))
+	say := func(states string) {
+		for i, state := range states {
+			d.note(uint64(i+1), StateDigest{Index: 512, Contents: uint64(state)})
+		}
+	}
+	check := func(want agreement, wantHolders ...uint64) {
+		t.Helper()
+		if a, holders := d.compare(512); a != want || !slices.Equal(holders, wantHolders) {
+			t.Fatalf("agreement %d held by %v, want %d by %v", a, holders, want, wantHolders)
+		}
+	}
+	say("abbaa")
+	check(agreementEqual, 1, 4, 5)
+	d.follow([]uint64{1, 2, 3}) // 4 and 5 were removed
+	check(agreementMinority, 2, 3)
+	d.follow([]uint64{1, 2, 3, 4, 5}) // and came back as other folders
+	check(agreementUnknown)
+	say("abbbb")
+	check(agreementMinority, 2, 3, 4, 5)
+	d.follow([]uint64{2, 3, 4}) // this node is a learner by now
+	check(agreementMinority, 2, 3, 4)
+	say("b")
+	check(agreementEqual, 2, 3, 4)
+}
