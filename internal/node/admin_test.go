@@ -1,13 +1,17 @@
 package node
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"raftcached/internal/admin"
+	"raftcached/replication"
 	"raftcached/replication/disk"
 )
 
@@ -135,4 +139,65 @@ func ask(url string) (code int, body string) {
 		return 0, err.Error()
 	}
 	return resp.StatusCode, string(text)
+}
+
+// TestStatusOfMembers shows who is a learner, awaited or being replaced, and how many
+// votes that makes.
+func TestStatusOfMembers(t *testing.T) {
+	n := lookout(t, place4)
+	n.life.stage.Store(stageReading)
+	n.cfg.Servers = []Server{{ID: 1, Host: "b", AdminAddr: "b:9"}}
+	want := []admin.Member{
+		{ID: 0, Address: "a:1", LogAddress: "a:2", Self: true, Reachable: true},
+		{ID: 1, Address: "c:3", LogAddress: "c:4", AdminAddress: "b:9", Learner: true, Replaced: true},
+		{ID: 2, LogAddress: "d:2", Learner: true, Stays: true},
+		{ID: 3, Address: "e:5", LogAddress: "e:6", Awaited: true},
+	}
+	if got := (adminNode{n}).seen(); !slices.Equal(got, want) {
+		t.Errorf("servers are\n%+v\nwant\n%+v", got, want)
+	}
+}
+
+// slow is a node's state to which nothing is applied while gate is locked.
+type slow struct {
+	machine
+	gate *sync.Mutex
+}
+
+// Apply implements replication.StateMachine.
+func (m *slow) Apply(count int, ops []byte, want bool) (any, error) {
+	m.gate.Lock()
+	defer m.gate.Unlock()
+	return m.machine.Apply(count, ops, want)
+}
+
+// TestCatchingUpSaysHowFar: a server that is behind is not ready, and says which entry
+// it is at, and which one it has to reach.
+func TestCatchingUpSaysHowFar(t *testing.T) {
+	gates := make([]sync.Mutex, 3)
+	nodes := openClusterWith(t, func(cfg *Config) {
+		cfg.wrap = func(m machine) replication.StateMachine { return &slow{m, &gates[cfg.ServerID]} }
+	})
+	leader, follower := awaitLeader(t, nodes)
+	c := dial(t, leader)
+	if got := c.Ask("set k 0 0 1", "b"); got != "STORED" {
+		t.Fatalf("set: %q", got)
+	}
+	awaitState(t, follower, admin.StateOK)
+	gate := &gates[follower.cfg.ServerID]
+	gate.Lock()
+	release := sync.OnceFunc(gate.Unlock)
+	defer release()
+	for range 3 {
+		if got := c.Ask("set k 0 0 1", "b"); got != "STORED" {
+			t.Fatalf("set: %q", got)
+		}
+	}
+	reason := awaitState(t, follower, admin.StateCatchingUp)
+	var at, of uint64
+	if _, err := fmt.Sscanf(reason, "it has applied entry %d of %d", &at, &of); err != nil || of < at+2 {
+		t.Errorf("it is not ready: %s", reason)
+	}
+	release()
+	awaitState(t, follower, admin.StateOK)
 }

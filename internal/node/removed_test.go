@@ -1,6 +1,8 @@
 package node
 
 import (
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -54,5 +56,47 @@ func awaitMembers(t *testing.T, n *Node, want func(*replication.Membership) bool
 		case <-deadline:
 			t.Fatalf("the members are %+v", n.replica.Members())
 		}
+	}
+}
+
+// TestMovedServerIsShownWhereItIs, by every server and to clients, without a restart and
+// after one.
+func TestMovedServerIsShownWhereItIs(t *testing.T) {
+	nodes := openCluster(t)
+	leader, follower := awaitLeader(t, nodes)
+	own, _ := leader.members().Find(leader.raftID)
+	change(t, leader, replication.MemberChange{
+		Kind: replication.ChangeMove, ServerID: own.ServerID, Host: "127.0.0.1", ClientPort: 4711, LogPort: own.LogPort,
+	})
+	cfg := follower.cfg
+	shows := func(n *Node) {
+		t.Helper()
+		awaitMembers(t, n, func(m *replication.Membership) bool { return m.Version == 1 })
+		version, members := n.Members("")
+		if version != 2 || members[own.ServerID].Port != 4711 {
+			t.Errorf("server %d lists %v, version %d", n.cfg.ServerID, members, version)
+		}
+		if got := dial(t, n).Stats("cluster")[fmt.Sprintf("server:%d:address", own.ServerID)]; got != "127.0.0.1:4711" {
+			t.Errorf("stats of server %d show it at %s", n.cfg.ServerID, got)
+		}
+		if s := (adminNode{n}).Status(t.Context()); s.Servers[own.ServerID].Address != "127.0.0.1:4711" || s.MembersVersion != 1 {
+			t.Errorf("the status of server %d shows %+v", n.cfg.ServerID, s.Servers)
+		}
+	}
+	for _, n := range nodes {
+		shows(n)
+	}
+	must(t, follower.Close())
+	l, err := net.Listen("tcp", cfg.PeerAddr)
+	must(t, err)
+	var warned warnings
+	cfg.PeerListener, cfg.Logger = l, warned.logger()
+	n := openNode(t, cfg)
+	if m := n.members(); m.Version != 1 || m.Members[own.ServerID].ClientPort != 4711 {
+		t.Errorf("before the log is read the members are %+v", m) // from the identity file
+	}
+	shows(n)
+	if got := warned.String(); strings.Contains(got, "member move") {
+		t.Errorf("what was changed by the log is complained about: %s", got)
 	}
 }
