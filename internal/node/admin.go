@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -232,6 +233,7 @@ func (n adminNode) seen() (seen []admin.Member) {
 		case known && n.transport != nil:
 			sight := n.transport.Sight(s.RaftID)
 			m.Reachable, m.Why = sight.Connected, sight.Why
+			m.AdminAddress = cmp.Or(adminAt(n.transport.AdminAddr(s.RaftID), s.Host), m.AdminAddress)
 			if !sight.Since.IsZero() {
 				m.Since, m.Seconds = &sight.Since, time.Since(sight.Since).Seconds()
 			}
@@ -239,6 +241,16 @@ func (n adminNode) seen() (seen []admin.Member) {
 		seen = append(seen, m)
 	}
 	return seen
+}
+
+// adminAt returns where the admin port of a server is that has said where it listens: a
+// server that listens at all its addresses is found by its host.
+func adminAt(listens, serverHost string) string {
+	host, port, err := net.SplitHostPort(listens)
+	if err == nil && (host == "" || net.ParseIP(host).IsUnspecified()) {
+		return net.JoinHostPort(serverHost, port)
+	}
+	return listens
 }
 
 // freeDisk returns the room in a folder's file system, or nil if it has none, like

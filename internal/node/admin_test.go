@@ -95,7 +95,7 @@ func TestNotReadyWhileTheLogIsRead(t *testing.T) {
 // TestAdminPortTellsOfTheStart: it answers before the cluster is formed.
 func TestAdminPortTellsOfTheStart(t *testing.T) {
 	const url = "http://127.97.86.53:11411"
-	openClusterWith(t, func(cfg *Config) {
+	nodes := openClusterWith(t, func(cfg *Config) {
 		if cfg.ServerID == 0 {
 			cfg.AdminAddr = strings.TrimPrefix(url, "http://")
 			return
@@ -106,6 +106,19 @@ func TestAdminPortTellsOfTheStart(t *testing.T) {
 		awaitAnswer(t, url+"/status", http.StatusOK, `"state": "starting"`)
 	})
 	awaitAnswer(t, url+"/readyz", http.StatusOK, "ok")
+	for _, n := range nodes[1:] { // nobody has configured it for them: server 0 has told them
+		if s := (adminNode{n}).Status(t.Context()).Servers[0]; s.AdminAddress != strings.TrimPrefix(url, "http://") {
+			t.Errorf("server %d finds the admin port of server 0 at %q", n.cfg.ServerID, s.AdminAddress)
+		}
+	}
+}
+
+func TestAdminPortOfAllAddressesIsAtTheHost(t *testing.T) {
+	for listens, want := range map[string]string{"[::]:9": "h:9", "0.0.0.0:9": "h:9", ":9": "h:9", "10.0.0.1:9": "10.0.0.1:9", "": ""} {
+		if got := adminAt(listens, "h"); got != want {
+			t.Errorf("an admin port that listens at %q is at %q, want %q", listens, got, want)
+		}
+	}
 }
 
 // awaitAnswer asks until the answer has the code, and a text in it.

@@ -139,8 +139,13 @@ func (n *Node) listed() []identity.Member {
 }
 
 func (n *Node) peerConfig() peer.Config {
+	adminAddr := ""
+	if n.admin != nil {
+		adminAddr = n.admin.Addr().String()
+	}
 	return peer.Config{
-		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil,
+		AdminAddr: adminAddr,
+		ServerID:  n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil,
 		Constants: n.constants(), Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
 	}
 }

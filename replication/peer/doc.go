@@ -20,6 +20,7 @@
 //
 //	hello    [1, version, cluster id, server id, raft id, directory id bin 16, boot,
 //	          [incarnation, ...], stream, nonce bin 16, whether it has a secret,
+//	          admin address,
 //	          [memory limit, item limit, no-evict, tick ms, election ticks],
 //	          [[server id, raft id, directory id, host, client port, log port], ...]]
 //	refusal  [2, sentence]

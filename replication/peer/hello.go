@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	protocolVersion = 3
+	protocolVersion = 4
 
 	// membersMax bounds the list of members in a hello.
 	membersMax = 256
 
-	helloFields  = 13
+	helloFields  = 14
 	memberFields = 6
 
 	// incarnationsMax bounds the starts in a hello.
@@ -23,6 +23,9 @@ const (
 
 	// hostBytesMax is the longest host name.
 	hostBytesMax = 255
+
+	// addrBytesMax is the longest host:port.
+	addrBytesMax = hostBytesMax + len("[]:65535")
 )
 
 // Stream is the purpose of a connection.
@@ -56,7 +59,8 @@ type Hello struct {
 	Lineage     identity.Lineage
 	Stream      Stream
 	Nonce       [nonceBytes]byte
-	Guarded     bool // it has a secret
+	Guarded     bool   // it has a secret
+	AdminAddr   string // host:port of its admin port; empty: none
 
 	// Constants of the cluster as it was formed. A node that is not a member yet
 	// sends its configuration.
@@ -101,6 +105,7 @@ func encodeHello(h *Hello) []byte {
 	dst = frame.AppendUint(dst, uint64(h.Stream))
 	dst = frame.AppendBytes(dst, h.Nonce[:])
 	dst = frame.AppendBool(dst, h.Guarded)
+	dst = frame.AppendString(dst, h.AdminAddr)
 	c := &h.Constants
 	dst = frame.AppendArrayLen(dst, 5)
 	dst = frame.AppendInt(dst, c.MemoryLimitBytes)
@@ -218,7 +223,7 @@ func readHello(b []byte) (h Hello, err error) {
 	}
 	h.ClusterID, h.ServerID, h.RaftID = f.uint(), int(f.uint()), f.uint()
 	h.DirectoryID, h.Lineage.Boot, h.Lineage.Incarnations = f.directoryID(), f.uint(), f.uints(incarnationsMax)
-	h.Stream, h.Nonce, h.Guarded = Stream(f.uint()), f.nonce(), f.bool()
+	h.Stream, h.Nonce, h.Guarded, h.AdminAddr = Stream(f.uint()), f.nonce(), f.bool(), f.text(addrBytesMax)
 	f.array(5)
 	h.Constants.Limits = identity.Limits{MemoryLimitBytes: f.int(), ItemBytesMax: f.int(), NoEvict: f.bool()}
 	h.Constants.Ticks = identity.Ticks{TickMs: f.int(), ElectionTicks: f.int()}

@@ -83,6 +83,7 @@ func (t *Transport) serve(conn net.Conn) error {
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
+	t.noteAdmin(&remote)
 	t.replace(acceptKey{remote.RaftID, remote.Stream}, conn)
 	in := bufio.NewReaderSize(conn, readBufferBytes)
 	if remote.Stream == StreamSnapshot {

@@ -129,6 +129,7 @@ func (s *sender) run() {
 		}
 		if err == nil {
 			backoff, said = redialMin, ""
+			s.t.noteAdmin(remote)
 			err = s.serve(conn)
 		}
 		s.failed(err)

@@ -33,6 +33,20 @@ func (t *Transport) Sight(raftID uint64) Sight {
 	return sight
 }
 
+// AdminAddr returns the host:port of a peer's admin port, as it has told it at the
+// last handshake; empty: it has none, or there was no handshake.
+func (t *Transport) AdminAddr(raftID uint64) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.admins[raftID]
+}
+
+func (t *Transport) noteAdmin(remote *Hello) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.admins[remote.RaftID] = remote.AdminAddr
+}
+
 // reason says in a few words why a connection has ended or could not be made.
 func reason(err error) string {
 	var (

@@ -58,6 +58,7 @@ type Config struct {
 	Formed      bool               // the node is a member of a cluster, which Join will name
 	Constants   identity.Constants // see Hello
 	Listen      string             // host:port
+	AdminAddr   string             // see Hello
 	Listener    net.Listener       // if set, used instead of Listen; it belongs to the Transport
 	Servers     []identity.Member  // as listed, without directory ids
 	Logger      *slog.Logger
@@ -87,7 +88,8 @@ type Transport struct {
 	senders     map[uint64]*senders
 	accepted    map[acceptKey]net.Conn
 	open        map[net.Conn]bool
-	shipping    map[uint64]bool // a snapshot is being sent to this peer
+	shipping    map[uint64]bool   // a snapshot is being sent to this peer
+	admins      map[uint64]string // admin addresses, as the peers have told them
 }
 
 type acceptKey struct {
@@ -111,12 +113,12 @@ func Listen(c Config) (*Transport, error) {
 	t := &Transport{
 		config: c, log: c.Logger, listener: l, ctx: ctx, cancel: cancel,
 		self: Hello{
-			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guarded: len(c.Secret) > 0,
+			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guarded: len(c.Secret) > 0, AdminAddr: c.AdminAddr,
 			Constants: c.Constants, Members: slices.Clone(c.Servers),
 		},
 		directories: map[int]identity.DirectoryID{c.ServerID: c.DirectoryID},
 		senders:     map[uint64]*senders{}, accepted: map[acceptKey]net.Conn{},
-		open: map[net.Conn]bool{}, shipping: map[uint64]bool{},
+		open: map[net.Conn]bool{}, shipping: map[uint64]bool{}, admins: map[uint64]string{},
 	}
 	t.wg.Go(t.accept)
 	return t, nil

@@ -13,10 +13,10 @@ import (
 )
 
 // goldenHello holds, a line each: kind, version, cluster, server, raft id,
-// directory id, boot, incarnations and stream; nonce and secret; constants; members.
+// directory id, boot, incarnations and stream; nonce, secret and admin address; constants; members.
 const goldenHello = `
-	9d 01 03 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
-	c410 09000000000000000000000000000000 c3
+	9e 01 04 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
+	c410 09000000000000000000000000000000 c3 a3613a39
 	95 ce04000000 ce00100000 c2 0a 1e
 	91 96 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2bcb cd2c2f`
 
@@ -26,7 +26,7 @@ func TestHelloBytes(t *testing.T) {
 	id := identity.DirectoryID{1, 2, 3}
 	got := hex.EncodeToString(encodeHello(&Hello{
 		ClusterID: 1 << 40, ServerID: 2, RaftID: 300, DirectoryID: id, Stream: StreamForward,
-		Lineage: identity.Lineage{Boot: 7, Incarnations: []uint64{5, 6}}, Nonce: [nonceBytes]byte{9}, Guarded: true,
+		Lineage: identity.Lineage{Boot: 7, Incarnations: []uint64{5, 6}}, Nonce: [nonceBytes]byte{9}, Guarded: true, AdminAddr: "a:9",
 		Constants: testConstants,
 		Members:   []identity.Member{{ServerID: 2, RaftID: 300, DirectoryID: id, Host: "cache.example", ClientPort: 11211, LogPort: 11311}},
 	}))
