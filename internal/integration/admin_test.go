@@ -239,9 +239,12 @@ func TestOperate(t *testing.T) {
 	t.Cleanup(func() { must(t, m.Close()) })
 	converse(t, m.Addr, "set moved 5 100 1\r\nx\r\nset stays 0 0 1\r\ny\r\nquit\r\n")
 
+	_, fresh := startCluster(t, cluster.Options{Servers: 1})
 	text, err := os.ReadFile("../../docs/operate.md")
 	must(t, err)
-	addresses := strings.NewReplacer("127.0.0.1:11411", c.Servers[0].AdminAddr, "10.0.0.9:11211", m.Addr)
+	addresses := strings.NewReplacer(
+		"127.0.0.1:11411", c.Servers[0].AdminAddr, "10.0.0.9:11211", m.Addr, "10.0.1.1:11411", fresh.Servers[0].AdminAddr,
+	)
 	lines := strings.Split(string(text), "\n")
 	commands := 0
 	for i, line := range lines {

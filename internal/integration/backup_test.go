@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -36,9 +37,18 @@ func TestBackupAndRestore(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
 	ctl := ctlOf(ctx, t, c)
 	clients := clientsOf(t, c)
-	for i := range backupItems {
-		must(t, clients[i%3].Set(backupItem(i)))
+	var stores sync.WaitGroup
+	for w := range 12 {
+		stores.Go(func() {
+			for i := w; i < backupItems; i += 12 {
+				if err := clients[i%3].Set(backupItem(i)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
 	}
+	stores.Wait()
 	dir := t.TempDir()
 
 	l := startLoad(t, c, 1)

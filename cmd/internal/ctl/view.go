@@ -68,7 +68,9 @@ type row struct {
 }
 
 // well reports whether the server does its part, as far as is known.
-func (r *row) well() bool { return r.State == admin.StateOK || r.State == stateReachable }
+func (r *row) well() bool {
+	return r.State == admin.StateOK || r.State == admin.StateRestoring || r.State == stateReachable
+}
 
 // problem is what is wrong, and what helps.
 type problem struct {
@@ -171,15 +173,25 @@ func silence(m admin.Member, replies []reply) (state, reason string) {
 
 // judge says what the rows mean together, and what helps.
 func (v *view) judge() {
-	ready, healthy := 0, 0
+	ready, healthy, restoring := 0, 0, false
 	for i := range v.Servers {
-		if v.Servers[i].State == admin.StateOK {
+		switch v.Servers[i].State {
+		case admin.StateOK:
 			ready++
+		case admin.StateRestoring:
+			ready++
+			restoring = true
 		}
 		if v.Servers[i].well() {
 			healthy++
 		}
 		v.addProblem(&v.Servers[i])
+	}
+	if restoring {
+		v.Problems = append(v.Problems, problem{
+			Text: "a backup is being restored: until it is complete, clients find nothing and their writes are refused",
+			Help: "Wait. If the restore has stopped, repeat it, or give it up: raftcachectl restore --abandon.",
+		})
 	}
 	majority := len(v.Servers)/2 + 1
 	spare := healthy - majority
@@ -208,7 +220,7 @@ func (v *view) judge() {
 func (v *view) addProblem(r *row) {
 	p := problem{ServerID: &r.ID, Text: r.State + ": " + r.Reason}
 	switch r.State {
-	case admin.StateOK:
+	case admin.StateOK, admin.StateRestoring:
 		return
 	case stateUnreachable:
 		p.Text = "the others do not reach it (" + r.Reason + ")"

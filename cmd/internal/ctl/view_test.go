@@ -78,10 +78,16 @@ func cases() map[string][]reply {
 
 	silent := []reply{{status: statusOf(0, 5)}, {status: statusOf(1, 5)}, {status: statusOf(2, 5)}, {status: statusOf(3, 5)}, {addr: "10.0.0.5:11411", err: os.ErrDeadlineExceeded}}
 
+	restoring := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
+	for _, r := range restoring {
+		r.status.State, r.status.Reason = admin.StateRestoring, "a backup is being restored"
+	}
+
 	foreign := statusOf(7, 1)
 	foreign.Cluster, foreign.Term = "ffffffff00000000", 1
 	return map[string][]reply{
 		"well": well, "degraded": degraded, "no_majority": noMajority, "local": local, "silent": silent,
+		"restoring":  restoring,
 		"lone":       {{status: statusOf(0, 1)}},
 		"starting":   {{status: statusOf(0, 3)}, {status: starting}, {status: quarantine}},
 		"two_worlds": append(well, reply{addr: "10.0.0.9:11411", status: foreign}),
@@ -90,7 +96,7 @@ func cases() map[string][]reply {
 
 // TestTables compares the tables with testdata, and their verdicts.
 func TestTables(t *testing.T) {
-	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1}
+	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "restoring": 1}
 	for name, replies := range cases() {
 		v := newView(replies)
 		if got := v.Verdict.exitCode(); got != codes[name] {
