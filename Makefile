@@ -14,6 +14,9 @@ RATIOFLAGS ?=
 # MEMORYFLAGS are for `make memory`, like MEMORYFLAGS='-items 1000000 -limits 64'.
 MEMORYFLAGS ?=
 
+# BACKUPFLAGS are for `make backup`, like BACKUPFLAGS='-size 64 -rounds 1'.
+BACKUPFLAGS ?=
+
 # SNAPSHOTFLAGS are for `make snapshot`, like SNAPSHOTFLAGS='-size 4096'.
 SNAPSHOTFLAGS ?=
 
@@ -29,7 +32,7 @@ CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-
 	libcache-memcached-fast-perl php-cli php-memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory snapshot exporter cluster chaos conformance differential rewrite lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory backup snapshot exporter cluster chaos conformance differential rewrite lint fmt
 
 ## help: list these commands
 help:
@@ -68,6 +71,10 @@ ratio:
 ## memory: bytes for each item, RSS under load, the garbage collector; more than an hour, 18 GiB
 memory:
 	$(GO) run ./bench/cmd/memory $(MEMORYFLAGS)
+
+## backup: latency while raftcachectl backup runs, and without
+backup:
+	$(GO) run ./bench/cmd/backup $(BACKUPFLAGS)
 
 ## snapshot: latency during a snapshot, and the time of a restart
 snapshot:

@@ -17,20 +17,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"raftcached/bench/footprint"
+	"raftcached/bench/steady"
 	"raftcached/internal/cluster"
 )
 
 // watchGap is the interval at which the folder of snapshots is listed.
 const watchGap = 5 * time.Millisecond
 
-// window is a time in which a snapshot was written.
-type window struct{ from, to time.Time }
-
 // watcher notes when snapshots are written.
 type watcher struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
-	windows   []window
+	windows   []steady.Window
 	memoryMax int64 // of the server, bytes, while one is written
 }
 
@@ -58,16 +56,16 @@ func watch(ctx context.Context, folder string, pid int) *watcher {
 // note records that a snapshot is being written.
 func (w *watcher) note(now time.Time, went bool, pid int) {
 	if !went {
-		w.windows = append(w.windows, window{from: now.Add(-watchGap)})
+		w.windows = append(w.windows, steady.Window{From: now.Add(-watchGap)})
 	}
-	w.windows[len(w.windows)-1].to = now
+	w.windows[len(w.windows)-1].To = now
 	if m, err := footprint.ReadMemory(pid); err == nil {
 		w.memoryMax = max(w.memoryMax, m.Bytes)
 	}
 }
 
 // stop stops watching and returns the windows.
-func (w *watcher) stop() []window {
+func (w *watcher) stop() []steady.Window {
 	w.cancel()
 	w.wg.Wait()
 	return w.windows

@@ -22,6 +22,7 @@ import (
 
 	"raftcached/bench"
 	"raftcached/bench/footprint"
+	"raftcached/bench/steady"
 	"raftcached/internal/cluster"
 )
 
@@ -99,7 +100,10 @@ func measure(ctx context.Context, c config, s *cluster.Server, out *strings.Buil
 		return err
 	}
 	w := watch(ctx, folder, s.Process().Pid())
-	samples, err := load(ctx, c, s.ClientAddr, keys)
+	load := steady.Load{Addrs: []string{s.ClientAddr}, Rate: c.rate, Conns: c.conns, Keys: keys, KeyBytes: keyBytes, ValueBytes: c.valueBytes}
+	loadCtx, cancel := context.WithTimeout(ctx, c.duration)
+	samples, err := load.Run(loadCtx)
+	cancel()
 	windows := w.stop()
 	if err != nil {
 		return err
@@ -111,6 +115,23 @@ func measure(ctx context.Context, c config, s *cluster.Server, out *strings.Buil
 		return err
 	}
 	return restart(ctx, s, folder, out)
+}
+
+// writeLatencies prints the latencies of requests during snapshots, and of the others.
+func writeLatencies(out *strings.Builder, samples []steady.Sample, windows []steady.Window) {
+	total := time.Duration(0)
+	for _, w := range windows {
+		total += w.To.Sub(w.From)
+	}
+	fmt.Fprintf(out, "%d snapshots, %v in all.\n\n", len(windows), total.Round(time.Millisecond))
+	fmt.Fprintf(out, "| request | snapshot %s\n| --- | --- %s\n", steady.CellNames, steady.CellLine)
+	for i, name := range []string{"set", "get"} {
+		for _, during := range []bool{false, true} {
+			when := map[bool]string{false: "none", true: "being written"}[during]
+			l := steady.Of(samples, i == 1, func(s *steady.Sample) bool { return s.Meets(windows) == during })
+			fmt.Fprintf(out, "| %s | %s %s\n", name, when, l.Cells())
+		}
+	}
 }
 
 // restart stops the server, drops its files from the page cache, and measures how long
