@@ -91,7 +91,12 @@ func readChange(data []byte) (*MemberChange, error) {
 	if err := proto.Unmarshal(data, cc); err != nil {
 		return nil, fmt.Errorf("decode change of members: %w", err)
 	}
-	from := frame.NewReader(cc.GetContext())
+	return decodeChange(cc.GetContext())
+}
+
+// decodeChange decodes what append wrote.
+func decodeChange(b []byte) (*MemberChange, error) {
+	from := frame.NewReader(b)
 	r := memberReader{Reader: &from}
 	r.fields(changeFields)
 	if v := r.uint(1<<63 - 1); r.err == nil && v != changeVersion {

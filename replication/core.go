@@ -182,6 +182,7 @@ func (c *Core) Tick() {
 	c.tickQuarantine()
 	c.tickHandover()
 	c.tickMembers()
+	c.tickAsks()
 }
 
 func (c *Core) tickRaft() {

@@ -41,27 +41,19 @@ type memberState struct {
 	// no clients. It goes on with raft until a member tells it to stop: those who
 	// have not applied its removal may need its vote to do so.
 	removed bool
+
+	asks asks
 }
 
-// ChangeOutcome is what became of a change that was asked for.
-type ChangeOutcome struct {
+// Outcome is what became of something that was asked for.
+type Outcome struct {
 	ID  uint64
 	Err error // why it was refused, or nil
 }
 
-// Change proposes a change of the members, of the present ones. What became of it
-// is told by Effects.Outcomes, if it has an ID. A change may be lost without an
-// outcome if this node ceases to lead.
-func (c *Core) Change(change *MemberChange) {
-	change.Version = c.members.Version
-	if err := c.proposeChange(change); err != nil {
-		c.outcome(change.ID, err)
-	}
-}
-
 func (c *Core) outcome(id uint64, err error) {
 	if id != 0 {
-		c.eff.Outcomes = append(c.eff.Outcomes, ChangeOutcome{id, err})
+		c.eff.Outcomes = append(c.eff.Outcomes, Outcome{id, err})
 	}
 }
 
@@ -70,6 +62,8 @@ var (
 	errHandingOver = errors.New("leadership is being handed over: try again")
 )
 
+// proposeChange proposes, as the leader, a change that was planned on the members of
+// its Version. It may be lost if this node ceases to lead.
 func (c *Core) proposeChange(change *MemberChange) error {
 	switch {
 	case !c.leads():
@@ -84,8 +78,10 @@ func (c *Core) proposeChange(change *MemberChange) error {
 		return err
 	}
 	if self, _ := c.members.Find(c.cfg.ID); change.ServerID == self.ServerID && (change.Kind == ChangeRemove || change.Kind == ChangeReplace) {
-		c.stepAside()
-		return errHandingOver
+		if c.stepAside() {
+			return errHandingOver
+		}
+		return fmt.Errorf("server %d leads, and no other one with a vote can be reached that could: start others first", change.ServerID)
 	}
 	if change.Kind == ChangePromote && !c.caughtUp(change.ServerID) {
 		return fmt.Errorf("server %d has not caught up yet", change.ServerID)
@@ -105,8 +101,9 @@ func (c *Core) proposeChange(change *MemberChange) error {
 
 // stepAside moves leadership to the voter whose log is the most advanced, of those
 // that can be reached. A leader does not remove itself: it would stop to send
-// entries before others know that its removal is committed.
-func (c *Core) stepAside() {
+// entries before others know that its removal is committed. It reports whether there
+// is such a voter.
+func (c *Core) stepAside() bool {
 	var best, match uint64
 	c.raw.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
 		m, _ := c.members.Find(id)
@@ -115,7 +112,16 @@ func (c *Core) stepAside() {
 		}
 	})
 	if best != 0 {
-		c.raw.TransferLeader(best)
+		c.handOn(best)
+	}
+	return best != 0
+}
+
+// handOn asks a voter to take over, unless that is under way.
+func (c *Core) handOn(to uint64) {
+	if c.raw.BasicStatus().LeadTransferee == raft.None {
+		c.eff.Transfers = append(c.eff.Transfers, Transfer{To: to, Asked: true})
+		c.raw.TransferLeader(to)
 	}
 }
 
@@ -166,7 +172,8 @@ func (c *Core) tickMembers() {
 	for i := range c.members.Members {
 		m := &c.members.Members[i]
 		if m.Learner && !m.Stays && c.caughtUp(m.ServerID) {
-			c.Change(&MemberChange{Kind: ChangePromote, ServerID: m.ServerID})
+			// Should it fail, it is done again.
+			_ = c.proposeChange(&MemberChange{Kind: ChangePromote, Version: c.members.Version, ServerID: m.ServerID})
 			return
 		}
 	}
@@ -185,13 +192,13 @@ func (c *Core) noteMembers(a *AppliedUpTo) {
 			c.raw.ApplyConfChange(ch.Conf)
 		}
 		c.confIndex = max(c.confIndex, ch.Index)
-		c.outcome(ch.ID, ch.Refused)
 	}
 	if a.Members == nil {
 		return
 	}
 	c.members, c.eff.Members = a.Members, a.Members
 	c.removed = c.members.Excludes(c.cfg.ID)
+	c.settleAsks(changes)
 	voters := c.members.Conf.GetVoters()
 	c.guard.states.follow(voters)
 	c.clock.keep(voters)

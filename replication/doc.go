@@ -83,6 +83,14 @@
 //
 //	array 1: kind uint (5)
 //
+// A node that was asked for a change of the members, or to move leadership, asks the
+// leader of a term, which answers only if it refuses. The change is encoded as in an
+// entry; of a transfer (1 for what) its id and server id count, of one to any server
+// (2) its id:
+//
+//	array 5: kind uint (6) | term uint | change bin | force bool | what uint
+//	array 5: kind uint (7) | term uint | id uint | changes before uint | reason str
+//
 // A snapshot's file travels with a header: raft's MsgSnap, or for the answer to a
 // signal of kind 4 an array, which no protobuf message of raft begins like:
 //

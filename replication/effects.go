@@ -21,11 +21,11 @@ type Effects struct {
 	Repairs  []Repair    // for the applier; Shipped must follow each
 	Freeze   bool        // the applier is to be frozen, and an image of its state kept
 
-	Transfers  []Transfer      // begun, to be logged
-	HandedOver bool            // what HandOver has asked for is done, as far as it can be
-	Outcomes   []ChangeOutcome // of changes that were asked for by an ID
-	Members    *Membership     // as of now, if they changed; else nil
-	Snapshot   uint64          // the applier is to have a snapshot of this index or later; 0: no
+	Transfers  []Transfer  // begun, to be logged
+	HandedOver bool        // what HandOver has asked for is done, as far as it can be
+	Outcomes   []Outcome   // of what was asked for by an ID
+	Members    *Membership // as of now, if they changed; else nil
+	Snapshot   uint64      // the applier is to have a snapshot of this index or later; 0: no
 
 	// Failed is why the node must stop. It comes alone.
 	Failed error
@@ -177,6 +177,7 @@ func (c *Core) noteStatus() {
 	c.formDue = c.leads()
 	c.alone = false // until an entry of this term is applied
 	c.changeIndex = c.lastIndex
+	c.asks.refused = nil
 	c.forward.n, c.forward.subs = 0, c.forward.subs[:0]
 	if c.leader != raft.None {
 		c.resendDue = false

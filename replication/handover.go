@@ -61,6 +61,8 @@ type Transfer struct {
 	// Stalled is for how long this node's disk has not answered. It is 0 if the node
 	// is about to stop.
 	Stalled time.Duration
+
+	Asked bool // somebody wants it, or the leader is to be removed
 }
 
 // HandOver tells that this node is about to stop. Effects.HandedOver follows, once:

@@ -35,6 +35,8 @@ const (
 	inputApplied
 	inputHandOver
 	inputChange
+	inputTransfer
+	inputForget
 )
 
 // feed calls the core. An error tells that what a peer sent was of no use.
@@ -66,6 +68,10 @@ func (in *input) feed(core *Core) error {
 		core.HandOver()
 	case inputChange:
 		core.Change(in.change)
+	case inputTransfer:
+		core.Transfer(in.tag, in.n)
+	case inputForget:
+		core.Forget(in.tag)
 	}
 	return nil
 }

@@ -115,6 +115,16 @@ func (m *Membership) Admits(raftID uint64, d DirectoryID) error {
 	return nil
 }
 
+// of returns what is said of a server.
+func (m *Membership) of(serverID int) (list []Member) {
+	for _, o := range m.Members {
+		if o.ServerID == serverID {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
 // joint reports whether raft is between two configurations.
 func (m *Membership) joint() bool { return len(m.Conf.GetVotersOutgoing()) > 0 }
 

@@ -3,7 +3,6 @@ package replication
 import (
 	"context"
 	"errors"
-	"runtime"
 	"testing"
 	"time"
 )
@@ -15,11 +14,7 @@ func TestReplicaChangesMembers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	prepare := MemberChange{Kind: ChangePrepare, ServerID: 7, Host: "new", LogPort: 7007}
-	err := r.Change(ctx, prepare)
-	for ; errors.Is(err, errNotLeader) || errors.Is(err, errJoint); err = r.Change(ctx, prepare) {
-		runtime.Gosched() // it does not lead yet, or has not applied its first entries
-	}
-	if err != nil {
+	if err := r.Change(ctx, prepare); err != nil { // it does not lead yet, perhaps
 		t.Fatal(err)
 	}
 	if got, want := describeMembers(r.Members()), "0/1, 7/0 awaited; [1] vote"; got != want {
@@ -30,6 +25,15 @@ func TestReplicaChangesMembers(t *testing.T) {
 	}
 	if err := r.Change(ctx, MemberChange{Kind: ChangeRemove, ServerID: 0}); err == nil {
 		t.Fatal("the only voter is removed")
+	}
+	if err := r.Transfer(ctx, 0); err != nil {
+		t.Fatalf("to the leader: %v", err)
+	}
+	if err := r.Transfer(ctx, AnyServer); err == nil || err.Error() != "no other server with a vote can be reached" {
+		t.Fatalf("to any other server: %v", err)
+	}
+	if err := r.Transfer(ctx, 7); err == nil || err.Error() != "server 7 is no member, or its data folder is awaited" {
+		t.Fatalf("to an awaited server: %v", err)
 	}
 	cancel()
 	if err := r.Change(ctx, MemberChange{Kind: ChangeRemove, ServerID: 7}); err != nil && !errors.Is(err, context.Canceled) {

@@ -124,6 +124,10 @@ func (r *Replica) logTransfer(t *Transfer) {
 		r.log.Warn("the disk does not answer: handing leadership over", "for", t.Stalled)
 		return
 	}
+	if t.Asked {
+		r.log.Info("handing leadership over, as asked", "to", r.name(t.To))
+		return
+	}
 	r.log.Info("handing leadership over before the stop")
 }
 

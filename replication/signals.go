@@ -29,6 +29,10 @@ func (c *Core) Signalled(from uint64, payload []byte) error {
 	case signalLeaving:
 		c.leavingSignalled(from)
 		return nil
+	case signalAsk:
+		return c.askSignalled(from, &r)
+	case signalRefusal:
+		return c.refusalSignalled(&r)
 	default:
 		return nil // of a later version
 	}

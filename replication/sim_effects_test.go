@@ -92,9 +92,7 @@ func (n *simNode) carryOut(eff *Effects) {
 	}
 	n.answerAll(eff)
 	for i := range eff.Outcomes {
-		if eff.Outcomes[i].Err != nil {
-			n.s.stats.changesRefused++
-		}
+		n.s.check.members.outcome(n, &eff.Outcomes[i])
 	}
 }
 

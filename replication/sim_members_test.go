@@ -111,14 +111,17 @@ func (o *simOperator) step(leader *simNode) {
 	s, members := o.s, leader.machine.core.members.Members
 	for i := range members {
 		if m := &members[i]; m.RaftID == 0 && s.rng.IntN(4) > 0 {
-			leader.change(&MemberChange{Kind: ChangeAdmit, ServerID: m.ServerID, Directory: o.joiner(m).member.Directory})
+			s.anyNode().change(&MemberChange{Kind: ChangeAdmit, ServerID: m.ServerID, Directory: o.joiner(m).member.Directory})
 		}
 	}
 	if s.now >= o.until {
 		return
 	}
 	m := members[s.rng.IntN(len(members))]
-	kind := []ChangeKind{ChangePrepare, ChangePrepare, ChangeReplace, ChangeRemove, ChangeMove, ChangePromote}[s.rng.IntN(6)]
+	if s.rng.IntN(6) == 0 {
+		s.anyNode().transfer([]int{m.ServerID, AnyServer}[s.rng.IntN(2)])
+	}
+	kind := []ChangeKind{ChangePrepare, ChangePrepare, ChangeReplace, ChangeReplace, ChangeReplace, ChangeRemove, ChangeMove, ChangePromote}[s.rng.IntN(8)]
 	c := &MemberChange{Kind: kind, ServerID: m.ServerID, Host: fmt.Sprint(s.now), LogPort: 1 + s.rng.IntN(1000)}
 	switch kind {
 	case ChangePrepare:
@@ -133,9 +136,9 @@ func (o *simOperator) step(leader *simNode) {
 			s.after(time.Duration(s.rng.IntN(3000))*time.Millisecond, n.start)
 		}
 	}
-	leader.change(c)
+	s.anyNode().change(c)
 	if s.rng.IntN(4) == 0 { // two at once
-		leader.change(&MemberChange{Kind: ChangeRemove, ServerID: members[s.rng.IntN(len(members))].ServerID})
+		s.anyNode().change(&MemberChange{Kind: ChangeRemove, ServerID: members[s.rng.IntN(len(members))].ServerID})
 	}
 	if n := s.anyNode(); s.rng.IntN(4) == 0 {
 		s.after(time.Duration(s.rng.IntN(30))*time.Millisecond, n.inLife(func() {
@@ -159,26 +162,21 @@ func (o *simOperator) joiner(m *Member) *simNode {
 	return j
 }
 
-func (n *simNode) change(c *MemberChange) {
-	if !n.up || n.paused {
-		return
-	}
-	c.ID = n.s.rng.Uint64() | 1
-	n.s.note("ask %d to %v server %d", n.id, c.Kind, c.ServerID)
-	n.put(input{kind: inputChange, change: c})
-}
-
 // simMembers checks that the members are what the log says, and that raft's
 // configuration is theirs.
 type simMembers struct {
 	s       *simulation
 	changes []AppliedChange // ascending indexes, none refused
 	folders map[uint64]DirectoryID
+	made    map[uint64]bool // changes, by the ID under which they were asked for
+	told    map[uint64]bool // outcomes: whether it was made
+
+	transfers map[uint64]int // to which server, by the ID likewise
 }
 
 func newSimMembers(s *simulation) simMembers {
 	return simMembers{
-		s: s, folders: map[uint64]DirectoryID{}, changes: []AppliedChange{{Members: formedMembership(s.formed)}},
+		s: s, folders: map[uint64]DirectoryID{}, made: map[uint64]bool{}, told: map[uint64]bool{}, transfers: map[uint64]int{}, changes: []AppliedChange{{Members: formedMembership(s.formed)}},
 	}
 }
 
@@ -196,6 +194,7 @@ func (c *simMembers) applied(n *simNode, changes []AppliedChange) {
 			}
 			continue
 		}
+		c.asked(&ch)
 		before := c.changes[i-1].Members
 		c.changes = slices.Insert(c.changes, i, ch)
 		for _, m := range ch.Members.Members {
@@ -333,10 +332,13 @@ func TestSimulatedMembers(t *testing.T) {
 				sum.removed += s.stats.removed
 				sum.told += s.stats.told
 				sum.changesRefused += s.stats.changesRefused
+				sum.changesMade += s.stats.changesMade
+				sum.changesUnknown += s.stats.changesUnknown
+				sum.moved += s.stats.moved
 			})
 		})
 	}
-	if !t.Failed() && *simSeeds >= simSeedsCovering && (sum.admitted == 0 || sum.promoted == 0 || sum.replaced == 0 || sum.removed == 0 || sum.told == 0 || sum.changesRefused == 0) {
+	if !t.Failed() && *simSeeds >= simSeedsCovering && (sum.admitted == 0 || sum.promoted == 0 || sum.replaced == 0 || sum.removed == 0 || sum.told == 0 || sum.changesRefused == 0 || sum.changesMade == 0 || sum.moved == 0) {
 		t.Fatalf("covered too little: %+v", sum)
 	}
 }

@@ -97,7 +97,7 @@ type simStats struct {
 	transfers, handOvers, handedOn                                   int
 	corrupted, quarantines, noMajorities, repairs, heldBack, checked int
 
-	admitted, promoted, replaced, removed, changesRefused, told int
+	admitted, promoted, replaced, removed, changesMade, changesRefused, changesUnknown, told, moved int
 
 	hinted uint64 // hints in the log, at the end
 }
