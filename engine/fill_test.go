@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"raftcached/engine/store"
@@ -220,4 +222,50 @@ func TestStoredImageIsDamaged(t *testing.T) {
 	if err := readAll(lies); !errors.Is(err, ErrMalformed) {
 		t.Fatalf("a head that lies: %v", err)
 	}
+}
+
+// TestFillIsHidden has readers look for an item while fills begin and are abandoned,
+// and one ends: it is found after the end has begun, and always after it is over.
+func TestFillIsHidden(t *testing.T) {
+	f := openFiller(t, imageOf(t, source(t)))
+	e := newEngine(t, testLimits)
+	var ending, over, stop atomic.Bool
+	var readers sync.WaitGroup
+	for range 2 {
+		r := e.NewReader()
+		readers.Go(func() {
+			for !stop.Load() {
+				sure := over.Load()
+				_, found := r.View(nil, []byte("big699"), appendItemValue)
+				_, looked := r.Look(nil, []byte("big699"), false, appendItemValue)
+				switch {
+				case (found || looked) && !ending.Load():
+					t.Error("found before the end")
+					return
+				case sure && !(found && looked):
+					t.Error("not found after the end")
+					return
+				}
+			}
+		})
+	}
+	fill := func() {
+		one(t, e, f.begin())
+		for n := range f.chunks {
+			one(t, e, f.items(n))
+		}
+	}
+	for range 20 {
+		fill()
+		wantStatus(t, one(t, e, Op{Kind: OpFillAbandon}), item.StatusOK, 0)
+	}
+	fill()
+	ending.Store(true)
+	wantStatus(t, one(t, e, f.end()), item.StatusOK, 0)
+	over.Store(true)
+	for range 1000 {
+		e.Advance(testStart + 4000)
+	}
+	stop.Store(true)
+	readers.Wait()
 }

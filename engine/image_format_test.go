@@ -8,11 +8,10 @@ import (
 	"testing"
 )
 
-// TestImageFormatIsKept restores an image of format 4 that an earlier program wrote,
-// with evictions, ghosts, a pending flush, and items of both queues with flags, expiry
-// and marks, and writes it again: the bytes are the same.
-func TestImageFormatIsKept(t *testing.T) {
-	f, err := os.Open("testdata/image_format_4.gz")
+// unzipped returns the contents of a file.
+func unzipped(t *testing.T, name string) []byte {
+	t.Helper()
+	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,10 +20,18 @@ func TestImageFormatIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := io.ReadAll(z)
+	b, err := io.ReadAll(z)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// TestImageFormatIsKept restores an image of format 4 that an earlier program wrote,
+// with evictions, ghosts, a pending flush, and items of both queues with flags, expiry
+// and marks, and writes it again: the bytes are the same.
+func TestImageFormatIsKept(t *testing.T) {
+	want := unzipped(t, "testdata/image_format_4.gz")
 	e := newEngine(t, testLimits)
 	if err := e.Restore(bytes.NewReader(want)); err != nil {
 		t.Fatal(err)
@@ -38,6 +45,23 @@ func TestImageFormatIsKept(t *testing.T) {
 	}
 	got := finish(t, e.Image(), nil)
 	if !bytes.Equal(got, want) {
+		t.Fatalf("an image of %d bytes became another one of %d", len(want), len(got))
+	}
+	check(t, e)
+}
+
+// TestImageFormatWithAFill does the same with an image of format 5, of a fill of which
+// one chunk is missing.
+func TestImageFormatWithAFill(t *testing.T) {
+	want := unzipped(t, "testdata/image_format_5.gz")
+	e := newEngine(t, testLimits)
+	if err := e.Restore(bytes.NewReader(want)); err != nil {
+		t.Fatal(err)
+	}
+	if contents, _ := e.Digest(); contents != 0x545bf8d45b7457e2 || !e.Filling() || e.fill.next+1 != e.fill.plan.Chunks {
+		t.Errorf("digest %x, fill %+v", contents, e.fill)
+	}
+	if got := finish(t, e.Image(), nil); !bytes.Equal(got, want) {
 		t.Fatalf("an image of %d bytes became another one of %d", len(want), len(got))
 	}
 	check(t, e)
