@@ -242,7 +242,7 @@ func TestFillIsHidden(t *testing.T) {
 				case (found || looked) && !ending.Load():
 					t.Error("found before the end")
 					return
-				case sure && !(found && looked):
+				case sure && (!found || !looked):
 					t.Error("not found after the end")
 					return
 				}

@@ -19,7 +19,7 @@ type Backups interface {
 	// error before the first byte says why there is none.
 	Backup(ctx context.Context, w io.Writer) error
 	// Restore does one step of a restore and returns how many chunks there are by now.
-	// A *Refusal says that it would not help to try again.
+	// A *RefusedError says that it would not help to try again.
 	Restore(ctx context.Context, s *RestoreStep) (chunks uint64, err error)
 }
 
@@ -41,11 +41,11 @@ const (
 	RestoreAbandon = "abandon"
 )
 
-// Refusal is an error that stays when the same is asked again.
-type Refusal struct{ Reason string }
+// RefusedError is an error that stays when the same is asked again.
+type RefusedError struct{ Reason string }
 
 // Error implements error.
-func (r *Refusal) Error() string { return r.Reason }
+func (r *RefusedError) Error() string { return r.Reason }
 
 // restoreAnswer is the answer to a step.
 type restoreAnswer struct {
@@ -101,7 +101,7 @@ func (s *Server) restore(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	chunks, err := s.node.Restore(r.Context(), &step)
-	var refusal *Refusal
+	var refusal *RefusedError
 	switch {
 	case errors.As(err, &refusal):
 		answer(w, http.StatusConflict, refusal.Reason)
@@ -136,7 +136,7 @@ func (c *Client) Backup(ctx context.Context, addr string) (io.ReadCloser, error)
 	return resp.Body, nil
 }
 
-// Restore does one step of a restore. A *Refusal says that it would not help to try
+// Restore does one step of a restore. A *RefusedError says that it would not help to try
 // again.
 func (c *Client) Restore(ctx context.Context, addr string, s *RestoreStep) (chunks uint64, err error) {
 	resp, err := c.post(ctx, addr, "/restore", s)

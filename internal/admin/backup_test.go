@@ -61,7 +61,7 @@ func TestRestoreSteps(t *testing.T) {
 		case RestoreItems:
 			return s.First + uint64(len(s.Chunks[0])), nil
 		case RestoreEnd:
-			return 0, &Refusal{"the cluster is not new"}
+			return 0, &RefusedError{"the cluster is not new"}
 		}
 		return 0, errors.New("no majority")
 	}
@@ -69,7 +69,7 @@ func TestRestoreSteps(t *testing.T) {
 	if chunks, err := c.Restore(t.Context(), addr, large); err != nil || chunks != large.First+uint64(len(large.Chunks[0])) {
 		t.Fatalf("%d, %v", chunks, err)
 	}
-	var refusal *Refusal
+	var refusal *RefusedError
 	if _, err := c.Restore(t.Context(), addr, &RestoreStep{Step: RestoreEnd}); !errors.As(err, &refusal) || refusal.Reason != "the cluster is not new" {
 		t.Fatalf("error %v", err)
 	}

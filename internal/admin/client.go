@@ -59,7 +59,7 @@ func (c *Client) get(ctx context.Context, addr, path string) ([]byte, error) {
 }
 
 // post sends a request that asks for more than a look. The body of the answer is the
-// caller's, if there is no error. A *Refusal is the server's word that it will not.
+// caller's, if there is no error. A *RefusedError is the server's word that it will not.
 func (c *Client) post(ctx context.Context, addr, path string, body any) (*http.Response, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -81,7 +81,7 @@ func (c *Client) post(ctx context.Context, addr, path string, body any) (*http.R
 	}
 	reason := strings.TrimSpace(string(line))
 	if resp.StatusCode < http.StatusInternalServerError {
-		return nil, &Refusal{reason}
+		return nil, &RefusedError{reason}
 	}
 	return nil, errors.New(reason)
 }

@@ -162,8 +162,11 @@ func interruptRestore(ctx context.Context, t *testing.T, c *cluster.Cluster, fil
 	must(t, cluster.Await(ctx, func() error {
 		_, body := probe(other, "/status")
 		var status struct{ Memory struct{ Items int } }
-		if err := json.Unmarshal([]byte(body), &status); err != nil || status.Memory.Items == 0 {
-			return fmt.Errorf("no items yet: %v", err)
+		if err := json.Unmarshal([]byte(body), &status); err != nil {
+			return err
+		}
+		if status.Memory.Items == 0 {
+			return errors.New("no items yet")
 		}
 		return nil
 	}))

@@ -86,7 +86,7 @@ func (n adminNode) Restore(ctx context.Context, s *admin.RestoreStep) (chunks ui
 	case admin.RestoreAbandon:
 		ops = append(ops, &engine.Op{Kind: engine.OpFillAbandon})
 	default:
-		return 0, &admin.Refusal{Reason: fmt.Sprintf("there is no step %q of a restore", s.Step)}
+		return 0, &admin.RefusedError{Reason: fmt.Sprintf("there is no step %q of a restore", s.Step)}
 	}
 	results, err := n.client.apply(ctx, ops)
 	if err != nil {
@@ -106,7 +106,7 @@ func (n adminNode) Restore(ctx context.Context, s *admin.RestoreStep) (chunks ui
 
 // restoreError says what is wrong with a step whose outcome was a status.
 func (n adminNode) restoreError(s *admin.RestoreStep, status protocol.Status) error {
-	refuse := func(format string, args ...any) error { return &admin.Refusal{Reason: fmt.Sprintf(format, args...)} }
+	refuse := func(format string, args ...any) error { return &admin.RefusedError{Reason: fmt.Sprintf(format, args...)} }
 	switch status {
 	case item.StatusNumber, item.StatusOK:
 		return nil

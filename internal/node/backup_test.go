@@ -79,10 +79,10 @@ func TestBackupIntoAnotherNode(t *testing.T) {
 	restore("no such restore", &admin.RestoreStep{Step: admin.RestoreAbandon})
 }
 
-// refusal returns the reason of a *admin.Refusal, or nothing without an error.
+// refusal returns the reason of a *admin.RefusedError, or nothing without an error.
 func refusal(t *testing.T, err error) string {
 	t.Helper()
-	var r *admin.Refusal
+	var r *admin.RefusedError
 	switch {
 	case err == nil:
 		return ""

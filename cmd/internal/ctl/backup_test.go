@@ -172,7 +172,7 @@ EQUAL: all servers hold the same items
 	if got := strings.Join(steps, " "); got != "begin items begin items end" || len(follower.steps) > 0 {
 		t.Fatalf("steps %q, on the follower %d", got, len(follower.steps))
 	}
-	leader.fail = func(int) error { return &admin.Refusal{Reason: "the cluster is not new"} }
+	leader.fail = func(int) error { return &admin.RefusedError{Reason: "the cluster is not new"} }
 	if code, _, stderr := run(t, nil, "restore", "-s", addrs, goldenBackup); code != exitFailed || stderr != "raftcachectl: the cluster is not new\n" {
 		t.Fatalf("exit code %d, %q", code, stderr)
 	}

@@ -169,7 +169,7 @@ func (r *restoring) run(ctx context.Context) error {
 		_, err = r.step(ctx, &admin.RestoreStep{Step: admin.RestoreEnd, ID: r.begin.ID})
 		return err
 	})
-	var refusal *admin.Refusal
+	var refusal *admin.RefusedError
 	switch {
 	case err == nil:
 		return nil
@@ -185,7 +185,7 @@ func (r *restoring) insist(ctx context.Context, try func() error) error {
 	r.moved = time.Now()
 	for {
 		err := try()
-		var refusal *admin.Refusal
+		var refusal *admin.RefusedError
 		if err == nil || errors.As(err, &refusal) || errors.Is(err, backup.ErrDamaged) || time.Since(r.moved) > restorePatience {
 			return err
 		}
