@@ -64,7 +64,7 @@ var layers = map[string]layer{
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},
 	"cmd/raftcachectl":    {may: []string{"cmd/internal/ctl"}},
 	"cmd/server-spawner":  {may: []string{".", "cmd/internal/serve", "cmd/internal/spawn"}},
-	"cmd/internal/ctl":    {may: []string{".", "internal/admin", "internal/auth", "internal/backup", "internal/importer"}, tests: []string{"engine"}},
+	"cmd/internal/ctl":    {may: []string{".", "internal/admin", "internal/auth", "internal/backup", "internal/importer", "internal/settings"}},
 	"cmd/internal/parent": {},
 	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
 	"cmd/internal/spawn":  {may: []string{".", "internal/auth", "internal/settings", "cmd/internal/parent"}},

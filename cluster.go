@@ -69,6 +69,16 @@ func ReadCluster(file string) (*Cluster, error) {
 	return c, nil
 }
 
+// Secret returns what the servers of the cluster must know, which is in the file or in
+// one that it names; nothing if there is none.
+func (c *Cluster) Secret() ([]byte, error) {
+	file := c.config.SecretFile
+	if file != "" {
+		file = c.file.Beside(file)
+	}
+	return settings.ReadSecret(c.config.Secret, file)
+}
+
 // Config returns the configuration of one server of the cluster, without the
 // defaults, which Open or Complete fill in.
 func (c *Cluster) Config(id int) (Config, error) {

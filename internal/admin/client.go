@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -19,7 +20,16 @@ import (
 const statusBytesMax = 1 << 20
 
 // Client asks admin ports. The zero value is one.
-type Client struct{ http http.Client }
+type Client struct {
+	// Secret is the cluster's, for whatever changes something on another machine;
+	// empty: unknown. It is not sent.
+	Secret []byte
+
+	http http.Client
+
+	mu     sync.Mutex
+	nonces map[string]string // by address: the number to prove the secret with, used once
+}
 
 // Status asks the admin port at host:port. The context bounds how long that may
 // take.
@@ -65,12 +75,11 @@ func (c *Client) post(ctx context.Context, addr, path string, body any) (*http.R
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+path, bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("%q is no address: write host:port, like 127.0.0.1:11411", addr)
+	resp, err := c.try(ctx, addr, path, text)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized && len(c.Secret) > 0 {
+		_ = resp.Body.Close() // now there is a number to prove the secret with
+		resp, err = c.try(ctx, addr, path, text)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.http.Do(req)
 	if err != nil || resp.StatusCode == http.StatusOK {
 		return resp, err
 	}
@@ -84,6 +93,36 @@ func (c *Client) post(ctx context.Context, addr, path string, body any) (*http.R
 		return nil, &RefusedError{reason}
 	}
 	return nil, errors.New(reason)
+}
+
+// try sends a request, with a proof of the secret if there is a number for one.
+func (c *Client) try(ctx context.Context, addr, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%q is no address: write host:port, like 127.0.0.1:11411", addr)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	c.mu.Lock()
+	nonce := c.nonces[addr]
+	delete(c.nonces, addr)
+	c.mu.Unlock()
+	if nonce != "" && len(c.Secret) > 0 {
+		req.Header.Set(nonceHeader, nonce)
+		req.Header.Set(proofHeader, proofOf(c.Secret, nonce, req.Method, req.URL.Path, body))
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if nonce := resp.Header.Get(nonceHeader); nonce != "" {
+		c.mu.Lock()
+		if c.nonces == nil {
+			c.nonces = map[string]string{}
+		}
+		c.nonces[addr] = nonce
+		c.mu.Unlock()
+	}
+	return resp, nil
 }
 
 // Close closes idle connections.

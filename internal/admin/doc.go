@@ -11,8 +11,8 @@
 //	POST /backup  a backup of the cluster, as internal/backup draws it
 //	POST /restore RestoreStep as JSON; the answer says how many chunks there are
 //
-// Whatever changes something, or gives out items, is a POST with a body of JSON, from this machine. A
-// page in a browser on this machine cannot send that: see guard.
+// Whatever changes something, or gives out items, is a POST with a body of JSON, from this machine
+// or with a proof of the cluster's secret (proof.go). A page in a browser on this machine cannot send that: see guard.
 //
 // All methods may be called from any goroutine.
 package admin

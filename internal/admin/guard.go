@@ -6,29 +6,42 @@ import (
 	"net/http"
 )
 
-// guard lets a request pass that cannot change anything, and any other one only
-// from this machine, and not from a page in a browser: a page of another site can
-// send neither JSON nor, since browsers say where a request comes from, anything at
-// all; and a name that somebody points at this machine is refused with its page.
-func guard(next http.Handler) http.Handler {
-	origin := http.NewCrossOriginProtection()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			next.ServeHTTP(w, r)
-			return
-		}
-		content, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-		switch {
-		case !fromThisMachine(r):
-			answer(w, http.StatusForbidden, "changes are taken from this machine only: run raftcachectl on it")
-		case err != nil || content != "application/json":
-			answer(w, http.StatusUnsupportedMediaType, "send the request as application/json")
-		case r.Header.Get("Origin") != "" || origin.Check(r) != nil:
-			answer(w, http.StatusForbidden, "a page in a browser cannot change anything: use raftcachectl")
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
+// guard lets a request pass that cannot change anything, and any other one only from
+// this machine, or with a proof of the secret, and not from a page in a browser: a page
+// of another site can send neither JSON nor, since browsers say where a request comes
+// from, anything at all; and a name that somebody points at this machine is refused with
+// its page.
+type guard struct {
+	next   http.Handler
+	secret []byte // of the cluster; empty: there is none
+	origin *http.CrossOriginProtection
+	nonces nonces
+}
+
+func newGuard(next http.Handler, secret []byte) *guard {
+	return &guard{next: next, secret: secret, origin: http.NewCrossOriginProtection()}
+}
+
+// ServeHTTP implements http.Handler.
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		g.next.ServeHTTP(w, r)
+		return
+	}
+	content, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	here := fromThisMachine(r)
+	switch {
+	case !here && len(g.secret) == 0:
+		answer(w, http.StatusForbidden, "that is taken from this machine only: run raftcachectl on it, or give the cluster a secret")
+	case err != nil || content != "application/json":
+		answer(w, http.StatusUnsupportedMediaType, "send the request as application/json")
+	case r.Header.Get("Origin") != "" || g.origin.Check(r) != nil:
+		answer(w, http.StatusForbidden, "a page in a browser cannot change anything: use raftcachectl")
+	case !here && !g.proven(w, r):
+		answer(w, http.StatusUnauthorized, "from another machine that needs the cluster's secret: name it with --secret-file, or the server.json that does with --config")
+	default:
+		g.next.ServeHTTP(w, r)
+	}
 }
 
 // fromThisMachine reports whether the client is at a loopback address, or at the

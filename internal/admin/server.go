@@ -46,15 +46,16 @@ type Server struct {
 	served   sync.WaitGroup
 }
 
-// Listen opens the admin port at host:port and serves it until Close.
-func Listen(addr string, n Node, logger *slog.Logger) (*Server, error) {
+// Listen opens the admin port at host:port and serves it until Close. Who knows the
+// secret may change something from another machine; without one nobody may.
+func Listen(addr string, secret []byte, n Node, logger *slog.Logger) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the admin port: %w", err)
 	}
 	s := &Server{node: n, listener: l}
 	s.http = http.Server{
-		Handler:           guard(limitBody(s.routes())),
+		Handler:           limitBody(newGuard(s.routes(), secret)),
 		MaxHeaderBytes:    headerBytesMax,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),

@@ -106,7 +106,9 @@ func (n adminNode) Restore(ctx context.Context, s *admin.RestoreStep) (chunks ui
 
 // restoreError says what is wrong with a step whose outcome was a status.
 func (n adminNode) restoreError(s *admin.RestoreStep, status protocol.Status) error {
-	refuse := func(format string, args ...any) error { return &admin.RefusedError{Reason: fmt.Sprintf(format, args...)} }
+	refuse := func(format string, args ...any) error {
+		return &admin.RefusedError{Reason: fmt.Sprintf(format, args...)}
+	}
 	switch status {
 	case item.StatusNumber, item.StatusOK:
 		return nil

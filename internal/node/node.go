@@ -67,8 +67,11 @@ func (n *Node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n.secret, err = settings.ReadSecret(n.cfg.Secret, n.cfg.SecretFile); err != nil {
+		return err
+	}
 	if n.cfg.AdminAddr != "" {
-		if n.admin, err = admin.Listen(n.cfg.AdminAddr, adminNode{n}, n.cfg.Logger); err != nil {
+		if n.admin, err = admin.Listen(n.cfg.AdminAddr, n.secret, adminNode{n}, n.cfg.Logger); err != nil {
 			return addressError(err)
 		}
 	}
@@ -76,9 +79,6 @@ func (n *Node) start(ctx context.Context) error {
 		if n.users, err = auth.Open(n.cfg.AuthFile); err != nil {
 			return settings.Errorf("%v", err)
 		}
-	}
-	if n.secret, err = n.readSecret(); err != nil {
-		return err
 	}
 	if err = n.identify(ctx); err != nil {
 		return err

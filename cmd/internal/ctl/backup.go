@@ -85,7 +85,10 @@ func (c *ctl) backup(ctx context.Context, name string, force bool) error {
 
 // fetch asks the servers for a backup, one after the other, until one has given it.
 func (c *ctl) fetch(ctx context.Context, replies []reply, out *output, t *transfer) error {
-	var client admin.Client
+	client, err := c.newClient()
+	if err != nil {
+		return err
+	}
 	defer client.Close()
 	sources := sourcesOf(replies)
 	if len(sources) == 0 {
@@ -95,7 +98,7 @@ func (c *ctl) fetch(ctx context.Context, replies []reply, out *output, t *transf
 	for _, r := range sources {
 		t.from = fmt.Sprintf("server %d (%s)", r.status.ID, r.status.Role)
 		t.header.Store(nil)
-		err := fetchFrom(ctx, &client, r.addr, out, t)
+		err := fetchFrom(ctx, client, r.addr, out, t)
 		switch {
 		case err == nil:
 			return nil

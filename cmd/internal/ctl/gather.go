@@ -12,6 +12,7 @@ import (
 
 	"raftcached"
 	"raftcached/internal/admin"
+	"raftcached/internal/settings"
 )
 
 const (
@@ -66,6 +67,31 @@ func (c *ctl) seeds() ([]string, error) {
 		return nil, fmt.Errorf("no server in config %q has an admin port: give each an \"adminPort\", and restart them one at a time", config)
 	}
 	return servers, nil
+}
+
+// newClient returns a client that knows the cluster's secret, if the command line or
+// the server.json has one.
+func (c *ctl) newClient() (*admin.Client, error) {
+	if c.secret != "" {
+		secret, err := settings.ReadSecret("", c.secret)
+		return &admin.Client{Secret: secret}, err
+	}
+	config := c.config
+	if config == "" && len(c.servers) == 0 {
+		config = c.Getenv(configVariable)
+	}
+	if config == "" {
+		if _, err := os.Stat(configDefault); err != nil {
+			return new(admin.Client), nil
+		}
+		config = configDefault
+	}
+	cluster, err := raftcached.ReadCluster(config)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := cluster.Secret()
+	return &admin.Client{Secret: secret}, err
 }
 
 // gather asks the servers that are named, and then those that their answers name:

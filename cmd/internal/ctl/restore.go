@@ -73,6 +73,9 @@ func (c *ctl) restore(ctx context.Context, name string) error {
 	}
 	defer func() { _ = f.Close() }() // it is only read
 	r := &restoring{ctl: c, file: f}
+	if r.client, err = c.newClient(); err != nil {
+		return err
+	}
 	defer r.client.Close()
 	begin := time.Now()
 	if err := c.show(r.line, func() error { return r.readPlan() }); err != nil {
@@ -89,22 +92,26 @@ func (c *ctl) restore(ctx context.Context, name string) error {
 }
 
 func (c *ctl) abandon(ctx context.Context) error {
-	r := &restoring{ctl: c}
-	defer r.client.Close()
+	client, err := c.newClient()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	r := &restoring{ctl: c, client: client}
 	if err := r.insist(ctx, func() error {
 		_, err := r.step(ctx, &admin.RestoreStep{Step: admin.RestoreAbandon})
 		return err
 	}); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(c.Stdout, "gave the restore up: the cluster is empty")
+	_, err = fmt.Fprintln(c.Stdout, "gave the restore up: the cluster is empty")
 	return err
 }
 
 // restoring is one run of restore.
 type restoring struct {
 	ctl    *ctl
-	client admin.Client
+	client *admin.Client
 	file   *os.File
 
 	header backup.Header

@@ -69,6 +69,7 @@ type ctl struct {
 	servers []string
 	config  string
 	timeout time.Duration
+	secret  string // file
 }
 
 // complain writes a line for the operator to the standard error.
@@ -78,7 +79,7 @@ func (c *ctl) complain(format string, args ...any) {
 }
 
 // longFlags may be written with one dash, as those of raftcached.
-var longFlags = []string{"server", "config", "timeout", "help", "version"}
+var longFlags = []string{"server", "config", "timeout", "secret-file", "help", "version"}
 
 func (c *ctl) newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -103,6 +104,7 @@ directory, and otherwise at 127.0.0.1:11411.`,
 	flags := root.PersistentFlags()
 	flags.StringSliceVarP(&c.servers, "server", "s", nil, "admin port of a server, `HOST:PORT`; several are separated by commas")
 	flags.StringVarP(&c.config, "config", "c", "", "the cluster's server.json, a `FILE`")
+	flags.StringVar(&c.secret, "secret-file", "", "`FILE` with the cluster's secret, for what changes something on another machine")
 	flags.DurationVar(&c.timeout, "timeout", timeoutDefault, "how long a server may take to answer")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: run %q", err, cmd.CommandPath()+" --help")

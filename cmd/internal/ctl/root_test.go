@@ -136,3 +136,44 @@ func TestProgressLine(t *testing.T) {
 		}
 	}
 }
+
+// TestSecret: where the cluster's secret is looked for.
+func TestSecret(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, text := range map[string]string{
+		"text.json": `{"secret": "in the server.json", "servers": [{"id": 0, "host": "127.0.0.1", "clientPort": 1, "logPort": 2}]}`,
+		"file.json": `{"secretFile": "s", "servers": [{"id": 0, "host": "127.0.0.1", "clientPort": 1, "logPort": 2}]}`,
+		"none.json": `{"servers": [{"id": 0, "host": "127.0.0.1", "clientPort": 1, "logPort": 2}]}`,
+		"s":         "in a file of its own\n", "short": "short",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		ctl         ctl
+		environment string // RAFTCACHECTL_CONFIG
+		want        string
+	}{
+		{ctl{}, "", ""},
+		{ctl{}, "text.json", "in the server.json"},
+		{ctl{servers: []string{"a:1"}}, "text.json", ""},
+		{ctl{config: "file.json", servers: []string{"a:1"}}, "", "in a file of its own"},
+		{ctl{config: "none.json"}, "", ""},
+		{ctl{config: "none.json", secret: "s"}, "", "in a file of its own"},
+		{ctl{secret: "short"}, "", `the secret in file "short" has 5 bytes: choose one of 16 to 4096`},
+	} {
+		c.ctl.Getenv = func(string) string { return c.environment }
+		client, err := c.ctl.newClient()
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else {
+			got = string(client.Secret)
+		}
+		if got != c.want {
+			t.Errorf("with %+v, %q: %q, want %q", c.ctl, c.environment, got, c.want)
+		}
+	}
+}

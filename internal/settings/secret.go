@@ -1,12 +1,10 @@
-package node
+package settings
 
 import (
 	"bytes"
 	"fmt"
 	"io"
 	"os"
-
-	"raftcached/internal/settings"
 )
 
 // The bounds of a secret. A short one can be guessed from a handshake.
@@ -15,23 +13,24 @@ const (
 	secretBytesMax = 4 << 10
 )
 
-// readSecret returns the secret of the log port, or nothing if there is none.
-func (n *Node) readSecret() ([]byte, error) {
-	secret, from := []byte(n.cfg.Secret), "the secret"
-	if file := n.cfg.SecretFile; file != "" {
+// ReadSecret returns the secret of a cluster: the text that is configured, or the
+// contents of the file; nothing if there is neither. The error is an *Error.
+func ReadSecret(text, file string) ([]byte, error) {
+	secret, from := []byte(text), "the secret"
+	if file != "" {
 		if len(secret) > 0 {
-			return nil, settings.Errorf("both a secret and the secret file %q are configured: leave one out", file)
+			return nil, Errorf("both a secret and the secret file %q are configured: leave one out", file)
 		}
 		var err error
 		if secret, err = readSecretFile(file); err != nil {
-			return nil, settings.Errorf("read the secret of the log port: %v", err)
+			return nil, Errorf("read the secret of the log port: %v", err)
 		}
 		from = fmt.Sprintf("the secret in file %q", file)
 	} else if len(secret) == 0 {
 		return nil, nil
 	}
 	if len(secret) < secretBytesMin || len(secret) > secretBytesMax {
-		return nil, settings.Errorf("%s has %d bytes: choose one of %d to %d", from, len(secret), secretBytesMin, secretBytesMax)
+		return nil, Errorf("%s has %d bytes: choose one of %d to %d", from, len(secret), secretBytesMin, secretBytesMax)
 	}
 	return secret, nil
 }
