@@ -20,6 +20,10 @@ const (
 	// bounds it, for who reads slowly pauses anyway.
 	backupRest    = 3
 	backupRestMax = 20 * time.Millisecond
+
+	// backupSpareBytes must be free on the disk besides what a snapshot takes: one that
+	// cannot be written ends the server. It is two segments of the log.
+	backupSpareBytes = 128 << 20
 )
 
 var errBackupBusy = errors.New("another backup is being read from this server: wait for it, or ask another server")
@@ -38,6 +42,10 @@ func (n adminNode) Backup(ctx context.Context, w io.Writer) error {
 	// Not one that was asked for before.
 	if status, err := n.client.Confirm(ctx); err != nil || status != protocol.StatusOK {
 		return errors.New("no majority has confirmed in time what this server has: try again")
+	}
+	need := n.engine.SizeBytes() + backupSpareBytes
+	if d := freeDisk(n.cfg.DataDir); d != nil && d.FreeBytes < need {
+		return fmt.Errorf("the disk has no room for another snapshot: %d MiB are free, %d are needed", d.FreeBytes>>20, mebibytes(need))
 	}
 	begin := time.Now()
 	s, err := n.replica.Snapshot(ctx, n.replica.Status().Applied)
