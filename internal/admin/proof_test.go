@@ -47,14 +47,14 @@ func TestProofFromAnotherMachine(t *testing.T) {
 		t.Errorf("%d requests for three posts", requests)
 	}
 	for _, other := range []*Client{{}, {Secret: []byte("another one of sixteen")}} {
-		_, err := other.post(t.Context(), addr, "/restore", struct{}{})
+		_, err := other.Restore(t.Context(), addr, &RestoreStep{})
 		var refused *RefusedError
 		if other.Close(); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "needs the cluster's secret") {
 			t.Errorf("with secret %q: %v", other.Secret, err)
 		}
 	}
 	open := remote(t, "", nil)
-	if _, err := c.post(t.Context(), open, "/restore", struct{}{}); err == nil || !strings.Contains(err.Error(), "from this machine only") {
+	if _, err := c.Restore(t.Context(), open, &RestoreStep{}); err == nil || !strings.Contains(err.Error(), "from this machine only") {
 		t.Errorf("a cluster without a secret: %v", err)
 	}
 }

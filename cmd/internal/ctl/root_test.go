@@ -166,7 +166,7 @@ func TestSecret(t *testing.T) {
 	} {
 		c.ctl.Getenv = func(string) string { return c.environment }
 		client, err := c.ctl.newClient()
-		got := ""
+		var got string
 		if err != nil {
 			got = err.Error()
 		} else {
