@@ -35,6 +35,9 @@ const (
 	bugChangeLate
 	// bugMembersForgotten leaves the members out of snapshots.
 	bugMembersForgotten
+	// bugMadeTwice has a leader make a change of whatever members there are, when
+	// it is asked for again.
+	bugMadeTwice
 )
 
 func (b bugs) has(one bugs) bool { return b&one != 0 }

@@ -73,6 +73,9 @@ func (c *Core) proposeChange(change *MemberChange) error {
 	case c.raw.BasicStatus().Applied < c.changeIndex:
 		return errJoint
 	}
+	if c.cfg.bugs.has(bugMadeTwice) {
+		change.Version = c.members.Version
+	}
 	next, cc, err := c.members.plan(change)
 	if err != nil {
 		return err

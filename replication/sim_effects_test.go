@@ -148,6 +148,7 @@ func (n *simNode) network(raftID uint64, in input) bool {
 			return
 		}
 		if n.shakesHands(life, to) {
+			s.check.members.heard(to, n)
 			to.inLife(func() { to.put(in) })()
 		}
 	})

@@ -29,7 +29,7 @@ func (n *simNode) admittedBy(to *simNode) bool {
 		return true
 	}
 	if n.s.bugs.has(bugRetiredHeard) {
-		n.s.failf("node %d hears node %d: %v", to.id, n.id, err)
+		return true
 	}
 	if n.up && !n.paused {
 		n.s.stats.told++
@@ -248,6 +248,17 @@ func (c *simMembers) at(index uint64) int {
 		return i
 	}
 	return i - 1
+}
+
+// heard: a folder that was retired or removed votes no more, and counts for nothing:
+// who knows that it is applied takes nothing from it.
+func (c *simMembers) heard(to, from *simNode) {
+	known := min(to.machine.core.raw.BasicStatus().Applied, to.machine.applier.st.index)
+	members := c.changes[c.at(known)].Members
+	i := slices.IndexFunc(members.Members, func(m Member) bool { return m.RaftID == from.raft && m.Directory == from.member.Directory })
+	if i < 0 && from.raft < members.NextRaftID || i >= 0 && members.Members[i].Retired {
+		c.s.failf("node %d hears node %d, which is no member any more", to.id, from.id)
+	}
 }
 
 // configured: raft's configuration is that of the members at an index.
