@@ -30,8 +30,8 @@ type window struct {
 	err     error // of the last piece
 }
 
-// piece is a part of the file. Its buffer has space at the front for the rest of the
-// previous piece.
+// piece is a part of the file. Its buffer, which is made when it is first read into,
+// has space at the front for the rest of the previous piece.
 type piece struct {
 	buf []byte
 	n   int
@@ -43,7 +43,7 @@ func newWindow(in io.Reader) *window {
 		in: in, ready: make(chan *piece, piecesAhead), free: make(chan *piece, piecesAhead+1), stopped: make(chan struct{}),
 	}
 	for range piecesAhead + 1 {
-		w.free <- &piece{buf: disk.DirectBuffer(restBytesMax + pieceBytes)}
+		w.free <- new(piece)
 	}
 	go w.read()
 	return w
@@ -57,6 +57,9 @@ func (w *window) read() {
 		case p = <-w.free:
 		case <-w.stopped:
 			return
+		}
+		if p.buf == nil {
+			p.buf = disk.DirectBuffer(restBytesMax + pieceBytes)
 		}
 		p.n, p.err = io.ReadFull(w.in, p.buf[restBytesMax:])
 		select {
