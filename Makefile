@@ -8,6 +8,13 @@ FUZZTIME  ?= 30s
 
 CHAOSRUNS ?= 5
 
+# SIMSEEDS is how many seeds `make sim` runs of each simulation, SIMFIRST the first.
+SIMSEEDS ?= 100
+SIMFIRST ?= 1
+
+# SIMTESTS are the simulations that `make sim` runs.
+SIMTESTS ?= Simulat|Harmed|HandOver|Stalled|LogBegins|SeededBugs
+
 # RATIOFLAGS are for `make ratio`, like RATIOFLAGS=-quick.
 RATIOFLAGS ?=
 
@@ -32,7 +39,7 @@ CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-
 	libcache-memcached-fast-perl php-cli php-memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory backup snapshot exporter cluster chaos conformance differential rewrite lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory backup snapshot exporter cluster chaos sim conformance differential rewrite lint fmt
 
 ## help: list these commands
 help:
@@ -92,6 +99,11 @@ cluster:
 chaos:
 	$(GO) test -count $(CHAOSRUNS) -timeout 1h \
 		-run 'Kill|Snapshot|Majority|Isolated|Paused|Partitions|Linearizable' ./internal/integration
+
+## sim: the simulations of replication with SIMSEEDS seeds, those of harmed folders with ten times as many
+sim:
+	$(GO) test -count 1 -timeout 24h -run '$(SIMTESTS)' ./replication \
+		-sim.first $(SIMFIRST) -sim.seeds $(SIMSEEDS) -sim.harms $(SIMSEEDS)0
 
 ## clients: install the programs that tests need, as root or with sudo
 clients:

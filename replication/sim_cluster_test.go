@@ -209,8 +209,8 @@ func TestSimulationReplays(t *testing.T) {
 	for i := range traces {
 		t.Run("", func(t *testing.T) {
 			s := newSimulation(t, 42, 3, 0)
+			s.trace = &traces[i]
 			mustFindNothing(t, 42, func() { runSimulation(s, 5*time.Second) })
-			traces[i] = s.trace
 		})
 	}
 	if traces[0] != traces[1] {

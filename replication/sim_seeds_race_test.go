@@ -2,6 +2,10 @@
 
 package replication
 
-// simSeedsDefault is small: a simulation has one goroutine, and under the race
-// detector takes ten times as long.
-const simSeedsDefault = 1
+// A simulation has one goroutine, so that the race detector finds nothing in it, and
+// it takes ten times as long: few are run.
+const (
+	simSeedsDefault = 1
+	simHarmsDefault = 3
+	simBugsDefault  = 1
+)

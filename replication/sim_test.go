@@ -75,7 +75,7 @@ type simulation struct {
 	formed []Member
 	made   int               // nodes ever
 	gone   []*simNode        // those that were removed, and know
-	trace  uint64            // running hash of everything that happened
+	trace  *uint64           // if set, a running hash of everything that happened
 	show   func(line string) // if set, is given what nodes send each other
 
 	slowShips    bool
@@ -166,10 +166,15 @@ func (s *simulation) after(d time.Duration, do func()) {
 
 // note adds to the trace.
 func (s *simulation) note(format string, args ...any) {
-	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%d %d ", s.trace, s.now) // a hash takes everything
-	_, _ = fmt.Fprintf(h, format, args...)
-	s.trace = h.Sum64()
+	if s.trace == nil && !simTrace {
+		return
+	}
+	if s.trace != nil {
+		h := fnv.New64a()
+		_, _ = fmt.Fprintf(h, "%d %d ", *s.trace, s.now) // a hash takes everything
+		_, _ = fmt.Fprintf(h, format, args...)
+		*s.trace = h.Sum64()
+	}
 	if simTrace {
 		s.t.Logf("%v %s", s.now, fmt.Sprintf(format, args...))
 	}
