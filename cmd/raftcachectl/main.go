@@ -3,6 +3,7 @@
 //
 //	raftcachectl status                   the cluster as a table
 //	raftcachectl verify                   whether all servers hold the same items
+//	raftcachectl member replace 1         let an empty data folder take a server's place
 //	raftcachectl import 10.0.0.9:11211    copy all items of a memcached into the cluster
 //	raftcachectl help                     every command
 package main
@@ -18,7 +19,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := ctl.Main(ctx, ctl.Process{Args: os.Args[1:], Getenv: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr})
+	code := ctl.Main(ctx, ctl.Process{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
 	stop()
 	os.Exit(code)
 }

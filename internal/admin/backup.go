@@ -42,7 +42,10 @@ const (
 )
 
 // RefusedError is an error that stays when the same is asked again.
-type RefusedError struct{ Reason string }
+type RefusedError struct {
+	Reason    string
+	Forbidden bool // whoever asks may not; another server may let it
+}
 
 // Error implements error.
 func (r *RefusedError) Error() string { return r.Reason }

@@ -61,7 +61,7 @@ func TestRestoreSteps(t *testing.T) {
 		case RestoreItems:
 			return s.First + uint64(len(s.Chunks[0])), nil
 		case RestoreEnd:
-			return 0, &RefusedError{"the cluster is not new"}
+			return 0, &RefusedError{Reason: "the cluster is not new"}
 		}
 		return 0, errors.New("no majority")
 	}

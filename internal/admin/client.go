@@ -90,7 +90,8 @@ func (c *Client) post(ctx context.Context, addr, path string, body any) (*http.R
 	}
 	reason := strings.TrimSpace(string(line))
 	if resp.StatusCode < http.StatusInternalServerError {
-		return nil, &RefusedError{reason}
+		forbidden := resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized
+		return nil, &RefusedError{Reason: reason, Forbidden: forbidden}
 	}
 	return nil, errors.New(reason)
 }
@@ -127,6 +128,12 @@ func (c *Client) try(ctx context.Context, addr, path string, body []byte) (*http
 
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// NotReached reports whether a request was not even sent.
+func NotReached(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
 
 // Why says in a few words why a server did not answer.
 func Why(err error) string {

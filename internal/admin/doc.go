@@ -8,11 +8,17 @@
 //	GET /livez    200 while the process runs
 //	GET /readyz   200 if the server serves clients, or 503 and one sentence that says why not
 //	GET /status   Status as JSON
+//	GET /members  MemberList as JSON
+//	POST /members/add, replace, remove, promote, move, transfer
+//	              MemberRequest as JSON; the answer is the MemberList after it
 //	POST /backup  a backup of the cluster, as internal/backup draws it
 //	POST /restore RestoreStep as JSON; the answer says how many chunks there are
 //
 // Whatever changes something, or gives out items, is a POST with a body of JSON, from this machine
 // or with a proof of the cluster's secret (proof.go). A page in a browser on this machine cannot send that: see guard.
+//
+// An answer that is not 200 is one sentence. With a code below 500 it would not help to
+// ask for the same again, with 503 it may.
 //
 // All methods may be called from any goroutine.
 package admin

@@ -36,6 +36,7 @@ type Node interface {
 	Status(ctx context.Context) Status
 
 	Backups
+	Members
 }
 
 // Server serves the admin port of one node.
@@ -89,10 +90,14 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, StateOK) })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /status", s.status)
+	mux.HandleFunc("GET /members", s.members)
+	for _, operation := range memberOperations {
+		mux.HandleFunc("POST /members/"+operation, s.operate(operation))
+	}
 	mux.HandleFunc("POST /backup", s.backup)
 	mux.HandleFunc("POST /restore", s.restore)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /livez, /readyz or /status", r.URL.Path))
+		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /livez, /readyz, /status or /members", r.URL.Path))
 	})
 	return mux
 }

@@ -20,6 +20,10 @@ type fakeNode struct {
 	status        Status
 	backup        func(w io.Writer) error
 	restore       func(s *RestoreStep) (uint64, error)
+
+	members MemberList
+	asked   []string // operations
+	refuses error
 }
 
 func (n *fakeNode) Ready(context.Context) (state, reason string) { return n.state, n.reason }
@@ -77,7 +81,7 @@ func TestProbes(t *testing.T) {
 		{ready, "/readyz", 200, "ok\n"},
 		{stopping, "/livez", 200, "ok\n"},
 		{stopping, "/readyz", 503, "stopping: it stops\n"},
-		{ready, "/metricz", 404, "there is no \"/metricz\": ask for /livez, /readyz or /status\n"},
+		{ready, "/metricz", 404, "there is no \"/metricz\": ask for /livez, /readyz, /status or /members\n"},
 	} {
 		code, body := ask(t, http.MethodGet, "http://"+c.addr+c.path, nil, "")
 		if code != c.code || body != c.body {

@@ -23,6 +23,9 @@ type fakeServer struct {
 	asked int
 	steps []admin.RestoreStep
 	fail  func(step int) error // instead of a step
+
+	list     admin.MemberList
+	operated func(operation string, r *admin.MemberRequest) error
 }
 
 func (f *fakeServer) Ready(context.Context) (state, reason string) { return f.status.State, "" }
@@ -198,4 +201,16 @@ func TestRestoreOfDamage(t *testing.T) {
 	if code != exitFailed || stderr != "raftcachectl: nothing was restored: "+name+": it ends early: the backup is damaged\n" || len(leader.steps) > 0 {
 		t.Fatalf("exit code %d, %q, %d steps", code, stderr, len(leader.steps))
 	}
+}
+
+func (f *fakeServer) Members(context.Context) (*admin.MemberList, error) {
+	list := f.list // the client changes nothing in it
+	return &list, nil
+}
+
+func (f *fakeServer) Operate(_ context.Context, operation string, r *admin.MemberRequest) error {
+	if f.operated == nil {
+		return &admin.RefusedError{Reason: "it is not the matter here"}
+	}
+	return f.operated(operation, r)
 }

@@ -30,6 +30,7 @@ const timeoutDefault = 1500 * time.Millisecond
 type Process struct {
 	Args           []string // without the program's name
 	Getenv         func(string) string
+	Stdin          io.Reader // nil: nobody can answer
 	Stdout, Stderr io.Writer
 }
 
@@ -109,7 +110,7 @@ directory, and otherwise at 127.0.0.1:11411.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: run %q", err, cmd.CommandPath()+" --help")
 	})
-	root.AddCommand(c.newStatus(), c.newVerify(), c.newImport(), c.newBackup(), c.newRestore(), c.newInspect())
+	root.AddCommand(c.newStatus(), c.newVerify(), c.newMember(), c.newImport(), c.newBackup(), c.newRestore(), c.newInspect())
 	return root
 }
 

@@ -30,6 +30,13 @@ func TestUsageErrors(t *testing.T) {
 		{"status --nope", `unknown flag: --nope: run "raftcachectl status --help"`},
 		{"import", `name one memcached, like 10.0.0.9:11211: run "raftcachectl import --help"`},
 		{"import 10.0.0.9", `memcached "10.0.0.9" is no address: write host:port, like 10.0.0.9:11211`},
+		{"member", `say what to do: run "raftcachectl member --help"`},
+		{"member grow", `unknown command "grow" for "raftcachectl member"`},
+		{"member replace", `name one server by its id, like 1: run "raftcachectl member replace --help"`},
+		{"member replace one", `server "one" is no id: write a number, like 1`},
+		{"member add 3", `say where server 3 is to run, by --host: run "raftcachectl member add --help"`},
+		{"member move 3", `say what changes, by --host, --port or --log-port: run "raftcachectl member move --help"`},
+		{"member list -o xml", `output "xml" is unknown: write -o table or -o json`},
 		{"verify --wait 3", `invalid argument "3" for "--wait" flag`},
 	} {
 		code, _, stderr := run(t, nil, strings.Fields(c.line)...)
@@ -110,14 +117,38 @@ func TestCompletionAndHelp(t *testing.T) {
 			t.Errorf("completion %s: exit code %d, %d bytes", shell, code, len(stdout))
 		}
 	}
-	for _, command := range []string{"status", "verify", "import", "backup", "restore", "inspect"} {
-		code, stdout, _ := run(t, nil, command, "--help")
+	for _, command := range []string{"status", "verify", "import", "backup", "restore", "inspect", "member", "member list", "member add", "member replace", "member remove", "member promote", "member move", "member transfer"} {
+		code, stdout, _ := run(t, nil, append(strings.Fields(command), "--help")...)
 		if code != exitOK || !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "Exit code: 0") {
 			t.Errorf("%s --help: exit code %d\n%s", command, code, stdout)
 		}
 	}
 	if code, stdout, _ := run(t, nil, "--version"); code != exitOK || !strings.Contains(stdout, "raftcachectl version ") {
 		t.Errorf("--version: exit code %d, %q", code, stdout)
+	}
+}
+
+// TestCompletion offers commands, and the ids of servers that there are.
+func TestCompletion(t *testing.T) {
+	t.Chdir(t.TempDir())
+	addr := operated(t, &fakeServer{status: *statusOf(0, 3), list: three()})
+	for _, c := range []struct {
+		line []string
+		want []string
+	}{
+		{[]string{"mem"}, []string{"member\tShow and change"}},
+		{[]string{"member", "re"}, []string{"remove\t", "replace\t"}},
+		{[]string{"-s", addr, "member", "replace", ""}, []string{"0\t10.0.0.1:11211", "1\t10.0.0.2:11211", "2\t10.0.0.3:11211", ":4"}},
+		{[]string{"-s", addr, "member", "transfer", "1", ""}, []string{":4"}},
+		{[]string{"member", "add", "--le"}, []string{"--learner"}},
+		{[]string{"member", "list", "-o", ""}, []string{"table", "json"}},
+	} {
+		code, stdout, _ := run(t, nil, append([]string{"__complete"}, c.line...)...)
+		for _, want := range c.want {
+			if code != exitOK || !strings.Contains(stdout, want) {
+				t.Errorf("%q: exit code %d, %q lacks %q", c.line, code, stdout, want)
+			}
+		}
 	}
 }
 

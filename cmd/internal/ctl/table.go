@@ -77,10 +77,12 @@ func (v *view) write(w io.Writer, c colors) error {
 // cells is the row for people.
 func (r *row) cells() []string {
 	cells := []string{strconv.Itoa(r.ID), r.Address, "-", r.State, "-", "-", "-", "-", "-", "-", "-"}
-	switch r.Role {
-	case "":
-	case "leader":
+	switch {
+	case r.Role == "":
+	case r.Role == "leader":
 		cells[2] = "LEADER"
+	case r.Stays:
+		cells[2] = "replica"
 	default:
 		cells[2] = r.Role
 	}

@@ -82,6 +82,9 @@ func compare(replies []reply) comparison {
 	have := map[uint64]int{}
 	for _, r := range v.Servers {
 		s := answers[r.ID]
+		if r.Awaited {
+			continue
+		}
 		if s == nil {
 			c.missing = append(c.missing, r.ID)
 			continue

@@ -17,6 +17,7 @@ const (
 	stateUnreachable = "UNREACHABLE" // nor to the servers that answered
 	stateSilent      = "NO ANSWER"   // although another server is connected to it
 	stateReachable   = "reachable"   // by the other servers; its admin port is not open here
+	stateAwaited     = "awaited"     // its data folder has not come yet
 )
 
 // verdict is what the cluster as a whole is.
@@ -48,7 +49,7 @@ type view struct {
 type row struct {
 	ID      int    `json:"id"`
 	Address string `json:"address"`
-	Role    string `json:"role"` // leader, follower or candidate; empty: unknown
+	Role    string `json:"role"` // leader, follower, candidate or learner; empty: unknown
 	State   string `json:"state"`
 	Reason  string `json:"reason,omitempty"`
 
@@ -58,6 +59,12 @@ type row struct {
 	Since    *time.Time `json:"since,omitempty"`
 	Seconds  float64    `json:"seconds,omitempty"` // since then, by the clock of who lost it
 
+	// As in admin.Member.
+	Learner  bool `json:"learner,omitempty"`
+	Stays    bool `json:"stays,omitempty"`
+	Awaited  bool `json:"awaited,omitempty"`
+	Replaced bool `json:"replaced,omitempty"`
+
 	Applied       uint64        `json:"appliedIndex,omitempty"`
 	Lag           uint64        `json:"lag"` // entries that are committed and not applied here
 	Memory        *admin.Memory `json:"memory,omitempty"`
@@ -65,6 +72,17 @@ type row struct {
 	Version       string        `json:"version,omitempty"`
 	UptimeSeconds int64         `json:"uptimeSeconds,omitempty"`
 	StateVerdict  string        `json:"stateVerdict,omitempty"`
+}
+
+// votes reports whether the server has a vote.
+func (r *row) votes() bool { return !r.Learner && !r.Awaited }
+
+// of takes what the members say of a server.
+func (r *row) of(m *admin.Member) {
+	r.Learner, r.Stays, r.Awaited, r.Replaced = m.Learner, m.Stays, m.Awaited, m.Replaced
+	if m.Learner {
+		r.Role = "learner"
+	}
 }
 
 // well reports whether the server does its part, as far as is known.
@@ -111,6 +129,7 @@ func newView(replies []reply) *view {
 		} else {
 			v.Servers = append(v.Servers, missingRow(m, answers, replies, best.LeaderID))
 		}
+		v.Servers[len(v.Servers)-1].of(&m)
 	}
 	v.judge()
 	return v
@@ -130,6 +149,10 @@ func answeredRow(m admin.Member, s *admin.Status, commit uint64) row {
 // missingRow is the row of a server that did not answer, as the others see it.
 func missingRow(m admin.Member, answers map[int]*admin.Status, replies []reply, leader int) row {
 	r := row{ID: m.ID, Address: m.Address, State: stateUnreachable}
+	if m.Awaited {
+		r.State, r.Reason = stateAwaited, "its data folder has not come yet"
+		return r
+	}
 	if m.ID == leader {
 		r.Role = "leader"
 	}
@@ -173,7 +196,7 @@ func silence(m admin.Member, replies []reply) (state, reason string) {
 
 // judge says what the rows mean together, and what helps.
 func (v *view) judge() {
-	ready, healthy, restoring := 0, 0, false
+	ready, votes, healthy, restoring := 0, 0, 0, false
 	for i := range v.Servers {
 		switch v.Servers[i].State {
 		case admin.StateOK:
@@ -182,8 +205,14 @@ func (v *view) judge() {
 			ready++
 			restoring = true
 		}
-		if v.Servers[i].well() {
-			healthy++
+		if r := &v.Servers[i]; r.votes() {
+			votes++
+			if r.well() {
+				healthy++
+			}
+		}
+		if v.Servers[i].Replaced { // the vote of the retired folder, which nobody can use
+			votes++
 		}
 		v.addProblem(&v.Servers[i])
 	}
@@ -193,17 +222,17 @@ func (v *view) judge() {
 			Help: "Wait. If the restore has stopped, repeat it, or give it up: raftcachectl restore --abandon.",
 		})
 	}
-	majority := len(v.Servers)/2 + 1
+	majority := votes/2 + 1
 	spare := healthy - majority
 	switch {
 	case ready == 0:
 		v.Verdict = verdictNoMajority
-		v.Meaning = fmt.Sprintf("%d of %d servers must serve", majority, len(v.Servers))
-	case len(v.Servers) == 1:
+		v.Meaning = fmt.Sprintf("%d of %d servers must serve", majority, votes)
+	case votes == 1 && healthy == 1:
 		v.Verdict, v.Meaning = verdictOK, "a lone server"
 	case spare <= 0:
 		v.Verdict, v.Meaning = verdictDegraded, "one more loss stops it"
-	case healthy < len(v.Servers):
+	case healthy < votes:
 		v.Verdict, v.Meaning = verdictDegraded, fmt.Sprintf("it survives %d more", spare)
 	case spare == 1:
 		v.Verdict, v.Meaning = verdictOK, "one loss is survived"
@@ -221,13 +250,19 @@ func (v *view) addProblem(r *row) {
 	p := problem{ServerID: &r.ID, Text: r.State + ": " + r.Reason}
 	switch r.State {
 	case admin.StateOK, admin.StateRestoring:
-		return
+		if !r.Learner || r.Stays {
+			return
+		}
+		p.Text, p.Help = "it has no vote yet", "Nothing to do: it gets its vote when it has what the others have."
+	case stateAwaited:
+		p.Text = r.Reason
+		p.Help = fmt.Sprintf("Start it with an empty data folder: raftcached -config server.json -id %d -join and the log port of another server. Or give it up: raftcachectl member remove %d.", r.ID, r.ID)
 	case stateUnreachable:
 		p.Text = "the others do not reach it (" + r.Reason + ")"
 		if r.Since != nil {
 			p.Text = fmt.Sprintf("lost at %s (%s)", clock(*r.Since), r.Reason)
 		}
-		p.Help = fmt.Sprintf("Start it again: raftcached -config server.json -id %d. It fetches by itself what it missed.", r.ID)
+		p.Help = fmt.Sprintf("Start it again: raftcached -config server.json -id %d. It fetches by itself what it missed.\n   Gone for good: raftcachectl member %s %d.", r.ID, map[bool]string{false: "replace", true: "remove"}[r.Stays], r.ID)
 	case stateSilent:
 		p.Help = "It hangs, or a firewall drops what is sent there. Look at its log."
 	case stateReachable:

@@ -83,11 +83,27 @@ func cases() map[string][]reply {
 		r.status.State, r.status.Reason = admin.StateRestoring, "a backup is being restored"
 	}
 
+	// Of five servers 1 is replaced, 3 is a read replica, and 4 is to come in.
+	members := []reply{{status: statusOf(0, 5)}, {status: statusOf(1, 5)}, {status: statusOf(2, 5)}, {status: statusOf(3, 5)}}
+	for _, r := range members {
+		list := r.status.Servers
+		list[1].Learner, list[1].Replaced = true, true
+		list[3].Learner, list[3].Stays = true, true
+		list[4].Awaited, list[4].Reachable = true, false
+	}
+	members[1].status.Role, members[3].status.Role = "learner", "learner"
+	replica := []reply{{status: statusOf(0, 4)}, {status: statusOf(1, 4)}, {status: statusOf(2, 4)}, {addr: "10.0.0.4:11411", err: refused}}
+	for _, r := range replica[:3] {
+		r.status.Servers[3].Learner, r.status.Servers[3].Stays = true, true
+		lost(r.status, 3, "connection refused")
+	}
+
 	foreign := statusOf(7, 1)
 	foreign.Cluster, foreign.Term = "ffffffff00000000", 1
 	return map[string][]reply{
 		"well": well, "degraded": degraded, "no_majority": noMajority, "local": local, "silent": silent,
-		"restoring":  restoring,
+		"restoring": restoring,
+		"members":   members, "replica_lost": replica,
 		"lone":       {{status: statusOf(0, 1)}},
 		"starting":   {{status: statusOf(0, 3)}, {status: starting}, {status: quarantine}},
 		"two_worlds": append(well, reply{addr: "10.0.0.9:11411", status: foreign}),
@@ -96,7 +112,7 @@ func cases() map[string][]reply {
 
 // TestTables compares the tables with testdata, and their verdicts.
 func TestTables(t *testing.T) {
-	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "restoring": 1}
+	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1}
 	for name, replies := range cases() {
 		v := newView(replies)
 		if got := v.Verdict.exitCode(); got != codes[name] {

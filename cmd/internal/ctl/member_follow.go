@@ -1,0 +1,196 @@
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"raftcached/internal/admin"
+
+	"github.com/spf13/cobra"
+)
+
+// memberPause is how often the state of a server that comes in is looked at.
+const memberPause = time.Second
+
+func (c *ctl) newMemberList() *cobra.Command {
+	output := "table"
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Show who belongs to the cluster, as the log has it",
+		Long: `list shows the members as the log of the cluster has them: each data folder, and the
+places of those that are awaited. "raftcachectl status" shows how they are.
+
+Exit code: 0 it is done; 1 it failed; 2 no server answers; 64 the command line is
+wrong.`,
+		Example: `  raftcachectl member list
+  raftcachectl member list -o json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if output != "table" && output != "json" {
+				return fmt.Errorf("output %q is unknown: write -o table or -o json", output)
+			}
+			return noArguments(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.listMembers(cmd.Context(), output) },
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", output, "table, for people, or json, for programs")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	return cmd
+}
+
+func (c *ctl) listMembers(ctx context.Context, output string) error {
+	replies, err := c.gather(ctx)
+	if errors.Is(err, errNobody) {
+		c.complain("%v", err)
+		return exitError(exitNoMajority)
+	} else if err != nil {
+		return err
+	}
+	var client admin.Client
+	defer client.Close()
+	list, err := anyMembers(ctx, &client, replies)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		text, err := json.MarshalIndent(list, "", "  ")
+		if err == nil {
+			_, err = c.Stdout.Write(append(text, '\n'))
+		}
+		return err
+	}
+	_, err = fmt.Fprint(c.Stdout, memberTable(list))
+	return err
+}
+
+// memberTable is the members for people.
+func memberTable(list *admin.MemberList) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "members, after %d changes\n", list.Version)
+	table := [][]string{{"ID", "CLIENTS AT", "SERVERS AT", "VOTE", "DATA FOLDER"}}
+	for _, m := range list.Members {
+		clients := "-"
+		if m.Port != 0 {
+			clients = hostPort(m.Host, m.Port)
+		}
+		vote, folder := "yes", m.Folder
+		switch {
+		case m.Folder == "":
+			vote, folder = "not yet", "awaited"
+		case m.Retired:
+			vote, folder = "of the next folder", short(m.Folder)+" retired"
+		case m.Learner && m.Stays:
+			vote = "no: a read replica"
+		case m.Learner:
+			vote = "not yet"
+		}
+		if m.Folder != "" && !m.Retired {
+			folder = short(m.Folder)
+		}
+		table = append(table, []string{strconv.Itoa(m.ID), clients, hostPort(m.Host, m.LogPort), vote, folder})
+	}
+	writeTable(&text, table, func(_, _ int, cell string) string { return cell })
+	return text.String()
+}
+
+func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// follow says what was done, and what is to do now, and waits for it.
+func (c *ctl) follow(ctx context.Context, o *operation, v *view, before, after *admin.MemberList) error {
+	switch o.name {
+	case admin.MemberRemove:
+		return c.say("server %d is no member any more. If it is alive it is told, and stops; its data folder is of no use: delete it\n", o.id)
+	case admin.MemberPromote:
+		return c.say("server %d votes\n", o.id)
+	case admin.MemberMove:
+		return c.say("server %d is at %s for the others\n", o.id, addressOf(after, o.id))
+	case admin.MemberTransfer:
+		return c.transferred(ctx)
+	}
+	if err := c.say(" 1/4 majority (%s) agrees  ok\n", join(v.serving(o.id))); err != nil {
+		return err
+	}
+	second := fmt.Sprintf("server %d is awaited at %s", o.id, addressOf(after, o.id))
+	if i := folderOf(before, o.id); i >= 0 {
+		second = fmt.Sprintf("folder %s is retired  ok  it can never vote again", short(before.Members[i].Folder))
+	}
+	if err := c.say(" 2/4 %s\n     start it at %s, with an empty data folder:\n       %s\n", second, addressOf(after, o.id), startCommand(after, o.id)); err != nil || o.flags.noWait {
+		return err
+	}
+	return c.awaitMember(ctx, o)
+}
+
+func (c *ctl) say(format string, args ...any) error {
+	_, err := fmt.Fprintf(c.Stdout, format, args...)
+	return err
+}
+
+func (c *ctl) transferred(ctx context.Context) error {
+	replies, err := c.gather(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range replies {
+		if r.status != nil && r.status.LeaderID >= 0 {
+			return c.say("server %d leads\n", bestOf(replies).LeaderID)
+		}
+	}
+	return c.say("leadership was moved\n")
+}
+
+// serving are the servers with a vote that are well, without one.
+func (v *view) serving(but int) (ids []int) {
+	for i := range v.Servers {
+		if r := &v.Servers[i]; r.ID != but && r.votes() && r.well() {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
+
+// folderOf returns the position of a server's folder that is not retired, or -1.
+func folderOf(list *admin.MemberList, id int) int {
+	return slices.IndexFunc(list.Members, func(m admin.MemberInfo) bool { return m.ID == id && m.Folder != "" && !m.Retired })
+}
+
+// addressOf returns where the other servers reach one: the folder that is to stay.
+func addressOf(list *admin.MemberList, id int) (addr string) {
+	for _, m := range list.Members {
+		if m.ID == id && !m.Retired {
+			addr = hostPort(m.Host, m.LogPort)
+		}
+	}
+	return addr
+}
+
+// startCommand is what starts a server that is awaited.
+func startCommand(list *admin.MemberList, id int) string {
+	var others []string
+	for _, m := range list.Members {
+		if m.ID != id && m.Folder != "" && !m.Retired {
+			others = append(others, hostPort(m.Host, m.LogPort))
+		}
+	}
+	return fmt.Sprintf("raftcached -config server.json -id %d -join %s", id, strings.Join(others, ","))
+}
+
+// awaitMember waits until a server has come in and has its vote, or without one the
+// state of the others.
+func (c *ctl) awaitMember(ctx context.Context, o *operation) error {
+	joining := &joining{id: o.id}
+	joining.set("waits for the data folder of server " + strconv.Itoa(o.id))
+	err := c.show(joining.text, func() error { return joining.run(ctx, c) })
+	if err != nil {
+		return fmt.Errorf("%w: the server is awaited all the same: see raftcachectl status", err)
+	}
+	if joining.replica {
+		return c.say(" 3/4 it has joined  ok\n 4/4 it serves, without a vote: a read replica\n")
+	}
+	return c.say(" 3/4 it has joined  ok\n 4/4 it votes  ok  %s\n", joining.meaning)
+}

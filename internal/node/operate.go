@@ -1,0 +1,125 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"raftcached/internal/admin"
+	"raftcached/replication"
+)
+
+// operatePatience bounds an operation on the members: several elections, and less
+// than the admin port gives a request.
+const operatePatience = 15 * time.Second
+
+// The bounds of what an operator says of a member.
+const (
+	memberHostBytesMax = 255
+	memberPortMax      = 1<<16 - 1
+	memberIDMax        = 1<<31 - 1
+)
+
+var errNotServingYet = errors.New("this server has not started yet: ask another one, or wait")
+
+// Members implements admin.Node.
+func (n adminNode) Members(context.Context) (*admin.MemberList, error) {
+	if n.life.stage.Load() < stageServing {
+		return nil, errNotServingYet
+	}
+	m := n.replica.Members()
+	list := &admin.MemberList{Version: m.Version, Members: []admin.MemberInfo{}}
+	for i := range m.Members {
+		o := &m.Members[i]
+		info := admin.MemberInfo{
+			ID: o.ServerID, Host: o.Host, Port: n.clientPort(o), LogPort: o.LogPort,
+			Learner: o.Learner, Stays: o.Stays, Retired: o.Retired,
+		}
+		if o.RaftID != 0 {
+			info.Folder = o.Directory.String()
+		}
+		list.Members = append(list.Members, info)
+	}
+	return list, nil
+}
+
+// Operate implements admin.Node. The change is made by whoever leads.
+func (n adminNode) Operate(ctx context.Context, operation string, r *admin.MemberRequest) error {
+	if n.life.stage.Load() < stageServing {
+		return errNotServingYet
+	}
+	ctx, cancel := context.WithTimeout(ctx, operatePatience)
+	defer cancel()
+	var err error
+	if operation == admin.MemberTransfer {
+		to := replication.AnyServer
+		if r.ID != nil {
+			to = *r.ID
+		}
+		err = n.replica.Transfer(ctx, to)
+	} else {
+		var c replication.MemberChange
+		if c, err = n.changeOf(operation, r); err == nil {
+			err = n.replica.Change(ctx, c)
+		}
+	}
+	switch {
+	case err == nil:
+		n.cfg.Logger.Info("an operator has changed the cluster", "operation", operation, "server", describeRequest(r))
+		return nil
+	case n.replica.Err() != nil:
+		return fmt.Errorf("this server stops: %w", err)
+	case ctx.Err() != nil:
+		return errors.New("no leader has agreed in time, and it may still happen: see raftcachectl status and member list")
+	}
+	return &admin.RefusedError{Reason: err.Error()}
+}
+
+func describeRequest(r *admin.MemberRequest) string {
+	if r.ID == nil {
+		return "any"
+	}
+	return fmt.Sprint(*r.ID)
+}
+
+// changeOf returns the change that an operator's request stands for. What it leaves
+// out is as it was, or for a server that comes in as at this one.
+func (n adminNode) changeOf(operation string, r *admin.MemberRequest) (c replication.MemberChange, err error) {
+	kinds := map[string]replication.ChangeKind{
+		admin.MemberAdd: replication.ChangePrepare, admin.MemberReplace: replication.ChangeReplace, admin.MemberRemove: replication.ChangeRemove,
+		admin.MemberPromote: replication.ChangePromote, admin.MemberMove: replication.ChangeMove,
+	}
+	c = replication.MemberChange{
+		Kind: kinds[operation], ServerID: *r.ID, Host: r.Host, ClientPort: r.Port, LogPort: r.LogPort, Stays: r.Learner, Force: r.Force,
+	}
+	switch {
+	case c.ServerID < 0 || c.ServerID > memberIDMax:
+		return c, fmt.Errorf("id %d of a server is out of range: 0 to %d", c.ServerID, memberIDMax)
+	case len(c.Host) > memberHostBytesMax:
+		return c, fmt.Errorf("a host of %d bytes is too long: at most %d", len(c.Host), memberHostBytesMax)
+	case c.ClientPort < 0 || c.ClientPort > memberPortMax || c.LogPort < 0 || c.LogPort > memberPortMax:
+		return c, fmt.Errorf("a port is out of range: 1 to %d", memberPortMax)
+	case c.Kind == replication.ChangeRemove || c.Kind == replication.ChangePromote:
+		return c, nil
+	case c.Kind == replication.ChangePrepare && c.Host == "":
+		return c, fmt.Errorf("say where server %d is to run: its host is missing", c.ServerID)
+	}
+	for _, p := range n.places() {
+		if own := n.isSelf(&p.Member); c.Kind == replication.ChangePrepare && own || c.Kind != replication.ChangePrepare && p.ServerID == c.ServerID {
+			if c.Host == "" {
+				c.Host = p.Host
+			}
+			if c.ClientPort == 0 {
+				c.ClientPort = n.clientPort(&p.Member)
+			}
+			if c.LogPort == 0 {
+				c.LogPort = p.LogPort
+			}
+		}
+	}
+	if c.Kind == replication.ChangePrepare && c.LogPort == 0 {
+		return c, fmt.Errorf("say at which port server %d is reached by the others: its log port is missing", c.ServerID)
+	}
+	return c, nil
+}
