@@ -35,7 +35,7 @@ func ParseArguments(args, environment []string) (Arguments, error) {
 	if err != nil {
 		return Arguments{}, err
 	}
-	if name := line.Given("PeerAddr"); name != "" && cfg.PeerAddr == "" {
+	if name := line.Given("PeerAddr"); name != "" && cfg.PeerAddr == "" && line.Given("Join") == "" {
 		return Arguments{}, line.Errorf("PeerAddr", "%s is for the servers of a cluster: leave it out, or add -config", name)
 	}
 	if err := line.Apply(&cfg, cfg.origins); err != nil {
@@ -70,6 +70,12 @@ func WriteUsage(w io.Writer) error { return settings.WriteUsage(w) }
 // the server of the config file that -id chooses.
 func baseConfig(line *settings.Line) (Config, error) {
 	id := line.Given("ID")
+	if join := line.Given("Join"); join != "" && line.Given("ConfigFile") == "" {
+		if id == "" {
+			return Config{}, line.Errorf("Join", "%s needs the id that `raftcachectl member add` has announced: add -id", join)
+		}
+		return Config{ServerID: line.ID, origins: settings.Origins{}}, nil
+	}
 	if line.Given("ConfigFile") == "" {
 		if id != "" {
 			return Config{}, line.Errorf("ID", "%s chooses a server of a config: add -config server.json", id)

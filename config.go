@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"raftcached/engine"
@@ -43,7 +44,7 @@ const (
 // A Config is a plain value and may be copied.
 type Config struct {
 	ServerID int      // which of Servers this node is
-	Servers  []Server // the whole cluster, in the order of ids; empty: this node alone
+	Servers  []Server // the whole cluster at its first start, in the order of ids; empty: this node alone, or see Join
 
 	DataDir     string   // folder of this node's log and snapshots
 	ClientAddrs []string // host:port each, at which clients are served; an empty host is every interface
@@ -87,6 +88,17 @@ type Config struct {
 	// holds it; spaces and line ends around it do not count. At most one may be set.
 	// Without any, whoever reaches the log port is let in.
 	Secret, SecretFile string
+
+	// Join is the log ports of a cluster, host:port each, separated by commas. A node
+	// with an empty DataDir asks there to come in under its ServerID, which has to be
+	// announced by `raftcachectl member add`. Servers may be empty then: the cluster
+	// knows where the node is. A node that is in a cluster ignores it.
+	Join string
+
+	// ReplaceEmpty lets a node whose DataDir is empty take the place of the folder that
+	// its server had in the cluster, without an operator's word: if nobody hears that
+	// folder, and a majority of the voters, to which it still belongs, agrees.
+	ReplaceEmpty bool
 
 	Verbose int // 0 to 3, as memcached's -v to -vvv
 
@@ -145,7 +157,7 @@ func (c *Config) fillAddresses() {
 	for i := range c.Servers {
 		c.Servers[i].Host, c.Servers[i].AdminHost = settings.BareHost(c.Servers[i].Host), settings.BareHost(c.Servers[i].AdminHost)
 	}
-	if len(c.Servers) == 0 {
+	if len(c.Servers) == 0 && c.Join == "" {
 		c.Servers = []Server{{ID: c.ServerID, Host: "localhost", ClientPort: DefaultClientPort}}
 		if len(c.ClientAddrs) == 0 {
 			c.ClientAddrs = []string{joinHostPort("", DefaultClientPort)}
@@ -203,15 +215,30 @@ func (c *Config) check() error {
 	for i, s := range c.Servers {
 		listed[i] = settings.Server(s)
 	}
+	if c.Join != "" {
+		for addr := range strings.SplitSeq(c.Join, ",") {
+			if err := settings.CheckAddr(c.origins.Name(c, "Join"), addr); err != nil {
+				return err
+			}
+		}
+		if len(listed) == 0 {
+			return c.checkRest()
+		}
+	}
 	if err := settings.CheckServers(listed); err != nil {
 		return err
 	}
 	if c.self() < 0 {
 		return settings.Errorf("server id %d is not listed: choose one of %s", c.ServerID, settings.IDs(listed))
 	}
-	if c.PeerAddr == "" && len(c.Servers) > 1 {
+	if c.PeerAddr == "" && (len(c.Servers) > 1 || c.Join != "") {
 		return settings.Errorf("server %d of a cluster has no peer address: set its host and logPort", c.ServerID)
 	}
+	return c.checkRest()
+}
+
+// checkRest is check without the servers.
+func (c *Config) checkRest() error {
 	if c.PeerAddr != "" {
 		if err := settings.CheckAddr(c.origins.Name(c, "PeerAddr"), c.PeerAddr); err != nil {
 			return err
@@ -244,7 +271,8 @@ func (c *Config) assembly() node.Config {
 		LocalReads: c.Reads == ReadsLocal, RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
 		UnlistAfter: c.UnlistAfter,
-		AuthFile:    c.AuthFile, Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
+		Join:        c.Join, ReplaceEmpty: c.ReplaceEmpty,
+		AuthFile: c.AuthFile, Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
 		Server: server.Options{
 			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,

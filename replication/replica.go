@@ -118,9 +118,15 @@ func (r *Replica) HandleForward(from, boot uint64, payload []byte) {
 	r.in.put(input{kind: inputForwarded, peer: from, boot: boot, bytes: payload})
 }
 
-// HandleOutdated ends the replica: a peer knows that this node's data folder is a
-// copy, which may lack what was acknowledged.
-func (r *Replica) HandleOutdated(err error) { r.fail(err) }
+// HandleExcluded ends the replica: a peer knows that this node's data folder is a
+// copy, which may lack what was acknowledged, or that it is no member any more.
+func (r *Replica) HandleExcluded(err error) { r.fail(err) }
+
+// Admits reports, by an error that wraps ErrRetired, that what a data folder sends
+// under a raft id may not be heard.
+func (r *Replica) Admits(raftID uint64, directory [16]byte) error {
+	return r.members.Load().Admits(raftID, directory)
+}
 
 // HandleSignal takes a peer's small message.
 func (r *Replica) HandleSignal(from uint64, payload []byte) {

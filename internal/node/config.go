@@ -16,7 +16,7 @@ import (
 // and checks it.
 type Config struct {
 	ServerID int      // which of Servers this node is
-	Servers  []Server // the whole cluster, in the order of ids
+	Servers  []Server // the whole cluster at its first start, in the order of ids; none: Join names it
 
 	Disk     disk.FS
 	DataDir  string // folder of this node's log and snapshots
@@ -38,6 +38,9 @@ type Config struct {
 	AdminAddr       string // host:port of the admin port; empty: none
 	AuthFile        string // file of the users; empty: no authentication
 	ShutdownEnabled bool   // let clients stop the node
+
+	Join         string // log ports of a cluster, host:port each, separated by commas, that an empty folder asks to come in
+	ReplaceEmpty bool   // an empty folder may take the place of the one that this server was in the cluster with
 
 	Secret     string // of the log port, or empty
 	SecretFile string // holds it, or empty

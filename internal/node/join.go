@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"raftcached/engine"
 	"raftcached/internal/settings"
@@ -26,13 +28,18 @@ func (n *Node) identify(ctx context.Context) error {
 	case err != nil:
 		return folderError(err)
 	}
+	if n.identity.Cluster() == nil && n.cfg.Join != "" {
+		if err := n.join(ctx, strings.Split(n.cfg.Join, ",")); err != nil {
+			return err
+		}
+	}
 	formed := n.identity.Cluster() != nil
 	if formed {
 		if err := n.belong(ctx); err != nil {
 			return err
 		}
 	}
-	if n.cfg.PeerAddr != "" && (len(n.cfg.Servers) > 1 || formed && len(n.members().Members) > 1) {
+	if n.cfg.PeerAddr != "" {
 		if len(n.secret) == 0 {
 			n.cfg.Logger.Warn("whoever reaches the log port is taken for a server: let only the servers reach it, or give all of them the same secret")
 		}
@@ -60,6 +67,7 @@ func (n *Node) belong(ctx context.Context) error {
 		return err
 	}
 	n.known.Store(noted(c))
+	n.fillAddresses()
 	return n.compareServers(ctx)
 }
 
@@ -73,6 +81,9 @@ func (n *Node) form(ctx context.Context) error {
 	} else {
 		var err error
 		cluster, err = n.transport.Form(ctx, func(text string) { n.cfg.Logger.Info(text) })
+		if errors.Is(err, peer.ErrFormed) {
+			return n.joinListed(ctx)
+		}
 		var refused *peer.RefusedError
 		if errors.As(err, &refused) {
 			return settings.Errorf("%v", err)
@@ -88,9 +99,57 @@ func (n *Node) form(ctx context.Context) error {
 	return nil
 }
 
+// joinListed makes the node a member of the cluster that listed servers are in.
+func (n *Node) joinListed(ctx context.Context) error {
+	var addrs []string
+	for _, s := range n.cfg.Servers {
+		if s.ID != n.cfg.ServerID {
+			addrs = append(addrs, joinHostPort(s.Host, s.LogPort))
+		}
+	}
+	return n.join(ctx, addrs)
+}
+
+// join makes the node, whose data folder is empty, a member of the cluster whose log
+// ports are at the addresses.
+func (n *Node) join(ctx context.Context, addrs []string) error {
+	cluster, err := peer.Join(ctx, n.peerConfig(), addrs, func(text string) { n.cfg.Logger.Info(text) })
+	var refused *peer.RefusedError
+	if errors.As(err, &refused) {
+		return settings.Errorf("%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := n.identity.Form(cluster); err != nil {
+		return fmt.Errorf("write down the cluster: %w", err)
+	}
+	n.cfg.Logger.Info("joined the cluster", "cluster", fmt.Sprintf("%016x", cluster.ID))
+	return nil
+}
+
+// fillAddresses sets what a node that is not listed in its configuration is started
+// without: where it listens is where the cluster was told that it is.
+func (n *Node) fillAddresses() {
+	self, ok := n.members().Find(n.raftID)
+	if !ok || len(n.cfg.Servers) > 0 {
+		return
+	}
+	if n.cfg.PeerAddr == "" {
+		n.cfg.PeerAddr = joinHostPort(self.Host, self.LogPort)
+	}
+	if len(n.cfg.Server.Listen) == 0 {
+		n.cfg.Server.Listen = []string{joinHostPort(self.Host, self.ClientPort)}
+	}
+}
+
 // checkConstants compares the configuration with what the cluster was formed with.
 // Different limits are a warning, different ticks an error.
 func (n *Node) checkConstants(c *identity.Cluster) error {
+	if len(n.cfg.Servers) == 0 { // it knows the cluster by its address alone
+		n.cfg.Tick, n.cfg.ElectionTicks = time.Duration(c.Constants.TickMs)*time.Millisecond, int(c.Constants.ElectionTicks)
+		n.cfg.HeartbeatTicks = max(1, min(n.cfg.HeartbeatTicks, n.cfg.ElectionTicks/10))
+	}
 	if ours := n.constants(); c.Constants.Ticks != ours.Ticks {
 		return settings.Errorf("the cluster was formed with ticks of %d ms and %d of them to an election, this node is configured with %d ms and %d: start it with those of the cluster",
 			c.Constants.TickMs, c.Constants.ElectionTicks, ours.TickMs, ours.ElectionTicks)
@@ -143,10 +202,14 @@ func (n *Node) peerConfig() peer.Config {
 	if n.admin != nil {
 		adminAddr = n.admin.Addr().String()
 	}
+	constants := n.constants()
+	if len(n.cfg.Servers) == 0 && n.identity.Cluster() == nil {
+		constants.Ticks = identity.Ticks{} // it takes over those of the cluster
+	}
 	return peer.Config{
-		AdminAddr: adminAddr,
-		ServerID:  n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil,
-		Constants: n.constants(), Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
+		AdminAddr: adminAddr, Admit: n.admit, Replaces: n.cfg.ReplaceEmpty,
+		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil,
+		Constants: constants, Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
 	}
 }
 

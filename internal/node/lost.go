@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"raftcached/replication"
+	"raftcached/replication/peer"
 	"raftcached/replication/snapshot"
 	"raftcached/replication/wal"
 )
@@ -42,7 +43,13 @@ func (n *Node) remedy() string {
 // replicaError adds what helps if the folder is the reason why the replica cannot
 // start or go on.
 func (n *Node) replicaError(err error) error {
-	var corrupt *wal.CorruptError
+	var (
+		corrupt *wal.CorruptError
+		removed *peer.RemovedError
+	)
+	if errors.As(err, &removed) {
+		return fmt.Errorf("%w (data folder %q)", err, n.cfg.DataDir)
+	}
 	if errors.Is(err, replication.ErrNoSnapshot) || errors.Is(err, replication.ErrOutdated) || errors.As(err, &corrupt) {
 		return n.lost(err)
 	}

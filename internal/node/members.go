@@ -14,6 +14,9 @@ func (n *Node) members() *replication.Membership { return n.known.Load() }
 // follow takes the members as they are applied. Those that were noted before the
 // start are the later ones, until the log is read.
 func (n *Node) follow(m *replication.Membership) {
+	if n.transport != nil {
+		n.transport.SetMembers(rosterOf(m))
+	}
 	old := n.known.Load()
 	if old.Version > m.Version {
 		return
@@ -64,6 +67,9 @@ func rosterOf(m *replication.Membership) *identity.Roster {
 // ownRaftID returns the raft id that the cluster has given to this node's folder.
 func (n *Node) ownRaftID() (uint64, error) {
 	c, own := n.identity.Cluster(), n.identity.DirectoryID()
+	if c.RaftID != 0 {
+		return c.RaftID, nil
+	}
 	lists := [][]identity.Member{c.Members}
 	if c.Roster != nil {
 		lists = append(lists, c.Roster.Members)

@@ -94,7 +94,7 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	if n.transport != nil {
-		n.transport.Join(*n.identity.Cluster(), n.replica)
+		n.transport.Join(*n.identity.Cluster(), n.raftID, n.replica)
 	}
 	if n.front, err = server.Start(n.serverOptions(), n); err != nil {
 		return addressError(err)

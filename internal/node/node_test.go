@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"raftcached/internal/transcript"
 	"raftcached/protocol/server"
 	"raftcached/replication/disk"
+	"raftcached/replication/peer"
 
 	"go.uber.org/goleak"
 )
@@ -35,7 +37,7 @@ func openNode(t *testing.T, cfg Config) *Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
+		if err := n.Close(); err != nil && !errors.As(err, new(*peer.RemovedError)) {
 			t.Error(err)
 		}
 	})

@@ -10,24 +10,22 @@ import (
 	"raftcached/replication"
 )
 
-// TestRetiredNodeServesNobody: once the folder of a server is retired, what it has is
-// not shown any more, nor changed through it, local reads or not. It says so or closes.
-func TestRetiredNodeServesNobody(t *testing.T) {
+// TestRetiredNodeEnds: once the folder of a server is retired its server is told so, and
+// ends: what it has is not shown any more, local reads or not.
+func TestRetiredNodeEnds(t *testing.T) {
 	nodes := openClusterWith(t, func(cfg *Config) { cfg.LocalReads = true })
 	leader, follower := awaitLeader(t, nodes)
-	c := dial(t, follower)
-	if got := c.Ask("set k 0 0 1", "b"); got != "STORED" {
-		t.Fatalf("before: %q", got)
-	}
 	change(t, leader, replication.MemberChange{Kind: replication.ChangeReplace, ServerID: follower.cfg.ServerID, Host: "127.0.0.1", ClientPort: 1, LogPort: 2})
-	awaitMembers(t, follower, func(m *replication.Membership) bool { return m.Version > 0 })
-	for _, request := range [][]string{{"get k"}, {"set k 0 0 1", "c"}, {"mg k v"}} {
-		if got := c.Ask(request...); got != "SERVER_ERROR this server is no member of the cluster any more" {
-			t.Errorf("%q: %q", request, got)
-		}
+	select {
+	case <-follower.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on")
 	}
-	if state, reason := (adminNode{follower}).Ready(t.Context()); state != "removed" || !strings.Contains(reason, "stop it") {
-		t.Errorf("it is %s: %s", state, reason)
+	if err := follower.Err(); err == nil || !strings.Contains(err.Error(), "was retired by `raftcachectl member replace`") || !strings.Contains(err.Error(), follower.cfg.DataDir) {
+		t.Errorf("it ends with: %v", err)
+	}
+	if follower.readsInline() {
+		t.Error("it would show what it has")
 	}
 }
 

@@ -88,6 +88,8 @@ var Table = []Setting{
 	{Field: "AuthFile", Flags: []string{"auth-file", "Y"}, JSON: "authFile", Kind: Text, Arg: "FILE", Shown: "no authentication", Help: "users and passwords, a line USER:PASSWORD each; read again at SIGHUP"},
 	{Field: "Secret", JSON: "secret", Kind: Text, Shown: "none: anybody who reaches the log port", Help: "what servers must know to be let in at the log port, at least 16 bytes; the same for all"},
 	{Field: "SecretFile", Flags: []string{"secret-file"}, JSON: "secretFile", Kind: Text, Arg: "FILE", Shown: "`secret`", Help: "file that holds the secret of the log port"},
+	{Field: "Join", Flags: []string{"join"}, JSON: "join", Kind: List, Arg: "ADDRS", Help: "log ports of a cluster, host:port each, that a server with an empty data folder asks to come in; raftcachectl member add announces it"},
+	{Field: "ReplaceEmpty", Flags: []string{"replace-empty"}, JSON: "replaceEmpty", Help: "let this server, with an empty data folder, take the place of the folder that it had in the cluster, if nobody hears that"},
 	{
 		Field: "Reads", Flags: []string{"reads"}, JSON: "reads", Kind: Choice, Choices: []string{"linearizable", "local"}, Arg: "MODE",
 		Default: "linearizable", Help: "linearizable, or local: without the other servers, possibly stale",

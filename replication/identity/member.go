@@ -63,11 +63,12 @@ type Ticks struct {
 	ElectionTicks int64 `json:"electionTicks"`
 }
 
-// Cluster is what the nodes agreed on when they formed it.
+// Cluster is what the nodes agreed on when they formed it, and what became of that.
 type Cluster struct {
 	ID        uint64    `json:"id"` // never 0
 	Constants Constants `json:"constants"`
-	Members   []Member  `json:"members"` // by server id
+	Members   []Member  `json:"members"`          // by server id
+	RaftID    uint64    `json:"raftId,omitempty"` // of this folder, if it joined later; else 0
 	Roster    *Roster   `json:"roster,omitempty"`
 }
 

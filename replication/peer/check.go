@@ -11,44 +11,52 @@ import (
 // check decides on the hello of a node that dialed this one and knows the secret. The
 // sentence is for the operator of that node.
 func (t *Transport) check(remote *Hello) error {
-	known, err := t.checkHello(remote)
-	if err != nil || !known {
+	member, err := t.checkHello(remote)
+	if err != nil || !member {
 		return err
 	}
-	return t.meet(remote)
+	return t.know(remote)
 }
 
-// checkHello compares a hello with this node's. known tells that it is a member's.
-func (t *Transport) checkHello(remote *Hello) (known bool, err error) {
+// checkHello compares a hello with this node's. member tells that it is a member's.
+func (t *Transport) checkHello(remote *Hello) (member bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if remote.Stream == 0 || remote.Stream >= streamEnd {
 		return false, refuse("stream %d is unknown: run the same raftcached everywhere", remote.Stream)
 	}
-	if remote.Constants != t.self.Constants {
-		return false, refuse("server %d has %+v, server %d has %+v: start both with the same limits and ticks",
-			t.self.ServerID, t.self.Constants, remote.ServerID, remote.Constants)
-	}
-	if t.self.ClusterID == 0 {
+	switch formed, empty := t.self.ClusterID != 0, remote.ClusterID == 0; {
+	case !formed && !empty:
+		return false, t.notYet(remote)
+	case !formed:
 		return false, t.checkUnformed(remote)
+	case empty:
+		return false, t.checkEmpty(remote)
 	}
 	return true, t.checkMember(remote)
 }
 
-// checkUnformed decides while this node is not a member of a cluster, and notes
-// the other's directory id.
-func (t *Transport) checkUnformed(remote *Hello) error {
-	if remote.ClusterID != 0 {
-		if remote.Stream == StreamForm {
-			return nil
-		}
-		if t.config.Formed {
-			return refuse("server %d"+refusalStarts, t.self.ServerID)
-		}
-		return refuse("server %d"+refusalUnformed, t.self.ServerID)
+// notYet refuses a member while this node does not take part. The hello of a form
+// stream is an answer that the member has dialed for before it was one.
+func (t *Transport) notYet(remote *Hello) error {
+	if remote.Stream == StreamForm {
+		return nil
 	}
+	if t.config.Formed {
+		return refuseNow("server %d starts: it reads its log", t.self.ServerID)
+	}
+	return refuseNow("server %d is not a member of any cluster yet", t.self.ServerID)
+}
+
+// checkUnformed decides while neither node is a member of a cluster, as far as is
+// known here, and notes the other's directory id.
+func (t *Transport) checkUnformed(remote *Hello) error {
 	if remote.Stream != StreamForm {
-		return refuse("stream %v before the cluster was formed", remote.Stream)
+		return t.notYet(remote)
+	}
+	if remote.Constants != t.self.Constants {
+		return refuse("server %d has %+v, server %d has %+v: start both with the same limits and ticks",
+			t.self.ServerID, t.self.Constants, remote.ServerID, remote.Constants)
 	}
 	if ours, theirs := serverList(t.self.Members), serverList(remote.Members); ours != theirs {
 		return refuse("server %d lists the servers %s, server %d lists %s: give both the same server.json",
@@ -63,29 +71,57 @@ func (t *Transport) note(remote *Hello) {
 	t.directories[remote.ServerID] = remote.DirectoryID
 }
 
-// checkMember decides once this node is a member of a cluster.
+// checkEmpty decides on a node whose folder is of no cluster, while this one's is. It
+// may see that there is a cluster, and ask to come in. Its limits do not matter: the
+// cluster has some, and ticks for who has none.
+func (t *Transport) checkEmpty(remote *Hello) error {
+	if ours := t.self.Constants.Ticks; remote.Stream == StreamJoin && remote.Constants.Ticks != ours && remote.Constants.Ticks != (identity.Ticks{}) {
+		return refuse("the cluster has ticks of %d ms and %d of them to an election, server %d has %d ms and %d: start it with those of the cluster",
+			ours.TickMs, ours.ElectionTicks, remote.ServerID, remote.Constants.TickMs, remote.Constants.ElectionTicks)
+	}
+	if remote.Stream == StreamForm || remote.Stream == StreamJoin && t.config.Admit != nil {
+		return nil
+	}
+	return refuse("stream %v of server %d, which is not a member of any cluster yet", remote.Stream, remote.ServerID)
+}
+
+// checkMember decides between two members of clusters.
 func (t *Transport) checkMember(remote *Hello) error {
-	if remote.ClusterID != 0 && remote.ClusterID != t.self.ClusterID {
+	if remote.ClusterID != t.self.ClusterID {
 		return refuse("server %d is of cluster %016x, server %d of cluster %016x: do not mix data folders",
 			t.self.ServerID, t.self.ClusterID, remote.ServerID, remote.ClusterID)
 	}
-	i := slices.IndexFunc(t.self.Members, func(m identity.Member) bool { return m.ServerID == remote.ServerID })
-	if i < 0 {
-		return refuse("server %d is not a member of the cluster, which was formed by the servers %s", remote.ServerID, serverList(t.self.Members))
+	if remote.Constants != t.self.Constants {
+		return refuse("server %d was formed with %+v, server %d with %+v: do not mix data folders",
+			t.self.ServerID, t.self.Constants, remote.ServerID, remote.Constants)
 	}
-	m := &t.self.Members[i]
-	if m.DirectoryID != remote.DirectoryID {
-		return &OutdatedError{fmt.Sprintf("the data folder of server %d is not the one that the cluster was formed with, and lacks what the server has acknowledged: %s",
-			remote.ServerID, remedy(remote.ServerID))}
+	for _, m := range t.applied.Members {
+		if m.RaftID != 0 && m.DirectoryID == remote.DirectoryID && (m.RaftID != remote.RaftID || m.ServerID != remote.ServerID) {
+			return refuse("server %d calls itself member %d of the cluster, but its data folder is that of server %d, member %d",
+				remote.ServerID, remote.RaftID, m.ServerID, m.RaftID)
+		}
 	}
-	if remote.Stream == StreamForm {
-		return nil // it missed the end of the formation, and learns it by our answer
-	}
-	if remote.ClusterID == 0 || remote.RaftID != m.RaftID {
-		return refuse("server %d calls itself member %d of cluster %016x, but is member %d of %016x",
-			remote.ServerID, remote.RaftID, remote.ClusterID, m.RaftID, t.self.ClusterID)
+	if t.handler.Admits(remote.RaftID, remote.DirectoryID) != nil {
+		return &RemovedError{removal(t.applied, remote.ServerID)}
 	}
 	return nil
+}
+
+// removal says what became of a server whose data folder is no member any more, and
+// what helps.
+func removal(r *identity.Roster, serverID int) string {
+	for _, m := range slices.Backward(r.Members) { // of one server: awaited, retired, present
+		switch {
+		case m.ServerID != serverID || m.Retired:
+		case m.RaftID != 0:
+			return fmt.Sprintf("the data folder of server %d was replaced by folder %v, and is no member of the cluster any more: remove it; to add this server under another id, run `raftcachectl member add`",
+				serverID, m.DirectoryID)
+		default:
+			return fmt.Sprintf("the data folder of server %d was retired by `raftcachectl member replace`, and an empty one is awaited in its place: remove it, and start the server again where it is to be",
+				serverID)
+		}
+	}
+	return fmt.Sprintf("server %d was removed from the cluster: to bring it back, remove its data folder, run `raftcachectl member add %d` and start it again", serverID, serverID)
 }
 
 // serverList writes the servers of a list as text, to show and to compare.

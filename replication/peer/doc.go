@@ -2,7 +2,8 @@
 // connections that persist.
 //
 // Read first: Transport; Hello, with which two nodes identify themselves; form.go, how
-// a cluster is formed.
+// a cluster is formed; join.go, how a server comes in later; members.go, how members that
+// change are followed.
 //
 // A node dials every other node once for each stream. It sends on connections that
 // it dialed, and reads from those that it accepted. The streams are separate so
@@ -22,7 +23,11 @@
 //	          [incarnation, ...], stream, nonce bin 16, whether it has a secret,
 //	          admin address,
 //	          [memory limit, item limit, no-evict, tick ms, election ticks],
-//	          [[server id, raft id, directory id, host, client port, log port], ...]]
+//	          [member, ...] that formed the cluster,
+//	          version, next raft id, [member, ...] of the roster; version 0: as formed,
+//	          whether it may replace a folder]
+//	member   [server id, raft id, directory id, host, client port, log port,
+//	          learner, stays one, retired]
 //	refusal  [2, sentence]
 //	raft     [3, message bin]     raft's protobuf bytes, so that no field is lost
 //	forward  [4, payload bin]
@@ -34,6 +39,8 @@
 //	proof    [10, bin 32]         HMAC-SHA256 of both hellos with the secret
 //	accepted [11]
 //	outdated [12, sentence]       a refusal: the dialer's data folder is a copy
+//	removed  [13, sentence]       a refusal: it is no member any more
+//	later    [14, sentence]       a refusal that passes by itself
 //
 // # Handshake
 //
@@ -41,7 +48,13 @@
 //	hello           ---->
 //	                <----      hello, proof      or refusal
 //	proof           ---->
-//	                <----      accepted          or refusal, outdated
+//	                <----      accepted          or refusal, outdated, removed, later
+//
+// On a join stream the dialer's folder is of no cluster. When it is accepted it waits for
+//
+//	<----      hello             or refusal, outdated, removed, later
+//
+// in whose roster it is a member.
 //
 // Each proof covers both hellos, and so both nonces, identities and the stream: it is
 // of no use on another connection. Without a secret its key is empty, and anybody can

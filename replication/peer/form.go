@@ -19,24 +19,22 @@ const (
 	formReport = 5 * time.Second
 )
 
+// ErrFormed reports that a listed server is a member of a cluster already. This node
+// may be one too, without knowing; Join tells.
+var ErrFormed = errors.New("the cluster is formed already")
+
 // Form exchanges directory ids with every listed server and returns the cluster
 // that they form. All servers must be reachable once: if some of them could form a
-// cluster, a node whose folder was wiped could join a second one. Form returns
-// early if another node has already formed the cluster and this node is a member.
-// The caller must make the cluster durable before it calls Join. While it waits,
-// Form calls report from time to time.
+// cluster, a node whose folder was wiped could join a second one. It ends with
+// ErrFormed if any of them is in a cluster.
+// The caller must make the cluster durable before it calls Transport.Join. While it
+// waits, Form calls report from time to time.
 func (t *Transport) Form(ctx context.Context, report func(text string)) (identity.Cluster, error) {
 	reported := time.Now()
 	for {
 		waiting, err := t.formRound(ctx)
 		if err != nil {
 			return identity.Cluster{}, err
-		}
-		t.mu.Lock()
-		adopted := t.adopted
-		t.mu.Unlock()
-		if adopted != nil {
-			return *adopted, nil
 		}
 		if len(waiting) == 0 {
 			return t.formed(), nil
@@ -72,12 +70,10 @@ func (t *Transport) formRound(ctx context.Context) (waiting []string, err error)
 			continue
 		}
 		err := t.greet(ctx, m)
-		var (
-			refused  *RefusedError
-			outdated *OutdatedError
-		)
 		switch {
-		case errors.As(err, &refused), errors.As(err, &outdated):
+		case errors.Is(err, ErrFormed):
+			return nil, err
+		case final(err):
 			return nil, fmt.Errorf("server %d refuses this node: %w", m.ServerID, err)
 		case err != nil:
 			t.log.Debug("no hello", "server", m.ServerID, "err", err)
@@ -105,17 +101,11 @@ func (t *Transport) greet(ctx context.Context, m identity.Member) error {
 	if remote.ServerID != m.ServerID {
 		return refuse("at %s is server %d, not server %d: correct server.json", address(m), remote.ServerID, m.ServerID)
 	}
+	if remote.ClusterID != 0 {
+		return ErrFormed
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if remote.ClusterID == 0 {
-		t.note(remote)
-		return nil
-	}
-	for _, member := range remote.Members {
-		if member.ServerID == t.self.ServerID && member.DirectoryID == t.self.DirectoryID {
-			t.adopted = &identity.Cluster{ID: remote.ClusterID, Constants: remote.Constants, Members: remote.Members}
-			return nil
-		}
-	}
-	return &OutdatedError{fmt.Sprintf("the cluster was formed without this data folder: %s", remedy(t.self.ServerID))}
+	t.note(remote)
+	return nil
 }

@@ -25,12 +25,6 @@ const (
 	acceptor = 'a'
 )
 
-// OutdatedError reports that a peer knows more of this node's data folder than the
-// folder itself: it must not take part any more.
-type OutdatedError struct{ Sentence string }
-
-func (e *OutdatedError) Error() string { return e.Sentence }
-
 // proof shows that a side knows the secret, which itself does not travel. It covers
 // both hellos, and so nonces, identities and stream.
 func proof(secret []byte, side byte, dialed, accepted []byte) []byte {
@@ -81,14 +75,14 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 
 // checkDialed decides on the peer that a connection has led to.
 func (t *Transport) checkDialed(remote *Hello, s Stream) error {
-	if s == StreamForm {
+	if s == StreamForm || s == StreamJoin {
 		return nil
 	}
 	t.mu.Lock()
 	err := t.checkMember(remote)
 	t.mu.Unlock()
 	if err == nil {
-		err = t.meet(remote)
+		err = t.know(remote)
 	}
 	if err != nil {
 		return fmt.Errorf("reached a server that cannot take part: %s", err.Error()) // which is no refusal of this node
@@ -96,8 +90,16 @@ func (t *Transport) checkDialed(remote *Hello, s Stream) error {
 	return nil
 }
 
-// meet compares the peer's folder with what is remembered of it. It is called for
-// members that have proved to know the secret.
+// know takes what the hello of a member says: one that has proved to know the secret,
+// and is admitted.
+func (t *Transport) know(remote *Hello) error {
+	if err := t.meet(remote); err != nil || remote.Roster == nil {
+		return err
+	}
+	return t.learn(remote.Roster)
+}
+
+// meet compares the peer's folder with what is remembered of it.
 func (t *Transport) meet(remote *Hello) error {
 	err := t.config.Memory.Meet(remote.DirectoryID, remote.Lineage)
 	var outdated *identity.OutdatedError
@@ -114,7 +116,7 @@ func remedy(serverID int) string {
 }
 
 // answer shakes hands on a connection that a peer has dialed, and decides on the
-// peer. An error that is not a *RefusedError or an *OutdatedError was not told.
+// peer. An error that is no refusal was not told.
 func (t *Transport) answer(conn net.Conn) (remote Hello, err error) {
 	theirs, err := readFrame(conn, nil, helloBytesMax)
 	if err != nil {
@@ -149,22 +151,15 @@ func (t *Transport) answer(conn net.Conn) (remote Hello, err error) {
 
 // refuse tells a peer why it is refused, and returns that.
 func (t *Transport) refuse(conn net.Conn, reason error) error {
-	kind := uint64(kindRefusal)
-	var outdated *OutdatedError
-	if errors.As(reason, &outdated) {
-		kind = kindOutdated
-	}
 	if errors.Is(reason, io.EOF) || errors.Is(reason, net.ErrClosed) {
 		return reason
 	}
-	sentence := frame.AppendUint(frame.AppendArrayLen(nil, 2), kind)
-	if err := writeFrame(conn, frame.AppendString(sentence, reason.Error())); err != nil {
+	kind, sentence := kindOfRefusal(reason), reason.Error()
+	sentence = sentence[:min(len(sentence), refusalBytesMax)]
+	if err := writeFrame(conn, frame.AppendString(frame.AppendUint(frame.AppendArrayLen(nil, 2), kind), sentence)); err != nil {
 		return err
 	}
-	if kind == kindRefusal {
-		return &RefusedError{Sentence: reason.Error()}
-	}
-	return reason
+	return refusalOf(kind, sentence)
 }
 
 // checkGuarded refuses a peer that has a secret if this node has none, or the other
@@ -220,13 +215,10 @@ func readAnswer(conn net.Conn) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("read refusal: %w", err)
-	case kind == kindOutdated:
-		return &OutdatedError{sentence}
-	case kind == kindRefusal:
-		return &RefusedError{sentence}
-	default:
-		return fmt.Errorf("frame of kind %d at the end of the handshake: %w", kind, errMalformed)
+	case isRefusal(kind):
+		return refusalOf(kind, sentence)
 	}
+	return fmt.Errorf("frame of kind %d at the end of the handshake: %w", kind, errMalformed)
 }
 
 // hello is this node's hello for a stream, encoded, with a new nonce.
@@ -235,6 +227,9 @@ func (t *Transport) hello(s Stream) ([]byte, error) {
 	defer t.mu.Unlock()
 	h := t.self
 	h.Stream = s
+	if t.roster != nil && t.roster.Version > 0 {
+		h.Roster = t.roster
+	}
 	if _, err := rand.Read(h.Nonce[:]); err != nil {
 		return nil, fmt.Errorf("choose nonce: %w", err)
 	}

@@ -31,7 +31,13 @@ func shake(t *testing.T, addr net.Addr, h *Hello, secret string) error {
 		return err
 	}
 	must(t, writeFrame(conn, appendPayload(nil, kindProof, proof([]byte(secret), dialer, ours, theirs))[frameHeaderBytes:]))
-	return readAnswer(conn)
+	if err := readAnswer(conn); err != nil || h.Stream != StreamJoin {
+		return err
+	}
+	answer, err := readFrame(conn, nil, helloBytesMax)
+	must(t, err)
+	_, err = readHello(answer)
+	return err
 }
 
 // TestRefusalsOfMembers checks who may open a stream.
@@ -47,17 +53,17 @@ func TestRefusalsOfMembers(t *testing.T) {
 		name     string
 		change   func(*Hello)
 		want     string
-		outdated bool
+		excluded bool
 	}{
 		{"another cluster", func(h *Hello) { h.ClusterID++ }, "do not mix data folders", false},
-		{"unknown server", func(h *Hello) { h.ServerID = 7 }, "not a member", false},
-		{"wiped folder", func(h *Hello) { h.DirectoryID[0]++ }, "raftcachectl member replace 1", true},
+		{"unknown server", func(h *Hello) { h.ServerID = 7 }, "is that of server 1, member 2", false},
+		{"wiped folder", func(h *Hello) { h.DirectoryID[0] = 9 }, "server 1 was replaced by folder 02", true},
 		{"another raft id", func(h *Hello) { h.RaftID = 3 }, "calls itself member 3", false},
 		{"older copy", func(h *Hello) { h.Lineage = lineage(1, 2) }, "its start 3 was seen before, and this is start 2; run `raftcachectl member replace 1`", true},
 		{"twin", func(h *Hello) { h.Lineage = lineage(1, 2, 4) }, "started for the time number 3 twice", true},
 		{"older copy started often", func(h *Hello) { h.Lineage = lineage(1, 2, 4, 5, 6) }, "started for the time number 3 twice", true},
 		{"older copy that was never formed", func(h *Hello) {
-			h.ClusterID, h.RaftID, h.Stream, h.Lineage = 0, 0, StreamForm, lineage(1, 2)
+			h.ClusterID, h.RaftID, h.Stream, h.Lineage = 0, 0, StreamJoin, lineage(1, 2)
 		}, "its start 3 was seen before", true},
 		{"start out of reach", func(h *Hello) { h.Lineage.Boot = 1 << 60 }, "too far", false},
 		{"no start", func(h *Hello) { h.Lineage = identity.Lineage{} }, "0 incarnations", false},
@@ -70,9 +76,11 @@ func TestRefusalsOfMembers(t *testing.T) {
 		var (
 			refused  *RefusedError
 			outdated *OutdatedError
+			removed  *RemovedError
 		)
-		if !errors.As(err, &refused) && !errors.As(err, &outdated) || errors.As(err, &outdated) != c.outdated || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q, outdated: %v", c.name, err, c.want, c.outdated)
+		excluded := errors.As(err, &outdated) || errors.As(err, &removed)
+		if !errors.As(err, &refused) && !excluded || excluded != c.excluded || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q, excluded: %v", c.name, err, c.want, c.excluded)
 		}
 		if err := shake(t, nodes[0].Addr(), &good, ""); err != nil {
 			t.Errorf("the member after %s: %v", c.name, err)
@@ -149,8 +157,8 @@ func TestOutdatedNodeIsTold(t *testing.T) {
 	<-b.inbox.restored
 	must(t, b.Close())
 	b = listen(t, list, 1, nil) // as of its first start
-	b.Join(cluster, b.inbox)
-	if err := <-b.inbox.outdated; !strings.Contains(err.Error(), "its start 2 was seen before, and this is start 1") {
+	b.take(cluster)
+	if err := <-b.inbox.excluded; !strings.Contains(err.Error(), "its start 2 was seen before, and this is start 1") {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return !a.Connected(2) }) // the connections of before may take a moment to end

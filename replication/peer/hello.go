@@ -3,20 +3,19 @@ package peer
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"raftcached/replication/frame"
 	"raftcached/replication/identity"
 )
 
 const (
-	protocolVersion = 4
+	protocolVersion = 5
 
 	// membersMax bounds the list of members in a hello.
 	membersMax = 256
 
-	helloFields  = 14
-	memberFields = 6
+	helloFields  = 18
+	memberFields = 9
 
 	// incarnationsMax bounds the starts in a hello.
 	incarnationsMax = 1 << 10
@@ -38,12 +37,13 @@ const (
 	StreamAppend
 	StreamForward
 	StreamSnapshot
+	StreamJoin // a new folder's question whether it may come in
 	streamEnd
 )
 
 // String names the stream for logs.
 func (s Stream) String() string {
-	names := [...]string{"none", "form", "control", "append", "forward", "snapshot"}
+	names := [...]string{"none", "form", "control", "append", "forward", "snapshot", "join"}
 	if int(s) < len(names) {
 		return names[s]
 	}
@@ -66,9 +66,25 @@ type Hello struct {
 	// sends its configuration.
 	Constants identity.Constants
 
-	// Members of the cluster. A node that is not a member yet sends the servers of
-	// its configuration, without directory ids.
+	// Members that formed the cluster. A node that is not a member yet sends the
+	// servers of its configuration, without directory ids.
 	Members []identity.Member
+
+	// Roster is who is a member now, as far as the node knows; nil: nobody has come or
+	// gone since the cluster was formed.
+	Roster *identity.Roster
+
+	// Replaces tells that the node, which has an empty folder, may take the place of its
+	// server's folder without an operator's word.
+	Replaces bool
+}
+
+// roster returns who is a member, by the hello of one.
+func (h *Hello) roster() *identity.Roster {
+	if h.Roster != nil {
+		return h.Roster
+	}
+	return &identity.Roster{Members: h.Members}
 }
 
 // The kinds of frames.
@@ -85,6 +101,8 @@ const (
 	kindProof
 	kindAccepted
 	kindOutdated
+	kindRemoved
+	kindLater
 )
 
 var errMalformed = errors.New("malformed frame")
@@ -113,9 +131,19 @@ func encodeHello(h *Hello) []byte {
 	dst = frame.AppendBool(dst, c.NoEvict)
 	dst = frame.AppendInt(dst, c.TickMs)
 	dst = frame.AppendInt(dst, c.ElectionTicks)
-	dst = frame.AppendArrayLen(dst, len(h.Members))
-	for i := range h.Members {
-		m := &h.Members[i]
+	dst = appendMembers(dst, h.Members)
+	r := h.Roster
+	if r == nil {
+		r = &identity.Roster{}
+	}
+	dst = appendMembers(frame.AppendUint(frame.AppendUint(dst, r.Version), r.NextRaftID), r.Members)
+	return frame.AppendBool(dst, h.Replaces)
+}
+
+func appendMembers(dst []byte, members []identity.Member) []byte {
+	dst = frame.AppendArrayLen(dst, len(members))
+	for i := range members {
+		m := &members[i]
 		dst = frame.AppendArrayLen(dst, memberFields)
 		dst = frame.AppendUint(dst, uint64(m.ServerID))
 		dst = frame.AppendUint(dst, m.RaftID)
@@ -123,6 +151,9 @@ func encodeHello(h *Hello) []byte {
 		dst = frame.AppendString(dst, m.Host)
 		dst = frame.AppendUint(dst, uint64(m.ClientPort))
 		dst = frame.AppendUint(dst, uint64(m.LogPort))
+		dst = frame.AppendBool(dst, m.Learner)
+		dst = frame.AppendBool(dst, m.Stays)
+		dst = frame.AppendBool(dst, m.Retired)
 	}
 	return dst
 }
@@ -202,6 +233,22 @@ func (f *fields) uints(limit int) (list []uint64) {
 	return list
 }
 
+func (f *fields) members() (list []identity.Member) {
+	n := 0
+	if f.err == nil {
+		n, f.err = f.ArrayLen(membersMax)
+	}
+	for i := 0; i < n && f.err == nil; i++ {
+		f.array(memberFields)
+		list = append(list, identity.Member{
+			ServerID: int(f.uint()), RaftID: f.uint(), DirectoryID: f.directoryID(),
+			Host: f.text(hostBytesMax), ClientPort: int(f.uint()), LogPort: int(f.uint()),
+			Learner: f.bool(), Stays: f.bool(), Retired: f.bool(),
+		})
+	}
+	return list
+}
+
 // readHello decodes a hello or, as an error, a refusal.
 func readHello(b []byte) (h Hello, err error) {
 	f := fields{Reader: frame.NewReader(b)}
@@ -210,9 +257,9 @@ func readHello(b []byte) (h Hello, err error) {
 		return h, fmt.Errorf("read hello: %w", f.err)
 	}
 	switch kind := f.uint(); {
-	case kind == kindRefusal && n == 2:
+	case isRefusal(kind) && n == 2:
 		if sentence := f.text(refusalBytesMax); f.err == nil {
-			return h, &RefusedError{Sentence: sentence}
+			return h, refusalOf(kind, sentence)
 		}
 		return h, fmt.Errorf("read refusal: %w", f.err)
 	case kind != kindHello || n != helloFields:
@@ -227,16 +274,11 @@ func readHello(b []byte) (h Hello, err error) {
 	f.array(5)
 	h.Constants.Limits = identity.Limits{MemoryLimitBytes: f.int(), ItemBytesMax: f.int(), NoEvict: f.bool()}
 	h.Constants.Ticks = identity.Ticks{TickMs: f.int(), ElectionTicks: f.int()}
-	if f.err == nil {
-		n, f.err = f.ArrayLen(membersMax)
+	h.Members = f.members()
+	if r := (identity.Roster{Version: f.uint(), NextRaftID: f.uint(), Members: f.members()}); r.Version > 0 {
+		h.Roster = &r
 	}
-	for i := 0; i < n && f.err == nil; i++ {
-		f.array(memberFields)
-		h.Members = append(h.Members, identity.Member{
-			ServerID: int(f.uint()), RaftID: f.uint(), DirectoryID: f.directoryID(),
-			Host: f.text(hostBytesMax), ClientPort: int(f.uint()), LogPort: int(f.uint()),
-		})
-	}
+	h.Replaces = f.bool()
 	if f.err == nil {
 		f.err = h.Lineage.Check()
 	}
@@ -244,28 +286,4 @@ func readHello(b []byte) (h Hello, err error) {
 		return h, fmt.Errorf("read hello: %w", f.err)
 	}
 	return h, nil
-}
-
-// refusalBytesMax bounds the sentence of a refusal.
-const refusalBytesMax = 4 << 10
-
-// The ends of refusals that pass by themselves. Nobody has to know of them.
-const (
-	refusalStarts   = " starts: it reads its log"
-	refusalUnformed = " is not a member of any cluster yet"
-)
-
-// passes reports whether a refusal is one that passes by itself.
-func (e *RefusedError) passes() bool {
-	return strings.HasSuffix(e.Sentence, refusalStarts) || strings.HasSuffix(e.Sentence, refusalUnformed)
-}
-
-// RefusedError is a peer's reason for refusing this node.
-type RefusedError struct{ Sentence string }
-
-func (e *RefusedError) Error() string { return e.Sentence }
-
-// refuse returns a refusal with a formatted sentence.
-func refuse(format string, args ...any) *RefusedError {
-	return &RefusedError{Sentence: fmt.Sprintf(format, args...)}
 }

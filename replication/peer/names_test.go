@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
-
-	"raftcached/replication/identity"
 )
 
 // nameServer answers every question for an address with one that the test chooses.
@@ -90,6 +88,6 @@ func TestNamesAreResolvedAnew(t *testing.T) {
 	eventually(t, func() bool { return !a.Connected(2) })
 	names.set(second)
 	b = listen(t, list, 1, func(c *Config) { at(second)(c); c.Lineage = lineage(1, 2) })
-	b.Join(identity.Cluster{ID: cluster.ID, Constants: cluster.Constants, Members: cluster.Members}, b.inbox)
+	b.take(cluster)
 	eventually(t, func() bool { return a.Connected(2) && b.Connected(1) })
 }

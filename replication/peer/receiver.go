@@ -65,26 +65,21 @@ func (t *Transport) serve(conn net.Conn) error {
 		return err
 	}
 	remote, err := t.answer(conn)
-	var (
-		refused  *RefusedError
-		outdated *OutdatedError
-	)
-	if errors.As(err, &refused) || errors.As(err, &outdated) {
-		level := slog.LevelWarn
-		if !t.formedYet() {
-			level = slog.LevelDebug // the peer has formed the cluster a moment earlier
-		}
-		t.log.Log(t.ctx, level, "refused a peer", "server", remote.ServerID, "remote", conn.RemoteAddr().String(), "reason", err)
+	if err == nil && remote.Stream == StreamJoin {
+		err = t.admit(conn, &remote)
+	}
+	if kindOfRefusal(err) != kindRefusal || errors.As(err, new(*RefusedError)) {
+		t.logRefusal(conn, &remote, err)
 		return nil
 	}
-	if err != nil || remote.Stream == StreamForm {
+	if err != nil || remote.Stream == StreamForm || remote.Stream == StreamJoin {
 		return err
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
 	t.noteAdmin(&remote)
-	t.replace(acceptKey{remote.RaftID, remote.Stream}, conn)
+	t.replace(acceptKey{remote.RaftID, remote.Stream}, acceptedConn{conn, remote.DirectoryID})
 	in := bufio.NewReaderSize(conn, readBufferBytes)
 	if remote.Stream == StreamSnapshot {
 		return t.receiveSnapshot(remote.RaftID, conn, in)
@@ -92,19 +87,27 @@ func (t *Transport) serve(conn net.Conn) error {
 	return t.receive(remote.RaftID, remote.Lineage.Boot, in)
 }
 
-// formedYet reports whether this node is a member of a cluster.
-func (t *Transport) formedYet() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.self.ClusterID != 0
+// logRefusal logs that a peer was refused. What passes by itself is no news.
+func (t *Transport) logRefusal(conn net.Conn, remote *Hello, reason error) {
+	var refused *RefusedError
+	level := slog.LevelWarn
+	if errors.As(reason, &refused) && refused.Passes {
+		level = slog.LevelDebug
+	}
+	t.log.Log(t.ctx, level, "refused a peer", "server", remote.ServerID, "remote", conn.RemoteAddr().String(), "reason", reason)
 }
 
-// replace closes the previous connection of this peer and stream.
-func (t *Transport) replace(k acceptKey, conn net.Conn) {
+// replace closes the previous connection of this peer and stream. A peer that was
+// admitted before, and is not any more, has come too late.
+func (t *Transport) replace(k acceptKey, conn acceptedConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if old := t.accepted[k]; old != nil {
+	if old, ok := t.accepted[k]; ok {
 		_ = old.Close()
+	}
+	if t.handler.Admits(k.raftID, conn.directory) != nil {
+		_ = conn.Close()
+		return
 	}
 	t.accepted[k] = conn
 }

@@ -48,6 +48,7 @@ type outgoing struct {
 // sender keeps one stream to one peer connected and writes queued messages to it.
 type sender struct {
 	t        *Transport
+	ctx      context.Context // ends when the peer is not to be dialed any more
 	peer     identity.Member
 	stream   Stream
 	bytesMax int
@@ -61,8 +62,8 @@ type sender struct {
 	bytes     int
 }
 
-func newSender(t *Transport, m identity.Member, s Stream, bytesMax int) *sender {
-	return &sender{t: t, peer: m, stream: s, bytesMax: bytesMax, wake: make(chan struct{}, 1), since: time.Now()}
+func newSender(t *Transport, ctx context.Context, m identity.Member, s Stream, bytesMax int) *sender {
+	return &sender{t: t, ctx: ctx, peer: m, stream: s, bytesMax: bytesMax, wake: make(chan struct{}, 1), since: time.Now()}
 }
 
 // put queues a message. If the stream is down or full it drops the message and
@@ -118,12 +119,12 @@ func (s *sender) isConnected() bool {
 	return s.connected
 }
 
-// run keeps the stream connected until the transport is closed.
+// run keeps the stream connected until its context ends.
 func (s *sender) run() {
 	backoff := redialMin
 	said := ""
-	for s.t.ctx.Err() == nil {
-		conn, remote, err := s.t.dial(s.t.ctx, address(s.peer), s.stream)
+	for s.ctx.Err() == nil {
+		conn, remote, err := s.t.dial(s.ctx, address(s.peer), s.stream)
 		if err == nil && remote.RaftID != s.peer.RaftID {
 			err = errors.Join(fmt.Errorf("at %s is member %d, not %d", address(s.peer), remote.RaftID, s.peer.RaftID), conn.Close())
 		}
@@ -136,21 +137,22 @@ func (s *sender) run() {
 		var (
 			refused  *RefusedError
 			outdated *OutdatedError
+			removed  *RemovedError
 		)
-		if errors.As(err, &outdated) {
-			s.t.handler.HandleOutdated(err)
+		if errors.As(err, &outdated) || errors.As(err, &removed) {
+			s.t.handler.HandleExcluded(err)
 			return
 		}
 		if errors.As(err, &refused) && said != refused.Sentence {
 			said = refused.Sentence // log it once, not at each attempt
 			level := slog.LevelWarn
-			if refused.passes() {
+			if refused.Passes {
 				level = slog.LevelDebug
 			}
-			s.t.log.Log(s.t.ctx, level, "refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
+			s.t.log.Log(s.ctx, level, "refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
 		}
 		select {
-		case <-s.t.ctx.Done():
+		case <-s.ctx.Done():
 		case <-time.After(backoff/2 + rand.N(backoff)):
 		}
 		backoff = min(2*backoff, redialMax)
@@ -168,7 +170,8 @@ func (s *sender) serve(conn net.Conn) error {
 	if s.stream == StreamForward {
 		s.t.handler.HandleForwardRestored(s.peer.RaftID)
 	}
-	ctx, cancel := context.WithCancel(s.t.ctx)
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer context.AfterFunc(s.ctx, func() { _ = conn.Close() })() // a write may be on its way
 	// Nothing is received on this stream. A read returns when it is closed.
 	s.t.wg.Go(func() {
 		defer cancel()

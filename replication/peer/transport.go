@@ -41,11 +41,17 @@ type Handler interface {
 	// HandleForwardRestored reports that the forward stream to a peer was connected.
 	// Whatever was sent on it before may be lost.
 	HandleForwardRestored(peer uint64)
-	// HandleOutdated reports that a peer knows this node's data folder to be a copy:
-	// the node must stop.
-	HandleOutdated(err error)
+	// HandleExcluded reports that a peer knows that this node's data folder must not
+	// take part any more: by an *OutdatedError that it is a copy, by a *RemovedError that
+	// it is no member. The node must stop.
+	HandleExcluded(err error)
 	// HandleUnreachable reports that the append stream to a peer broke.
 	HandleUnreachable(peer uint64)
+
+	// Admits reports, by an error, that a folder may not be heard under a raft id, by the
+	// members as they are now. A raft id that is not given out yet is admitted: it is
+	// that of a later member. It must not block.
+	Admits(raftID uint64, directory [16]byte) error
 }
 
 // Config of a Transport.
@@ -53,7 +59,7 @@ type Config struct {
 	ServerID    int
 	DirectoryID identity.DirectoryID
 	Lineage     identity.Lineage
-	Memory      Memory             // of what the peers' folders have shown
+	Memory      Memory             // of what the peers have shown
 	Secret      []byte             // that peers must know; empty: everybody does
 	Formed      bool               // the node is a member of a cluster, which Join will name
 	Constants   identity.Constants // see Hello
@@ -61,14 +67,24 @@ type Config struct {
 	AdminAddr   string             // see Hello
 	Listener    net.Listener       // if set, used instead of Listen; it belongs to the Transport
 	Servers     []identity.Member  // as listed, without directory ids
-	Logger      *slog.Logger
+	Replaces    bool               // see Joiner
+
+	// Admit has a folder that asks for it made a member. It returns nil if the folder is
+	// one, a *RefusedError or another of this package's errors, or, if it may be asked
+	// again, any other error.
+	Admit  func(ctx context.Context, j Joiner) error
+	Logger *slog.Logger
 }
 
-// Memory remembers the newest lineage that each folder has shown, durably. An
-// *identity.OutdatedError says that the folder was newer before. Any goroutine may
-// call it.
+// Memory remembers what peers have shown. Any goroutine may call it.
 type Memory interface {
+	// Meet durably remembers the newest lineage of each folder. An
+	// *identity.OutdatedError says that the folder was newer before.
 	Meet(id identity.DirectoryID, l identity.Lineage) error
+
+	// KeepRoster remembers a roster that is newer than the one before, soon. Its error
+	// is that of an earlier attempt.
+	KeepRoster(r *identity.Roster) error
 }
 
 // Transport is a node's connections to its peers.
@@ -84,9 +100,10 @@ type Transport struct {
 	mu          sync.Mutex
 	self        Hello
 	directories map[int]identity.DirectoryID // of unformed servers
-	adopted     *identity.Cluster            // learned from a node that has formed it
+	applied     *identity.Roster             // as this node has applied it; nil until Join
+	roster      *identity.Roster             // the newest that is known
 	senders     map[uint64]*senders
-	accepted    map[acceptKey]net.Conn
+	accepted    map[acceptKey]acceptedConn
 	open        map[net.Conn]bool
 	shipping    map[uint64]bool   // a snapshot is being sent to this peer
 	admins      map[uint64]string // admin addresses, as the peers have told them
@@ -97,11 +114,15 @@ type acceptKey struct {
 	stream Stream
 }
 
-// senders are the persistent streams to one peer.
-type senders struct{ control, append, forward *sender }
+// acceptedConn is a connection that a peer has dialed.
+type acceptedConn struct {
+	net.Conn
+	directory identity.DirectoryID // of the peer
+}
 
 // Listen starts to listen for peers. Until Join it only answers hellos.
 func Listen(c Config) (*Transport, error) {
+	t := newTransport(c)
 	l := c.Listener
 	if l == nil {
 		var err error
@@ -109,47 +130,28 @@ func Listen(c Config) (*Transport, error) {
 			return nil, fmt.Errorf("listen for peers: %w", err)
 		}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t := &Transport{
-		config: c, log: c.Logger, listener: l, ctx: ctx, cancel: cancel,
-		self: Hello{
-			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guarded: len(c.Secret) > 0, AdminAddr: c.AdminAddr,
-			Constants: c.Constants, Members: slices.Clone(c.Servers),
-		},
-		directories: map[int]identity.DirectoryID{c.ServerID: c.DirectoryID},
-		senders:     map[uint64]*senders{}, accepted: map[acceptKey]net.Conn{},
-		open: map[net.Conn]bool{}, shipping: map[uint64]bool{}, admins: map[uint64]string{},
-	}
+	t.listener = l
 	t.wg.Go(t.accept)
 	return t, nil
 }
 
-// Addr is the address at which peers are listened for.
-func (t *Transport) Addr() net.Addr { return t.listener.Addr() }
-
-// Join makes this node a member of the cluster that it was formed with. From now on
-// it connects to its peers, and h receives what they send.
-func (t *Transport) Join(c identity.Cluster, h Handler) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.handler = h
-	t.self.ClusterID, t.self.Members = c.ID, slices.Clone(c.Members)
-	for _, m := range c.Members {
-		if m.ServerID == t.self.ServerID {
-			t.self.RaftID = m.RaftID
-			continue
-		}
-		s := &senders{
-			control: newSender(t, m, StreamControl, controlBytesMax),
-			append:  newSender(t, m, StreamAppend, appendBytesMax),
-			forward: newSender(t, m, StreamForward, forwardBytesMax),
-		}
-		t.senders[m.RaftID] = s
-		for _, s := range []*sender{s.control, s.append, s.forward} {
-			t.wg.Go(s.run)
-		}
+// newTransport returns a transport that does not listen.
+func newTransport(c Config) *Transport {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Transport{
+		config: c, log: c.Logger, ctx: ctx, cancel: cancel,
+		self: Hello{
+			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guarded: len(c.Secret) > 0, AdminAddr: c.AdminAddr,
+			Constants: c.Constants, Members: slices.Clone(c.Servers), Replaces: c.Replaces,
+		},
+		directories: map[int]identity.DirectoryID{c.ServerID: c.DirectoryID},
+		senders:     map[uint64]*senders{}, accepted: map[acceptKey]acceptedConn{},
+		open: map[net.Conn]bool{}, shipping: map[uint64]bool{}, admins: map[uint64]string{},
 	}
 }
+
+// Addr is the address at which peers are listened for.
+func (t *Transport) Addr() net.Addr { return t.listener.Addr() }
 
 // Close closes all connections and waits for their goroutines.
 func (t *Transport) Close() error {
@@ -162,13 +164,6 @@ func (t *Transport) Close() error {
 	t.mu.Unlock()
 	t.wg.Wait()
 	return err
-}
-
-// to returns the streams to a peer, or nil.
-func (t *Transport) to(raftID uint64) *senders {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.senders[raftID]
 }
 
 // Connected reports whether this node has a connection to a peer. If the peer has

@@ -8,9 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,12 +35,13 @@ type inbox struct {
 	payloads  chan string
 	restored  chan uint64
 	snapshots func(header []byte, size int64, r io.Reader) error
-	outdated  chan error
+	excluded  chan error
 	block     chan struct{} // if set, forwards wait for it
+	members   atomic.Pointer[identity.Roster]
 }
 
 func newInbox() *inbox {
-	return &inbox{raft: make(chan *pb.Message, 1000), payloads: make(chan string, 1000), restored: make(chan uint64, 1000), outdated: make(chan error, 10)}
+	return &inbox{raft: make(chan *pb.Message, 1000), payloads: make(chan string, 1000), restored: make(chan uint64, 1000), excluded: make(chan error, 10)}
 }
 
 func (h *inbox) HandleRaft(_ uint64, m *pb.Message) { h.raft <- m }
@@ -60,12 +61,34 @@ func (h *inbox) HandleSnapshot(_ uint64, header []byte, size int64, r io.Reader)
 }
 func (h *inbox) HandleForwardRestored(peer uint64) { h.restored <- peer }
 func (h *inbox) HandleUnreachable(uint64)          {}
-func (h *inbox) HandleOutdated(err error)          { h.outdated <- err }
+func (h *inbox) HandleExcluded(err error)          { h.excluded <- err }
+
+// Admits decides by the members that a test has set.
+func (h *inbox) Admits(raftID uint64, directory [16]byte) error {
+	r := h.members.Load()
+	if r == nil || raftID >= r.NextRaftID {
+		return nil
+	}
+	for _, m := range r.Members {
+		if m.RaftID == raftID && m.DirectoryID == directory && !m.Retired {
+			return nil
+		}
+	}
+	return errors.New("it is no member")
+}
 
 // memory is what a node of a test remembers of the others.
 type memory struct {
 	mu    sync.Mutex
 	known identity.Memory
+	kept  *identity.Roster
+}
+
+func (m *memory) KeepRoster(r *identity.Roster) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kept = r
+	return nil
 }
 
 func (m *memory) Meet(id identity.DirectoryID, l identity.Lineage) error {
@@ -111,9 +134,11 @@ func listen(t *testing.T, list []identity.Member, id int, change func(*Config)) 
 	if change != nil {
 		change(&c)
 	}
-	tr, err := Listen(c)
+	n := &node{inbox: newInbox()}
+	c.Admit = n.admit
+	var err error
+	n.Transport, err = Listen(c)
 	must(t, err)
-	n := &node{tr, newInbox()}
 	t.Cleanup(func() { _ = n.Close() })
 	return n
 }
@@ -146,9 +171,44 @@ func formAll(t *testing.T, nodes ...*node) identity.Cluster {
 		c = r.c
 	}
 	for _, n := range nodes {
-		n.Join(c, n.inbox)
+		n.take(c)
 	}
 	return c
+}
+
+// admit has a node admit those folders that are members already.
+func (n *node) admit(_ context.Context, j Joiner) error {
+	for _, m := range n.inbox.members.Load().Members {
+		if m.DirectoryID == j.DirectoryID {
+			return nil
+		}
+	}
+	return refuse("it is no member")
+}
+
+// join has a node ask the servers of a list.
+func join(t *testing.T, n *node, list []identity.Member) (identity.Cluster, error) {
+	t.Helper()
+	var addrs []string
+	for _, m := range list {
+		addrs = append(addrs, address(m))
+	}
+	return Join(t.Context(), n.config, addrs, func(string) {})
+}
+
+// take lets a node take part in a cluster that its folder is one of.
+func (n *node) take(c identity.Cluster) {
+	id, roster := c.RaftID, c.Roster
+	if roster == nil {
+		roster = &identity.Roster{NextRaftID: uint64(len(c.Members) + 1), Members: c.Members}
+	}
+	n.inbox.members.Store(roster)
+	for _, m := range c.Members {
+		if m.DirectoryID == n.config.DirectoryID {
+			id = m.RaftID
+		}
+	}
+	n.Join(c, id, n.inbox)
 }
 
 func threeNodes(t *testing.T) []*node {
@@ -252,7 +312,7 @@ func TestReconnects(t *testing.T) {
 	<-a.inbox.restored
 	must(t, b.Close())
 	b = listen(t, list, 1, func(c *Config) { c.Lineage = lineage(1, 2) })
-	b.Join(c, b.inbox)
+	b.take(c)
 	if id := <-a.inbox.restored; id != 2 {
 		t.Fatalf("stream to %d was restored", id)
 	}
@@ -283,58 +343,5 @@ func TestSnapshot(t *testing.T) {
 	}
 	if err := send("wrong"); err == nil || !strings.Contains(err.Error(), "another snapshot was expected") {
 		t.Fatalf("the receiver's error came as %v", err)
-	}
-}
-
-func TestFormationWaitsForAll(t *testing.T) {
-	list := members(3)
-	a, b := listen(t, list, 0, nil), listen(t, list, 1, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	if _, err := a.form(ctx); err == nil || !strings.Contains(err.Error(), "waited for server 2") {
-		t.Fatalf("two of three: %v", err)
-	}
-	c := listen(t, list, 2, nil)
-	cluster := formAll(t, a, b, c)
-	if len(cluster.Members) != 3 || cluster.Members[2].DirectoryID != (identity.DirectoryID{3}) {
-		t.Fatalf("formed %+v", cluster)
-	}
-}
-
-// TestFormationIsLearnedLate: a node crashes before it could write down what was
-// formed, and learns it from the others; a wiped one is told so.
-func TestFormationIsLearnedLate(t *testing.T) {
-	list := members(3)
-	a, b, c := listen(t, list, 0, nil), listen(t, list, 1, nil), listen(t, list, 2, nil)
-	cluster := formAll(t, a, b, c)
-	must(t, c.Close())
-	c = listen(t, list, 2, nil)
-	again, err := c.form(t.Context())
-	if must(t, err); again.ID != cluster.ID {
-		t.Fatalf("learned cluster %x, want %x", again.ID, cluster.ID)
-	}
-	must(t, c.Close())
-	wiped := listen(t, list, 2, func(c *Config) { c.DirectoryID = identity.DirectoryID{99} })
-	if _, err := wiped.form(t.Context()); err == nil || !strings.Contains(err.Error(), "raftcachectl member replace 2") {
-		t.Fatalf("wiped node: %v", err)
-	}
-}
-
-func TestRefusalsAtFormation(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*Config)
-		want   string
-	}{
-		{"other limits", func(c *Config) { c.Constants.MemoryLimitBytes++ }, "same limits and ticks"},
-		{"other servers", func(c *Config) { c.Servers = c.Servers[:2] }, "same server.json"},
-		{"another client port", func(c *Config) { c.Servers = slices.Clone(c.Servers); c.Servers[0].ClientPort = 7 }, "with port 7 for clients"},
-	} {
-		list := members(3)
-		_ = listen(t, list, 0, nil)
-		b := listen(t, list, 1, c.change)
-		if _, err := b.form(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", c.name, err)
-		}
 	}
 }

@@ -2,7 +2,7 @@ package peer
 
 import (
 	"encoding/hex"
-	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -13,12 +13,14 @@ import (
 )
 
 // goldenHello holds, a line each: kind, version, cluster, server, raft id,
-// directory id, boot, incarnations and stream; nonce, secret and admin address; constants; members.
+// directory id, boot, incarnations and stream; nonce, secret and admin address; constants; members;
+// roster, and whether it replaces.
 const goldenHello = `
-	9e 01 04 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
+	dc0012 01 05 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
 	c410 09000000000000000000000000000000 c3 a3613a39
 	95 ce04000000 ce00100000 c2 0a 1e
-	91 96 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2bcb cd2c2f`
+	91 99 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2bcb cd2c2f c2 c2 c2
+	05 09 91 99 02 08 c41000000000000000000000000000000000 a0 00 00 c3 c2 c2 c3`
 
 // TestHelloBytes holds the format of the handshake: the other node may run
 // another version of this program.
@@ -29,6 +31,8 @@ func TestHelloBytes(t *testing.T) {
 		Lineage: identity.Lineage{Boot: 7, Incarnations: []uint64{5, 6}}, Nonce: [nonceBytes]byte{9}, Guarded: true, AdminAddr: "a:9",
 		Constants: testConstants,
 		Members:   []identity.Member{{ServerID: 2, RaftID: 300, DirectoryID: id, Host: "cache.example", ClientPort: 11211, LogPort: 11311}},
+		Roster:    &identity.Roster{Version: 5, NextRaftID: 9, Members: []identity.Member{{ServerID: 2, RaftID: 8, Learner: true}}},
+		Replaces:  true,
 	}))
 	if want := strings.Join(strings.Fields(goldenHello), ""); got != want {
 		t.Fatalf("hello is\n%s, want\n%s", got, want)
@@ -68,10 +72,11 @@ func TestHelloRoundTrip(t *testing.T) {
 	h := Hello{
 		ClusterID: 1 << 60, ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Lineage: lineage(6), Stream: StreamForward,
 		Constants: testConstants, Members: []identity.Member{{ServerID: 3, RaftID: 4, DirectoryID: identity.DirectoryID{5}, Host: "h", ClientPort: 11211, LogPort: 11311}},
+		Roster: &identity.Roster{Version: 1, NextRaftID: 5, Members: []identity.Member{{ServerID: 3, Stays: true}, {Retired: true}}},
 	}
 	b := encodeHello(&h)
 	got, err := readHello(b)
-	if err != nil || fmt.Sprint(got) != fmt.Sprint(h) {
+	if err != nil || !reflect.DeepEqual(got, h) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	for cut := range b {
@@ -90,7 +95,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add(appendPayload(nil, kindForward, []byte("x"))[frameHeaderBytes:])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := readHello(b); err == nil {
-			if again, err := readHello(encodeHello(&h)); err != nil || fmt.Sprint(again) != fmt.Sprint(h) {
+			if again, err := readHello(encodeHello(&h)); err != nil || !reflect.DeepEqual(again, h) {
 				t.Fatalf("%+v became %+v, %v", h, again, err)
 			}
 		}

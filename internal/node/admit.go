@@ -1,0 +1,115 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"raftcached/protocol"
+	"raftcached/replication"
+	"raftcached/replication/peer"
+)
+
+// errNoMajority refuses a folder for now: what the members are is not sure.
+var errNoMajority = errors.New("no majority of the servers answers")
+
+// admit makes the data folder of a server that asks for it a member. Only what a
+// majority confirms counts for a refusal that stays. See peer.Config.
+func (n *Node) admit(ctx context.Context, j peer.Joiner) error {
+	if done, err := n.admitted(&j); done {
+		return err // it may be needed for a majority
+	}
+	if status, err := n.client.Confirm(ctx); err != nil || status != protocol.StatusOK {
+		return errNoMajority
+	}
+	if done, err := n.admitted(&j); done {
+		return err
+	}
+	changes, err := n.admission(&j)
+	if err != nil {
+		return err
+	}
+	if s := n.replica.Status(); s.Leader != s.ID {
+		return n.leads(s.Leader)
+	}
+	if s, ok := n.configured(n.cfg.ServerID); ok && n.replica.Status().Alone && s.LogPort != 0 {
+		// Nobody had to find this server so far.
+		if self, _ := n.replica.Members().Find(n.raftID); self.Host != s.Host || self.ClientPort != s.ClientPort || self.LogPort != s.LogPort {
+			changes = append([]replication.MemberChange{{Kind: replication.ChangeMove, ServerID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort}}, changes...)
+		}
+	}
+	for _, c := range changes {
+		if err := n.replica.Change(ctx, c); err != nil {
+			return fmt.Errorf("%v server %d: %w", c.Kind, c.ServerID, err)
+		}
+	}
+	return nil
+}
+
+// leads says where the leader is, whose part it is to change the members.
+func (n *Node) leads(leader uint64) error {
+	if m, ok := n.members().Find(leader); ok {
+		return fmt.Errorf("server %d leads, at %s", m.ServerID, joinHostPort(m.Host, m.LogPort))
+	}
+	return errNoMajority
+}
+
+// admitted reports whether a folder is, or was, a member: then there is nothing to do.
+func (n *Node) admitted(j *peer.Joiner) (done bool, err error) {
+	for _, m := range n.replica.Members().Members {
+		switch {
+		case m.Directory != replication.DirectoryID(j.DirectoryID):
+		case m.Retired:
+			return true, &peer.RemovedError{Sentence: fmt.Sprintf("the data folder of server %d was retired: remove it, and start the server again", j.ServerID)}
+		default:
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// admission returns the changes that make an empty folder a member.
+func (n *Node) admission(j *peer.Joiner) ([]replication.MemberChange, error) {
+	admit := replication.MemberChange{Kind: replication.ChangeAdmit, ServerID: j.ServerID, Directory: replication.DirectoryID(j.DirectoryID)}
+	members := n.replica.Members().Members
+	for i := range members { // of one server: awaited, retired, present
+		m := &members[i]
+		if m.ServerID != j.ServerID {
+			continue
+		}
+		if m.RaftID != 0 {
+			replace, err := n.replacement(j, m)
+			return []replication.MemberChange{replace, admit}, err
+		}
+		if j.Host == "" || m.Host == j.Host && m.ClientPort == j.ClientPort && m.LogPort == j.LogPort {
+			return []replication.MemberChange{admit}, nil
+		}
+		// The server knows better where it is than who has prepared for it.
+		move := replication.MemberChange{Kind: replication.ChangeMove, ServerID: j.ServerID, Host: j.Host, ClientPort: j.ClientPort, LogPort: j.LogPort}
+		return []replication.MemberChange{move, admit}, nil
+	}
+	flags := ""
+	if j.Host != "" {
+		flags = fmt.Sprintf(" --host %s --client-port %d --log-port %d", j.Host, j.ClientPort, j.LogPort)
+	}
+	return nil, &peer.RefusedError{Sentence: fmt.Sprintf("server %d is not a member of the cluster, and is not awaited: run `raftcachectl member add %d%s` first", j.ServerID, j.ServerID, flags)}
+}
+
+// replacement returns the change by which an empty folder may take the place of one
+// that is a member. It may if its operator has said so for such cases, and if nobody
+// hears the other folder. Of the voters a majority has to agree, to which the other
+// folder belongs, and not the empty one.
+func (n *Node) replacement(j *peer.Joiner, old *replication.Member) (c replication.MemberChange, err error) {
+	switch {
+	case !j.Replaces:
+		return c, &peer.OutdatedError{Sentence: fmt.Sprintf("the data folder of server %d is not the one that is a member of the cluster, and lacks what the server has acknowledged: run `raftcachectl member replace %d` at another server, and start server %d with an empty folder",
+			j.ServerID, j.ServerID, j.ServerID)}
+	case n.reaches(old):
+		return c, fmt.Errorf("server %d runs with another data folder, which is a member of the cluster: stop it first", j.ServerID)
+	}
+	c = replication.MemberChange{Kind: replication.ChangeReplace, ServerID: j.ServerID, Host: old.Host, ClientPort: old.ClientPort, LogPort: old.LogPort}
+	if j.Host != "" {
+		c.Host, c.ClientPort, c.LogPort = j.Host, j.ClientPort, j.LogPort
+	}
+	return c, nil
+}

@@ -1,0 +1,71 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"raftcached/replication/identity"
+)
+
+func TestFormationWaitsForAll(t *testing.T) {
+	list := members(3)
+	a, b := listen(t, list, 0, nil), listen(t, list, 1, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := a.form(ctx); err == nil || !strings.Contains(err.Error(), "waited for server 2") {
+		t.Fatalf("two of three: %v", err)
+	}
+	c := listen(t, list, 2, nil)
+	cluster := formAll(t, a, b, c)
+	if len(cluster.Members) != 3 || cluster.Members[2].DirectoryID != (identity.DirectoryID{3}) {
+		t.Fatalf("formed %+v", cluster)
+	}
+}
+
+// TestFormationIsLearnedLate: a node crashes before it could write down what was
+// formed, and learns it from the others; a wiped one is told so.
+func TestFormationIsLearnedLate(t *testing.T) {
+	list := members(3)
+	a, b, c := listen(t, list, 0, nil), listen(t, list, 1, nil), listen(t, list, 2, nil)
+	cluster := formAll(t, a, b, c)
+	must(t, c.Close())
+	c = listen(t, list, 2, nil)
+	if _, err := c.form(t.Context()); !errors.Is(err, ErrFormed) {
+		t.Fatalf("it forms a cluster again: %v", err)
+	}
+	again, err := join(t, c, list[:2])
+	if must(t, err); again.ID != cluster.ID || again.RaftID != 3 {
+		t.Fatalf("learned cluster %x and raft id %d, want %x", again.ID, again.RaftID, cluster.ID)
+	}
+	must(t, c.Close())
+	wiped := listen(t, list, 2, func(c *Config) { c.DirectoryID = identity.DirectoryID{99} })
+	if _, err := wiped.form(t.Context()); !errors.Is(err, ErrFormed) {
+		t.Fatalf("wiped node: %v", err)
+	}
+	if _, err := join(t, wiped, list[:2]); err == nil || !strings.Contains(err.Error(), "it is no member") {
+		t.Fatalf("wiped node: %v", err)
+	}
+}
+
+func TestRefusalsAtFormation(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"other limits", func(c *Config) { c.Constants.MemoryLimitBytes++ }, "same limits and ticks"},
+		{"other servers", func(c *Config) { c.Servers = c.Servers[:2] }, "same server.json"},
+		{"another client port", func(c *Config) { c.Servers = slices.Clone(c.Servers); c.Servers[0].ClientPort = 7 }, "with port 7 for clients"},
+	} {
+		list := members(3)
+		_ = listen(t, list, 0, nil)
+		b := listen(t, list, 1, c.change)
+		if _, err := b.form(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
