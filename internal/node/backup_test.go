@@ -10,6 +10,7 @@ import (
 
 	"raftcached/internal/admin"
 	"raftcached/internal/backup"
+	"raftcached/protocol"
 )
 
 // backupOf returns a backup of a node, in chunks with their plan.
@@ -105,5 +106,36 @@ func TestRestoreThatDoesNotFit(t *testing.T) {
 	_, err := (adminNode{target}).Restore(t.Context(), &begin)
 	if got := refusal(t, err); got != "an item has 3 KiB, and the cluster takes up to 1 KiB: form the new cluster with a higher -I" {
 		t.Fatal(got)
+	}
+}
+
+// TestRestoreOfTheLargestItems brings items of 8 MiB, each of which is a chunk and
+// more than a loop has in flight otherwise.
+func TestRestoreOfTheLargestItems(t *testing.T) {
+	cfg := loneConfig(t)
+	cfg.Limits.ItemBytesMax = 8 << 20
+	source := openNode(t, cfg)
+	cfg.DataDir = t.TempDir()
+	target := openNode(t, cfg)
+	for _, n := range []*Node{source, target} {
+		awaitState(t, n, admin.StateOK)
+	}
+	value := bytes.Repeat([]byte("x"), 8<<20-100)
+	for _, key := range []string{"a", "b"} {
+		r, err := source.Client().Write(t.Context(), protocol.Request{Command: protocol.Set, Key: []byte(key), Value: value})
+		if err != nil || r.Status != protocol.StatusStored {
+			t.Fatalf("status %d, %v", r.Status, err)
+		}
+	}
+	h, begin, chunks := backupOf(t, source)
+	for _, s := range []*admin.RestoreStep{
+		&begin, {Step: admin.RestoreItems, ID: begin.ID, Chunks: chunks}, {Step: admin.RestoreEnd, ID: begin.ID},
+	} {
+		if _, err := (adminNode{target}).Restore(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s.Step, err)
+		}
+	}
+	if got := (adminNode{target}).Status(t.Context()).Memory; got.Digest != h.Digest || got.Items != 2 {
+		t.Fatalf("restored %+v, the backup has %+v", got, h)
 	}
 }
