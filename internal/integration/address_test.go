@@ -50,7 +50,7 @@ func TestAnotherListOfServers(t *testing.T) {
 	})
 	must(t, victim.Start())
 	awaitLog(ctx, t, victim, fmt.Sprintf("the other servers look for this one at %s:%d", before.Host, before.LogPort))
-	awaitLog(ctx, t, victim, fmt.Sprintf("run `raftcachectl member move %d --host %s --client-port %d --log-port %d`",
+	awaitLog(ctx, t, victim, fmt.Sprintf("run `raftcachectl member move %d --host %s --port %d --log-port %d`",
 		victim.ID, before.Host, before.ClientPort, before.LogPort+1000))
 	awaitLog(ctx, t, victim, "server 7 is listed and is no member of the cluster: to add it, run `raftcachectl member add 7")
 	fill(t, leader, "meanwhile") // nobody waits for it

@@ -48,7 +48,7 @@ func (n *Node) compareServers(ctx context.Context) error {
 	}
 	for _, s := range n.cfg.Servers {
 		if member := slices.ContainsFunc(places, func(p place) bool { return p.ServerID == s.ID }); !member && asFormed {
-			n.cfg.Logger.Warn(fmt.Sprintf("server %d is listed and is no member of the cluster: to add it, run `raftcachectl member add %d --host %s --client-port %d --log-port %d`",
+			n.cfg.Logger.Warn(fmt.Sprintf("server %d is listed and is no member of the cluster: to add it, run `raftcachectl member add %d --host %s --port %d --log-port %d`",
 				s.ID, s.ID, s.Host, s.ClientPort, s.LogPort))
 		}
 	}
@@ -56,7 +56,7 @@ func (n *Node) compareServers(ctx context.Context) error {
 }
 
 func moveTo(s *Server) string {
-	return fmt.Sprintf("if the listed address is the right one, run `raftcachectl member move %d --host %s --client-port %d --log-port %d`",
+	return fmt.Sprintf("if the listed address is the right one, run `raftcachectl member move %d --host %s --port %d --log-port %d`",
 		s.ID, s.Host, s.ClientPort, s.LogPort)
 }
 

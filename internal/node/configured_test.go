@@ -36,7 +36,7 @@ func TestServersAreCompared(t *testing.T) {
 		{"the same", nil, nil, nil},
 		{"another name", func(s []Server) []Server { s[0].Host, s[1].Host = "localhost", "localhost"; return s }, nil, nil},
 		{"own address", func(s []Server) []Server { s[0].LogPort = 99; return s }, nil, []string{
-			"the other servers look for this one at 127.0.0.1:12, and for clients :11: if the listed address is the right one, run `raftcachectl member move 0 --host 127.0.0.1 --client-port 11 --log-port 99`",
+			"the other servers look for this one at 127.0.0.1:12, and for clients :11: if the listed address is the right one, run `raftcachectl member move 0 --host 127.0.0.1 --port 11 --log-port 99`",
 		}},
 		{"own address after changes", func(s []Server) []Server { s[0].Host = "192.0.2.1"; return s }, changed, []string{"run `raftcachectl member move 0 --host 192.0.2.1"}},
 		{"another's address", func(s []Server) []Server { s[1].ClientPort = 29; return s }, nil, []string{
@@ -46,7 +46,7 @@ func TestServersAreCompared(t *testing.T) {
 			return append(s[:2], Server{ID: 7, Host: "h", ClientPort: 71, LogPort: 72})
 		}, nil, []string{
 			"server 2 is a member of the cluster and is not listed: if it is to go, run `raftcachectl member remove 2`",
-			"server 7 is listed and is no member of the cluster: to add it, run `raftcachectl member add 7 --host h --client-port 71 --log-port 72`",
+			"server 7 is listed and is no member of the cluster: to add it, run `raftcachectl member add 7 --host h --port 71 --log-port 72`",
 		}},
 		{"after changes", func(s []Server) []Server { s[1].LogPort = 29; return s[:2] }, changed, nil},
 		{"a lone node", func(s []Server) []Server { s[0].LogPort = 99; return s[:1] }, func(m *replication.Membership) { m.Members = m.Members[:1] }, nil},
