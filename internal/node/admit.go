@@ -90,7 +90,7 @@ func (n *Node) admission(j *peer.Joiner) ([]replication.MemberChange, error) {
 	}
 	flags := ""
 	if j.Host != "" {
-		flags = fmt.Sprintf(" --host %s --client-port %d --log-port %d", j.Host, j.ClientPort, j.LogPort)
+		flags = fmt.Sprintf(" --host %s --port %d --log-port %d", j.Host, j.ClientPort, j.LogPort)
 	}
 	return nil, &peer.RefusedError{Sentence: fmt.Sprintf("server %d is not a member of the cluster, and is not awaited: run `raftcachectl member add %d%s` first", j.ServerID, j.ServerID, flags)}
 }
