@@ -24,6 +24,7 @@ type Replica struct {
 	toDisk  *inbox[snapshotWrite] // of the snapshot writer
 
 	status     atomic.Pointer[Status]
+	excluded   atomic.Bool   // see HandleExcluded
 	handedOver chan struct{} // closed when the core has handed over
 	members    atomic.Pointer[Membership]
 	changes    changeWaiters
@@ -85,7 +86,11 @@ func (r *Replica) Done() <-chan struct{} { return r.ctx.Done() }
 func (r *Replica) Err() error { return context.Cause(r.ctx) }
 
 // Status returns the node's view of the cluster.
-func (r *Replica) Status() Status { return *r.status.Load() }
+func (r *Replica) Status() Status {
+	s := *r.status.Load()
+	s.Removed = s.Removed || r.excluded.Load()
+	return s
+}
 
 // State returns the digest of the replicated state, by its parts, or false while an
 // entry is applied or the state is replaced. It waits for nothing.
@@ -120,7 +125,10 @@ func (r *Replica) HandleForward(from, boot uint64, payload []byte) {
 
 // HandleExcluded ends the replica: a peer knows that this node's data folder is a
 // copy, which may lack what was acknowledged, or that it is no member any more.
-func (r *Replica) HandleExcluded(err error) { r.fail(err) }
+func (r *Replica) HandleExcluded(err error) {
+	r.excluded.Store(true)
+	r.fail(err)
+}
 
 // Admits reports, by an error that wraps ErrRetired, that what a data folder sends
 // under a raft id may not be heard.

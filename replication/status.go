@@ -17,8 +17,8 @@ type Status struct {
 	// ever acknowledged: its reads need no confirmation.
 	Alone bool
 
-	// Removed tells that this node is no member any more, or that its data folder is
-	// retired: it serves no clients.
+	// Removed tells that this node is no member any more, that its data folder is
+	// retired, or that a peer has said so: it serves no clients.
 	Removed bool
 
 	Verdict Verdict // on this node's state

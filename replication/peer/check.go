@@ -102,6 +102,9 @@ func (t *Transport) checkMember(remote *Hello) error {
 		}
 	}
 	if t.handler.Admits(remote.RaftID, remote.DirectoryID) != nil {
+		if slices.ContainsFunc(t.applied.Members, func(m identity.Member) bool { return m.DirectoryID == remote.DirectoryID && !m.Retired }) {
+			return refuseNow("the members change at this moment") // SetMembers is about to say how
+		}
 		return &RemovedError{removal(t.applied, remote.ServerID)}
 	}
 	return nil
