@@ -22,6 +22,13 @@ type Options struct {
 	// Bootstrap is the configuration of a new log.
 	Bootstrap *pb.ConfState
 
+	// First is the sequence number of the first segment of a new log; 0: 1.
+	First uint64
+
+	// Salvage, if set, has Open change nothing, and bear damage. The log can only be
+	// read and closed.
+	Salvage *Salvage
+
 	// SegmentBytes is the size beyond which no more is written to a segment. The first
 	// ones are smaller.
 	SegmentBytes int64

@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -109,8 +111,9 @@ func (l *Log) corrupt(at place, reason string) error {
 }
 
 func (l *Log) segment(seq uint64) *segment {
-	if len(l.segments) == 0 || seq < l.segments[0].seq {
+	i, found := slices.BinarySearchFunc(l.segments, seq, func(s *segment, seq uint64) int { return cmp.Compare(s.seq, seq) })
+	if !found {
 		return nil
 	}
-	return l.segments[seq-l.segments[0].seq] // sequences have no gaps
+	return l.segments[i]
 }

@@ -35,6 +35,9 @@ func Open(fs disk.FS, dir string, o Options) (*Log, error) {
 }
 
 func (l *Log) open() error {
+	if l.options.Salvage != nil {
+		return l.salvage()
+	}
 	if err := disk.MakeDir(l.fs, l.dir); err != nil {
 		return err
 	}
@@ -45,7 +48,7 @@ func (l *Log) open() error {
 	if seqs, err = l.dropBlank(seqs); err != nil {
 		return err
 	}
-	next := uint64(1)
+	next := max(1, l.options.First)
 	if len(seqs) > 0 {
 		if err := l.recover(seqs); err != nil {
 			return err
@@ -76,14 +79,19 @@ func (l *Log) list() ([]uint64, error) {
 	for _, name := range names {
 		if seq, ok := parseSegmentName(name); ok {
 			seqs = append(seqs, seq)
+		} else if l.options.Salvage != nil {
+			continue
 		} else if err := l.fs.Remove(filepath.Join(l.dir, name)); err != nil {
 			return nil, fmt.Errorf("remove unfinished file: %w", err)
 		}
 	}
 	slices.Sort(seqs)
 	for i := 1; i < len(seqs); i++ {
-		if seqs[i] != seqs[i-1]+1 {
-			return nil, &CorruptError{File: segmentName(l.dir, seqs[i-1]+1), Reason: "the segment is missing"}
+		if seqs[i] == seqs[i-1]+1 {
+			continue
+		}
+		if err := l.damaged(&CorruptError{File: segmentName(l.dir, seqs[i-1]+1), Reason: "the segment is missing"}); err != nil {
+			return nil, err
 		}
 	}
 	return seqs, nil
@@ -100,6 +108,9 @@ func (l *Log) dropBlank(seqs []uint64) ([]uint64, error) {
 	b, err := disk.ReadFile(l.fs, name)
 	if err != nil || len(bytes.TrimRight(b, "\x00")) > 0 {
 		return seqs, err
+	}
+	if l.options.Salvage != nil {
+		return seqs[:last], nil
 	}
 	if err := l.fs.Remove(name); err != nil {
 		return nil, fmt.Errorf("remove unused segment: %w", err)
@@ -133,6 +144,8 @@ type recovery struct {
 	// the first entry that comes, or with a later one of a lower index, and a
 	// later mark must cover the missing entries.
 	floating bool
+
+	suspect bool // there was damage after the last entry; only with Options.Salvage
 }
 
 func (l *Log) recover(seqs []uint64) error {
@@ -150,10 +163,13 @@ func (l *Log) recover(seqs []uint64) error {
 			l.options.Progress(done, total)
 		}
 	}
-	if l.mark.GetIndex() < l.index.base {
-		return &CorruptError{
+	if l.mark.GetIndex() < l.index.base && !l.options.Salvage.covers(l.index.base) {
+		err := l.damaged(&CorruptError{
 			File:   segmentName(l.dir, seqs[0]),
 			Reason: fmt.Sprintf("entries %d to %d are missing", l.mark.GetIndex()+1, l.index.base),
+		})
+		if err != nil {
+			return err
 		}
 	}
 	l.index.compact(l.mark.GetIndex(), l.mark.GetTerm())
@@ -162,11 +178,11 @@ func (l *Log) recover(seqs []uint64) error {
 		// The entries of a torn write came without their hard state.
 		l.hard.Term, l.hard.Vote = new(term), new(uint64(0))
 	}
-	if l.hard.GetCommit() > l.index.last() {
-		return &CorruptError{
+	if l.hard.GetCommit() > l.index.last() && !l.options.Salvage.covers(l.hard.GetCommit()) {
+		return l.damaged(&CorruptError{
 			File:   segmentName(l.dir, seqs[len(seqs)-1]),
 			Reason: fmt.Sprintf("committed entries %d to %d are missing", l.index.last()+1, l.hard.GetCommit()),
-		}
+		})
 	}
 	return nil
 }
@@ -191,17 +207,26 @@ func (r *recovery) segment(seq uint64, last bool) error {
 		// have no header yet, and then holds nothing.
 		b = nil
 	}
-	if err != nil {
+	if err = r.damaged(err); err != nil {
 		return err
 	}
-	end, err := r.records(name, seq, b, length)
-	if err != nil {
-		return err
+	end := length
+	for {
+		if end, err = r.records(name, seq, b, end); err != nil {
+			return err
+		}
+		if len(bytes.TrimRight(b[end:], "\x00")) == 0 || last && tornAt(b, end, seq) {
+			return r.keep(name, seq, b[:end], len(b))
+		}
+		if err = r.damaged(&CorruptError{File: name, Offset: int64(end), Reason: "a record is damaged that was synced"}); err != nil {
+			return err
+		}
+		next := findRecord(b, end+1, seq)
+		if next < 0 {
+			return r.keep(name, seq, b[:end], len(b))
+		}
+		end = next
 	}
-	if len(bytes.TrimRight(b[end:], "\x00")) > 0 && (!last || !tornAt(b, end, seq)) {
-		return &CorruptError{File: name, Offset: int64(end), Reason: "a record is damaged that was synced"}
-	}
-	return r.keep(name, seq, b[:end], len(b))
 }
 
 // header checks the header of segment seq.
@@ -213,7 +238,7 @@ func (r *recovery) header(name string, seq uint64, h *segmentHeader) error {
 	if err := l.options.checkOwner(name, h); err != nil {
 		return err
 	}
-	if len(l.segments) > 0 && h.before != l.lastSize() {
+	if last := len(l.segments) - 1; last >= 0 && l.segments[last].seq+1 == seq && h.before != l.lastSize() {
 		return &CorruptError{
 			File:   segmentName(l.dir, seq-1),
 			Offset: l.lastSize(), Reason: fmt.Sprintf("%d bytes were written to it", h.before),
@@ -235,45 +260,22 @@ func (r *recovery) records(name string, seq uint64, b []byte, header int) (end i
 			break
 		}
 		if err := r.record(&rec, place{seq, uint32(end)}); err != nil {
-			return 0, &CorruptError{File: name, Offset: int64(end), Reason: err.Error()}
+			if err := r.damaged(&CorruptError{File: name, Offset: int64(end), Reason: err.Error()}); err != nil {
+				return 0, err
+			}
 		}
 		end += recordHeaderBytes + len(rec.payload)
 	}
 	return end, nil
 }
 
-// tornAt reports whether the bad record at end, in the last segment, is a torn
-// write: one of its sectors was never written, and no later record was written
-// after this offset was synced. The sectors of one write reach the disk in any
-// order.
-func tornAt(b []byte, end int, seq uint64) bool {
-	for at := findRecord(b, end+1, seq); at >= 0; {
-		rec, _ := readRecord(b[at:], seq, int64(at))
-		if rec.synced > int64(end) {
-			return false
-		}
-		at = findRecord(b, at+recordHeaderBytes+len(rec.payload), seq)
-	}
-	extent := end + recordHeaderBytes
-	if length, ok := readRecordHeader(b[end:], seq, int64(end)); ok {
-		extent += length
-	}
-	if extent > len(b) {
-		return true
-	}
-	for at := end; at < extent; at += sectorBytes - at%sectorBytes {
-		part := b[at:min(extent, at+sectorBytes-at%sectorBytes)]
-		if len(bytes.TrimRight(part, "\x00")) == 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // keep opens a segment for reading. It first cuts the segment to its valid part,
 // because a later recovery must not find a torn write in the middle of the log.
 func (r *recovery) keep(name string, seq uint64, valid []byte, size int) error {
 	l := r.log
+	if l.options.Salvage != nil {
+		return r.keepAsIs(name, seq, int64(len(valid)))
+	}
 	if len(valid) == 0 {
 		valid = appendSegmentHeader(nil, &segmentHeader{seq: seq, before: l.lastSize(), owner: l.options.Owner})
 	}
@@ -325,6 +327,9 @@ func (r *recovery) record(rec *record, at place) error {
 // memory: few of them will be read, and a log may be large.
 func (r *recovery) entry(e entryHead, at place) error {
 	l := r.log
+	if l.options.Salvage != nil && !r.follows(e) {
+		return nil
+	}
 	if base := l.index.base; e.index == base+1 && base == l.mark.GetIndex() {
 		r.floating = false
 	}
@@ -342,27 +347,13 @@ func (r *recovery) entry(e entryHead, at place) error {
 
 func (r *recovery) mark(kind recordKind, m *pb.SnapshotMetadata) {
 	l := r.log
+	if s := l.options.Salvage; s != nil && !s.covers(m.GetIndex()) {
+		return // its snapshot is lost: what was before it counts, if anything
+	}
 	l.mark = m
 	if kind == kindRestart || m.GetIndex() > l.index.last() {
 		// After a restart, or if the previous segments were removed.
 		l.index = newIndex(m.GetIndex(), m.GetTerm(), l.options.MemoryBytesMax)
 		r.floating = kind == kindCompacted
 	}
-}
-
-// findRecord returns the offset of the first valid record at or after from, or -1.
-func findRecord(b []byte, from int, seq uint64) int {
-	for at := from; at+recordHeaderBytes <= len(b); at++ {
-		if b[at] == 0 { // skip zeros quickly: a record's kind is not 0
-			next := bytes.IndexFunc(b[at:], func(c rune) bool { return c != 0 })
-			if next < 0 {
-				return -1
-			}
-			at = max(at, at+next-4)
-		}
-		if _, ok := readRecord(b[at:], seq, int64(at)); ok {
-			return at
-		}
-	}
-	return -1
 }
