@@ -18,7 +18,7 @@ import (
 const (
 	fileName      = "identity"
 	lockName      = "LOCK"
-	formatVersion = 4
+	formatVersion = 5
 )
 
 // What older versions lack. Version 2 knows no client ports either.
@@ -37,6 +37,7 @@ type file struct {
 	Floor       Floor       `json:"floor"`
 	Unowned     Unowned     `json:"unowned,omitzero"`
 	Seen        Memory      `json:"seen,omitempty"` // of other folders
+	Recovery    *Recovery   `json:"recovery,omitempty"`
 }
 
 // Identity is an open data folder's identity.
@@ -59,6 +60,9 @@ var ErrInUse = errors.New("it is in use by another process")
 // missing beside a log. Nothing in it can be relied on.
 var ErrLost = errors.New("it cannot be trusted")
 
+// ErrUnfinished reports that the recovery of a data folder was interrupted.
+var ErrUnfinished = errors.New("its recovery was interrupted: run `raftcachectl recover` on it again")
+
 // Open locks the data folder, creating it if needed, and adds a start to its lineage,
 // durably: nothing was said with that boot number and incarnation before.
 // Its errors are meant for the operator; the program adds what helps against ErrLost.
@@ -66,6 +70,17 @@ func Open(fs disk.FS, dir string, serverID int, random io.Reader) (*Identity, er
 	if err := disk.MakeDir(fs, dir); err != nil {
 		return nil, err
 	}
+	id, err := lock(fs, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := id.load(serverID, random); err != nil {
+		return nil, errors.Join(err, id.lock.Close())
+	}
+	return id, nil
+}
+
+func lock(fs disk.FS, dir string) (*Identity, error) {
 	lock, err := fs.Lock(filepath.Join(dir, lockName))
 	if errors.Is(err, disk.ErrLocked) {
 		return nil, fmt.Errorf("data folder %q: %w: stop that one, or choose another folder", dir, ErrInUse)
@@ -75,9 +90,6 @@ func Open(fs disk.FS, dir string, serverID int, random io.Reader) (*Identity, er
 	}
 	id := &Identity{fs: fs, dir: dir, lock: lock}
 	id.soon.save = id.save
-	if err := id.load(serverID, random); err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
 	return id, nil
 }
 
@@ -95,10 +107,12 @@ func (id *Identity) load(serverID int, random io.Reader) error {
 	case err != nil:
 		return err
 	default:
-		if id.file, err = decode(b); err != nil {
-			return fmt.Errorf("identity file %q: %w", id.name(), err)
+		if err := id.decode(b); err != nil {
+			return err
 		}
-		id.file.upgrade()
+	}
+	if r := id.file.Recovery; r != nil && r.Unfinished {
+		return fmt.Errorf("data folder %q: %w", id.dir, ErrUnfinished)
 	}
 	if id.file.ServerID != serverID {
 		return fmt.Errorf("data folder %q belongs to server %d, not to server %d: give each server a folder of its own", id.dir, id.file.ServerID, serverID)
@@ -142,6 +156,15 @@ func (id *Identity) save() error {
 	}
 	b := fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum(line, castagnoli))
 	return disk.WriteFileAtomic(id.fs, id.name(), b)
+}
+
+// decode takes over the contents of an identity file.
+func (id *Identity) decode(b []byte) (err error) {
+	if id.file, err = decode(b); err != nil {
+		return fmt.Errorf("identity file %q: %w", id.name(), err)
+	}
+	id.file.upgrade()
+	return nil
 }
 
 func decode(b []byte) (f file, err error) {

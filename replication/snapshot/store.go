@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	iofs "io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,6 +46,9 @@ type Options struct {
 	// indexes up to Unowned may be of a version that names no owner.
 	Owner   Owner
 	Unowned uint64
+
+	// ReadOnly has Open change nothing. Snapshots can only be listed and read.
+	ReadOnly bool
 }
 
 // Store is a folder of snapshots.
@@ -86,6 +90,25 @@ func (s *Store) removeAll(names []string, suffix string) error {
 		}
 		if err := s.fs.Remove(filepath.Join(s.dir, name)); err != nil {
 			return fmt.Errorf("remove %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// prepare makes the folder ready for writing.
+func (s *Store) prepare() error {
+	if err := disk.MakeDir(s.fs, s.dir); err != nil {
+		return fmt.Errorf("open snapshots: %w", err)
+	}
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return fmt.Errorf("open snapshots: %w", err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, tmpSuffix) {
+			if err := s.fs.Remove(filepath.Join(s.dir, name)); err != nil {
+				return fmt.Errorf("remove unfinished snapshot: %w", err)
+			}
 		}
 	}
 	return nil
@@ -156,7 +179,7 @@ func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
 // positions returns index and term of each file that is named as a snapshot.
 func (s *Store) positions() (list [][2]uint64, err error) {
 	names, err := s.fs.List(s.dir)
-	if err != nil {
+	if err != nil && !(s.options.ReadOnly && errors.Is(err, iofs.ErrNotExist)) {
 		return nil, err
 	}
 	for _, name := range names {
