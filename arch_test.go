@@ -53,6 +53,10 @@ var layers = map[string]layer{
 	"internal/auth":             {},
 	"internal/backup":           {may: []string{"engine"}},
 	"internal/importer":         {tests: []string{".", "internal/cluster", "raftcachedtest"}},
+	"internal/offline": {
+		may:   []string{"engine", "replication", "replication/disk", "replication/identity", "replication/snapshot", "replication/wal"},
+		tests: []string{"replication/disk/disktest", "replication/frame"},
+	},
 	"internal/settings":         {may: []string{"engine"}},
 	"internal/node": {may: []string{
 		"internal/admin", "internal/auth", "internal/backup", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
@@ -64,7 +68,7 @@ var layers = map[string]layer{
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},
 	"cmd/raftcachectl":    {may: []string{"cmd/internal/ctl"}},
 	"cmd/server-spawner":  {may: []string{".", "cmd/internal/serve", "cmd/internal/spawn"}},
-	"cmd/internal/ctl":    {may: []string{".", "internal/admin", "internal/auth", "internal/backup", "internal/importer", "internal/settings"}},
+	"cmd/internal/ctl":    {may: []string{".", "internal/admin", "internal/auth", "internal/backup", "internal/importer", "internal/offline", "internal/settings", "replication/disk", "replication/identity"}, tests: []string{"replication"}},
 	"cmd/internal/parent": {},
 	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
 	"cmd/internal/spawn":  {may: []string{".", "internal/auth", "internal/settings", "cmd/internal/parent"}},
