@@ -1,0 +1,62 @@
+package ctl
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"raftcached/internal/offline"
+	"raftcached/replication"
+	"raftcached/replication/identity"
+)
+
+// TestFindings compares what recover says of a folder before it asks.
+func TestFindings(t *testing.T) {
+	f := &offline.Findings{
+		ServerID: 2, Cluster: 0xa7e2521a3c8f9b10, Index: 1204511, Term: 4, Commit: 1204500, Snapshot: 1198002, RaftID: 3,
+		Time: time.Date(2026, 11, 27, 1, 2, 3, 0, time.UTC), Items: 100000, Bytes: 61 << 20,
+		Members: &replication.Membership{Members: []replication.Member{
+			{ServerID: 0, RaftID: 1, Directory: replication.DirectoryID{1}, Host: "10.0.0.1"},
+			{ServerID: 1, RaftID: 2, Directory: replication.DirectoryID{2}, Host: "10.0.0.2", Retired: true},
+			{ServerID: 1, Host: "10.0.0.9", Learner: true},
+			{ServerID: 2, RaftID: 3, Directory: replication.DirectoryID{3}, Host: "10.0.0.3"},
+		}},
+		Seen: identity.Memory{{DirectoryID: identity.DirectoryID{1}, Boot: 7}},
+		Lost: 1204511,
+	}
+	golden(t, filepath.Join("testdata", "recover.txt"), findingsText("/var/lib/raftcached", f))
+
+	f.Commit, f.Snapshot, f.Lost, f.Diverged, f.Time = f.Index, 0, f.Index+9, true, time.Time{}
+	f.Damage = []error{errors.New(`log segment "wal/0000000000000003.wal" is damaged at byte 842: a record is damaged that was synced`)}
+	golden(t, filepath.Join("testdata", "recover_damaged.txt"), findingsText("/var/lib/raftcached", f))
+}
+
+func TestRecoverAsks(t *testing.T) {
+	for answer, ok := range map[string]bool{"yes\n": true, "yes": true, "y\n": false, "no\n": false, "": false} {
+		var out strings.Builder
+		r := &recovery{ctl: &ctl{Process: Process{Stdin: strings.NewReader(answer), Stdout: &out}}}
+		if err := r.confirm(); (err == nil) != ok {
+			t.Errorf("after %q: %v", answer, err)
+		}
+	}
+}
+
+// golden compares a text with a file, or writes it with -rewrite.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	if *rewrite {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != string(want) {
+		t.Errorf("%s: is\n%s\nwant\n%s", name, text, want)
+	}
+}
