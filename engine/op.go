@@ -39,6 +39,15 @@ const (
 	opKindEnd
 )
 
+// String names the operation.
+func (k OpKind) String() string {
+	names := [...]string{
+		"none", "set", "add", "replace", "append", "prepend", "cas", "touch", "gat", "delete", "incr", "decr", "flush_all",
+		"set of a too large item", "formation", "cache_memlimit", "meta get", "fill begins", "fill items", "fill ends", "fill is given up", "unknown",
+	}
+	return names[min(k, opKindEnd)]
+}
+
 // valid reports whether there is such an operation.
 func (k OpKind) valid() bool { return k > 0 && k < opKindEnd }
 

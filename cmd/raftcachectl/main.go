@@ -6,6 +6,7 @@
 //	raftcachectl member replace 1         let an empty data folder take a server's place
 //	raftcachectl import 10.0.0.9:11211    copy all items of a memcached into the cluster
 //	raftcachectl recover --data DIR       begin again after a majority was lost
+//	raftcachectl log dump --data DIR      what is in a data folder
 //	raftcachectl help                     every command
 package main
 

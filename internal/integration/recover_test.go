@@ -60,6 +60,10 @@ func TestRecover(t *testing.T) {
 		t.Errorf("recover again: exit code %d, %s", code, stderr)
 	}
 
+	if code, stdout, stderr = ctl("log", "dump", "--data", left.DataDir); code != 0 || !strings.Contains(stdout, "recovered: was folder ") || !strings.Contains(stdout, "restart: the log begins after entry ") {
+		t.Errorf("log dump: exit code %d\n%s%s", code, stdout, stderr)
+	}
+
 	must(t, left.Start())
 	must(t, left.AwaitReady(ctx))
 	wantRecovered(ctx, t, left, had[1])

@@ -70,27 +70,27 @@ func Open(fs disk.FS, dir string, serverID int, random io.Reader) (*Identity, er
 	if err := disk.MakeDir(fs, dir); err != nil {
 		return nil, err
 	}
-	id, err := lock(fs, dir)
+	l, err := lock(fs, dir)
 	if err != nil {
 		return nil, err
 	}
+	id := &Identity{fs: fs, dir: dir, lock: l}
+	id.soon.save = id.save
 	if err := id.load(serverID, random); err != nil {
 		return nil, errors.Join(err, id.lock.Close())
 	}
 	return id, nil
 }
 
-func lock(fs disk.FS, dir string) (*Identity, error) {
-	lock, err := fs.Lock(filepath.Join(dir, lockName))
+func lock(fs disk.FS, dir string) (io.Closer, error) {
+	l, err := fs.Lock(filepath.Join(dir, lockName))
 	if errors.Is(err, disk.ErrLocked) {
 		return nil, fmt.Errorf("data folder %q: %w: stop that one, or choose another folder", dir, ErrInUse)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock data folder %q: %w", dir, err)
 	}
-	id := &Identity{fs: fs, dir: dir, lock: lock}
-	id.soon.save = id.save
-	return id, nil
+	return l, nil
 }
 
 func (id *Identity) load(serverID int, random io.Reader) error {

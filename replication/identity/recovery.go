@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
-	"path/filepath"
 
 	"raftcached/replication/disk"
 )
@@ -26,30 +25,44 @@ type Recovery struct {
 	SnapshotTerm uint64 `json:"snapshotTerm"` // of Index
 }
 
-// OpenOffline locks a data folder whose server does not run, and reads its identity. It
-// changes nothing: it is no start. ErrUnfinished is not returned, see Recovery.
-func OpenOffline(fs disk.FS, dir string) (*Identity, error) {
+// Lock locks a data folder that is there, whose server must not run.
+func Lock(fs disk.FS, dir string) (io.Closer, error) {
 	if _, err := fs.List(dir); err != nil {
 		return nil, fmt.Errorf("data folder %q: %w", dir, err)
 	}
-	b, err := disk.ReadFile(fs, filepath.Join(dir, fileName))
+	return lock(fs, dir)
+}
+
+// Read reads the identity of a data folder that the caller has locked, and changes
+// nothing: it is no start. ErrUnfinished is not returned, see Recovery.
+func Read(fs disk.FS, dir string) (*Identity, error) {
+	id := &Identity{fs: fs, dir: dir}
+	id.soon.save = id.save
+	b, err := disk.ReadFile(fs, id.name())
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil, fmt.Errorf("%q is no data folder: it has no file %q: %w", dir, fileName, ErrLost)
 	}
 	if err != nil {
 		return nil, err
 	}
-	id, err := lock(fs, dir)
+	return id, id.decode(b)
+}
+
+// OpenOffline locks a data folder whose server does not run, and reads its identity. Close
+// unlocks it.
+func OpenOffline(fs disk.FS, dir string) (*Identity, error) {
+	if _, err := Read(fs, dir); err != nil { // a lock would make a file in any folder
+		return nil, err
+	}
+	l, err := lock(fs, dir)
 	if err != nil {
 		return nil, err
 	}
-	// The process that had the lock may have written it meanwhile.
-	if b, err = disk.ReadFile(fs, id.name()); err == nil {
-		err = id.decode(b)
-	}
+	id, err := Read(fs, dir) // the process that had the lock may have written it meanwhile
 	if err != nil {
-		return nil, errors.Join(err, id.lock.Close())
+		return nil, errors.Join(err, l.Close())
 	}
+	id.lock = l
 	return id, nil
 }
 

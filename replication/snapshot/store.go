@@ -49,6 +49,9 @@ type Options struct {
 
 	// ReadOnly has Open change nothing. Snapshots can only be listed and read.
 	ReadOnly bool
+
+	// AnyOwner has Open bear snapshots of others: to look at them, not to use them.
+	AnyOwner bool
 }
 
 // Store is a folder of snapshots.

@@ -110,7 +110,11 @@ directory, and otherwise at 127.0.0.1:11411.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: run %q", err, cmd.CommandPath()+" --help")
 	})
-	root.AddCommand(c.newStatus(), c.newVerify(), c.newMember(), c.newImport(), c.newBackup(), c.newRestore(), c.newInspect(), c.newRecover())
+	root.AddCommand(
+		c.newStatus(), c.newVerify(), c.newMember(), c.newImport(),
+		c.newBackup(), c.newRestore(), c.newInspect(),
+		c.newRecover(), c.newLog(),
+	)
 	return root
 }
 

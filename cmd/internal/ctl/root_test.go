@@ -38,6 +38,8 @@ func TestUsageErrors(t *testing.T) {
 		{"member move 3", `say what changes, by --host, --port or --log-port: run "raftcachectl member move --help"`},
 		{"member list -o xml", `output "xml" is unknown: write -o table or -o json`},
 		{"recover", `name the data folder with --data: run "raftcachectl recover --help"`},
+		{"log dump", `name the data folder with --data: run "raftcachectl log dump --help"`},
+		{"log dump --data x --from 5 --to 4", `there is nothing from 5 to 4: give --to a number that is not below --from`},
 		{"verify --wait 3", `invalid argument "3" for "--wait" flag`},
 	} {
 		code, _, stderr := run(t, nil, strings.Fields(c.line)...)
@@ -118,7 +120,7 @@ func TestCompletionAndHelp(t *testing.T) {
 			t.Errorf("completion %s: exit code %d, %d bytes", shell, code, len(stdout))
 		}
 	}
-	for _, command := range []string{"status", "verify", "import", "backup", "restore", "inspect", "recover", "member", "member list", "member add", "member replace", "member remove", "member promote", "member move", "member transfer"} {
+	for _, command := range []string{"status", "verify", "import", "backup", "restore", "inspect", "recover", "log dump", "member", "member list", "member add", "member replace", "member remove", "member promote", "member move", "member transfer"} {
 		code, stdout, _ := run(t, nil, append(strings.Fields(command), "--help")...)
 		if code != exitOK || !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "Exit code: 0") {
 			t.Errorf("%s --help: exit code %d\n%s", command, code, stdout)
