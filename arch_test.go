@@ -57,7 +57,7 @@ var layers = map[string]layer{
 		may:   []string{"engine", "replication", "replication/disk", "replication/identity", "replication/snapshot", "replication/wal"},
 		tests: []string{"replication/disk/disktest", "replication/frame"},
 	},
-	"internal/settings":         {may: []string{"engine"}},
+	"internal/settings": {may: []string{"engine"}},
 	"internal/node": {may: []string{
 		"internal/admin", "internal/auth", "internal/backup", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
