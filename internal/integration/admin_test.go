@@ -244,17 +244,29 @@ func TestOperate(t *testing.T) {
 	must(t, err)
 	addresses := strings.NewReplacer(
 		"127.0.0.1:11411", c.Servers[0].AdminAddr, "10.0.0.9:11211", m.Addr, "10.0.1.1:11411", fresh.Servers[0].AdminAddr,
+		"/var/lib/raftcached", c.Servers[2].DataDir,
 	)
 	lines := strings.Split(string(text), "\n")
 	commands := 0
 	for i, line := range lines {
+		switch line {
+		case "## Look inside": // of a server that is stopped
+			wantEverywhere(t, clientsOf(t, c), "moved", "x")
+			wantEverywhere(t, clientsOf(t, c), "stays", "y")
+			for _, s := range c.Servers {
+				must(t, s.Kill())
+			}
+		case "## The worst day":
+			must(t, os.RemoveAll(c.Servers[0].DataDir))
+			must(t, os.RemoveAll(c.Servers[1].DataDir))
+		}
 		command, isCommand := strings.CutPrefix(line, "    $ ")
 		if !isCommand {
 			continue
 		}
 		commands++
 		cmd := exec.CommandContext(ctx, "sh", "-ec", addresses.Replace(command))
-		cmd.Dir = filepath.Dir(c.Config)
+		cmd.Dir, cmd.Stdin = filepath.Dir(c.Config), strings.NewReader("yes\n")
 		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(executable)+":"+os.Getenv("PATH"))
 		output, err := cmd.CombinedOutput()
 		if err != nil {
@@ -270,6 +282,7 @@ func TestOperate(t *testing.T) {
 	if commands < 8 {
 		t.Errorf("docs/operate.md has %d commands", commands)
 	}
-	wantEverywhere(t, clientsOf(t, c), "moved", "x")
-	wantEverywhere(t, clientsOf(t, c), "stays", "y")
+	must(t, c.Servers[2].Start())
+	must(t, c.Servers[2].AwaitReady(ctx))
+	wantEverywhere(t, []*memcache.Client{clientOf(t, c.Servers[2])}, "stays", "y")
 }
