@@ -2,8 +2,6 @@ package ctl
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,11 +25,11 @@ func TestFindings(t *testing.T) {
 		Seen: identity.Memory{{DirectoryID: identity.DirectoryID{1}, Boot: 7}},
 		Lost: 1204511,
 	}
-	golden(t, filepath.Join("testdata", "recover.txt"), findingsText("/var/lib/raftcached", f))
+	golden(t, "recover", findingsText("/var/lib/raftcached", f))
 
 	f.Commit, f.Snapshot, f.Lost, f.Diverged, f.Time = f.Index, 0, f.Index+9, true, time.Time{}
 	f.Damage = []error{errors.New(`log segment "wal/0000000000000003.wal" is damaged at byte 842: a record is damaged that was synced`)}
-	golden(t, filepath.Join("testdata", "recover_damaged.txt"), findingsText("/var/lib/raftcached", f))
+	golden(t, "recover_damaged", findingsText("/var/lib/raftcached", f))
 }
 
 func TestRecoverAsks(t *testing.T) {
@@ -41,22 +39,5 @@ func TestRecoverAsks(t *testing.T) {
 		if err := r.confirm(); (err == nil) != ok {
 			t.Errorf("after %q: %v", answer, err)
 		}
-	}
-}
-
-// golden compares a text with a file, or writes it with -rewrite.
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	if *rewrite {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text != string(want) {
-		t.Errorf("%s: is\n%s\nwant\n%s", name, text, want)
 	}
 }
