@@ -36,6 +36,7 @@ func (n *Node) compareServers(ctx context.Context) error {
 		switch {
 		case len(places) == 1: // nobody looks for it
 		case !own && !asFormed:
+		case own && !listed: // it has joined without a list, or with that of the others
 		case !listed:
 			n.cfg.Logger.Warn(fmt.Sprintf("server %d is a member of the cluster and is not listed: if it is to go, run `raftcachectl member remove %d`", p.ServerID, p.ServerID))
 		case sameAddress(ctx, &p.Member, &s):

@@ -48,6 +48,8 @@ func TestServersAreCompared(t *testing.T) {
 			"server 2 is a member of the cluster and is not listed: if it is to go, run `raftcachectl member remove 2`",
 			"server 7 is listed and is no member of the cluster: to add it, run `raftcachectl member add 7 --host h --port 71 --log-port 72`",
 		}},
+		{"joined without a list", func([]Server) []Server { return nil }, changed, nil},
+		{"joined with the others' list", func(s []Server) []Server { return s[1:] }, changed, nil},
 		{"after changes", func(s []Server) []Server { s[1].LogPort = 29; return s[:2] }, changed, nil},
 		{"a lone node", func(s []Server) []Server { s[0].LogPort = 99; return s[:1] }, func(m *replication.Membership) { m.Members = m.Members[:1] }, nil},
 	} {
