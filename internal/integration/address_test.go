@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 
 	"raftcached/internal/cluster"
@@ -35,7 +36,8 @@ func editServers(t *testing.T, c *cluster.Cluster, edit func([]listedServer) []l
 }
 
 // TestAnotherListOfServers: a formed cluster starts whatever server.json lists. A server
-// listens where that says, and names the commands that make it true.
+// listens where that says, and names the commands that make it true. Once it is, the
+// others find the server there, also after all were killed.
 func TestAnotherListOfServers(t *testing.T) {
 	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
@@ -54,12 +56,25 @@ func TestAnotherListOfServers(t *testing.T) {
 		victim.ID, before.Host, before.ClientPort, before.LogPort+1000))
 	awaitLog(ctx, t, victim, "server 7 is listed and is no member of the cluster: to add it, run `raftcachectl member add 7")
 	fill(t, leader, "meanwhile") // nobody waits for it
-	must(t, victim.Stop(ctx))
-	editServers(t, c, func(servers []listedServer) []listedServer {
-		servers[victim.ID] = before
-		return servers
-	})
-	must(t, victim.Start())
+	ctl := ctlOf(ctx, t, c)
+	awaitExit(ctx, t, ctl, 0, "member", "move", strconv.Itoa(victim.ID), "--log-port", strconv.Itoa(before.LogPort+1000), "--server", leader.AdminAddr)
 	must(t, victim.AwaitReady(ctx))
+	wantFilled(t, victim, "before", "meanwhile")
+	for _, s := range c.Servers {
+		must(t, awaitStats(ctx, s.ClientAddr, "cluster", map[string]string{
+			fmt.Sprintf("server:%d:log_address", victim.ID): fmt.Sprintf("%s:%d", before.Host, before.LogPort+1000),
+			"servers_reachable":                             "3",
+		}))
+	}
+
+	// They find each other there when all start again, before anybody has read its log:
+	// and the list that the others were started with is not true any more.
+	for _, s := range c.Servers {
+		must(t, s.Kill())
+	}
+	for _, s := range c.Servers {
+		must(t, s.Start())
+	}
+	must(t, c.AwaitReady(ctx))
 	wantFilled(t, victim, "before", "meanwhile")
 }
