@@ -104,9 +104,9 @@ func (t *Transport) start(m identity.Member) *senders {
 	ctx, cancel := context.WithCancel(t.ctx)
 	s := &senders{
 		peer: m, cancel: cancel,
-		control: newSender(t, ctx, m, StreamControl, controlBytesMax),
-		append:  newSender(t, ctx, m, StreamAppend, appendBytesMax),
-		forward: newSender(t, ctx, m, StreamForward, forwardBytesMax),
+		control: newSender(ctx, t, m, StreamControl, controlBytesMax),
+		append:  newSender(ctx, t, m, StreamAppend, appendBytesMax),
+		forward: newSender(ctx, t, m, StreamForward, forwardBytesMax),
 	}
 	for _, s := range []*sender{s.control, s.append, s.forward} {
 		t.wg.Go(s.run)

@@ -62,7 +62,7 @@ type sender struct {
 	bytes     int
 }
 
-func newSender(t *Transport, ctx context.Context, m identity.Member, s Stream, bytesMax int) *sender {
+func newSender(ctx context.Context, t *Transport, m identity.Member, s Stream, bytesMax int) *sender {
 	return &sender{t: t, ctx: ctx, peer: m, stream: s, bytesMax: bytesMax, wake: make(chan struct{}, 1), since: time.Now()}
 }
 
