@@ -29,9 +29,6 @@ func (n *Node) admit(ctx context.Context, j peer.Joiner) error {
 	if err != nil {
 		return err
 	}
-	if s := n.replica.Status(); s.Leader != s.ID {
-		return n.leads(s.Leader)
-	}
 	if s, ok := n.configured(n.cfg.ServerID); ok && n.replica.Status().Alone && s.LogPort != 0 {
 		// Nobody had to find this server so far.
 		if self, _ := n.replica.Members().Find(n.raftID); self.Host != s.Host || self.ClientPort != s.ClientPort || self.LogPort != s.LogPort {
@@ -46,10 +43,14 @@ func (n *Node) admit(ctx context.Context, j peer.Joiner) error {
 	return nil
 }
 
-// leads says where the leader is, whose part it is to change the members.
-func (n *Node) leads(leader uint64) error {
-	if m, ok := n.members().Find(leader); ok {
-		return fmt.Errorf("server %d leads, at %s", m.ServerID, joinHostPort(m.Host, m.LogPort))
+// mustLead returns an error unless this node leads: all voters speak to the leader.
+func (n *Node) mustLead() error {
+	s := n.replica.Status()
+	if s.Leader == s.ID {
+		return nil
+	}
+	if m, ok := n.members().Find(s.Leader); ok {
+		return fmt.Errorf("server %d leads, at %s, and knows who is heard", m.ServerID, joinHostPort(m.Host, m.LogPort))
 	}
 	return errNoMajority
 }
@@ -100,10 +101,13 @@ func (n *Node) admission(j *peer.Joiner) ([]replication.MemberChange, error) {
 // hears the other folder. Of the voters a majority has to agree, to which the other
 // folder belongs, and not the empty one.
 func (n *Node) replacement(j *peer.Joiner, old *replication.Member) (c replication.MemberChange, err error) {
+	notLeading := n.mustLead()
 	switch {
 	case !j.Replaces:
 		return c, &peer.OutdatedError{Sentence: fmt.Sprintf("the data folder of server %d is not the one that is a member of the cluster, and lacks what the server has acknowledged: run `raftcachectl member replace %d` at another server, and start server %d with an empty folder",
 			j.ServerID, j.ServerID, j.ServerID)}
+	case notLeading != nil:
+		return c, notLeading
 	case n.reaches(old):
 		return c, fmt.Errorf("server %d runs with another data folder, which is a member of the cluster: stop it first", j.ServerID)
 	}
