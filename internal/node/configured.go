@@ -35,6 +35,7 @@ func (n *Node) compareServers(ctx context.Context) error {
 		own := n.isSelf(&p.Member)
 		switch {
 		case len(places) == 1: // nobody looks for it
+		case len(n.cfg.Servers) == 0: // it knows the cluster by its address alone
 		case !own && !asFormed:
 		case own && !listed: // it has joined without a list, or with that of the others
 		case !listed:

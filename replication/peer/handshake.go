@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -61,16 +62,25 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	if err := readProof(conn, proof(t.config.Secret, acceptor, ours, theirs)); err != nil {
 		return nil, fmt.Errorf("server %d: %w", remote.ServerID, err)
 	}
-	if err := t.checkDialed(&remote, s); err != nil {
-		return nil, err
+	declined := t.checkDialed(&remote, s)
+	if declined != nil && !t.foreign(&remote) {
+		return nil, declined
 	}
 	if err := writeFrame(conn, appendPayload(nil, kindProof, proof(t.config.Secret, dialer, ours, theirs))[frameHeaderBytes:]); err != nil {
 		return nil, err
 	}
-	if err := readAnswer(conn); err != nil {
-		return nil, err
+	if err := readAnswer(conn); declined != nil || err != nil {
+		return nil, cmp.Or(declined, err)
 	}
 	return &remote, conn.SetDeadline(time.Time{})
+}
+
+// foreign reports whether a peer is of another cluster. It is to hear of this one, and
+// has to be sure of who says so: see giveWay.
+func (t *Transport) foreign(remote *Hello) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return remote.ClusterID != 0 && t.self.ClusterID != 0 && remote.ClusterID != t.self.ClusterID
 }
 
 // checkDialed decides on the peer that a connection has led to.
