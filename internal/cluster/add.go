@@ -1,0 +1,45 @@
+package cluster
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Add prepares one more server, with the next id, which asks the others to let it come
+// in. It does not start it, nor announce it. args are more of its flags.
+func (c *Cluster) Add(args ...string) *Server {
+	first, id := c.Servers[0], len(c.Servers)
+	host, _, err := net.SplitHostPort(first.ClientAddr)
+	if err != nil {
+		panic(err) // New made it
+	}
+	var join []string
+	for _, s := range c.Servers {
+		join = append(join, joinAddr(host, logPort+s.ID))
+	}
+	dir := filepath.Dir(c.Config)
+	s := &Server{
+		ID:          id,
+		ClientAddr:  joinAddr(host, clientPort+id),
+		AdminAddr:   joinAddr(host, adminPort+id),
+		DataDir:     filepath.Join(dir, "data", strconv.Itoa(id)),
+		LogFile:     filepath.Join(dir, fmt.Sprintf("server%d.log", id)),
+		executable:  first.executable,
+		environment: first.environment,
+	}
+	s.args = append([]string{"-id", strconv.Itoa(id), "-join", strings.Join(join, ","), "-data", s.DataDir, "-admin-listen", s.AdminAddr}, args...)
+	c.Servers = append(c.Servers, s)
+	return s
+}
+
+// Announcement returns the arguments of raftcachectl that announce a server of Add.
+func (s *Server) Announcement() []string {
+	host, port, err := net.SplitHostPort(s.ClientAddr)
+	if err != nil {
+		panic(err) // Add made it
+	}
+	return []string{"member", "add", strconv.Itoa(s.ID), "--host", host, "--port", port, "--log-port", strconv.Itoa(logPort + s.ID)}
+}
