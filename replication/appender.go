@@ -22,6 +22,7 @@ type Appender struct {
 // appendInput is something for the append worker.
 type appendInput struct {
 	message *pb.Message // MsgStorageAppend
+	news    *memberNews // else to be told, once what is queued before is durable
 	cut     uint64      // else the log may go, up to this index
 }
 
@@ -33,6 +34,7 @@ type appendEffect struct {
 	sync    bool                 // appendSave, appendRestart
 	meta    *pb.SnapshotMetadata // appendInstall, appendRestart
 	own     []*pb.Message        // appendRespond: for the core
+	news    []*memberNews        // appendTell
 	peers   []*pb.Message        // appendRespond
 	index   uint64               // appendCut
 }
@@ -44,8 +46,17 @@ const (
 	appendInstall                         // have the applier continue from a snapshot, and wait for it
 	appendRestart                         // let the log begin behind that snapshot
 	appendRespond                         // let the responses go
+	appendTell                            // make known what became of the members
 	appendCut                             // let the log go, up to index
 )
+
+// memberNews is what became of the members. It is told only once this node's log says
+// durably that the change is committed: a folder that is told of its removal stops
+// for good, and without it a log that does not say so may have no majority.
+type memberNews struct {
+	members  *Membership
+	outcomes []Outcome
+}
 
 // newAppender returns the appender of a log whose hard state is hs.
 func newAppender(cfg *ReplicaConfig, hs *pb.HardState) *Appender {
@@ -70,17 +81,22 @@ func (a *Appender) step(in []appendInput, effects []appendEffect) []appendEffect
 		hs      *pb.HardState
 		ents    []*pb.Entry
 		respond = appendEffect{kind: appendRespond}
+		tell    = appendEffect{kind: appendTell}
 		cut     uint64
 	)
 	for i := range in {
 		m := in[i].message
+		if news := in[i].news; news != nil {
+			tell.news = append(tell.news, news)
+			continue
+		}
 		if m == nil {
 			cut = max(cut, in[i].cut)
 			continue
 		}
 		h := hardStateOf(m)
 		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
-			effects = a.save(effects, hs, ents)
+			effects = a.save(effects, hs, ents, false)
 			effects = append(effects,
 				appendEffect{kind: appendInstall, meta: s.GetMetadata()},
 				appendEffect{kind: appendRestart, meta: s.GetMetadata(), hard: h, sync: !a.bugs.has(bugAckBeforeSync)})
@@ -95,9 +111,12 @@ func (a *Appender) step(in []appendInput, effects []appendEffect) []appendEffect
 		ents = joinEntries(ents, m.GetEntries())
 		respond.sort(a.id, m.GetResponses())
 	}
-	effects = a.save(effects, hs, ents)
+	effects = a.save(effects, hs, ents, len(tell.news) > 0)
 	if len(respond.own) > 0 || len(respond.peers) > 0 {
 		effects = append(effects, respond)
+	}
+	if len(tell.news) > 0 {
+		effects = append(effects, tell)
 	}
 	if cut > 0 {
 		effects = append(effects, appendEffect{kind: appendCut, index: cut})
@@ -139,12 +158,12 @@ func joinEntries(ents, more []*pb.Entry) []*pb.Entry {
 	return append(ents[:keep:keep], more...)
 }
 
-func (a *Appender) save(effects []appendEffect, hs *pb.HardState, ents []*pb.Entry) []appendEffect {
-	if hs == nil && len(ents) == 0 {
+func (a *Appender) save(effects []appendEffect, hs *pb.HardState, ents []*pb.Entry, sync bool) []appendEffect {
+	if hs == nil && len(ents) == 0 && !sync {
 		return effects
 	}
 	// A commit index that moved needs no sync: it is learned again.
-	sync := len(ents) > 0 || hs.GetTerm() != a.saved.GetTerm() || hs.GetVote() != a.saved.GetVote()
+	sync = sync || len(ents) > 0 || hs.GetTerm() != a.saved.GetTerm() || hs.GetVote() != a.saved.GetVote()
 	if hs != nil {
 		a.note(hs)
 	}

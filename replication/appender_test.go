@@ -11,7 +11,7 @@ import (
 // describeAppend names effects of an appender in words.
 func describeAppend(effects []appendEffect) (words []string) {
 	for _, e := range effects {
-		text := []string{"save", "install", "restart", "respond", "cut"}[e.kind]
+		text := []string{"save", "install", "restart", "respond", "tell", "cut"}[e.kind]
 		if e.hard != nil {
 			text += fmt.Sprintf(" term %d commit %d", e.hard.GetTerm(), e.hard.GetCommit())
 		}
@@ -48,7 +48,7 @@ func appendOf(term, commit, first, last uint64) appendInput {
 }
 
 // TestAppender: what is queued becomes one write with one sync; a commit index
-// alone needs none; the log is cut after the rest; and a snapshot is installed
+// alone needs none, unless members are told of what it covers; the log is cut after the rest; and a snapshot is installed
 // before the log begins behind it, with the commit index that came with it.
 func TestAppender(t *testing.T) {
 	snap := appendOf(3, 90, 1, 0)
@@ -67,6 +67,16 @@ func TestAppender(t *testing.T) {
 			"a commit index and a cut",
 			[]appendInput{{cut: 5}, appendOf(1, 7, 1, 0), {cut: 6}},
 			[]string{"save term 1 commit 7", "respond 1 own, 1 to peers", "cut to 6"},
+		},
+		{
+			"news of the members",
+			[]appendInput{appendOf(1, 7, 1, 0), {news: &memberNews{}}, {cut: 6}},
+			[]string{"save term 1 commit 7, synced", "respond 1 own, 1 to peers", "tell", "cut to 6"},
+		},
+		{
+			"news of the members, and nothing to save",
+			[]appendInput{{news: &memberNews{}}},
+			[]string{"save, synced", "tell"},
 		},
 		{
 			"a snapshot",

@@ -35,6 +35,11 @@ func (r *Replica) carryOutAppend(e *appendEffect) error {
 	switch e.kind {
 	case appendInstall:
 		return r.ask(applyInput{kind: applyInstall, meta: e.meta})
+	case appendTell:
+		for _, news := range e.news {
+			r.tellMembers(news)
+		}
+		return nil
 	case appendRespond:
 		for _, m := range e.peers {
 			r.send(m)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 )
 
@@ -94,12 +95,21 @@ func (r *Replica) setMembers(m *Membership) {
 	}
 }
 
-// publishMembers makes known what has changed.
+// publishMembers makes known what has changed, once the log says so durably.
 func (r *Replica) publishMembers(eff *Effects) {
-	if eff.Members != nil {
-		r.setMembers(eff.Members)
+	news := memberNews{eff.Members, slices.Clone(eff.Outcomes)}
+	if news.members == nil {
+		r.tellMembers(&news)
+		return
 	}
-	for _, o := range eff.Outcomes {
+	r.toLog.put(appendInput{news: &news})
+}
+
+func (r *Replica) tellMembers(news *memberNews) {
+	if news.members != nil {
+		r.setMembers(news.members)
+	}
+	for _, o := range news.outcomes {
 		r.changes.tell(o)
 	}
 }

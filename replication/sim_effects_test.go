@@ -94,6 +94,9 @@ func (n *simNode) carryOut(eff *Effects) {
 	for i := range eff.Outcomes {
 		n.s.check.members.outcome(n, &eff.Outcomes[i])
 	}
+	if eff.Members != nil {
+		n.putLog(appendInput{news: &memberNews{members: eff.Members}})
+	}
 }
 
 // answerAll passes on what is answered without the applier.
@@ -175,6 +178,13 @@ func (n *simNode) appendStep(e *appendEffect) simStep {
 				n.must(err)
 				done()
 			}})
+		}
+	case appendTell:
+		return func(done func()) {
+			for _, news := range e.news {
+				n.known = news.members
+			}
+			done()
 		}
 	case appendRespond:
 		return func(done func()) {

@@ -24,7 +24,7 @@ const (
 // admittedBy reports whether another node hears this one. Otherwise it says so,
 // and this one stops for good.
 func (n *simNode) admittedBy(to *simNode) bool {
-	err := to.machine.core.members.Admits(n.raft, n.member.Directory)
+	err := to.known.Admits(n.raft, n.member.Directory)
 	if err == nil {
 		return true
 	}
@@ -253,10 +253,8 @@ func (c *simMembers) at(index uint64) int {
 // heard: a folder that was retired or removed votes no more, and counts for nothing:
 // who knows that it is applied takes nothing from it.
 func (c *simMembers) heard(to, from *simNode) {
-	known := min(to.machine.core.raw.BasicStatus().Applied, to.machine.applier.st.index)
-	members := c.changes[c.at(known)].Members
-	i := slices.IndexFunc(members.Members, func(m Member) bool { return m.RaftID == from.raft && m.Directory == from.member.Directory })
-	if i < 0 && from.raft < members.NextRaftID || i >= 0 && members.Members[i].Retired {
+	i := slices.IndexFunc(to.known.Members, func(m Member) bool { return m.RaftID == from.raft && m.Directory == from.member.Directory })
+	if i < 0 && from.raft < to.known.NextRaftID || i >= 0 && to.known.Members[i].Retired {
 		c.s.failf("node %d hears node %d, which is no member any more", to.id, from.id)
 	}
 }
@@ -322,6 +320,31 @@ func runMembers(s *simulation, length time.Duration) {
 	s.operate(s.now + length)
 	s.runUntil(s.now + length)
 	s.settle()
+}
+
+// TestRemovalIsDurableBeforeItIsTold: of two servers one is removed, and stops as soon
+// as it is told. Then the other one crashes. It alone is the cluster, and knows that.
+func TestRemovalIsDurableBeforeItIsTold(t *testing.T) {
+	for seed := *simFirst; seed < *simFirst+4*uint64(*simSeeds); seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			mustFindNothing(t, seed, func() {
+				s := newSimulation(t, seed, 2, 0)
+				s.setUp()
+				leader := s.leader()
+				other := s.nodes[1-slices.Index(s.nodes, leader)]
+				leader.change(&MemberChange{Kind: ChangeRemove, ServerID: other.member.ServerID})
+				for end := s.now + 5*time.Second; s.now < end && !other.gone; {
+					s.runUntil(s.now + 100*time.Microsecond)
+				}
+				leader.crash()
+				leader.start()
+				s.settle()
+				if s.leader() != leader || !other.gone {
+					t.Fatalf("server %d leads: %v, the other one is gone: %v", leader.id, s.leader() == leader, other.gone)
+				}
+			})
+		})
+	}
 }
 
 // TestSimulatedMembers adds, promotes, replaces, moves and removes members of

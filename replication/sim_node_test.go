@@ -23,9 +23,10 @@ import (
 // simNode is one node: what survives a crash (fs, boot) and what does not.
 type simNode struct {
 	s      *simulation
-	id     int    // counts nodes
-	raft   uint64 // raft id; 0: none yet
-	member Member // as it formed the cluster, or was admitted
+	id     int         // counts nodes
+	raft   uint64      // raft id; 0: none yet
+	known  *Membership // as it has made known
+	member Member      // as it formed the cluster, or was admitted
 	fs     *disktest.FS
 	boot   uint64
 
@@ -126,6 +127,7 @@ func (n *simNode) start() {
 	}
 	n.machine, err = newMachine(&n.cfg)
 	n.must(err)
+	n.known = n.machine.core.members
 	n.file = snapshotFile{store: n.store}
 	n.toRaft, n.toLog, n.toApply, n.toDisk = nil, nil, nil, nil
 	n.core = simActor{n: n, pace: 20 * time.Microsecond, look: n.raftTurn}
