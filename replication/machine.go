@@ -40,8 +40,8 @@ type ReplicaConfig struct {
 	Changed  func(Status)
 
 	// Follow, if set, is called with the members as they are restored, before
-	// StartReplica returns, and then on the raft loop whenever they change. It must not
-	// block.
+	// StartReplica returns, and then on the append worker whenever they change, once the
+	// log says so durably. It must not block: nothing is acknowledged meanwhile.
 	Follow func(*Membership)
 
 	// What tests make smaller, or wrong; zero for the default.

@@ -89,7 +89,7 @@ func (r *Replica) askLeader(ctx context.Context, what string, question func(id u
 }
 
 func (r *Replica) setMembers(m *Membership) {
-	r.members.Store(m)
+	r.members.Store(m) // first: who follows looks at it
 	if r.cfg.Follow != nil {
 		r.cfg.Follow(m)
 	}

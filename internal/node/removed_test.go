@@ -43,12 +43,13 @@ func change(t *testing.T, leader *Node, c replication.MemberChange) {
 	}
 }
 
-// awaitMembers waits until the members that a node has applied are as wanted.
+// awaitMembers waits until the members that a node has applied are as wanted, and it
+// follows them.
 func awaitMembers(t *testing.T, n *Node, want func(*replication.Membership) bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(20 * time.Second); !want(n.replica.Members()); {
+	for deadline := time.After(20 * time.Second); !want(n.replica.Members()) || n.members().Version < n.replica.Members().Version; {
 		select {
 		case <-tick.C:
 		case <-deadline:
