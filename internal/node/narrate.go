@@ -58,7 +58,7 @@ func (r *narrator) statusChanged(s replication.Status) {
 		if r.leader != 0 && !r.leaderless.IsZero() {
 			since := r.leaderless
 			if t := r.node.transport; t != nil {
-				if s := t.Sight(r.leader); !s.Connected && s.Since.Before(since) {
+				if s := t.Sight(r.leader); !s.Connected && !s.Since.IsZero() && s.Since.Before(since) {
 					since = s.Since // it was gone before raft noticed
 				}
 			}
