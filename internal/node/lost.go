@@ -15,13 +15,24 @@ import (
 func (n *Node) openPast() error {
 	var err error
 	n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.identity, n.readingLog())
+	return n.pastError(err)
+}
+
+// pastError adds what helps if the data folder is the reason why the node cannot start
+// or go on: something in it is missing, damaged, older than it was, or of another folder.
+func (n *Node) pastError(err error) error {
 	var (
-		lost        *wal.LostError
-		corrupt     *wal.CorruptError
-		segment     *wal.ForeignError
-		foreignSnap *snapshot.ForeignError
+		lost     *wal.LostError
+		corrupt  *wal.CorruptError
+		segment  *wal.ForeignError
+		snapshot *snapshot.ForeignError
+		removed  *peer.RemovedError
 	)
-	if errors.As(err, &lost) || errors.As(err, &corrupt) || errors.As(err, &segment) || errors.As(err, &foreignSnap) {
+	if errors.As(err, &removed) {
+		return fmt.Errorf("%w (data folder %q)", err, n.cfg.DataDir)
+	}
+	if errors.Is(err, replication.ErrNoSnapshot) || errors.Is(err, replication.ErrOutdated) ||
+		errors.As(err, &lost) || errors.As(err, &corrupt) || errors.As(err, &segment) || errors.As(err, &snapshot) {
 		return n.lost(err)
 	}
 	return err
@@ -38,20 +49,4 @@ func (n *Node) remedy() string {
 		return "there is no other server to get the data from; to start with an empty cache, move the folder away"
 	}
 	return fmt.Sprintf("run `raftcachectl member replace %d` at another server, move the folder away, and start this server again", n.cfg.ServerID)
-}
-
-// replicaError adds what helps if the folder is the reason why the replica cannot
-// start or go on.
-func (n *Node) replicaError(err error) error {
-	var (
-		corrupt *wal.CorruptError
-		removed *peer.RemovedError
-	)
-	if errors.As(err, &removed) {
-		return fmt.Errorf("%w (data folder %q)", err, n.cfg.DataDir)
-	}
-	if errors.Is(err, replication.ErrNoSnapshot) || errors.Is(err, replication.ErrOutdated) || errors.As(err, &corrupt) {
-		return n.lost(err)
-	}
-	return err
 }

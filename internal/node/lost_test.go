@@ -2,12 +2,17 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"raftcached/internal/settings"
+	"raftcached/replication"
+	"raftcached/replication/identity"
+	"raftcached/replication/snapshot"
+	"raftcached/replication/wal"
 )
 
 // TestLostLogStopsTheNode: a formed folder without its log, or without what the log
@@ -76,5 +81,29 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRemedies: whatever makes a server of a cluster stop because of its data folder
+// names the command that brings it back.
+func TestRemedies(t *testing.T) {
+	n := lookout(t, place4)
+	n.cfg.ServerID = 2
+	const want = "server 2 cannot go on with data folder "
+	const help = "run `raftcachectl member replace 2` at another server, move the folder away, and start this server again"
+	for _, err := range []error{
+		replication.ErrNoSnapshot, replication.ErrOutdated, identity.ErrLost,
+		&wal.LostError{Reason: "x"}, &wal.CorruptError{}, &wal.ForeignError{}, &snapshot.ForeignError{},
+	} {
+		got := n.pastError(fmt.Errorf("start: %w", err))
+		if errors.Is(err, identity.ErrLost) {
+			got = n.lost(err) // see identify
+		}
+		if !strings.Contains(got.Error(), want) || !strings.HasSuffix(got.Error(), help) || !errors.Is(got, err) {
+			t.Errorf("%T: %v", err, got)
+		}
+	}
+	if err := errors.New("connection refused"); n.pastError(err) != err {
+		t.Error("what is not the folder's fault is taken for it")
 	}
 }

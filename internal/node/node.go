@@ -127,7 +127,7 @@ func (n *Node) startReplica() error {
 	}
 	var err error
 	if n.replica, err = replication.StartReplica(cfg); err != nil {
-		return n.replicaError(fmt.Errorf("start replication: %w", err))
+		return n.pastError(fmt.Errorf("start replication: %w", err))
 	}
 	n.client = newClient(n.loops[n.cfg.Server.Loops])
 	return nil
@@ -201,6 +201,6 @@ func (n *Node) Err() error {
 func (n *Node) watch() {
 	<-n.replica.Done()
 	if err := n.replica.Err(); !errors.Is(err, replication.ErrStopped) {
-		n.stop(n.replicaError(err))
+		n.stop(n.pastError(err))
 	}
 }
