@@ -242,9 +242,11 @@ func TestOperate(t *testing.T) {
 	_, fresh := startCluster(t, cluster.Options{Servers: 1})
 	text, err := os.ReadFile("../../docs/operate.md")
 	must(t, err)
+	machines := newMachines(t, c)
 	addresses := strings.NewReplacer(
 		"127.0.0.1:11411", c.Servers[0].AdminAddr, "10.0.0.9:11211", m.Addr, "10.0.1.1:11411", fresh.Servers[0].AdminAddr,
 		"/var/lib/raftcached", c.Servers[2].DataDir,
+		"--host 10.0.0.4", machines.at(3), "--host 10.0.0.5", machines.at(4), "--host 10.0.0.6", "--host "+machines.host, "--host 10.0.0.7", "--host "+machines.host,
 	)
 	lines := strings.Split(string(text), "\n")
 	commands := 0
@@ -268,12 +270,12 @@ func TestOperate(t *testing.T) {
 		cmd := exec.CommandContext(ctx, "sh", "-ec", addresses.Replace(command))
 		cmd.Dir, cmd.Stdin = filepath.Dir(c.Config), strings.NewReader("yes\n")
 		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(executable)+":"+os.Getenv("PATH"))
-		output, err := cmd.CombinedOutput()
+		output, err := machines.run(ctx, command, cmd)
 		if err != nil {
 			t.Errorf("%s: %v\n%s", command, err, output)
 		}
 		if shown, isOutput := strings.CutPrefix(lines[i+1], "    "); isOutput && !strings.HasPrefix(shown, "$ ") {
-			want, _, _ := strings.Cut(shown, " ")
+			want, _, _ := strings.Cut(strings.TrimSpace(shown), " ")
 			if got, _, _ := strings.Cut(strings.TrimSpace(string(output)), " "); got != want {
 				t.Errorf("%s begins with %q, docs/operate.md shows %q", command, got, want)
 			}

@@ -177,7 +177,7 @@ func startCommand(list *admin.MemberList, id int) string {
 			others = append(others, hostPort(m.Host, m.LogPort))
 		}
 	}
-	return fmt.Sprintf("raftcached -config server.json -id %d -join %s", id, strings.Join(others, ","))
+	return fmt.Sprintf("raftcached -id %d -join %s", id, strings.Join(others, ","))
 }
 
 // awaitMember waits until a server has come in and has its vote, or without one the

@@ -256,7 +256,7 @@ func (v *view) addProblem(r *row) {
 		p.Text, p.Help = "it has no vote yet", "Nothing to do: it gets its vote when it has what the others have."
 	case stateAwaited:
 		p.Text = r.Reason
-		p.Help = fmt.Sprintf("Start it with an empty data folder: raftcached -config server.json -id %d -join and the log port of another server. Or give it up: raftcachectl member remove %d.", r.ID, r.ID)
+		p.Help = fmt.Sprintf("Start it with an empty data folder: raftcached -id %d -join HOST:LOGPORT, of another server. Or give it up: raftcachectl member remove %d.", r.ID, r.ID)
 	case stateUnreachable:
 		p.Text = "the others do not reach it (" + r.Reason + ")"
 		if r.Since != nil {
