@@ -103,7 +103,7 @@ func TestRemedies(t *testing.T) {
 			t.Errorf("%T: %v", err, got)
 		}
 	}
-	if err := errors.New("connection refused"); n.pastError(err) != err {
-		t.Error("what is not the folder's fault is taken for it")
+	if err := n.pastError(errors.New("connection refused")); err.Error() != "connection refused" {
+		t.Errorf("what is not the folder's fault is taken for it: %v", err)
 	}
 }

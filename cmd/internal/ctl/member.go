@@ -193,7 +193,7 @@ func (c *ctl) completeIDs(cmd *cobra.Command, args []string, _ string) ([]string
 func (c *ctl) operate(ctx context.Context, o *operation) error {
 	err := c.perform(ctx, o)
 	if errors.Is(err, errNobody) || errors.Is(err, errNoMajority) {
-		c.complain("%v", err)
+		c.complain(err)
 		return exitError(exitNoMajority)
 	}
 	return err

@@ -47,7 +47,7 @@ wrong.`,
 func (c *ctl) listMembers(ctx context.Context, output string) error {
 	replies, err := c.gather(ctx)
 	if errors.Is(err, errNobody) {
-		c.complain("%v", err)
+		c.complain(err)
 		return exitError(exitNoMajority)
 	} else if err != nil {
 		return err

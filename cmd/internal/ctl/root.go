@@ -49,7 +49,7 @@ func Main(ctx context.Context, p Process) int {
 	case errors.As(err, &exit):
 		return int(exit)
 	}
-	c.complain("%v", err)
+	c.complain(err)
 	if !c.running {
 		return exitUsage
 	}
@@ -74,8 +74,8 @@ type ctl struct {
 }
 
 // complain writes a line for the operator to the standard error.
-func (c *ctl) complain(format string, args ...any) {
-	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
+func (c *ctl) complain(err error) {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	_, _ = fmt.Fprintln(c.Stderr, "raftcachectl: "+text) // there is no other place to report it
 }
 

@@ -41,7 +41,7 @@ majority, or no server answers; 64 the command line is wrong.`,
 func (c *ctl) status(ctx context.Context, output string) error {
 	replies, err := c.gather(ctx)
 	if errors.Is(err, errNobody) {
-		c.complain("%v", err)
+		c.complain(err)
 		return exitError(exitNoMajority)
 	} else if err != nil {
 		return err
