@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -87,6 +88,22 @@ func TestRecover(t *testing.T) {
 	if item, err := clientOf(t, left).Get("new"); err != nil || string(item.Value) != "begin" {
 		t.Errorf("what was stored after the recovery: %v", err)
 	}
+
+	// The others come in as new servers.
+	for _, s := range c.Servers[:2] {
+		must(t, os.RemoveAll(s.DataDir))
+		host, port, err := net.SplitHostPort(s.ClientAddr)
+		must(t, err)
+		logPort := fmt.Sprint(11311 + s.ID)
+		if code, stdout, stderr := ctl("member", "add", fmt.Sprint(s.ID), "--host", host, "--port", port, "--log-port", logPort, "--no-wait"); code != 0 {
+			t.Fatalf("add server %d: exit code %d\n%s%s", s.ID, code, stdout, stderr)
+		}
+		must(t, s.Start())
+		must(t, s.AwaitReady(ctx))
+	}
+	must(t, c.AwaitEqual(ctx))
+	awaitExit(ctx, t, ctl, 0, "status")
+	wantRecovered(ctx, t, c.Servers[0], "")
 }
 
 // wantRecovered reads what the test has stored; items is how many there are, if known.
