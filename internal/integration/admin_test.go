@@ -248,7 +248,8 @@ func TestOperate(t *testing.T) {
 		"/var/lib/raftcached", c.Servers[2].DataDir,
 		"--host 10.0.0.4", machines.at(3), "--host 10.0.0.5", machines.at(4), "--host 10.0.0.6", "--host "+machines.host, "--host 10.0.0.7", "--host "+machines.host,
 	)
-	lines := strings.Split(string(text), "\n")
+	_, rest := walkOf(t, string(text))
+	lines := strings.Split(rest, "\n")
 	commands := 0
 	for i, line := range lines {
 		switch line {
