@@ -114,6 +114,3 @@ func (o *Offline) Write(store Snapshots) (*pb.SnapshotMetadata, error) {
 	}
 	return meta, nil
 }
-
-// StateDigest returns the digest of the state, by its parts.
-func (o *Offline) StateDigest() StateDigest { return o.st.stateDigest() }

@@ -117,6 +117,7 @@ func TestOpenChangesNothing(t *testing.T) {
 			harm(t, fs, segmentOf(t, fs, "v39"), func(b []byte) []byte { return append(b[:bytes.Index(b, []byte("v39"))], make([]byte, 600)...) })
 		}
 		must(t, disk.WriteFileAtomic(fs, filepath.Join(testDir, "wal", "unfinished"), []byte("x")))
+		must(t, disk.WriteFileAtomic(fs, filepath.Join(testDir, "snap", "7.tmp"), []byte("x")))
 		before := contents(t, fs)
 		f, err := Open(fs, testDir, Options{})
 		must(t, err)

@@ -166,15 +166,16 @@ func Dump(fs disk.FS, dir string, in Range, visit func(*Record) error) error {
 	return wal.Scan(fs, filepath.Join(dir, "wal"), d.piece)
 }
 
-func (d *dump) damage(file string, offset int64, text string) error {
-	return d.visit(&Record{Kind: KindDamage, File: file, Offset: offset, Text: text})
+// damage tells that a whole file is of no use.
+func (d *dump) damage(file, text string) error {
+	return d.visit(&Record{Kind: KindDamage, File: file, Text: text})
 }
 
 func (d *dump) identity() error {
 	const name = "identity"
 	id, err := identity.Read(d.fs, d.dir)
 	if err != nil {
-		return d.damage(name, 0, err.Error())
+		return d.damage(name, err.Error())
 	}
 	return d.visit(&Record{Kind: KindIdentity, File: name, Identity: &IdentityRecord{
 		ServerID: id.ServerID(), DirectoryID: id.DirectoryID(), Boot: id.Boot(), Cluster: id.Cluster(), Floor: id.Floor(), Recovery: id.Recovery(),
@@ -185,17 +186,17 @@ func (d *dump) identity() error {
 func (d *dump) snapshots(sub string) error {
 	store, err := snapshot.Open(d.fs, filepath.Join(d.dir, sub), snapshot.Options{ReadOnly: true, AnyOwner: true})
 	if err != nil {
-		return d.damage(sub, 0, err.Error())
+		return d.damage(sub, err.Error())
 	}
 	list, err := store.List()
 	if err != nil {
-		return d.damage(sub, 0, err.Error())
+		return d.damage(sub, err.Error())
 	}
 	for _, meta := range list {
 		file := filepath.Join(sub, fmt.Sprintf("%016x-%016x.snap", meta.GetIndex(), meta.GetTerm()))
 		s, err := readSnapshot(store, meta)
 		if err != nil {
-			err = d.damage(file, 0, err.Error())
+			err = d.damage(file, err.Error())
 		} else {
 			err = d.visit(&Record{Kind: KindSnapshot, File: file, Snapshot: s})
 		}

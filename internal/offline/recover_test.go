@@ -43,7 +43,8 @@ func TestRecover(t *testing.T) {
 		t.Errorf("the last entry is of %v, want %d ms", f.Time, want)
 	}
 	must(t, f.Refuse(false))
-	before, digest := f.Findings, f.state.StateDigest()
+	before := f.Findings
+	_, order := f.engine.Digest()
 	cluster, err := f.Recover(self, newRandom(9))
 	must(t, err)
 	must(t, f.Close())
@@ -63,7 +64,7 @@ func TestRecover(t *testing.T) {
 		t.Errorf("the engine has %+v", s.engine.Stats())
 	case s.state.StampMs() != before.Time.UnixMilli() || s.engine.TimeMs() != before.Time.UnixMilli():
 		t.Errorf("time is %d", s.state.StampMs())
-	case s.state.StateDigest().Order != digest.Order:
+	case orderOf(s) != order:
 		t.Error("the order of the items differs")
 	case s.engine.Formation() != nil:
 		t.Error("the state is not formed")
@@ -136,4 +137,9 @@ func TestRecoverThroughCrashes(t *testing.T) {
 	if old == 0 || unfinished == 0 {
 		t.Errorf("%d old folders, %d unfinished ones", old, unfinished)
 	}
+}
+
+func orderOf(s *started) uint64 {
+	_, order := s.engine.Digest()
+	return order
 }

@@ -68,16 +68,11 @@ type Store struct {
 // Open opens the folder, or creates it, and removes incomplete files. A *ForeignError
 // reports that a snapshot is that of another data folder.
 func Open(fs disk.FS, dir string, o Options) (*Store, error) {
-	if err := disk.MakeDir(fs, dir); err != nil {
-		return nil, fmt.Errorf("open snapshots: %w", err)
-	}
-	names, err := fs.List(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open snapshots: %w", err)
-	}
 	s := &Store{fs: fs, dir: dir, options: o}
-	if err := s.removeAll(names, tmpSuffix); err != nil {
-		return nil, err
+	if !o.ReadOnly {
+		if err := s.prepare(); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.checkOwners(); err != nil {
 		return nil, err
@@ -107,14 +102,7 @@ func (s *Store) prepare() error {
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
-	for _, name := range names {
-		if strings.HasSuffix(name, tmpSuffix) {
-			if err := s.fs.Remove(filepath.Join(s.dir, name)); err != nil {
-				return fmt.Errorf("remove unfinished snapshot: %w", err)
-			}
-		}
-	}
-	return nil
+	return s.removeAll(names, tmpSuffix)
 }
 
 // checkOwners checks whose the snapshots are. One with a damaged head is of no use to
@@ -182,7 +170,7 @@ func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
 // positions returns index and term of each file that is named as a snapshot.
 func (s *Store) positions() (list [][2]uint64, err error) {
 	names, err := s.fs.List(s.dir)
-	if err != nil && !(s.options.ReadOnly && errors.Is(err, iofs.ErrNotExist)) {
+	if err != nil && (!s.options.ReadOnly || !errors.Is(err, iofs.ErrNotExist)) {
 		return nil, err
 	}
 	for _, name := range names {
