@@ -42,7 +42,7 @@ func newRandom(seed uint64) random {
 }
 
 var testConstants = identity.Constants{
-	Limits: identity.Limits{MemoryLimitBytes: 8 << 20, ItemBytesMax: 64 << 10},
+	Limits: identity.Limits{MemoryLimitBytes: 2 << 20, ItemBytesMax: 64 << 10},
 	Ticks:  identity.Ticks{TickMs: 10, ElectionTicks: 20},
 }
 
@@ -192,7 +192,7 @@ func start(t testing.TB, fs disk.FS) (*started, error) {
 		formed = append(formed, memberOf(m))
 	}
 	s.log, err = wal.Open(fs, filepath.Join(testDir, "wal"), wal.Options{
-		Bootstrap: conf, Owner: wal.Owner{Directory: id.DirectoryID(), Boot: id.Boot()}, Floor: wal.Floor(id.Floor()),
+		Bootstrap: conf, SegmentBytes: 1 << 10, Owner: wal.Owner{Directory: id.DirectoryID(), Boot: id.Boot()}, Floor: wal.Floor(id.Floor()),
 	})
 	if err != nil {
 		return nil, err
@@ -227,7 +227,7 @@ func newFolder(t testing.TB, fs *disktest.FS) {
 	b.sets(0, 20)
 	b.snapshot()
 	b.term = 3
-	b.entry(engine.Op{Kind: engine.OpMemoryLimit, Delta: 16 << 20})
+	b.entry(engine.Op{Kind: engine.OpMemoryLimit, Delta: 8 << 20})
 	b.sets(20, 20)
 	b.close(true)
 }

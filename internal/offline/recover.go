@@ -130,10 +130,14 @@ func (f *Folder) writeSnapshot(next *identity.Identity, cluster uint64) (*pb.Sna
 	return f.state.Write(snapshots{store})
 }
 
+// segmentBytes is the room of the new log's first segment. It holds no entry: the
+// server's start begins the next one.
+const segmentBytes = 4 << 10
+
 // writeLog writes a log without entries that begins after a snapshot.
 func (f *Folder) writeLog(next *identity.Identity, meta *pb.SnapshotMetadata, first uint64) (wal.Floor, error) {
 	w, err := wal.Open(staged{f.fs}, filepath.Join(f.dir, "wal"), wal.Options{
-		Bootstrap: meta.GetConfState(), First: first,
+		Bootstrap: meta.GetConfState(), First: first, SegmentBytes: segmentBytes,
 		Owner: wal.Owner{Directory: next.DirectoryID(), Boot: next.Boot()},
 	})
 	if err != nil {

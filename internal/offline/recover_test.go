@@ -60,7 +60,7 @@ func TestRecover(t *testing.T) {
 		t.Errorf("the state is of entry %d, term %d", index, term)
 	case len(m.Members) != 1 || m.Version != 0 || m.Members[0].RaftID != 4 || m.Members[0].Directory == [16]byte(before.Directory) || !slices.Equal(m.Conf.GetVoters(), []uint64{4}):
 		t.Errorf("members are %+v", m)
-	case s.engine.Stats().CurrItems != folderItems || s.engine.Stats().LimitMaxBytes != 16<<20:
+	case s.engine.Stats().CurrItems != folderItems || s.engine.Stats().LimitMaxBytes != 8<<20:
 		t.Errorf("the engine has %+v", s.engine.Stats())
 	case s.state.StampMs() != before.Time.UnixMilli() || s.engine.TimeMs() != before.Time.UnixMilli():
 		t.Errorf("time is %d", s.state.StampMs())
@@ -86,51 +86,49 @@ func TestRecoverThroughCrashes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	old, unfinished, done := 0, 0, 0
 	for at := 1; done == 0; at++ {
-		for range 2 {
-			fs := disktest.NewCrashable()
-			newFolder(t, fs)
-			fs.FailIn = at
-			err := recoverFolder(fs, false, 5)
-			if !fs.Failed() {
-				must(t, err)
-				done++
-			}
-			// It is interrupted again and again, and in the end it is not.
+		fs := disktest.NewCrashable()
+		newFolder(t, fs)
+		fs.FailIn = at
+		err := recoverFolder(fs, false, 5)
+		if !fs.Failed() {
+			must(t, err)
+			done++
+		}
+		// It is interrupted again and again, and in the end it is not.
+		fs = disktest.Crash(fs, rng)
+		for again := at % 3; again > 0; again = again * 3 / 4 {
+			fs.FailIn = 1 + rng.IntN(again*4)
+			_ = recoverFolder(fs, false, 5+uint64(at))
 			fs = disktest.Crash(fs, rng)
-			for again := at % 5; again > 0; again = again * 3 / 4 {
-				fs.FailIn = 1 + rng.IntN(again*4)
-				_ = recoverFolder(fs, false, 5+uint64(at))
-				fs = disktest.Crash(fs, rng)
+		}
+		switch s, err := start(t, disktest.Crash(fs, rand.New(rand.NewPCG(3, 3)))); {
+		case errors.Is(err, identity.ErrUnfinished):
+			unfinished++
+		case err != nil:
+			t.Fatalf("at %d: start: %v", at, err)
+		default:
+			if len(s.cluster.Members) == 3 {
+				old++
 			}
-			switch s, err := start(t, disktest.Crash(fs, rand.New(rand.NewPCG(3, 3)))); {
-			case errors.Is(err, identity.ErrUnfinished):
-				unfinished++
-			case err != nil:
-				t.Fatalf("at %d: start: %v", at, err)
-			default:
-				if len(s.cluster.Members) == 3 {
-					old++
-				}
-				if n := s.engine.Stats().CurrItems; n != folderItems {
-					t.Fatalf("at %d: a server starts with %d items", at, n)
-				}
+			if n := s.engine.Stats().CurrItems; n != folderItems {
+				t.Fatalf("at %d: a server starts with %d items", at, n)
 			}
-			if err := recoverFolder(fs, false, 6); err != nil && !strings.Contains(err.Error(), "recovered already") {
-				t.Fatalf("at %d: repeated: %v", at, err)
-			}
-			s, err := start(t, fs)
-			if err != nil {
-				t.Fatalf("at %d: start of the recovered: %v", at, err)
-			}
-			if n := s.engine.Stats().CurrItems; n != folderItems || len(s.cluster.Members) != 1 {
-				t.Fatalf("at %d: %d items, %d members", at, n, len(s.cluster.Members))
-			}
-			for _, sub := range []string{"wal", "snap"} {
-				names, err := fs.List(testDir + "/" + sub)
-				must(t, err)
-				if len(names) > 2 { // the start has begun a segment
-					t.Errorf("at %d: %s has %q", at, sub, names)
-				}
+		}
+		if err := recoverFolder(fs, false, 6); err != nil && !strings.Contains(err.Error(), "recovered already") {
+			t.Fatalf("at %d: repeated: %v", at, err)
+		}
+		s, err := start(t, fs)
+		if err != nil {
+			t.Fatalf("at %d: start of the recovered: %v", at, err)
+		}
+		if n := s.engine.Stats().CurrItems; n != folderItems || len(s.cluster.Members) != 1 {
+			t.Fatalf("at %d: %d items, %d members", at, n, len(s.cluster.Members))
+		}
+		for _, sub := range []string{"wal", "snap"} {
+			names, err := fs.List(testDir + "/" + sub)
+			must(t, err)
+			if len(names) > 2 { // the start has begun a segment
+				t.Errorf("at %d: %s has %q", at, sub, names)
 			}
 		}
 	}
