@@ -104,11 +104,16 @@ func (n *simNode) start() {
 	n.boot++
 	n.life++
 	n.openIdentity()
-	w, err := wal.Open(n.fs, "wal", wal.Options{
+	o := wal.Options{
 		Bootstrap: formedMembership(s.formed).Conf, SegmentBytes: 8 << 10, MemoryBytesMax: 2 << 10,
 		Owner: wal.Owner{Directory: n.owner().Owner.Directory, Boot: n.boot},
 		Floor: n.readFloor(), KeepFloor: n.keepFloor,
-	})
+	}
+	if n.identity != nil {
+		starts := n.identity.Lineage().Incarnations
+		o.Earlier, o.Owner.Incarnation = starts[:len(starts)-1], starts[len(starts)-1]
+	}
+	w, err := wal.Open(n.fs, "wal", o)
 	n.must(err)
 	store, err := snapshot.Open(n.fs, "snap", n.owner())
 	n.must(err)

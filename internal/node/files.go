@@ -32,9 +32,12 @@ func openFiles(fs disk.FS, dir string, id *identity.Identity, progress func(done
 	for _, m := range id.Cluster().Members {
 		conf.Voters = append(conf.Voters, m.RaftID)
 	}
+	starts := id.Lineage().Incarnations
+	last := len(starts) - 1
 	w, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{
 		Bootstrap: conf, Background: true, Progress: progress,
-		Owner: wal.Owner{Directory: id.DirectoryID(), Boot: id.Boot()}, Unowned: id.Unowned().Segment,
+		Owner:   wal.Owner{Directory: id.DirectoryID(), Boot: id.Boot(), Incarnation: starts[last]},
+		Earlier: starts[:last], Unowned: id.Unowned().Segment,
 		Floor:     wal.Floor(id.Floor()),
 		KeepFloor: func(f wal.Floor, within time.Duration) error { return id.KeepFloor(identity.Floor(f), within) },
 	})

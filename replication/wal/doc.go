@@ -13,9 +13,10 @@
 // # Segment, a file named by its sequence number in 16 hex digits and ".wal"
 //
 //	magic 8 "rcwal\x00\x00\x02" | sequence 8 | size of the segment before 8 |
-//	directory id 16 | boot number 8 | checksum 4 of all that | records ... | zeros
+//	directory id 16 | boot number 8 | incarnation 8 | checksum 4 of all that |
+//	records ... | zeros
 //
-// Version 1 has no directory id and no boot number. It is read up to Options.Unowned.
+// Version 1 has no directory id, boot number and incarnation. It is read up to Options.Unowned.
 //
 // # Record
 //
@@ -50,7 +51,7 @@
 // CorruptError rather than forget what was acknowledged. It also does so if a
 // segment is shorter than the next one says, if a segment is missing or has the name
 // of another, and if the commit index is beyond the last entry. A segment that another
-// data folder has written, or a later start than the identity knows, is a ForeignError.
+// data folder has written, or a start that the identity does not know, is a ForeignError.
 //
 // One kind of damage goes unnoticed: if the last record is damaged, and one of its
 // sectors consists of zeros, the record looks like a torn write, even if the

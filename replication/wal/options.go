@@ -42,6 +42,10 @@ type Options struct {
 	Owner   Owner
 	Unowned uint64
 
+	// Earlier is the incarnations of the starts before Owner.Boot, as far as they are
+	// known. The last one is that of the start before.
+	Earlier []uint64
+
 	// Floor is what the log must have. Open returns a *LostError if it has less.
 	Floor Floor
 

@@ -8,11 +8,12 @@ import (
 )
 
 // Owner is who writes a segment: a data folder, in one of its starts. A segment that
-// was written by another folder, or in a start that this folder has not had yet, came
-// from somewhere else.
+// was written by another folder, or in a start that this folder has not had, came from
+// somewhere else.
 type Owner struct {
-	Directory [16]byte // the folder's directory id
-	Boot      uint64   // the number of its start, which grows; 0: unknown
+	Directory   [16]byte // the folder's directory id
+	Boot        uint64   // the number of its start, which grows; 0: unknown
+	Incarnation uint64   // the random number of that start; 0: unknown
 }
 
 // ForeignError reports that a segment is sound, but not of this data folder: it was put
@@ -31,7 +32,7 @@ const (
 	segmentMagic1      = "rcwal\x00\x00\x01"
 	segmentMagic       = "rcwal\x00\x00\x02"
 	segmentHeaderBytes = 8 + 8 + 8 + ownerBytes + 4
-	ownerBytes         = 16 + 8
+	ownerBytes         = 16 + 8 + 8
 )
 
 // segmentHeader is the beginning of a segment.
@@ -50,6 +51,7 @@ func appendSegmentHeader(dst []byte, h *segmentHeader) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.before))
 	dst = append(dst, h.owner.Directory[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, h.owner.Boot)
+	dst = binary.LittleEndian.AppendUint64(dst, h.owner.Incarnation)
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
@@ -75,6 +77,7 @@ func readSegmentHeader(b []byte) (h segmentHeader, length int, ok bool) {
 	if h.owned {
 		copy(h.owner.Directory[:], b[24:])
 		h.owner.Boot = binary.LittleEndian.Uint64(b[24+16:])
+		h.owner.Incarnation = binary.LittleEndian.Uint64(b[24+16+8:])
 	}
 	return h, length, true
 }
@@ -89,9 +92,25 @@ func (o *Options) checkOwner(name string, h *segmentHeader) error {
 	case h.owner.Directory != o.Owner.Directory:
 		return &ForeignError{name, fmt.Sprintf("data folder %s has written it, and this is %s",
 			hex.EncodeToString(h.owner.Directory[:]), hex.EncodeToString(o.Owner.Directory[:]))}
-	case o.Owner.Boot != 0 && h.owner.Boot >= o.Owner.Boot:
-		return &ForeignError{name, fmt.Sprintf("it was written in start %d, and this is start %d: the identity is older than the log", h.owner.Boot, o.Owner.Boot)}
+	case !o.had(&h.owner):
+		return &ForeignError{name, fmt.Sprintf("it was written in a start %d that this folder, in start %d, has not had: the identity is older than the log, or a copy of another time",
+			h.owner.Boot, o.Owner.Boot)}
 	default:
 		return nil
 	}
+}
+
+// had reports whether the folder may have had the owner's start before the present one.
+func (o *Options) had(owner *Owner) bool {
+	if o.Owner.Boot == 0 {
+		return true
+	}
+	if owner.Boot >= o.Owner.Boot {
+		return false
+	}
+	back := o.Owner.Boot - owner.Boot // so many starts ago
+	if owner.Incarnation == 0 || back > uint64(len(o.Earlier)) {
+		return true
+	}
+	return o.Earlier[uint64(len(o.Earlier))-back] == owner.Incarnation
 }

@@ -50,7 +50,7 @@ func TestForeignSegmentsAreNoticed(t *testing.T) {
 		{"whole log", func(t *testing.T, fs disk.FS) { copyFolder(t, fs, ownedFiles(t, 2)) }, 4, "000001.wal\" does not belong to this data folder: data folder 02000000"},
 		{"one segment", func(t *testing.T, fs disk.FS) { copyFile(t, fs, ownedFiles(t, 2), second, second) }, 4, "000002.wal\" does not belong"},
 		{"last segment", func(t *testing.T, fs disk.FS) { copyFile(t, fs, ownedFiles(t, 2), third, third) }, 4, "000003.wal\" does not belong"},
-		{"older identity", func(*testing.T, disk.FS) {}, 3, "it was written in start 3, and this is start 3: the identity is older"},
+		{"older identity", func(*testing.T, disk.FS) {}, 3, "it was written in a start 3 that this folder, in start 3, has not had: the identity is older"},
 		{"duplicate", func(t *testing.T, fs disk.FS) { copyFile(t, fs, fs, second, "0000000000000004") }, 4, "it is segment 2 under another name"},
 		{"older version", func(t *testing.T, fs disk.FS) { toVersion1(t, fs, second) }, 4, "it is of an older version"},
 	} {
@@ -89,6 +89,31 @@ func toVersion1(t *testing.T, fs disk.FS, name string) {
 		at += len(out) - start
 	}
 	must(t, disk.WriteFileAtomic(fs, "wal/"+name+".wal", out))
+}
+
+// TestOtherStartIsNoticed: the number of the start tells nothing, because an older copy of
+// the identity has been started again meanwhile. Its incarnation does.
+func TestOtherStartIsNoticed(t *testing.T) {
+	for _, c := range []struct {
+		earlier []uint64
+		ok      bool
+	}{{[]uint64{11, 12}, true}, {[]uint64{12}, true}, {nil, true}, {[]uint64{11, 13}, false}, {[]uint64{10, 12}, false}} {
+		fs := disktest.NewCrashable()
+		var incarnations []uint64
+		for boot := range uint64(2) {
+			l, err := Open(fs, "wal", Options{Owner: Owner{Boot: boot + 1, Incarnation: 11 + boot}, Earlier: incarnations})
+			must(t, err)
+			must(t, l.Close())
+			incarnations = append(incarnations, 11+boot)
+		}
+		l, err := Open(fs, "wal", Options{Owner: Owner{Boot: 3, Incarnation: 99}, Earlier: c.earlier})
+		if (err == nil) != c.ok {
+			t.Fatalf("earlier starts %v: %v", c.earlier, err)
+		}
+		if err == nil {
+			must(t, l.Close())
+		}
+	}
 }
 
 // TestVersion1IsRead in a folder that was upgraded, and is followed by owned segments.
