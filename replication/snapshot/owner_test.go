@@ -126,4 +126,26 @@ func TestDamagedSnapshotIsNotSent(t *testing.T) {
 			t.Fatalf("byte %d damaged: %d bytes, %v", at, len(got), err)
 		}
 	}
+	mustBeSetAside(t, s, true)
+	must(t, disk.WriteFileAtomic(fs, snapshot9, good))
+	mustBeSetAside(t, s, false)
+	write(t, s, 8, []byte("another one"))
+	must(t, fs.Rename(strings.Replace(snapshot9, "9-", "8-", 1), snapshot9))
+	mustBeSetAside(t, s, true)
+	must(t, s.Prune(0))
+	if names, err := fs.List("snap"); err != nil || len(names) > 0 {
+		t.Fatalf("files %q remain, %v", names, err)
+	}
+}
+
+// mustBeSetAside checks the snapshot, and whether it is then no snapshot any more.
+func mustBeSetAside(t *testing.T, s *Store, want bool) {
+	t.Helper()
+	damaged, err := s.SetAside(9, 3)
+	must(t, err)
+	list, err := s.List()
+	must(t, err)
+	if damaged != want || (len(list) == 0) != want {
+		t.Fatalf("damaged: %v, want %v; there are %d snapshots", damaged, want, len(list))
+	}
 }

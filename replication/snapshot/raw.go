@@ -27,18 +27,28 @@ func (s *Store) Raw(index, term uint64) (rc io.ReadCloser, sizeBytes int64, err 
 // again confirms, it is no snapshot any more, and the file remains until the next one is
 // complete.
 func (s *Store) SetAside(index, term uint64) (damaged bool, err error) {
-	name := s.name(index, term)
-	err = verify(s.fs, name)
+	err = s.readAll(index, term)
 	if err == nil || errors.Is(err, iofs.ErrNotExist) {
 		return false, nil
 	}
 	if !errors.Is(err, ErrCorrupt) {
 		return false, err
 	}
+	name := s.name(index, term)
 	if err := s.fs.Rename(name, name+damagedSuffix); err != nil {
 		return false, fmt.Errorf("set damaged snapshot aside: %w", err)
 	}
 	return true, s.fs.SyncDir(s.dir)
+}
+
+// readAll reads and checks a whole snapshot, which must have its own name.
+func (s *Store) readAll(index, term uint64) error {
+	r, err := s.Open(index, term)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, r)
+	return errors.Join(err, r.Close())
 }
 
 // keeping keeps the parts that it returns.
