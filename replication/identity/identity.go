@@ -115,7 +115,8 @@ func (id *Identity) load(serverID int, random io.Reader) error {
 		return fmt.Errorf("data folder %q: %w", id.dir, ErrUnfinished)
 	}
 	if id.file.ServerID != serverID {
-		return fmt.Errorf("data folder %q belongs to server %d, not to server %d: give each server a folder of its own", id.dir, id.file.ServerID, serverID)
+		return fmt.Errorf("data folder %q belongs to server %d, not to server %d: give each server a folder of its own; if that of server %d is lost, run `raftcachectl member replace %d` at another server",
+			id.dir, id.file.ServerID, serverID, serverID, serverID)
 	}
 	next, err := id.file.next(random)
 	if err != nil {

@@ -89,8 +89,8 @@ func (t *Transport) checkEmpty(remote *Hello) error {
 func (t *Transport) checkMember(remote *Hello) error {
 	if remote.ClusterID != t.self.ClusterID {
 		t.giveWay(remote)
-		return refuse("server %d is of cluster %016x, server %d of cluster %016x: do not mix data folders",
-			t.self.ServerID, t.self.ClusterID, remote.ServerID, remote.ClusterID)
+		return refuse("server %d is of cluster %016x, server %d of cluster %016x: do not mix data folders; if that of server %d was put there from elsewhere, %s",
+			t.self.ServerID, t.self.ClusterID, remote.ServerID, remote.ClusterID, remote.ServerID, remedy(remote.ServerID))
 	}
 	if remote.Constants != t.self.Constants {
 		return refuse("server %d was formed with %+v, server %d with %+v: do not mix data folders",
