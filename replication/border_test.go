@@ -13,6 +13,7 @@ import (
 	"raftcached/replication/wal"
 
 	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 )
 
 var borderMembers = []Member{{ServerID: 0, RaftID: 1}, {ServerID: 1, RaftID: 2}, {ServerID: 2, RaftID: 3}}
@@ -176,4 +177,45 @@ func TestRaftNeverPanics(t *testing.T) {
 			core.Ready(&eff)
 		}
 	}
+}
+
+// FuzzStep takes any bytes for messages of a peer, one after the other.
+func FuzzStep(f *testing.F) {
+	for _, m := range []*pb.Message{
+		peerMessage(pb.MsgHeartbeat, func(m *pb.Message) { m.Commit = new(uint64(11)) }),
+		peerMessage(pb.MsgApp, func(m *pb.Message) {
+			m.Term, m.Index, m.LogTerm, m.Entries = new(uint64(3)), new(uint64(8)), new(uint64(2)), []*pb.Entry{entryOf(9, 2), entryOf(10, 3)}
+			m.Commit = new(uint64(10))
+		}),
+		peerMessage(pb.MsgAppResp, func(m *pb.Message) { m.Term, m.Index = new(uint64(3)), new(uint64(99)) }),
+		peerMessage(pb.MsgSnap, func(m *pb.Message) {
+			m.Snapshot = &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: new(uint64(20)), Term: new(uint64(2)), ConfState: &pb.ConfState{Voters: []uint64{1, 2}, Learners: []uint64{3}}}}
+		}),
+		peerMessage(pb.MsgVote, func(m *pb.Message) { m.Term, m.Index, m.LogTerm = new(uint64(9)), new(uint64(99)), new(uint64(8)) }),
+		peerMessage(pb.MsgReadIndex, func(m *pb.Message) { m.Entries = []*pb.Entry{{Data: []byte("12345678")}} }),
+		peerMessage(pb.MsgTimeoutNow, nil),
+	} {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, b, false)
+		f.Add(b, b, true)
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte, leads bool) {
+		core := newBorderCore(t)
+		if leads {
+			lead(t, core)
+		}
+		var eff Effects
+		for _, b := range [][]byte{first, second} {
+			m := new(pb.Message)
+			if proto.Unmarshal(b, m) != nil {
+				return
+			}
+			_ = core.Step(m) // what is no sound peer's is refused
+			core.Tick()
+			core.Ready(&eff)
+		}
+	})
 }
