@@ -8,6 +8,9 @@ FUZZTIME  ?= 30s
 
 CHAOSRUNS ?= 5
 
+# RUNS is how many clusters `make harm` harms.
+RUNS ?= 200
+
 # SIMSEEDS is how many seeds `make sim` runs of each simulation, SIMFIRST the first.
 SIMSEEDS ?= 100
 SIMFIRST ?= 1
@@ -39,7 +42,7 @@ CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-
 	libcache-memcached-fast-perl php-cli php-memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory backup snapshot exporter cluster chaos sim conformance differential rewrite lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory backup snapshot exporter cluster chaos harm sim conformance differential rewrite lint fmt
 
 ## help: list these commands
 help:
@@ -99,6 +102,10 @@ cluster:
 chaos:
 	$(GO) test -count $(CHAOSRUNS) -timeout 1h \
 		-run 'Kill|Snapshot|Majority|Isolated|Paused|Partitions|Linearizable' ./internal/integration
+
+## harm: damage, swap and set back the data folders of RUNS real clusters
+harm:
+	$(GO) test ./internal/integration -v -timeout 2h -parallel 4 -run '^TestHarmedServers$$' -harm.runs $(RUNS) -harm.first $$(date +%s)
 
 ## sim: the simulations of replication with SIMSEEDS seeds, those of harmed folders with ten times as many
 sim:

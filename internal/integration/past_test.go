@@ -23,6 +23,13 @@ const exitFailed = 1
 // ends, with a last line that has all the words.
 func wantRefused(ctx context.Context, t *testing.T, s *cluster.Server, words ...string) {
 	t.Helper()
+	wantEnd(ctx, t, s, exitFailed, words...)
+}
+
+// wantEnd starts a server twice. Each time it ends with the exit code, and with a last
+// line that has all the words.
+func wantEnd(ctx context.Context, t *testing.T, s *cluster.Server, exitCode int, words ...string) {
+	t.Helper()
 	for range 2 {
 		must(t, s.Start())
 		select {
@@ -37,8 +44,8 @@ func wantRefused(ctx context.Context, t *testing.T, s *cluster.Server, words ...
 				t.Errorf("server %d ends with %q, want %q in it", s.ID, last, word)
 			}
 		}
-		if code := s.Process().ExitCode(); code != exitFailed {
-			t.Errorf("server %d has exit code %d, want %d", s.ID, code, exitFailed)
+		if code := s.Process().ExitCode(); code != exitCode {
+			t.Errorf("server %d has exit code %d, want %d", s.ID, code, exitCode)
 		}
 		if strings.Contains(tail, "panic") {
 			t.Errorf("server %d panics: %s", s.ID, tail)
@@ -115,34 +122,148 @@ func TestLogRemovedOfALoneServer(t *testing.T) {
 	wantFilled(t, s, "k")
 }
 
-// TestHarmWhileTheOthersServe harms one server's folder in every way that was seen.
-// The server ends with a sentence, and the others have everything.
+// victim is a server that was killed, with what its folder is harmed with.
+type victim struct {
+	t             *testing.T
+	dir           string
+	older, other  string // copies of its folder some time ago, and of another server's
+	foreign       string // the folder of a server of another cluster
+	first, newest string // the log's segments
+}
+
+// take replaces files or folders of the victim by those of another folder.
+func (v *victim) take(from string, names ...string) {
+	v.t.Helper()
+	for _, name := range names {
+		to := filepath.Join(v.dir, name)
+		must(v.t, os.RemoveAll(to))
+		if info, err := os.Stat(filepath.Join(from, name)); err == nil && info.IsDir() {
+			must(v.t, os.CopyFS(to, os.DirFS(filepath.Join(from, name))))
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(from, name))
+		must(v.t, err)
+		must(v.t, os.WriteFile(to, b, 0o600))
+	}
+}
+
+func (v *victim) remove(names ...string) {
+	v.t.Helper()
+	for _, name := range names {
+		must(v.t, os.RemoveAll(filepath.Join(v.dir, name)))
+	}
+}
+
+// glob returns the name of the last file that matches, relative to dir.
+func (v *victim) glob(dir, pattern string) string {
+	v.t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, pattern))
+	must(v.t, err)
+	if len(names) == 0 {
+		v.t.Fatalf("no %s in %s", pattern, dir)
+	}
+	name, err := filepath.Rel(dir, names[len(names)-1])
+	must(v.t, err)
+	return name
+}
+
+// harms is every way in which a folder was harmed, and what its server then says.
+var harms = []struct {
+	name string
+	harm func(v *victim)
+	want string
+}{
+	{"log removed", func(v *victim) { v.remove("wal") }, "all of its segments are missing"},
+	{"folder wiped", func(v *victim) { v.remove("") }, "the data folder of server"},
+	{"byte flipped", func(v *victim) { flipByte(v.t, filepath.Join(v.dir, v.first)) }, "is damaged at byte"},
+	{"identity removed", func(v *victim) { v.remove("identity") }, "nobody knows whose log it is"},
+	{"identity damaged", func(v *victim) { flipByte(v.t, filepath.Join(v.dir, "identity")) }, "it is damaged"},
+	{"identity of another cluster", func(v *victim) { v.take(v.foreign, "identity") }, "does not belong to this data folder: data folder"},
+	{"older identity", func(v *victim) { v.take(v.older, "identity") }, "has not had: the identity is older than the log"},
+	{"log of another server", func(v *victim) { v.take(v.other, "wal") }, "does not belong to this data folder: data folder"},
+	{"log of another cluster", func(v *victim) { v.take(v.foreign, "wal") }, "does not belong to this data folder: data folder"},
+	{"older log", func(v *victim) { v.take(v.older, "wal") }, "there was a segment"},
+	{"all older", func(v *victim) { v.take(v.older, "identity", "wal", "snap") }, "is a copy"},
+	{"one segment of another server", func(v *victim) { v.take(v.other, v.first) }, "does not belong to this data folder: data folder"},
+	{"one segment of another cluster", func(v *victim) { v.take(v.foreign, v.first) }, "does not belong to this data folder: data folder"},
+	{"segment removed", func(v *victim) { v.remove(v.first) }, "are missing"},
+	{"last segment removed", func(v *victim) {
+		v.remove(v.newest)
+		if next := v.glob(v.dir, "wal/*.wal"); next > v.newest { // it was prepared
+			v.remove(next)
+		}
+	}, "there was a segment"},
+	{"segment cut", func(v *victim) { must(v.t, os.Truncate(filepath.Join(v.dir, v.first), 1000)) }, "is damaged at byte"},
+	{"segment zeroed", func(v *victim) {
+		must(v.t, os.WriteFile(filepath.Join(v.dir, v.first), make([]byte, 4<<20), 0o600))
+	}, "the header is not that of a segment"},
+	{"segment duplicated", func(v *victim) {
+		b, err := os.ReadFile(filepath.Join(v.dir, v.first))
+		must(v.t, err)
+		must(v.t, os.WriteFile(filepath.Join(v.dir, v.newest), b, 0o600))
+	}, "under another name"},
+	{"snapshots removed", func(v *victim) { v.remove("snap") }, "no usable snapshot"},
+	{"snapshots of another server", func(v *victim) { v.take(v.other, "snap") }, "does not belong to this data folder: data folder"},
+	{"snapshots of another cluster", func(v *victim) { v.take(v.foreign, "snap") }, "does not belong to this data folder: data folder"},
+	{"one more snapshot, of another cluster", func(v *victim) {
+		v.take(v.foreign, v.glob(v.foreign, "snap/*.snap"))
+	}, "does not belong to this data folder: data folder"},
+	{"snapshots damaged", func(v *victim) {
+		names, err := filepath.Glob(filepath.Join(v.dir, "snap", "*.snap"))
+		must(v.t, err)
+		for _, name := range names {
+			flipByte(v.t, name)
+		}
+	}, "no usable snapshot"},
+}
+
+// TestHarmWhileTheOthersServe harms one server's folder in every way, one after the other.
+// The server ends with a sentence each time, and the others have everything.
 func TestHarmWhileTheOthersServe(t *testing.T) {
-	for _, h := range []struct {
-		name string
-		harm func(t *testing.T, dir string)
-		want string
-	}{
-		{"log removed", func(t *testing.T, dir string) { must(t, os.RemoveAll(filepath.Join(dir, "wal"))) }, "all of its segments are missing"},
-		{"folder wiped", func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) }, "the data folder of server"},
-		{"byte flipped", func(t *testing.T, dir string) {
-			flipByte(t, firstSegment(t, dir))
-		}, "is damaged at byte"},
-		{"identity removed", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "identity"))) }, "nobody knows whose log it is"},
-		{"identity damaged", func(t *testing.T, dir string) { flipByte(t, filepath.Join(dir, "identity")) }, "it is damaged"},
-	} {
+	t.Parallel()
+	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"logRetainMiB": 1}})
+	s, leader, third := victimOf(ctx, t, c)
+	store(t, leader, "early", 60)
+	must(t, c.AwaitEqual(ctx))
+	must(t, s.Stop(ctx))
+	dir := t.TempDir()
+	copied := func(name, from string) string {
+		to := filepath.Join(dir, name)
+		must(t, os.CopyFS(to, os.DirFS(from)))
+		return to
+	}
+	older := copied("older", s.DataDir)
+	must(t, s.Start())
+	must(t, s.AwaitReady(ctx))
+	store(t, leader, "late", 60)
+	must(t, c.AwaitEqual(ctx))
+	must(t, s.Kill())
+	whole := copied("whole", s.DataDir)
+	folders := foreignFolders(t)
+	for _, h := range harms {
 		t.Run(h.name, func(t *testing.T) {
-			ctx, c := startCluster(t, cluster.Options{})
-			victim, leader, third := victimOf(ctx, t, c)
-			fill(t, leader, "early")
-			must(t, c.AwaitEqual(ctx))
-			must(t, victim.Kill())
-			h.harm(t, victim.DataDir)
-			wantRefused(ctx, t, victim, h.want, replaceCommand(victim))
-			fill(t, third, "late")
-			wantFilled(t, third, "early", "late")
-			wantFilled(t, leader, "early", "late")
+			v := &victim{t: t, dir: s.DataDir, older: older, other: leader.DataDir, foreign: folders[s.ID].Dir}
+			v.remove("")
+			must(t, os.CopyFS(s.DataDir, os.DirFS(whole)))
+			names, err := filepath.Glob(filepath.Join(v.dir, "wal", "*.wal"))
+			must(t, err)
+			v.first = filepath.Join("wal", filepath.Base(names[0]))
+			v.newest = filepath.Join("wal", fmt.Sprintf("%016x.wal", floorOf(t, s).Segment))
+			h.harm(v)
+			wantRefused(ctx, t, s, h.want, replaceCommand(s))
 		})
+	}
+	v := &victim{t: t, dir: s.DataDir}
+	v.take(leader.DataDir, "identity")
+	wantEnd(ctx, t, s, exitConfiguration, "give each server a folder of its own", replaceCommand(s))
+	fill(t, third, "last")
+	for _, other := range []*cluster.Server{leader, third} {
+		wantFilled(t, other, "last")
+		for _, key := range []string{"early0", "late59"} {
+			if _, err := clientOf(t, other).Get(key); err != nil {
+				t.Errorf("get %s at server %d: %v", key, other.ID, err)
+			}
+		}
 	}
 }
 
@@ -180,11 +301,11 @@ func TestEndOfLogLost(t *testing.T) {
 	victim, leader, third := victimOf(ctx, t, c)
 	fill(t, leader, "early")
 	must(t, c.AwaitEqual(ctx))
-	first := floorOf(t, victim)
+	first := floorOf(t, victim).Index
 	fill(t, leader, "late")
 	must(t, c.AwaitEqual(ctx))
 	must(t, cluster.Await(ctx, func() error {
-		if f := floorOf(t, victim); f < first+40 {
+		if f := floorOf(t, victim).Index; f < first+40 {
 			return fmt.Errorf("floor is %d, after %d", f, first)
 		}
 		return nil
@@ -195,15 +316,17 @@ func TestEndOfLogLost(t *testing.T) {
 	wantFilled(t, third, "early", "late")
 }
 
-// floorOf returns the last entry that a server's identity says to be in its log.
-func floorOf(t *testing.T, s *cluster.Server) uint64 {
+// floor is what a server's identity says to be in its log.
+type floor struct{ Segment, Index uint64 }
+
+func floorOf(t *testing.T, s *cluster.Server) floor {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(s.DataDir, "identity"))
 	must(t, err)
-	var file struct{ Floor struct{ Index uint64 } }
+	var file struct{ Floor floor }
 	line, _, _ := bytes.Cut(b, []byte("\n"))
 	must(t, json.Unmarshal(line, &file))
-	return file.Floor.Index
+	return file.Floor
 }
 
 // TestEndOfLogLostBeforeItWasNoted: the log ends well before what was acknowledged to
