@@ -28,7 +28,7 @@ var (
 )
 
 // harmRunsDefault is few: each takes some seconds.
-const harmRunsDefault = 6
+const harmRunsDefault = 3
 
 // A server may wait for others for good: if no majority of folders is whole, or if the
 // folder is that of another cluster, as its own servers say. It is looked at after this time.
