@@ -121,7 +121,7 @@ func (h *harmCase) run() (refused, served int) {
 		if !s.Running() {
 			h.checkRefusal(s)
 			refused++
-		} else if h.check(ctx, s) {
+		} else if h.check(s) {
 			served++
 		}
 	}
@@ -297,7 +297,7 @@ func (h *harmCase) checkRefusal(s *cluster.Server) {
 }
 
 // check reads all keys at a server, and reports whether it has answered.
-func (h *harmCase) check(ctx context.Context, s *cluster.Server) (answered bool) {
+func (h *harmCase) check(s *cluster.Server) (answered bool) {
 	client := clientOf(h.t, s)
 	keys := make([]string, 0, len(h.written))
 	for key := range h.written {
