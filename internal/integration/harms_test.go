@@ -31,6 +31,16 @@ func (v *victim) take(from string, names ...string) {
 	}
 }
 
+// takeSegment replaces the first segment by that of another folder.
+func (v *victim) takeSegment(from string) {
+	v.t.Helper()
+	names, err := filepath.Glob(filepath.Join(from, "wal", "*.wal"))
+	must(v.t, err)
+	b, err := os.ReadFile(names[0])
+	must(v.t, err)
+	must(v.t, os.WriteFile(filepath.Join(v.dir, v.first), b, 0o600))
+}
+
 func (v *victim) remove(names ...string) {
 	v.t.Helper()
 	for _, name := range names {
@@ -68,8 +78,8 @@ var harms = []struct {
 	{"log of another cluster", func(v *victim) { v.take(v.foreign, "wal") }, "does not belong to this data folder: data folder"},
 	{"older log", func(v *victim) { v.take(v.older, "wal") }, "there was a segment"},
 	{"all older", func(v *victim) { v.take(v.older, "identity", "wal", "snap") }, "is a copy"},
-	{"one segment of another server", func(v *victim) { v.take(v.other, v.first) }, "does not belong to this data folder: data folder"},
-	{"one segment of another cluster", func(v *victim) { v.take(v.foreign, v.first) }, "does not belong to this data folder: data folder"},
+	{"one segment of another server", func(v *victim) { v.takeSegment(v.other) }, "does not belong to this data folder: data folder"},
+	{"one segment of another cluster", func(v *victim) { v.takeSegment(v.foreign) }, "does not belong to this data folder: data folder"},
 	{"segment removed", func(v *victim) { v.remove(v.first) }, "are missing"},
 	{"last segment removed", func(v *victim) {
 		v.remove(v.newest)

@@ -232,11 +232,11 @@ func (r *recovery) segment(seq uint64, last bool) error {
 // header checks the header of segment seq.
 func (r *recovery) header(name string, seq uint64, h *segmentHeader) error {
 	l := r.log
-	if h.seq != seq {
-		return &CorruptError{File: name, Reason: fmt.Sprintf("it is segment %d under another name", h.seq)}
-	}
 	if err := l.options.checkOwner(name, h); err != nil {
 		return err
+	}
+	if h.seq != seq {
+		return &CorruptError{File: name, Reason: fmt.Sprintf("it is segment %d under another name", h.seq)}
 	}
 	if last := len(l.segments) - 1; last >= 0 && l.segments[last].seq+1 == seq && h.before != l.lastSize() {
 		return &CorruptError{
