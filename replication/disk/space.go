@@ -1,6 +1,10 @@
 package disk
 
-import "time"
+import (
+	"errors"
+	"syscall"
+	"time"
+)
 
 // Space is the room on the disk of a folder, in bytes. Free is what this process may
 // use.
@@ -26,3 +30,6 @@ func Contents(fs FS, dir string) (bytes int64, newest time.Time, known bool) {
 	}
 	return bytes, newest, !newest.IsZero()
 }
+
+// IsFull reports whether an error says that a disk, or a quota of it, is full.
+func IsFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

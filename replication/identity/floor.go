@@ -3,6 +3,8 @@ package identity
 import (
 	"sync"
 	"time"
+
+	"raftcached/replication/disk"
 )
 
 // Floor is what the log of this data folder had at some time. It stands outside of
@@ -46,7 +48,7 @@ type later struct {
 	sooner  chan struct{}
 	running bool
 	closed  bool  // nothing waits any more
-	err     error // the first failure; nothing is saved after it
+	err     error // the first failure, but for a full disk; nothing is saved after it
 	wg      sync.WaitGroup
 }
 
@@ -93,6 +95,10 @@ func (l *later) run() {
 		l.mu.Unlock()
 		err := l.save()
 		l.mu.Lock()
+		if disk.IsFull(err) { // the next call tries again
+			l.pending = true
+			break
+		}
 		l.err = err
 	}
 	l.running = false

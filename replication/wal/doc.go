@@ -10,6 +10,10 @@
 // Only one goroutine at a time may call Save, Compact and Close. The reading
 // methods implement raft.Storage and may be called by any goroutine.
 //
+// Save reserves room on the disk before it writes. If there is none it returns ErrFull,
+// has written nothing, and can be called again; compactions always have room. On a
+// file system that reserves nothing (ZFS) the write itself fails, which is final.
+//
 // # Segment, a file named by its sequence number in 16 hex digits and ".wal"
 //
 //	magic 8 "rcwal\x00\x00\x02" | sequence 8 | size of the segment before 8 |

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"raftcached/replication/disk"
 )
 
 // Floor is what a log had at some time, as it was noted outside of the log. A log
@@ -70,7 +72,8 @@ func (l *Log) note(within time.Duration) error {
 	if l.options.KeepFloor == nil || f == l.noted {
 		return nil
 	}
-	if err := l.options.KeepFloor(f, within); err != nil {
+	// On a full disk the floor before may stay, which is lower.
+	if err := l.options.KeepFloor(f, within); err != nil && !disk.IsFull(err) {
 		return fmt.Errorf("note the floor: %w", err)
 	}
 	l.noted = f
@@ -86,7 +89,7 @@ func (l *Log) lower(last uint64) error {
 	f := l.noted
 	f.Index = last
 	if err := l.options.KeepFloor(f, noteNow); err != nil {
-		return fmt.Errorf("lower the floor: %w", err)
+		return fmt.Errorf("lower the floor: %w", full(err))
 	}
 	l.noted = f
 	return nil

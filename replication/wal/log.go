@@ -47,7 +47,8 @@ type segment struct {
 	seq    uint64
 	file   disk.File
 	size   int64 // bytes written
-	room   int64 // bytes that were reserved, beyond which no more is written; of the last one
+	room   int64 // a segment is full when it has this size; of the last one
+	got    int64 // bytes that were reserved on the disk; of the last one
 	synced int64 // bytes synced; only kept for the segment that is written to
 }
 
@@ -68,17 +69,21 @@ func parseSegmentName(name string) (seq uint64, ok bool) {
 }
 
 // Save makes w durable, with one write and at most one sync, and then readable.
-// After an error the contents of the disk are unknown: the log cannot be used any
-// more, and the process must exit.
+// If the error is ErrFull nothing was written, and the same Save may be tried again.
+// After any other error the contents of the disk are unknown: the log cannot be used
+// any more, and the process must exit.
 func (l *Log) Save(w Write) error {
 	if l.failed != nil {
 		return l.failed
 	}
-	if err := l.save(&w); err != nil {
-		l.failed = fmt.Errorf("save: %w", err)
-		return l.failed
+	err := l.save(&w)
+	if err != nil {
+		err = fmt.Errorf("save: %w", err)
+		if !errors.Is(err, ErrFull) {
+			l.failed = err
+		}
 	}
-	return nil
+	return err
 }
 
 func (l *Log) save(w *Write) error {
@@ -113,6 +118,9 @@ func (l *Log) save(w *Write) error {
 		if err := l.add(seg, kindHardState, w.HardState); err != nil {
 			return err
 		}
+	}
+	if err := l.reserve(seg); err != nil {
+		return err
 	}
 	if err := l.write(seg, w.Sync); err != nil {
 		return err
@@ -220,7 +228,7 @@ func (l *Log) begin(seq uint64) error {
 	if err != nil {
 		return fmt.Errorf("begin segment %d: %w", seq, err)
 	}
-	seg := &segment{seq: seq, file: f, room: l.preparer.bytes}
+	seg := &segment{seq: seq, file: f, room: l.preparer.bytes, got: l.preparer.bytes}
 	l.buf = appendSegmentHeader(l.buf[:0], &segmentHeader{seq: seq, before: l.lastSize(), owner: l.options.Owner})
 	err = l.add(seg, kindCompacted, l.mark)
 	if err == nil {
@@ -240,30 +248,6 @@ func (l *Log) begin(seq uint64) error {
 		l.preparer.prepare(seq + 1)
 	}
 	return nil
-}
-
-// newFile returns the file of a new segment, whose name is durable. It uses the
-// prepared one if there is one.
-func (l *Log) newFile(seq uint64) (disk.File, error) {
-	s := l.preparer.take()
-	if s.complete {
-		return s.file, nil
-	}
-	if s.file == nil {
-		f, err := l.fs.Create(segmentName(l.dir, seq))
-		if err != nil {
-			return nil, fmt.Errorf("create it: %w", err)
-		}
-		s.file = f
-	}
-	err := s.file.Preallocate(l.preparer.bytes)
-	if err == nil {
-		err = l.fs.SyncDir(l.dir)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("reserve its space: %w", err), s.file.Close())
-	}
-	return s.file, nil
 }
 
 // Compact drops the entries up to and including index. A durable snapshot must

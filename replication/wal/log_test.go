@@ -210,6 +210,7 @@ func TestShortenedSegment(t *testing.T) {
 	name := segmentName("wal", l.segments[0].seq)
 	b, err := disk.ReadFile(fs, name)
 	must(t, err)
+	b = b[:l.segments[0].size] // without what was reserved
 	last := findRecord(b, len(b)-60, l.segments[0].seq)
 	must(t, disk.WriteFileAtomic(fs, name, b[:last]))
 	_, err = Open(fs, "wal", testOptions)

@@ -65,7 +65,7 @@ func (p *preparer) run(name string, stop <-chan struct{}) prepared {
 	}
 	complete, err := p.fill(f, stop)
 	if err != nil {
-		_ = f.Close() // the contents of its blocks are unknown, so it is not used
+		_ = errors.Join(f.Close(), p.fs.Remove(name)) // the contents of its blocks are unknown, so it is not used
 		return prepared{}
 	}
 	return prepared{f, complete}

@@ -15,6 +15,9 @@ func (f *file) Write(b []byte) (int, error) {
 	defer f.fs.mu.Unlock()
 	err := f.fs.fault()
 	n := len(b)
+	if f.fs.full && f.written+int64(n) > f.node.now.size {
+		return 0, f.fs.room()
+	}
 	if err != nil {
 		end := f.written + int64(f.fs.rng.IntN(n+1))
 		n = int(max(end-end%sectorBytes, f.written) - f.written)
@@ -31,6 +34,9 @@ func (f *file) Zero(from, bytes int64) error {
 	if err := f.fs.fault(); err != nil {
 		return err
 	}
+	if f.fs.full && from+bytes > f.node.now.size {
+		return f.fs.room()
+	}
 	f.node.write(from, make([]byte, bytes))
 	return nil
 }
@@ -39,6 +45,9 @@ func (f *file) Zero(from, bytes int64) error {
 func (f *file) Preallocate(bytes int64) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	if f.fs.full && bytes > f.node.now.size {
+		return f.fs.room()
+	}
 	f.node.grow(bytes)
 	return nil
 }

@@ -1,6 +1,6 @@
 // Package disktest gives tests a file system in memory that can crash and fail.
 //
-// Read first: NewCrashable, Crash, FS.FailIn.
+// Read first: NewCrashable, Crash, FS.FailIn, FS.SetFull.
 //
 // The model, which is that of a journaling file system on a disk with sectors of
 // 512 bytes:
@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 
 	"raftcached/replication/disk"
 )
@@ -42,6 +43,7 @@ type FS struct {
 
 	mu      sync.Mutex
 	failed  bool
+	full    bool
 	rng     *rand.Rand // how much of a failing write is done
 	folders map[string]*folder
 	locks   map[string]bool
@@ -79,6 +81,22 @@ func (fs *FS) Failed() bool {
 	return fs.failed
 }
 
+// SetFull has everything fail that needs room on the disk, until it has some again.
+// What was written or reserved before can be written again.
+func (fs *FS) SetFull(full bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.full = full
+}
+
+// room returns an error if the disk is full. The caller holds mu.
+func (fs *FS) room() error {
+	if fs.full {
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
 // fault returns an error if the current operation must fail. The caller holds mu.
 func (fs *FS) fault() error {
 	if fs.FailIn > 0 {
@@ -105,7 +123,7 @@ func (fs *FS) at(name string) (*folder, string, error) {
 func (fs *FS) Create(name string) (disk.File, error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if err := fs.fault(); err != nil {
+	if err := errors.Join(fs.fault(), fs.room()); err != nil {
 		return nil, err
 	}
 	f, base, err := fs.at(name)
