@@ -30,7 +30,8 @@ var (
 	// ErrTooLarge: the item exceeds Config.ItemBytesMax. A Set has then removed the
 	// item that there was, as in memcached.
 	ErrTooLarge = errors.New("object too large for cache")
-	// ErrOutOfMemory: the memory is full, and Config.NoEvict forbids to evict.
+	// ErrOutOfMemory: the memory is full, and Config.NoEvict forbids to evict, or too
+	// few nodes have room on their disks. The write was not executed.
 	ErrOutOfMemory = errors.New("out of memory storing object")
 	// ErrFlushDisabled: Config.FlushDisabled is set.
 	ErrFlushDisabled = errors.New("flush_all not allowed")
@@ -53,6 +54,9 @@ var (
 	// ErrRemoved: the node was removed from the cluster, or another data folder has its
 	// place.
 	ErrRemoved = errors.New("this server is no member of the cluster any more")
+
+	// ErrDiskStalled: the node's disk does not answer. The write was not executed.
+	ErrDiskStalled = errors.New("this server's disk does not answer, writes are refused")
 	// ErrClosed: the node is closed.
 	ErrClosed = node.ErrClosed
 )
@@ -227,7 +231,8 @@ var statusErrors = map[protocol.Status]error{
 	protocol.StatusNonNumeric: ErrNotNumber, protocol.StatusTooLarge: ErrTooLarge, protocol.StatusOutOfMemory: ErrOutOfMemory,
 	protocol.StatusNoLeader: ErrNoLeader, protocol.StatusOutcomeUnknown: ErrOutcomeUnknown, protocol.StatusTimeout: ErrReadTimeout,
 	protocol.StatusRepairing: ErrRepairing, protocol.StatusNoMajority: ErrNoMajority, protocol.StatusRemoved: ErrRemoved,
-	protocol.StatusFilling: ErrRestoring,
+	protocol.StatusFilling:     ErrRestoring,
+	protocol.StatusDiskStalled: ErrDiskStalled,
 }
 
 func statusError(s protocol.Status) error { return statusErrors[s] }

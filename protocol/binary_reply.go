@@ -42,6 +42,7 @@ var binaryErrors = [...]binaryError{
 	StatusRepairing:      {code: codeTemporary},
 	StatusNoMajority:     {code: codeTemporary},
 	StatusRemoved:        {code: codeTemporary},
+	StatusDiskStalled:    {code: codeTemporary},
 	StatusUnknownCommand: {codeUnknown, "Unknown command"},
 	StatusInvalid:        {codeInvalid, "Invalid arguments"},
 	StatusAuthFailure:    {codeAuth, "Auth failure."},

@@ -5,8 +5,8 @@ import "strconv"
 // ReplyEnd ends the answer to get, gets, gat and gats, and most of those to stats.
 const ReplyEnd = "END\r\n"
 
-// replyOutOfMemory answers incr and decr instead of the line of StatusOutOfMemory,
-// which mentions storing.
+// replyOutOfMemory answers commands that store no value instead of the line of
+// StatusOutOfMemory, which mentions storing.
 const replyOutOfMemory = "SERVER_ERROR out of memory\r\n"
 
 // replyLines holds the line of each status but StatusNumber and StatusHit,
@@ -35,6 +35,7 @@ var replyLines = [...]string{
 	StatusRepairing:      "SERVER_ERROR state differs from the other servers, repairing\r\n",
 	StatusNoMajority:     "SERVER_ERROR states of the servers differ without a majority, writes are refused\r\n",
 	StatusRemoved:        "SERVER_ERROR this server is no member of the cluster any more\r\n",
+	StatusDiskStalled:    "SERVER_ERROR this server's disk does not answer, writes are refused\r\n",
 
 	StatusUnknownCommand: replyError,
 	StatusInvalid:        replyBadFormat,
@@ -51,7 +52,8 @@ func AppendReply(dst []byte, c Command, r *Result) []byte {
 	case StatusHit:
 		return AppendValue(dst, r.Key, r.Flags, r.CAS, c == Gats || c == Gets, r.Value)
 	case StatusOutOfMemory:
-		if c == Incr || c == Decr {
+		switch c {
+		case Incr, Decr, Delete, Touch, Gat, Gats, FlushAll, CacheMemlimit:
 			return append(dst, replyOutOfMemory...)
 		}
 	}

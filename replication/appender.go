@@ -85,13 +85,18 @@ func (a *Appender) step(in []appendInput, effects []appendEffect) []appendEffect
 		cut     uint64
 	)
 	for i := range in {
+		cut = max(cut, in[i].cut)
+	}
+	if cut > 0 { // first: what follows may wait for the room
+		effects = append(effects, appendEffect{kind: appendCut, index: cut})
+	}
+	for i := range in {
 		m := in[i].message
 		if news := in[i].news; news != nil {
 			tell.news = append(tell.news, news)
 			continue
 		}
 		if m == nil {
-			cut = max(cut, in[i].cut)
 			continue
 		}
 		h := hardStateOf(m)
@@ -117,9 +122,6 @@ func (a *Appender) step(in []appendInput, effects []appendEffect) []appendEffect
 	}
 	if len(tell.news) > 0 {
 		effects = append(effects, tell)
-	}
-	if cut > 0 {
-		effects = append(effects, appendEffect{kind: appendCut, index: cut})
 	}
 	return effects
 }
@@ -170,7 +172,8 @@ func (a *Appender) save(effects []appendEffect, hs *pb.HardState, ents []*pb.Ent
 	return append(effects, appendEffect{kind: appendSave, hard: hs, entries: ents, sync: sync})
 }
 
-// carryOut does to the log what an effect says. An error is final.
+// carryOut does to the log what an effect says. An error is final, except for
+// ErrDiskFull, after which it is to be carried out again.
 func (e *appendEffect) carryOut(log Log) error {
 	switch e.kind {
 	case appendSave:

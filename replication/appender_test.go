@@ -48,7 +48,8 @@ func appendOf(term, commit, first, last uint64) appendInput {
 }
 
 // TestAppender: what is queued becomes one write with one sync; a commit index
-// alone needs none, unless members are told of what it covers; the log is cut after the rest; and a snapshot is installed
+// alone needs none, unless members are told of what it covers; the log is cut before the
+// rest, which may wait for the room; and a snapshot is installed
 // before the log begins behind it, with the commit index that came with it.
 func TestAppender(t *testing.T) {
 	snap := appendOf(3, 90, 1, 0)
@@ -66,12 +67,12 @@ func TestAppender(t *testing.T) {
 		{
 			"a commit index and a cut",
 			[]appendInput{{cut: 5}, appendOf(1, 7, 1, 0), {cut: 6}},
-			[]string{"save term 1 commit 7", "respond 1 own, 1 to peers", "cut to 6"},
+			[]string{"cut to 6", "save term 1 commit 7", "respond 1 own, 1 to peers"},
 		},
 		{
 			"news of the members",
 			[]appendInput{appendOf(1, 7, 1, 0), {news: &memberNews{}}, {cut: 6}},
-			[]string{"save term 1 commit 7, synced", "respond 1 own, 1 to peers", "tell", "cut to 6"},
+			[]string{"cut to 6", "save term 1 commit 7, synced", "respond 1 own, 1 to peers", "tell"},
 		},
 		{
 			"news of the members, and nothing to save",

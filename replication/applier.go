@@ -55,6 +55,7 @@ type applyInput struct {
 	reply   func(error)          // applyInstall, applyOffer; applyTake, or nil
 	repair  Repair               // applyServe
 	index   uint64               // applyTake, applyDamaged
+	space   Space                // applySpace
 	part    []byte               // applyWritten: the part's buffer
 	ok      bool                 // applyEnded: the snapshot is durable
 	err     error                // applyRestored
@@ -72,6 +73,7 @@ const (
 	applyServe                          // a peer wants this node's state
 	applyTake                           // a snapshot of an index or later is wanted
 	applyDamaged                        // the snapshot of an index was set aside
+	applySpace                          // the disk has more room than before, or less
 	applyWritten                        // a part of a snapshot was written
 	applyEnded                          // a snapshot was committed or aborted
 	applyRestored                       // effectRestore was carried out
@@ -143,6 +145,8 @@ func (a *Applier) step(in *applyInput) {
 		a.ended(in.ok)
 	case applyRestored:
 		a.restored(in.err)
+	case applySpace:
+		a.snapshots.setSpace(a, in.space)
 	default:
 		if a.held() || len(a.waiting) > 0 {
 			a.waiting = append(a.waiting, *in)

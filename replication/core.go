@@ -88,6 +88,7 @@ type Core struct {
 	guard    quarantine
 	ships    ships
 	handover handover
+	space    spaces
 
 	transferee uint64 // as of the last Ready: the voter that is asked to take over
 	onDisk     uint64 // last entry that the append worker has written
@@ -180,6 +181,7 @@ func (c *Core) Tick() {
 	c.signalClock()
 	c.signalHints()
 	c.tickQuarantine()
+	c.tickSpace()
 	c.tickHandover()
 	c.tickMembers()
 	c.tickAsks()
@@ -192,18 +194,22 @@ func (c *Core) tickRaft() {
 
 // expired answers a sub-batch that is not waited for any longer.
 func (c *Core) expired(loop int, tag uint64, sent bool) {
-	c.eff.Expired = append(c.eff.Expired, Expiry{loop, tag, sent, c.guard.verdict})
+	why := refusals[c.guard.verdict]
+	if c.removed && why == RefusalNone {
+		why = RefusalRemoved
+	}
+	c.eff.Expired = append(c.eff.Expired, Expiry{loop, tag, sent, why})
 }
 
 // Submit takes a sub-batch of this node's clients; it takes over ops. Exactly
 // one answer follows, by the applier or by Effects.Expired, or both: the event
 // loop takes the first.
-func (c *Core) Submit(loop int, tag uint64, count int, ops []byte) {
+func (c *Core) Submit(loop int, tag uint64, count int, ops []byte, frees bool) {
 	if c.guard.verdict != VerdictOK || c.removed {
 		c.expired(loop, tag, false)
 		return
 	}
-	c.origin.submit(loop, tag, count, ops, c.mono+c.cfg.RequestTimeout)
+	c.origin.submit(loop, tag, count, ops, frees, c.mono+c.cfg.RequestTimeout)
 }
 
 // Read asks for n reads of an event loop; Effects.Reads answers.

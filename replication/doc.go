@@ -58,6 +58,12 @@
 // A leader that is about to stop, or whose disk stands still, has another voter take
 // over; see handover.
 //
+// # Room on disks
+//
+// Writes are refused, before they get a number, while too few voters have room for a
+// majority; see spaces. A disk that is full nevertheless is to raft one that does not
+// answer: the append worker waits, and cuts the log as far as that is allowed.
+//
 // # Formats
 //
 // Everything is MessagePack (package frame). A sub-batch:
@@ -90,6 +96,11 @@
 //
 //	array 5: kind uint (6) | term uint | change bin | force bool | what uint
 //	array 5: kind uint (7) | term uint | id uint | changes before uint | reason str
+//
+// A node whose disk is low, or that leads and refuses writes, tells so every 500 ms,
+// and at once when that changes:
+//
+//	array 3: kind uint (8) | low bool | refusing bool
 //
 // A snapshot's file travels with a header: raft's MsgSnap, or for the answer to a
 // signal of kind 4 an array, which no protobuf message of raft begins like:
@@ -155,7 +166,7 @@
 //     snapshot replaces the state. After a repair, old snapshots are removed before
 //     the repair is reported.
 //   - schedule: begin, parts, commit or abort. The log is cut after the commit, at
-//     the snapshot before.
+//     the snapshot before, or at this one while the disk has little room.
 //   - arrival, on the goroutine that receives a snapshot: a repair is offered to the
 //     applier first, and only a durable file is made known.
 package replication

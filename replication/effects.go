@@ -42,9 +42,7 @@ type Expiry struct {
 	Loop int
 	Tag  uint64
 	Sent bool // it may still be applied, or may have been
-
-	// Verdict, unless it is VerdictOK, is why it was not waited for.
-	Verdict Verdict
+	Why  Refusal
 }
 
 // ReadsDone answers the N oldest reads of an event loop.
@@ -99,6 +97,7 @@ func (c *Core) gather() {
 	defer rescue(c.fail)
 	c.takeReady()
 	c.propose()
+	c.refuseNew()
 	if c.leader != raft.None {
 		c.origin.number(c.mono, c.send)
 	}

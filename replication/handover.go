@@ -27,8 +27,8 @@ const (
 )
 
 // handover is the core's part in moving leadership to another voter on purpose. A
-// leader has two reasons for it: it is about to stop, or its disk stands still. A
-// voter that takes over by raft's transfer needs no election timeout to pass, and
+// leader has three reasons for it: it is about to stop, its disk stands still, or its
+// disk is low (see spaces). A voter that takes over by raft's transfer needs no election timeout to pass, and
 // the old leader's vote is one of those that it gets.
 //
 // raft proposes nothing while a transfer is under way, so the core keeps what it
@@ -58,9 +58,10 @@ type handover struct {
 type Transfer struct {
 	To uint64
 
-	// Stalled is for how long this node's disk has not answered. It is 0 if the node
-	// is about to stop.
+	// Stalled is for how long this node's disk has not answered, unless NoRoom tells
+	// that its disk is low. Both are zero if the node is about to stop.
 	Stalled time.Duration
+	NoRoom  bool
 
 	Asked bool // somebody wants it, or the leader is to be removed
 }
@@ -104,7 +105,7 @@ func (c *Core) moveLeadership() {
 	case s.RaftState != raft.StateLeader:
 		h.tried = h.tried[:0]
 		c.noteHandedOver(s.Lead)
-	case h.leaving && h.over, !h.leaving && !c.stalled():
+	case h.leaving && h.over, !h.leaving && !c.stalled() && !c.lacksRoom():
 	case !h.leaving && h.ticks < h.resting:
 	case s.LeadTransferee != raft.None && !h.isLeaving(s.LeadTransferee, c.cfg.ElectionTicks):
 		// raft gives it up after an election timeout.
@@ -122,6 +123,7 @@ func (c *Core) transfer() {
 		h.tried = append(h.tried, to)
 		t := Transfer{To: to}
 		if !h.leaving {
+			t.NoRoom = !c.stalled()
 			t.Stalled = time.Duration(h.silent) * c.cfg.Tick
 		}
 		c.eff.Transfers = append(c.eff.Transfers, t)
@@ -148,8 +150,9 @@ func (c *Core) noteHandedOver(leader uint64) {
 
 // successor returns the voter that is to be asked next, or raft.None: one that was
 // heard of within an election timeout, is neither retired nor about to stop itself,
-// and has the longest log of those. A leader whose disk stands still asks only who has entries
-// on disk that it has not: there the disk works.
+// and has the longest log of those. A leader whose disk stands still asks only who has
+// entries on disk that it has not: there the disk works. One whose disk is low asks
+// nobody whose disk is low too.
 func (c *Core) successor() (best uint64) {
 	h := &c.handover
 	var own, match uint64
@@ -164,7 +167,7 @@ func (c *Core) successor() (best uint64) {
 		switch {
 		case id == c.cfg.ID, kind == raft.ProgressTypeLearner, c.members.Excludes(id), slices.Contains(h.tried, id),
 			!heard, h.ticks-at > c.cfg.ElectionTicks, h.isLeaving(id, c.cfg.ElectionTicks),
-			pr.State == tracker.StateSnapshot, !h.leaving && pr.Match <= own:
+			pr.State == tracker.StateSnapshot, !h.leaving && c.isLow(id), !h.leaving && c.stalled() && pr.Match <= own:
 		case best == raft.None, recent(id) && !recent(best), recent(id) == recent(best) && pr.Match > match:
 			best, match = id, pr.Match
 		}

@@ -1,6 +1,9 @@
 package replication
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // inbox is an unbounded queue from many goroutines to one, which takes all of
 // it at once. What may be in it is bounded by those who put: client operations
@@ -23,6 +26,20 @@ func (b *inbox[T]) put(items ...T) {
 	case b.wake <- struct{}{}:
 	default:
 	}
+}
+
+// extract removes from the queue what matches, and returns it.
+func (b *inbox[T]) extract(matches func(*T) bool) (items []T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queued = slices.DeleteFunc(b.queued, func(item T) bool {
+		if matches(&item) {
+			items = append(items, item)
+			return true
+		}
+		return false
+	})
+	return items
 }
 
 // take returns everything queued; spare becomes the next queue's memory.

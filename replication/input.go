@@ -15,6 +15,7 @@ type input struct {
 	messages []*pb.Message
 	applied  *AppliedUpTo
 	change   *MemberChange
+	space    Space
 	forRaft  bool
 	ok       bool
 }
@@ -37,6 +38,7 @@ const (
 	inputChange
 	inputTransfer
 	inputForget
+	inputSpace
 )
 
 // feed calls the core. An error tells that what a peer sent was of no use.
@@ -45,7 +47,7 @@ func (in *input) feed(core *Core) error {
 	case inputStep:
 		return core.Step(in.message)
 	case inputSubmit:
-		core.Submit(in.loop, in.tag, in.n, in.bytes)
+		core.Submit(in.loop, in.tag, in.n, in.bytes, in.ok)
 	case inputRead:
 		core.Read(in.loop, in.n)
 	case inputHint:
@@ -72,6 +74,8 @@ func (in *input) feed(core *Core) error {
 		core.Transfer(in.tag, in.n)
 	case inputForget:
 		core.Forget(in.tag)
+	case inputSpace:
+		core.SetSpace(in.space)
 	}
 	return nil
 }

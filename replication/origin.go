@@ -1,10 +1,14 @@
 package replication
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // pending is a sub-batch of this node's clients that is not applied yet.
 type pending struct {
 	SubBatch
+	frees    bool          // it is let through although disks are full
 	deadline time.Duration // on the core's monotonic clock
 }
 
@@ -39,9 +43,10 @@ func newOrigin(id, boot uint64, loops int) *origin {
 	return &origin{id: id, boot: boot, loops: make([]originLoop, loops)}
 }
 
-func (o *origin) submit(loop int, tag uint64, count int, ops []byte, deadline time.Duration) {
+func (o *origin) submit(loop int, tag uint64, count int, ops []byte, frees bool, deadline time.Duration) {
 	o.parked = append(o.parked, &pending{
 		SubBatch: SubBatch{Origin: o.id, Boot: o.boot, Loop: loop, Tag: tag, Count: count, Ops: ops},
+		frees:    frees,
 		deadline: deadline,
 	})
 }
@@ -58,6 +63,17 @@ func (o *origin) number(now time.Duration, send func(*SubBatch)) {
 		o.parked[i] = nil
 	}
 	o.parked = o.parked[:0]
+}
+
+// refuse answers what has no number yet: all, or what frees no room on disks.
+func (o *origin) refuse(all bool, answer func(loop int, tag uint64)) {
+	o.parked = slices.DeleteFunc(o.parked, func(p *pending) bool {
+		if p.frees && !all {
+			return false
+		}
+		answer(p.Loop, p.Tag)
+		return true
+	})
 }
 
 // resend passes everything that is numbered to send.

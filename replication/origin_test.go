@@ -29,9 +29,9 @@ func (l *originLog) want(t *testing.T, story string, lines ...string) {
 func TestOriginNumbersAtFirstSend(t *testing.T) {
 	var l originLog
 	o := newOrigin(1, 1, 2)
-	o.submit(0, 10, 1, []byte("a"), time.Second)
-	o.submit(1, 20, 1, []byte("b"), time.Second)
-	o.submit(0, 11, 1, []byte("c"), 2*time.Second)
+	o.submit(0, 10, 1, []byte("a"), false, time.Second)
+	o.submit(1, 20, 1, []byte("b"), false, time.Second)
+	o.submit(0, 11, 1, []byte("c"), false, 2*time.Second)
 	o.expire(time.Second, l.answer)
 	l.want(t, "parked past its deadline: certainly not proposed", "expired 0 tag 10 sent false", "expired 1 tag 20 sent false")
 	o.number(time.Second, l.send)
@@ -41,8 +41,8 @@ func TestOriginNumbersAtFirstSend(t *testing.T) {
 func TestOriginEmptiesWhatIsTooLate(t *testing.T) {
 	var l originLog
 	o := newOrigin(1, 1, 1)
-	o.submit(0, 1, 1, []byte("a"), time.Second)
-	o.submit(0, 2, 1, []byte("b"), 2*time.Second)
+	o.submit(0, 1, 1, []byte("a"), false, time.Second)
+	o.submit(0, 2, 1, []byte("b"), false, 2*time.Second)
 	o.number(0, l.send)
 	l.want(t, "sent", `send 0/1 "a"`, `send 0/2 "b"`)
 	o.expire(time.Second, l.answer)
@@ -59,8 +59,8 @@ func TestOriginEmptiesWhatIsTooLate(t *testing.T) {
 func TestOriginProbesWithTheOldest(t *testing.T) {
 	var l originLog
 	o := newOrigin(1, 1, 1)
-	o.submit(0, 1, 1, []byte("a"), time.Hour)
-	o.submit(0, 2, 1, []byte("b"), time.Hour)
+	o.submit(0, 1, 1, []byte("a"), false, time.Hour)
+	o.submit(0, 2, 1, []byte("b"), false, time.Hour)
 	o.number(0, l.send)
 	l.lines = nil
 	o.probe(300*time.Millisecond, 300*time.Millisecond, l.send)
@@ -72,4 +72,22 @@ func TestOriginProbesWithTheOldest(t *testing.T) {
 	o.applied(500*time.Millisecond, 0, 2, func(uint64) {})
 	o.probe(time.Hour, 300*time.Millisecond, l.send)
 	l.want(t, "nothing is left")
+}
+
+func TestOriginRefusesWhatHasNoNumber(t *testing.T) {
+	var l originLog
+	refused := func(loop int, tag uint64) { l.lines = append(l.lines, fmt.Sprintf("refused %d tag %d", loop, tag)) }
+	o := newOrigin(1, 1, 2)
+	o.submit(0, 1, 1, []byte("a"), false, time.Hour)
+	o.number(0, l.send)
+	o.submit(0, 2, 1, []byte("b"), false, time.Hour)
+	o.submit(0, 3, 1, []byte("c"), true, time.Hour)
+	o.submit(1, 9, 1, []byte("d"), false, time.Hour)
+	l.lines = nil
+	o.refuse(false, refused)
+	o.number(0, l.send)
+	l.want(t, "what frees room is let through, in the order of its loop", "refused 0 tag 2", "refused 1 tag 9", `send 0/2 "c"`)
+	o.submit(0, 4, 1, []byte("e"), true, time.Hour)
+	o.refuse(true, refused)
+	l.want(t, "all", "refused 0 tag 4")
 }

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"io"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -85,12 +86,17 @@ type Log interface {
 	// Save writes the hard state (if not nil) and the entries, which replace
 	// any at or after their first index. With snap the log starts anew behind
 	// that snapshot. It returns after one sync, if sync is asked for; entries
-	// are readable only then.
+	// are readable only then. If the error is ErrDiskFull nothing was written, and
+	// the same may be tried again.
 	Save(hs *pb.HardState, ents []*pb.Entry, snap *pb.SnapshotMetadata, sync bool) error
 
 	// Compact lets the entries up to and including index go.
 	Compact(index uint64) error
 }
+
+// ErrDiskFull is what Log and Snapshots return, wrapped, if the disk has no room. Unlike
+// any other error of theirs it does not end the node.
+var ErrDiskFull = errors.New("the disk is full")
 
 // Snapshots keeps snapshot files. What Commit or Receive returned without an
 // error is durable and complete.
@@ -136,9 +142,9 @@ type Transport interface {
 type Client interface {
 	// Answers hands over the answers of applied sub-batches.
 	Answers(a []Answer)
-	// Expired tells that a sub-batch was not applied in time. Unless sent is
-	// set it never will be. A verdict other than VerdictOK is the reason.
-	Expired(tag uint64, sent bool, v Verdict)
+	// Expired tells that a sub-batch was not applied in time, or refused. Unless sent
+	// is set it never will be. Earlier ones may still be unanswered.
+	Expired(tag uint64, sent bool, why Refusal)
 	// ReadsDone answers the n oldest reads: ok if the state machine now shows
 	// everything that was acknowledged before they were asked for.
 	ReadsDone(n int, ok bool)

@@ -78,6 +78,12 @@ func (r *Replica) HandOver(ctx context.Context) {
 	}
 }
 
+// SetSpace tells how much room the disk of the log and the snapshots has.
+func (r *Replica) SetSpace(s Space) {
+	r.in.put(input{kind: inputSpace, space: s})
+	r.toApply.put(applyInput{kind: applySpace, space: s})
+}
+
 // Done is closed when the replica has stopped; Err then tells why.
 func (r *Replica) Done() <-chan struct{} { return r.ctx.Done() }
 
@@ -101,8 +107,9 @@ func (r *Replica) Digest() (index, digest uint64) { return r.machine.applier.Dig
 
 // Submit hands over a sub-batch of an event loop; the replica takes over ops.
 // The loop's Client gets one or two answers for tag: it must heed the first.
-func (r *Replica) Submit(loop int, tag uint64, count int, ops []byte) {
-	r.in.put(input{kind: inputSubmit, loop: loop, tag: tag, n: count, bytes: ops})
+// While disks are full, only what frees room on them is let through.
+func (r *Replica) Submit(loop int, tag uint64, count int, ops []byte, frees bool) {
+	r.in.put(input{kind: inputSubmit, loop: loop, tag: tag, n: count, bytes: ops, ok: frees})
 }
 
 // Read asks that n reads of an event loop be confirmed.

@@ -1,10 +1,15 @@
 package replication
 
 import (
+	"errors"
 	"io"
+	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
+
+// fullRetry is how often the append worker tries again while the disk is full.
+const fullRetry = 100 * time.Millisecond
 
 // appendLoop is the append worker. While one batch syncs, the next one gathers.
 func (r *Replica) appendLoop() {
@@ -49,8 +54,35 @@ func (r *Replica) carryOutAppend(e *appendEffect) error {
 		}
 		return nil
 	default:
-		return e.carryOut(r.cfg.Log)
+		return r.write(e)
 	}
+}
+
+// write writes to the log. While the disk is full it waits for room, and lets the log
+// go as far as that is allowed meanwhile. To raft this is a disk that does not answer.
+func (r *Replica) write(e *appendEffect) error {
+	err := e.carryOut(r.cfg.Log)
+	if !errors.Is(err, ErrDiskFull) {
+		return err
+	}
+	since := time.Now()
+	r.log.Error("the disk is full: the log waits for room", "err", err)
+	for ; errors.Is(err, ErrDiskFull); err = e.carryOut(r.cfg.Log) {
+		select {
+		case <-r.ctx.Done():
+			return r.Err()
+		case <-time.After(fullRetry):
+		}
+		for _, in := range r.toLog.extract(func(in *appendInput) bool { return in.cut > 0 }) {
+			if err := cutLog(r.cfg.Log, in.cut); err != nil {
+				return err
+			}
+		}
+	}
+	if err == nil {
+		r.log.Info("the disk has room again", "after", time.Since(since))
+	}
+	return err
 }
 
 // ask gives the applier an input and waits for its reply.
@@ -88,6 +120,9 @@ func (r *Replica) snapshotLoop() {
 			}
 			if told.kind != applyAgain {
 				r.toApply.put(told)
+			}
+			if told.kind == applyEnded && file.full != nil {
+				r.log.Warn("no room for a snapshot: the log grows until there is", "index", file.at.index, "err", file.full)
 			}
 		}
 	}

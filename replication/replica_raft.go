@@ -94,7 +94,7 @@ func (r *Replica) carryOut(eff *Effects) {
 		r.cfg.Transport.Signal(s.To, s.Payload) // lost ones are made up for by the next
 	}
 	for _, e := range eff.Expired {
-		r.cfg.Clients[e.Loop].Expired(e.Tag, e.Sent, e.Verdict)
+		r.cfg.Clients[e.Loop].Expired(e.Tag, e.Sent, e.Why)
 	}
 	for _, d := range eff.Reads {
 		r.cfg.Clients[d.Loop].ReadsDone(d.N, d.OK)
@@ -120,15 +120,17 @@ func (r *Replica) publish() {
 }
 
 func (r *Replica) logTransfer(t *Transfer) {
-	if t.Stalled > 0 {
-		r.log.Warn("the disk does not answer: handing leadership over", "for", t.Stalled)
-		return
+	to := r.name(t.To)
+	switch {
+	case t.NoRoom:
+		r.log.Warn("the disk is low: handing leadership over", "to", to)
+	case t.Stalled > 0:
+		r.log.Warn("the disk does not answer: handing leadership over", "to", to, "for", t.Stalled)
+	case t.Asked:
+		r.log.Info("handing leadership over, as asked", "to", to)
+	default:
+		r.log.Info("handing leadership over before the stop", "to", to)
 	}
-	if t.Asked {
-		r.log.Info("handing leadership over, as asked", "to", r.name(t.To))
-		return
-	}
-	r.log.Info("handing leadership over before the stop")
 }
 
 // name returns what a node is called in the log.

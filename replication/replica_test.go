@@ -29,7 +29,7 @@ func (m hintTap) Hint(hashes []byte) {
 type waitingClient struct{ answers chan []Answer }
 
 func (c waitingClient) Answers(a []Answer)            { c.answers <- a }
-func (c waitingClient) Expired(uint64, bool, Verdict) {}
+func (c waitingClient) Expired(uint64, bool, Refusal) {}
 func (c waitingClient) ReadsDone(int, bool)           {}
 
 // startLone starts a lone node with all its goroutines; the test ends it.
@@ -72,7 +72,7 @@ func TestReplicaFormsAndHints(t *testing.T) {
 	set := engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k"), Value: make([]byte, 300)})
 	deadline := time.After(20 * time.Second)
 	for tag := uint64(1); ; tag++ {
-		r.Submit(0, tag, 1, bytes.Clone(set))
+		r.Submit(0, tag, 1, bytes.Clone(set), false)
 		select {
 		case <-client.answers:
 		case <-r.Done():
@@ -98,7 +98,7 @@ func TestReplicaSnapshot(t *testing.T) {
 	r := startLone(t, newSimMachine(), client)
 	for tag := range uint64(2) {
 		set := engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte{'k', byte(tag)}, Value: []byte("v")})
-		r.Submit(0, tag+1, 1, set)
+		r.Submit(0, tag+1, 1, set, false)
 		<-client.answers
 		applied, _ := r.State()
 		s, err := r.Snapshot(t.Context(), applied.Index)

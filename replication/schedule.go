@@ -13,6 +13,10 @@ const (
 	// snapshotPartBytes is the size at which a part is handed on. One step of
 	// the image more may make it longer.
 	snapshotPartBytes = 96 << 10
+
+	// tightRetainBytes is how much log is retained at most while the disk has little
+	// room, unless the state is larger.
+	tightRetainBytes = 16 << 20
 )
 
 // position is a place in the log.
@@ -26,13 +30,15 @@ func (p position) meta(conf *pb.ConfState) *pb.SnapshotMetadata {
 // is durable, the log is cut at the snapshot before, and older snapshots are
 // removed: a peer that receives the newest one still finds the entries that
 // follow it, and a node whose newest file is damaged starts from the one before.
+// While the disk has little room that is given up for more of it: see setSpace.
 //
 // An image is produced part by part, between entries, into a few buffers, which
 // come back when the snapshot writer has written them. While all are out the
 // applier goes on applying, unless the image is behind: then it waits.
 type schedule struct {
 	retainBytes int64
-	partBytes   int // see snapshotPartBytes
+	partBytes   int  // see snapshotPartBytes
+	tight       bool // the disk has little room
 
 	image   *Image   // being produced, or nil
 	free    [][]byte // buffers
@@ -63,7 +69,7 @@ type snapshotWrite struct {
 	at    position      // snapshotBegin
 	conf  *pb.ConfState // snapshotBegin: raft's configuration there
 	part  []byte        // snapshotPart
-	below uint64        // snapshotCommit: remove older snapshots then
+	below uint64        // snapshotCommit, snapshotPrune: remove older snapshots then
 }
 
 type snapshotWriteKind uint8
@@ -73,12 +79,28 @@ const (
 	snapshotPart
 	snapshotCommit
 	snapshotAbort
+	snapshotPrune // remove snapshots older than below
 )
 
 // due reports whether enough was applied for another snapshot of a state of the
 // given size: half of what the log retains.
 func (s *schedule) due(logBytes, sizeBytes int64) bool {
-	return s.writing == position{} && logBytes > max(s.retainBytes, sizeBytes)/2
+	retain := s.retainBytes
+	if s.tight {
+		retain = min(retain, tightRetainBytes)
+	}
+	return s.writing == position{} && logBytes > max(retain, sizeBytes)/2
+}
+
+// setSpace takes how much room the disk has. On one with little room only the newest
+// snapshot is kept, and no log before it: who lacks entries gets the snapshot.
+func (s *schedule) setSpace(a *Applier, space Space) {
+	tight := space != SpaceAmple
+	if tight && !s.tight && s.newest.index > 0 && a.frozen == nil {
+		a.emit(applyEffect{kind: effectCut, index: s.newest.index})
+		a.write(snapshotWrite{kind: snapshotPrune, below: s.newest.index})
+	}
+	s.tight = tight
 }
 
 // producible reports whether a part can be produced at once.
@@ -144,7 +166,11 @@ func (a *Applier) producePart() {
 		s.late = nil
 	}
 	if !more {
-		a.endImage(snapshotWrite{kind: snapshotCommit, below: s.newest.index})
+		below := s.newest.index
+		if s.tight {
+			below = s.writing.index
+		}
+		a.endImage(snapshotWrite{kind: snapshotCommit, below: below})
 	}
 }
 
@@ -170,8 +196,12 @@ func (a *Applier) ended(durable bool) {
 	written := s.writing
 	s.writing = position{}
 	if durable && written.index > s.newest.index {
-		if s.newest.index > 0 {
-			a.emit(applyEffect{kind: effectCut, index: s.newest.index})
+		cut := s.newest.index
+		if s.tight {
+			cut = written.index
+		}
+		if cut > 0 {
+			a.emit(applyEffect{kind: effectCut, index: cut})
 		}
 		s.newest = written
 	}

@@ -26,6 +26,8 @@ func (c *Core) Signalled(from uint64, payload []byte) error {
 		return c.digestSignalled(from, &r)
 	case signalRepair:
 		return c.repairSignalled(from, &r)
+	case signalSpace:
+		return c.spaceSignalled(from, &r)
 	case signalLeaving:
 		c.leavingSignalled(from)
 		return nil

@@ -76,7 +76,7 @@ func (c *simClient) next() {
 func (c *simClient) submit(op engine.Op) {
 	n := c.node
 	n.lastTag++
-	n.waiting = append(n.waiting, simWaiter{n.lastTag, c})
+	n.waiting = append(n.waiting, simWaiter{tag: n.lastTag, client: c})
 	n.put(input{kind: inputSubmit, tag: n.lastTag, n: 1, bytes: engine.AppendOp(nil, &op)})
 }
 

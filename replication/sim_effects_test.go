@@ -1,11 +1,13 @@
 package replication
 
 import (
+	"errors"
 	"slices"
 	"time"
 
 	"raftcached/engine"
 	"raftcached/internal/item"
+	"raftcached/replication/disk"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -106,12 +108,10 @@ func (n *simNode) answerAll(eff *Effects) {
 		switch {
 		case e.Sent:
 			outcome = simUnknown
-		case e.Verdict != VerdictOK:
+		case e.Why != RefusalNone:
 			outcome = simRefused
 		}
-		if len(n.waiting) > 0 && n.waiting[0].tag == e.Tag {
-			n.pop(outcome, nil)
-		}
+		n.expired(e.Tag, outcome)
 	}
 	for _, r := range eff.Reads {
 		for range r.N {
@@ -202,13 +202,40 @@ func (n *simNode) appendStep(e *appendEffect) simStep {
 			return e.carryOut(n.log)
 		})
 	default:
-		step := n.during(500*time.Microsecond, func() error { return e.carryOut(n.log) })
-		return func(done func()) {
-			step(func() {
+		return n.save(e)
+	}
+}
+
+// save writes to the log. While the disk is full it tries again, and cuts the log
+// meanwhile as Replica.write does.
+func (n *simNode) save(e *appendEffect) simStep {
+	full := false
+	step := n.during(500*time.Microsecond, func() error {
+		err := e.carryOut(n.log)
+		if full = errors.Is(err, ErrDiskFull); full {
+			return nil
+		}
+		return err
+	})
+	return func(done func()) {
+		step(func() {
+			if !full {
 				n.s.check.saved(n, e)
 				done()
-			})
-		}
+				return
+			}
+			n.s.stats.full++
+			n.s.after(n.s.delay(fullRetry), n.inLife(func() {
+				n.toLog = slices.DeleteFunc(n.toLog, func(in appendInput) bool {
+					if in.cut > 0 {
+						n.s.check.cuts(n, in.cut)
+						n.must(cutLog(n.log, in.cut))
+					}
+					return in.cut > 0
+				})
+				n.save(e)(done)
+			}))
+		})
 	}
 }
 
@@ -255,7 +282,13 @@ func (n *simNode) applyStep(e applyEffect) simStep {
 			})
 		}
 	case effectKeep:
-		return n.during(time.Millisecond, func() error { return keepDiverged(n.diverged, e.image) })
+		return n.during(time.Millisecond, func() error {
+			err := keepDiverged(n.diverged, e.image)
+			if disk.IsFull(err) {
+				return nil // the repair does not depend on it
+			}
+			return err
+		})
 	default:
 		return func(done func()) {
 			n.applyEffect(&e)
@@ -322,6 +355,9 @@ func (n *simNode) diskTurn() (steps []simStep) {
 				if w.kind == snapshotCommit {
 					n.s.check.committed(n, n.file.at)
 				}
+				if told.kind == applyEnded && n.file.full != nil {
+					n.s.stats.snapshotsGivenUp++
+				}
 				done()
 			})
 		})
@@ -350,5 +386,23 @@ func (n *simNode) answer(a *Answer) {
 func (n *simNode) pop(outcome simOutcome, r *item.Result) {
 	w := n.waiting[0]
 	n.waiting = n.waiting[1:]
+	if w.over { // it was answered before, out of turn
+		return
+	}
 	w.client.answered(outcome, r)
+}
+
+// expired answers a sub-batch that is refused, or has waited too long. Earlier ones
+// may still wait: only a connection's answers must be in their order.
+func (n *simNode) expired(tag uint64, outcome simOutcome) {
+	i := slices.IndexFunc(n.waiting, func(w simWaiter) bool { return w.tag == tag })
+	if i < 0 || n.waiting[i].over {
+		return
+	}
+	n.waiting[i].over = true
+	client := n.waiting[i].client
+	for len(n.waiting) > 0 && n.waiting[0].over {
+		n.waiting = n.waiting[1:]
+	}
+	client.answered(outcome, nil)
 }

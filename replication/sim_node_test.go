@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	iofs "io/fs"
 	"log/slog"
@@ -29,6 +30,7 @@ type simNode struct {
 	member Member      // as it formed the cluster, or was admitted
 	fs     *disktest.FS
 	boot   uint64
+	space  Space // on its disk, as it will find when it looks
 
 	life    uint64 // grows at each crash and start: events of an older life are void
 	up      bool
@@ -65,6 +67,7 @@ type simNode struct {
 	arrivals []*simArrival // of snapshots from peers
 	facts    simFacts      // for the checker
 
+	wasTight                       bool // since its start: see simNode.fill
 	stopping, handedOver, draining bool // see simNode.stop
 	stood                          int  // messages sent to become the leader, since the last stall
 
@@ -77,6 +80,7 @@ type simNode struct {
 type simWaiter struct {
 	tag    uint64
 	client *simClient
+	over   bool // answered out of turn
 }
 
 func newSimNode(s *simulation, m *Member) *simNode {
@@ -142,6 +146,7 @@ func (n *simNode) start() {
 	n.io, n.arrivals, n.backlog, n.waiting, n.readers = nil, nil, nil, nil, nil
 	n.paused, n.tickDue, n.floorDue = false, false, 0
 	n.stopping, n.handedOver, n.draining = false, false, false
+	n.wasTight = n.space != SpaceAmple
 	n.up = true
 	s.check.started(n)
 	s.note("start %d boot %d applied %d", n.id, n.boot, n.machine.applier.st.index)
@@ -184,7 +189,9 @@ func (n *simNode) keepFloor(f wal.Floor, within time.Duration) error {
 		n.floorDue = due
 		n.s.after(within+5*time.Millisecond, n.inLife(func() {
 			n.floorDue = 0
-			n.sound(n.writeFloor())
+			if err := n.writeFloor(); !disk.IsFull(err) { // the next one will do
+				n.sound(err)
+			}
 		}))
 	}
 	return nil
@@ -219,7 +226,9 @@ func (n *simNode) crash() {
 	waiting, readers := n.waiting, n.readers
 	n.waiting, n.readers = nil, nil
 	for _, w := range waiting {
-		w.client.answered(simUnknown, nil)
+		if !w.over {
+			w.client.answered(simUnknown, nil)
+		}
 	}
 	for _, c := range readers {
 		c.readDone(false)
@@ -365,14 +374,36 @@ func (n *simNode) during(typical time.Duration, do func() error) simStep {
 type simLog struct{ *wal.Log }
 
 func (l simLog) Save(hs *pb.HardState, ents []*pb.Entry, snap *pb.SnapshotMetadata, sync bool) error {
-	return l.Log.Save(wal.Write{HardState: hs, Entries: ents, Snapshot: snap, Sync: sync})
+	err := l.Log.Save(wal.Write{HardState: hs, Entries: ents, Snapshot: snap, Sync: sync})
+	if errors.Is(err, wal.ErrFull) {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
 }
 
 // simStore adapts the snapshot store to Snapshots.
 type simStore struct{ *snapshot.Store }
 
 func (s simStore) Create(meta *pb.SnapshotMetadata) (SnapshotWriter, error) {
-	return s.Store.Create(meta)
+	w, err := s.Store.Create(meta)
+	return simWriter{w}, simFull(err)
+}
+
+// simWriter adapts a snapshot's writer to SnapshotWriter.
+type simWriter struct{ *snapshot.Writer }
+
+func (w simWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	return n, simFull(err)
+}
+
+func (w simWriter) Commit() error { return simFull(w.Writer.Commit()) }
+
+func simFull(err error) error {
+	if disk.IsFull(err) {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
 }
 
 func (s simStore) Open(index, term uint64) (io.ReadCloser, error) { return s.Store.Open(index, term) }

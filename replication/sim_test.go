@@ -95,6 +95,7 @@ type simStats struct {
 	acked, unknown, noLeader, reads, refused                         int
 	setAside                                                         int
 	transfers, handOvers, handedOn                                   int
+	full, snapshotsGivenUp                                           int
 	corrupted, quarantines, noMajorities, repairs, heldBack, checked int
 
 	admitted, promoted, replaced, removed, changesMade, changesRefused, changesUnknown, told, moved int

@@ -15,38 +15,66 @@ var ErrNoSnapshot = errors.New("no usable snapshot")
 // is being written. One goroutine owns it.
 type snapshotFile struct {
 	store Snapshots
-	w     SnapshotWriter // nil outside of a snapshot
+	w     SnapshotWriter // nil outside of a snapshot, and in one that found the disk full
 	at    position
+	full  error // why the last snapshot was given up: ErrDiskFull, or nil
 }
 
 // do carries out one write and returns what the applier is to be told, if
-// anything. An error is final.
+// anything. An error is final. A snapshot that finds the disk full is given up, and its
+// further parts are dropped: the log goes on without it.
 func (f *snapshotFile) do(op *snapshotWrite) (told applyInput, err error) {
 	switch op.kind {
 	case snapshotBegin:
-		f.at = op.at
-		if f.w, err = f.store.Create(op.at.meta(op.conf)); err != nil {
-			return applyInput{}, fmt.Errorf("create snapshot %d: %w", op.at.index, err)
+		f.at, f.full = op.at, nil
+		w, err := f.store.Create(op.at.meta(op.conf))
+		if err == nil {
+			f.w = w
 		}
-		return applyInput{}, nil
+		return applyInput{}, f.failed("create", err)
 	case snapshotPart:
-		if _, err := f.w.Write(op.part); err != nil {
-			return applyInput{}, fmt.Errorf("write snapshot %d: %w", f.at.index, errors.Join(err, f.abort()))
+		if f.w != nil {
+			_, err = f.w.Write(op.part)
 		}
-		return applyInput{kind: applyWritten, part: op.part}, nil
+		return applyInput{kind: applyWritten, part: op.part}, f.failed("write", err)
 	case snapshotCommit:
+		if f.w == nil {
+			return applyInput{kind: applyEnded}, nil
+		}
 		err := f.w.Commit()
 		f.w = nil
-		if err != nil {
-			return applyInput{}, fmt.Errorf("commit snapshot %d: %w", f.at.index, err)
+		if err := f.failed("commit", err); err != nil || f.full != nil {
+			return applyInput{kind: applyEnded}, err
 		}
-		if err := f.store.Prune(op.below); err != nil {
-			return applyInput{}, fmt.Errorf("prune snapshots: %w", err)
-		}
-		return applyInput{kind: applyEnded, ok: true}, nil
+		return applyInput{kind: applyEnded, ok: true}, f.prune(op.below)
+	case snapshotPrune:
+		return applyInput{}, f.prune(op.below)
 	default:
 		return applyInput{kind: applyEnded}, f.abort()
 	}
+}
+
+// failed takes the error of a write, if any, and returns the one that is final.
+func (f *snapshotFile) failed(verb string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if f.w != nil {
+		err = errors.Join(err, f.abort())
+	}
+	err = fmt.Errorf("%s snapshot %d: %w", verb, f.at.index, err)
+	if errors.Is(err, ErrDiskFull) {
+		f.w, f.full = nil, err
+		return nil
+	}
+	return err
+}
+
+func (f *snapshotFile) prune(below uint64) error {
+	if err := f.store.Prune(below); err != nil {
+		return fmt.Errorf("prune snapshots: %w", err)
+	}
+	return nil
 }
 
 // abort gives up the snapshot that is being written, if any.

@@ -23,6 +23,9 @@ type Status struct {
 
 	Verdict Verdict // on this node's state
 
+	// Refusing is why this node refuses new writes, if it does, besides the verdict.
+	Refusing Refusal
+
 	// Digests are this node's digests of recent indexes, ascending; nil: none yet.
 	// The list is never changed.
 	Digests *[]StateDigest
@@ -33,6 +36,6 @@ func (c *Core) Status() Status {
 	return Status{
 		ID: c.cfg.ID, Leader: c.leader, Term: c.term, State: c.state,
 		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, ReadIndex: c.readIndex, Alone: c.alone,
-		Removed: c.removed, Verdict: c.guard.verdict, Digests: c.guard.digests,
+		Removed: c.removed, Verdict: c.guard.verdict, Digests: c.guard.digests, Refusing: c.refusal(),
 	}
 }

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"raftcached/engine"
@@ -55,6 +57,7 @@ type submitted struct {
 	tag   uint64
 	count int
 	bytes int
+	over  protocol.Status // what it is to be answered with when it is its turn, if that is known
 }
 
 // Barrier implements server.Loop.
@@ -109,6 +112,10 @@ func appendValueCAS(dst, key []byte, it engine.Item) []byte {
 
 // Write implements server.Loop.
 func (l *loopBackend) Write(req *protocol.Request) bool {
+	frees := freesDisk(req.Command)
+	if frees && l.count > 0 {
+		l.submit(false)
+	}
 	if !l.take(opBytes(req)) {
 		return false
 	}
@@ -123,8 +130,8 @@ func (l *loopBackend) Write(req *protocol.Request) bool {
 		l.ops = engine.AppendOp(l.ops, &op)
 		l.count++
 	}
-	if len(l.ops) >= subBatchBytesTarget {
-		l.submit()
+	if frees || len(l.ops) >= subBatchBytesTarget {
+		l.submit(frees)
 	}
 	return true
 }
@@ -146,10 +153,14 @@ func (l *loopBackend) writeOp(op *engine.Op) bool {
 	}
 	l.ops = engine.AppendOp(l.ops, op)
 	if l.count++; len(l.ops) >= subBatchBytesTarget {
-		l.submit()
+		l.submit(false)
 	}
 	return true
 }
+
+// freesDisk reports whether a command is what an operator gives when disks are full:
+// it makes the next snapshot smaller, and with it the log.
+func freesDisk(c protocol.Command) bool { return c == protocol.FlushAll || c == protocol.CacheMemlimit }
 
 func opBytes(req *protocol.Request) int {
 	if req.Command == protocol.Gat || req.Command == protocol.Gats {
@@ -165,7 +176,7 @@ func opBytes(req *protocol.Request) int {
 // Flush implements server.Loop.
 func (l *loopBackend) Flush() {
 	if l.count > 0 {
-		l.submit()
+		l.submit(false)
 	}
 	if l.barriers > 0 {
 		l.node.replica.Read(l.id, l.barriers)
@@ -173,10 +184,10 @@ func (l *loopBackend) Flush() {
 	}
 }
 
-func (l *loopBackend) submit() {
+func (l *loopBackend) submit(frees bool) {
 	l.lastTag++
-	l.waiting = append(l.waiting, submitted{l.lastTag, l.count, l.formingBytes})
-	l.node.replica.Submit(l.id, l.lastTag, l.count, l.ops)
+	l.waiting = append(l.waiting, submitted{tag: l.lastTag, count: l.count, bytes: l.formingBytes})
+	l.node.replica.Submit(l.id, l.lastTag, l.count, l.ops, frees)
 	l.ops, l.count, l.formingBytes = nil, 0, 0
 }
 
@@ -185,6 +196,7 @@ func (l *loopBackend) Answers(answers []replication.Answer) {
 	l.loop.Post(func() {
 		for i := range answers {
 			l.answer(&answers[i])
+			l.failOver()
 		}
 		l.loop.ResultsEnd()
 	})
@@ -194,7 +206,7 @@ func (l *loopBackend) Answers(answers []replication.Answer) {
 // that still wait will have no results: a snapshot already contained them.
 func (l *loopBackend) answer(a *replication.Answer) {
 	for len(l.waiting) > 0 && l.waiting[0].tag < a.Tag {
-		l.fail(protocol.StatusOutcomeUnknown)
+		l.fail(cmp.Or(l.waiting[0].over, protocol.StatusOutcomeUnknown))
 	}
 	if len(l.waiting) == 0 || l.waiting[0].tag != a.Tag {
 		return
@@ -219,6 +231,13 @@ func (l *loopBackend) fail(s protocol.Status) {
 	}
 }
 
+// failOver answers the oldest waiting sub-batches whose answers are known.
+func (l *loopBackend) failOver() {
+	for len(l.waiting) > 0 && l.waiting[0].over != protocol.StatusNone {
+		l.fail(l.waiting[0].over)
+	}
+}
+
 // pop removes the oldest waiting sub-batch and returns its number of operations.
 func (l *loopBackend) pop() int {
 	w := l.waiting[0]
@@ -230,28 +249,27 @@ func (l *loopBackend) pop() int {
 	return w.count
 }
 
-// Expired implements replication.Client.
-func (l *loopBackend) Expired(tag uint64, sent bool, v replication.Verdict) {
-	status := unsent[v]
-	switch {
-	case sent:
+// Expired implements replication.Client. A sub-batch that was refused waits for the
+// answers of earlier ones.
+func (l *loopBackend) Expired(tag uint64, sent bool, why replication.Refusal) {
+	status := unsent[why]
+	if sent {
 		status = protocol.StatusOutcomeUnknown
-	case l.node.replica.Status().Removed:
-		status = protocol.StatusRemoved
 	}
 	l.loop.Post(func() {
-		if len(l.waiting) > 0 && l.waiting[0].tag == tag {
-			l.fail(status)
+		if i := slices.IndexFunc(l.waiting, func(w submitted) bool { return w.tag == tag }); i >= 0 {
+			l.waiting[i].over = status
 		}
+		l.failOver()
 		l.loop.ResultsEnd()
 	})
 }
 
-// unsent is the status of a write that was certainly not executed, by the verdict
-// on this node's state.
+// unsent is the status of a write that was certainly not executed, by the reason.
 var unsent = [...]protocol.Status{
-	replication.VerdictOK: protocol.StatusNoLeader, replication.VerdictRepairing: protocol.StatusRepairing,
-	replication.VerdictNoMajority: protocol.StatusNoMajority,
+	replication.RefusalNone: protocol.StatusNoLeader, replication.RefusalRepairing: protocol.StatusRepairing,
+	replication.RefusalNoMajority: protocol.StatusNoMajority, replication.RefusalRemoved: protocol.StatusRemoved,
+	replication.RefusalDiskFull: protocol.StatusOutOfMemory, replication.RefusalDiskStalled: protocol.StatusDiskStalled,
 }
 
 // ReadsDone implements replication.Client.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"time"
@@ -69,7 +70,11 @@ type log struct{ *wal.Log }
 
 // Save implements replication.Log.
 func (l log) Save(hs *pb.HardState, ents []*pb.Entry, snap *pb.SnapshotMetadata, sync bool) error {
-	return l.Log.Save(wal.Write{HardState: hs, Entries: ents, Snapshot: snap, Sync: sync})
+	err := l.Log.Save(wal.Write{HardState: hs, Entries: ents, Snapshot: snap, Sync: sync})
+	if errors.Is(err, wal.ErrFull) {
+		return fmt.Errorf("%w: %w", replication.ErrDiskFull, err)
+	}
+	return err
 }
 
 // snapshots is the snapshot store as replication.Snapshots.
@@ -77,7 +82,28 @@ type snapshots struct{ *snapshot.Store }
 
 // Create implements replication.Snapshots.
 func (s snapshots) Create(meta *pb.SnapshotMetadata) (replication.SnapshotWriter, error) {
-	return s.Store.Create(meta)
+	w, err := s.Store.Create(meta)
+	return snapshotWriter{w}, full(err)
+}
+
+// snapshotWriter is a snapshot's writer as replication.SnapshotWriter.
+type snapshotWriter struct{ *snapshot.Writer }
+
+// Write implements replication.SnapshotWriter.
+func (w snapshotWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	return n, full(err)
+}
+
+// Commit implements replication.SnapshotWriter.
+func (w snapshotWriter) Commit() error { return full(w.Writer.Commit()) }
+
+// full makes an error replication.ErrDiskFull if it says so.
+func full(err error) error {
+	if disk.IsFull(err) {
+		return fmt.Errorf("%w: %w", replication.ErrDiskFull, err)
+	}
+	return err
 }
 
 // Open implements replication.Snapshots.

@@ -19,7 +19,8 @@ func (s *Counters) AddWrite(cmd protocol.Command, codec protocol.Codec, fields i
 		s.Add(storeNoMemory, 1)
 		return
 	case protocol.StatusNoLeader, protocol.StatusOutcomeUnknown, protocol.StatusTimeout,
-		protocol.StatusRepairing, protocol.StatusNoMajority, protocol.StatusRemoved, protocol.StatusFilling, protocol.StatusNonNumeric:
+		protocol.StatusRepairing, protocol.StatusNoMajority, protocol.StatusRemoved, protocol.StatusFilling,
+		protocol.StatusDiskStalled, protocol.StatusNonNumeric:
 		return
 	}
 	found := status != protocol.StatusNotFound && status != protocol.StatusMiss
