@@ -243,7 +243,7 @@ func (l *Log) begin(seq uint64) error {
 	l.mu.Lock()
 	l.segments = append(l.segments, seg)
 	l.mu.Unlock()
-	l.preparer.bytes = min(l.options.SegmentBytes, max(firstSegmentBytes, l.bytes+seg.room))
+	l.preparer.bytes = min(l.options.SegmentBytes, max(MinSegmentBytes, l.bytes+seg.room))
 	if l.options.Background {
 		l.preparer.prepare(seq + 1)
 	}

@@ -6,10 +6,10 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// firstSegmentBytes is the size of the first segments of a log. Later ones are as large
+// MinSegmentBytes is the size of the first segments of a log. Later ones are as large
 // as the log is, up to Options.SegmentBytes: a log of little takes little room, and is
 // read fast.
-const firstSegmentBytes = 4 << 20
+const MinSegmentBytes = 4 << 20
 
 // The defaults of Options.
 const (

@@ -25,7 +25,7 @@ func Open(fs disk.FS, dir string, o Options) (*Log, error) {
 	}
 	l := &Log{fs: fs, dir: dir, options: o, hard: &pb.HardState{}}
 	l.remover = remover{fs: fs, dir: dir, background: o.Background}
-	l.preparer = preparer{fs: fs, dir: dir, bytes: min(o.SegmentBytes, firstSegmentBytes)}
+	l.preparer = preparer{fs: fs, dir: dir, bytes: min(o.SegmentBytes, MinSegmentBytes)}
 	l.mark = &pb.SnapshotMetadata{ConfState: o.Bootstrap, Index: new(uint64(0)), Term: new(uint64(0))}
 	l.index = newIndex(0, 0, o.MemoryBytesMax)
 	if err := l.open(); err != nil {
@@ -58,7 +58,7 @@ func (l *Log) open() error {
 	if err := l.checkFloor(seqs); err != nil {
 		return err
 	}
-	l.preparer.bytes = min(l.options.SegmentBytes, max(firstSegmentBytes, l.bytes))
+	l.preparer.bytes = min(l.options.SegmentBytes, max(MinSegmentBytes, l.bytes))
 	if err := l.begin(next); err != nil {
 		return err
 	}

@@ -40,26 +40,41 @@ func (l *Log) reserve(seg *segment) error {
 }
 
 // newFile returns the file of a new segment, whose name is durable. It uses the
-// prepared one if there is one.
+// prepared one if there is one. If there is not enough room for the usual size, the
+// segment is smaller.
 func (l *Log) newFile(seq uint64) (disk.File, error) {
 	s := l.preparer.take()
 	if s.complete {
 		return s.file, nil
 	}
-	name := segmentName(l.dir, seq)
-	if s.file == nil {
-		f, err := l.fs.Create(name)
-		if err != nil {
+	for {
+		f, err := l.allocate(segmentName(l.dir, seq), s.file)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, ErrFull) || l.preparer.bytes <= MinSegmentBytes {
+			return nil, err
+		}
+		l.preparer.bytes = max(MinSegmentBytes, l.preparer.bytes/2)
+		s.file = nil
+	}
+}
+
+// allocate reserves the space of a segment in f, or in a new file if f is nil. After
+// an error nothing is left of it.
+func (l *Log) allocate(name string, f disk.File) (disk.File, error) {
+	if f == nil {
+		var err error
+		if f, err = l.fs.Create(name); err != nil {
 			return nil, fmt.Errorf("create it: %w", full(err))
 		}
-		s.file = f
 	}
-	err := full(s.file.Preallocate(l.preparer.bytes))
+	err := full(f.Preallocate(l.preparer.bytes))
 	if err == nil {
 		err = full(l.fs.SyncDir(l.dir))
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("reserve its space: %w", err), s.file.Close(), l.fs.Remove(name))
+		return nil, errors.Join(fmt.Errorf("reserve its space: %w", err), f.Close(), l.fs.Remove(name))
 	}
-	return s.file, nil
+	return f, nil
 }
