@@ -56,6 +56,7 @@ type applyInput struct {
 	repair  Repair               // applyServe
 	index   uint64               // applyTake, applyDamaged
 	space   Space                // applySpace
+	free    int64                // applySpace
 	part    []byte               // applyWritten: the part's buffer
 	ok      bool                 // applyEnded: the snapshot is durable
 	err     error                // applyRestored
@@ -116,7 +117,7 @@ const (
 func newApplier(st *state, cfg *ReplicaConfig) *Applier {
 	return &Applier{st: st, batch: &Batch{}, bugs: cfg.bugs, snapshots: schedule{
 		retainBytes: cfg.LogRetainBytes, partBytes: cmp.Or(cfg.partBytes, snapshotPartBytes),
-		newest: position{st.index, st.term},
+		newest: position{st.index, st.term}, newestBytes: st.machine.SizeBytes(),
 	}}
 }
 
@@ -146,7 +147,7 @@ func (a *Applier) step(in *applyInput) {
 	case applyRestored:
 		a.restored(in.err)
 	case applySpace:
-		a.snapshots.setSpace(a, in.space)
+		a.snapshots.setSpace(a, in.space, in.free)
 	default:
 		if a.held() || len(a.waiting) > 0 {
 			a.waiting = append(a.waiting, *in)
@@ -285,7 +286,7 @@ func (a *Applier) restored(err error) {
 // they may hold what diverged.
 func (a *Applier) installed(r *restoring) {
 	a.st.noteInstalled(a.batch)
-	a.snapshots.newest = position{r.meta.GetIndex(), r.meta.GetTerm()}
+	a.snapshots.newest, a.snapshots.newestBytes = position{r.meta.GetIndex(), r.meta.GetTerm()}, a.st.machine.SizeBytes()
 	if a.frozen != nil {
 		held := a.frozen.held
 		a.frozen = nil

@@ -78,10 +78,11 @@ func (r *Replica) HandOver(ctx context.Context) {
 	}
 }
 
-// SetSpace tells how much room the disk of the log and the snapshots has.
-func (r *Replica) SetSpace(s Space) {
+// SetSpace tells how much room the disk of the log and the snapshots has, and while
+// that is not SpaceAmple, how many bytes are free for a snapshot.
+func (r *Replica) SetSpace(s Space, freeBytes int64) {
 	r.in.put(input{kind: inputSpace, space: s})
-	r.toApply.put(applyInput{kind: applySpace, space: s})
+	r.toApply.put(applyInput{kind: applySpace, space: s, free: freeBytes})
 }
 
 // Done is closed when the replica has stopped; Err then tells why.

@@ -17,6 +17,10 @@ const (
 	// tightRetainBytes is how much log is retained at most while the disk has little
 	// room, unless the state is larger.
 	tightRetainBytes = 16 << 20
+
+	// tightGainBytes is what a new snapshot must be smaller by, besides half, to be
+	// taken for that alone while the disk has little room.
+	tightGainBytes = 1 << 20
 )
 
 // position is a place in the log.
@@ -37,8 +41,13 @@ func (p position) meta(conf *pb.ConfState) *pb.SnapshotMetadata {
 // applier goes on applying, unless the image is behind: then it waits.
 type schedule struct {
 	retainBytes int64
-	partBytes   int  // see snapshotPartBytes
-	tight       bool // the disk has little room
+	partBytes   int   // see snapshotPartBytes
+	tight       bool  // the disk has little room
+	freeBytes   int64 // on the disk, while it is tight
+
+	// How large the state was when the newest snapshot was begun, and the one that is
+	// being written; 0 if that is not known.
+	newestBytes, writingBytes int64
 
 	image   *Image   // being produced, or nil
 	free    [][]byte // buffers
@@ -83,24 +92,30 @@ const (
 )
 
 // due reports whether enough was applied for another snapshot of a state of the
-// given size: half of what the log retains.
+// given size: half of what the log retains. With little room on the disk one is also
+// due that would be much smaller than the newest.
 func (s *schedule) due(logBytes, sizeBytes int64) bool {
-	retain := s.retainBytes
-	if s.tight {
-		retain = min(retain, tightRetainBytes)
+	switch {
+	case s.writing != position{}:
+		return false
+	case !s.tight:
+		return logBytes > max(s.retainBytes, sizeBytes)/2
+	case s.freeBytes < sizeBytes:
+		return false // it would only take from the log what is left
 	}
-	return s.writing == position{} && logBytes > max(retain, sizeBytes)/2
+	smaller := s.newestBytes > 2*sizeBytes+tightGainBytes
+	return smaller || logBytes > max(min(s.retainBytes, tightRetainBytes), sizeBytes)/2
 }
 
 // setSpace takes how much room the disk has. On one with little room only the newest
 // snapshot is kept, and no log before it: who lacks entries gets the snapshot.
-func (s *schedule) setSpace(a *Applier, space Space) {
+func (s *schedule) setSpace(a *Applier, space Space, freeBytes int64) {
 	tight := space != SpaceAmple
 	if tight && !s.tight && s.newest.index > 0 && a.frozen == nil {
 		a.emit(applyEffect{kind: effectCut, index: s.newest.index})
 		a.write(snapshotWrite{kind: snapshotPrune, below: s.newest.index})
 	}
-	s.tight = tight
+	s.tight, s.freeBytes = tight, freeBytes
 }
 
 // producible reports whether a part can be produced at once.
@@ -132,7 +147,7 @@ func (a *Applier) advanceSnapshot() {
 func (a *Applier) begin() {
 	s := &a.snapshots
 	s.image = a.st.image()
-	s.writing = position{s.image.Index, s.image.Term}
+	s.writing, s.writingBytes = position{s.image.Index, s.image.Term}, a.st.machine.SizeBytes()
 	s.free = make([][]byte, snapshotBuffers)
 	a.write(snapshotWrite{kind: snapshotBegin, at: s.writing, conf: s.image.Conf})
 	if a.bugs.has(bugEarlyCut) {
@@ -203,7 +218,7 @@ func (a *Applier) ended(durable bool) {
 		if cut > 0 {
 			a.emit(applyEffect{kind: effectCut, index: cut})
 		}
-		s.newest = written
+		s.newest, s.newestBytes = written, s.writingBytes
 	}
 	for _, to := range s.serving {
 		if durable {

@@ -389,21 +389,4 @@ func (s simStore) Create(meta *pb.SnapshotMetadata) (SnapshotWriter, error) {
 	return simWriter{w}, simFull(err)
 }
 
-// simWriter adapts a snapshot's writer to SnapshotWriter.
-type simWriter struct{ *snapshot.Writer }
-
-func (w simWriter) Write(b []byte) (int, error) {
-	n, err := w.Writer.Write(b)
-	return n, simFull(err)
-}
-
-func (w simWriter) Commit() error { return simFull(w.Writer.Commit()) }
-
-func simFull(err error) error {
-	if disk.IsFull(err) {
-		return fmt.Errorf("%w: %w", ErrDiskFull, err)
-	}
-	return err
-}
-
 func (s simStore) Open(index, term uint64) (io.ReadCloser, error) { return s.Store.Open(index, term) }

@@ -1,11 +1,14 @@
 package replication
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"raftcached/internal/item"
+	"raftcached/replication/disk"
+	"raftcached/replication/snapshot"
 )
 
 // spaceLook is how often a node of the simulation looks at its disk.
@@ -36,7 +39,7 @@ func (n *simNode) setSpace(level Space) {
 // lookAtSpace tells the step machines what the disk is like.
 func (n *simNode) lookAtSpace() {
 	n.put(input{kind: inputSpace, space: n.space})
-	n.putApply(applyInput{kind: applySpace, space: n.space})
+	n.putApply(applyInput{kind: applySpace, space: n.space, free: 1 << 30})
 }
 
 // filling fills disks again and again until the given time: that of one node, of the
@@ -151,4 +154,21 @@ func TestLowSpace(t *testing.T) {
 		s.runUntil(s.now + 2*time.Second)
 		s.settle()
 	})
+}
+
+// simWriter adapts a snapshot's writer to SnapshotWriter.
+type simWriter struct{ *snapshot.Writer }
+
+func (w simWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	return n, simFull(err)
+}
+
+func (w simWriter) Commit() error { return simFull(w.Writer.Commit()) }
+
+func simFull(err error) error {
+	if disk.IsFull(err) {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
 }

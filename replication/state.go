@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"raftcached/replication/frame"
 
@@ -33,6 +35,10 @@ const (
 type state struct {
 	id, boot uint64
 	loops    int
+
+	// replaced is the digest of a state that is being replaced by a snapshot, which
+	// takes long; nil at other times.
+	replaced atomic.Pointer[StateDigest]
 
 	mu      sync.Mutex // held while an entry applies, so that Digest sees whole ones
 	machine StateMachine
@@ -190,15 +196,26 @@ func (r *AppliedUpTo) own(loop int, seq uint64) {
 }
 
 // Digest returns the digest of the whole replicated state and the index it is
-// of. Any goroutine may call it; it waits for at most one entry.
+// of. Any goroutine may call it; it waits for at most one entry. While a snapshot
+// replaces the state, that is the state before.
 func (st *state) Digest() (index, digest uint64) {
-	st.mu.Lock()
+	for !st.mu.TryLock() {
+		if s := st.replaced.Load(); s != nil {
+			return s.Index, s.sum()
+		}
+		runtime.Gosched()
+	}
 	defer st.mu.Unlock()
 	s := st.stateDigest()
+	return s.Index, s.sum()
+}
+
+// sum is the digest in one number.
+func (s *StateDigest) sum() uint64 {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:], s.Contents)
 	binary.LittleEndian.PutUint64(b[8:], s.Order)
-	return s.Index, xxhash.Sum64(b[:])
+	return xxhash.Sum64(b[:])
 }
 
 // State is stateDigest for any goroutine. It waits for nothing, and reports false
@@ -231,6 +248,9 @@ func (st *state) restore(index, term uint64, r io.Reader) error {
 	if err != nil {
 		return err
 	}
+	before := st.stateDigest()
+	st.replaced.Store(&before)
+	defer st.replaced.Store(nil)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if err := st.machine.Restore(r); err != nil {
