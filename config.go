@@ -106,6 +106,11 @@ type Config struct {
 	// behind, or the size of the state if that is more.
 	LogRetainBytes int64
 
+	// DiskReserveBytes is below how much free room on the disk of DataDir the node counts
+	// as full: writes are refused while too few nodes have more. 0: 128 MiB, and twice
+	// the size of the items.
+	DiskReserveBytes int64
+
 	Logger *slog.Logger // nil: nothing is logged
 
 	// SetVerbosity, if set, is called when a client's command verbosity asks for more or
@@ -270,8 +275,8 @@ func (c *Config) assembly() node.Config {
 		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
 		LocalReads: c.Reads == ReadsLocal, RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
-		UnlistAfter: c.UnlistAfter,
-		Join:        c.Join, ReplaceEmpty: c.ReplaceEmpty,
+		DiskReserveBytes: c.DiskReserveBytes, UnlistAfter: c.UnlistAfter,
+		Join: c.Join, ReplaceEmpty: c.ReplaceEmpty,
 		AuthFile: c.AuthFile, Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
 		Server: server.Options{
 			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,

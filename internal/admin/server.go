@@ -29,8 +29,8 @@ const (
 // Node is what the admin port shows. The methods are called from many goroutines,
 // also while the node starts and stops.
 type Node interface {
-	// Ready returns StateOK, or another state and a sentence that says why the node
-	// does not serve clients.
+	// Ready returns StateOK, with a sentence if writes are refused, or another state and
+	// a sentence that says why the node does not serve clients.
 	Ready(ctx context.Context) (state, reason string)
 	// Status returns what the node knows.
 	Status(ctx context.Context) Status
@@ -108,7 +108,10 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusServiceUnavailable, state+": "+reason)
 		return
 	}
-	answer(w, http.StatusOK, StateOK)
+	if reason != "" {
+		reason = ": " + reason
+	}
+	answer(w, http.StatusOK, StateOK+reason)
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {

@@ -141,7 +141,7 @@ func TestOnlyThisMachineChanges(t *testing.T) {
 func TestStatusShape(t *testing.T) {
 	now := time.Date(2026, 11, 26, 18, 11, 32, 0, time.UTC)
 	addr := serve(t, &fakeNode{status: Status{
-		StatusVersion: StatusVersion, State: StateNoMajority, Reason: "x", Disk: &Disk{}, Digests: []Digest{{Index: 1}},
+		StatusVersion: StatusVersion, State: StateNoMajority, Reason: "x", WritesRefused: "disk full", Disk: &Disk{ReserveBytes: 1, Space: "low", LogBytes: 1}, Digests: []Digest{{Index: 1}},
 		Servers: []Member{{LogAddress: "a:1", AdminAddress: "a:2", Since: &now, Seconds: 1.5, Why: "timeout", Learner: true, Stays: true, Awaited: true, Replaced: true}},
 	}})
 	_, body := ask(t, http.MethodGet, "http://"+addr+"/status", nil, "")
@@ -152,9 +152,9 @@ func TestStatusShape(t *testing.T) {
 	names := func(v any) string { return strings.Join(slices.Sorted(maps.Keys(v.(map[string]any))), " ") }
 	first := func(v any) any { return v.([]any)[0] }
 	for _, c := range []struct{ what, got, want string }{
-		{"status", names(got), "appliedIndex cluster commitIndex digests disk id lastLogIndex leaderId majority membersVersion memory reason role servers startedAt state statusVersion term uptimeSeconds verdict version voters"},
+		{"status", names(got), "appliedIndex cluster commitIndex digests disk id lastLogIndex leaderId majority membersVersion memory reason role servers startedAt state statusVersion term uptimeSeconds verdict version voters writesRefused"},
 		{"memory", names(got["memory"]), "bytes digest items limitBytes"},
-		{"disk", names(got["disk"]), "freeBytes totalBytes"},
+		{"disk", names(got["disk"]), "freeBytes logBytes reserveBytes space totalBytes"},
 		{"digest", names(first(got["digests"])), "contents index order"},
 		{"server", names(first(got["servers"])), "address adminAddress awaited id learner logAddress reachable replaced seconds self since stays why"},
 	} {

@@ -19,6 +19,19 @@ const (
 	StateRestoring  = "restoring" // a backup is being restored: no server takes clients' writes
 )
 
+// The values of Disk.Space.
+const (
+	SpaceAmple = "ample"
+	SpaceTight = "tight" // the raft log is kept short
+	SpaceLow   = "low"   // less than the reserve
+)
+
+// The values of Status.WritesRefused.
+const (
+	RefusedDiskFull    = "disk full"
+	RefusedDiskStalled = "disk stalled"
+)
+
 // Status is what a server knows of itself and sees of the others. Ids are those of
 // server.json.
 type Status struct {
@@ -27,7 +40,7 @@ type Status struct {
 	ID            int    `json:"id"`
 
 	State  string `json:"state"`            // one of the constants State…
-	Reason string `json:"reason,omitempty"` // one sentence; empty if State is StateOK
+	Reason string `json:"reason,omitempty"` // one sentence; empty if State is StateOK, unless writes are refused
 
 	Role     string `json:"role"`     // leader, follower, candidate or learner; empty while it starts
 	LeaderID int    `json:"leaderId"` // -1: none is known
@@ -35,6 +48,10 @@ type Status struct {
 	Commit   uint64 `json:"commitIndex"`
 	Applied  uint64 `json:"appliedIndex"`
 	LastLog  uint64 `json:"lastLogIndex"`
+
+	// WritesRefused is why new writes are refused, one of the constants Refused…; empty
+	// if they are not, or if State says why. Reads are answered.
+	WritesRefused string `json:"writesRefused,omitempty"`
 
 	Memory Memory `json:"memory"`
 	Disk   *Disk  `json:"disk,omitempty"` // nil: unknown
@@ -73,8 +90,11 @@ type Memory struct {
 
 // Disk is the room of the file system that the data folder is in.
 type Disk struct {
-	FreeBytes  int64 `json:"freeBytes"`
-	TotalBytes int64 `json:"totalBytes"`
+	FreeBytes    int64  `json:"freeBytes"`
+	TotalBytes   int64  `json:"totalBytes"`
+	ReserveBytes int64  `json:"reserveBytes,omitempty"` // less is low; absent while the server starts
+	Space        string `json:"space,omitempty"`        // one of the constants Space…
+	LogBytes     int64  `json:"logBytes,omitempty"`     // that the raft log takes
 }
 
 // Digest is the digest of the replicated state at an index of the log. States of

@@ -15,8 +15,7 @@ import (
 	"raftcached/internal/backup"
 	"raftcached/protocol"
 	"raftcached/replication"
-
-	"golang.org/x/sys/unix"
+	"raftcached/replication/disk"
 )
 
 // confirmPatience is how long the admin port waits for a majority's confirmation: a
@@ -85,7 +84,7 @@ func (n adminNode) Ready(ctx context.Context) (state, reason string) {
 	case n.engine.Filling():
 		return admin.StateRestoring, "a backup is being restored: until it is complete, no server has items or takes any"
 	}
-	return admin.StateOK, ""
+	return admin.StateOK, refusalTexts[n.replica.Status().Refusing]
 }
 
 // confirmed asks the majority for a confirmation, or waits for the one that is being
@@ -144,7 +143,7 @@ func (n adminNode) Status(ctx context.Context) admin.Status {
 	s := admin.Status{
 		StatusVersion: admin.StatusVersion, ID: n.cfg.ServerID, LeaderID: -1, Digests: []admin.Digest{},
 		Version: n.cfg.Server.RaftcachedVersion, StartedAt: n.life.since, UptimeSeconds: int64(now.Sub(n.life.since).Seconds()),
-		Disk: freeDisk(n.cfg.DataDir), Servers: n.seen(),
+		Disk: n.disk(), Servers: n.seen(),
 	}
 	s.State, s.Reason = n.Ready(ctx)
 	stage := n.life.stage.Load()
@@ -163,6 +162,11 @@ func (n adminNode) Status(ctx context.Context) admin.Status {
 func (n adminNode) addReplica(s *admin.Status) {
 	r := n.replica.Status()
 	current, settled := n.state()
+	s.WritesRefused = refusalNames[r.Refusing]
+	if s.Disk != nil {
+		s.Disk.ReserveBytes = n.reserve()
+		s.Disk.Space = spaceNames[spaceLevel(s.Disk.FreeBytes, s.Disk.ReserveBytes, replication.SpaceAmple)]
+	}
 	s.Role, s.Term, s.Verdict = stateName(r.State), r.Term, r.Verdict.String()
 	s.Applied = r.Applied
 	if settled {
@@ -253,12 +257,12 @@ func adminAt(listens, serverHost string) string {
 	return listens
 }
 
-// freeDisk returns the room in a folder's file system, or nil if it has none, like
-// a folder in memory.
-func freeDisk(dir string) *admin.Disk {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
+// disk returns the room in the file system of the data folder, or nil if it has none,
+// like a folder in memory.
+func (n adminNode) disk() *admin.Disk {
+	space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir)
+	if !known {
 		return nil
 	}
-	return &admin.Disk{FreeBytes: int64(fs.Bavail) * fs.Bsize, TotalBytes: int64(fs.Blocks) * fs.Bsize}
+	return &admin.Disk{FreeBytes: space.Free, TotalBytes: space.Total, LogBytes: n.logBytes()}
 }

@@ -44,7 +44,7 @@ func (n adminNode) Backup(ctx context.Context, w io.Writer) error {
 		return errors.New("no majority has confirmed in time what this server has: try again")
 	}
 	need := n.engine.SizeBytes() + backupSpareBytes
-	if d := freeDisk(n.cfg.DataDir); d != nil && d.FreeBytes < need {
+	if d := n.disk(); d != nil && d.FreeBytes < need {
 		return fmt.Errorf("the disk has no room for another snapshot: %d MiB are free, %d are needed", d.FreeBytes>>20, mebibytes(need))
 	}
 	begin := time.Now()

@@ -9,7 +9,6 @@ import (
 
 	"raftcached/internal/settings"
 	"raftcached/replication/disk"
-	"raftcached/replication/wal"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,7 +93,7 @@ func (c *Config) otherFiles() uint64 {
 	if c.PeerAddr != "" {
 		peers = settings.ServersMax - 1
 	}
-	segments := 2 * max(c.LogRetainBytes, c.Limits.MemoryBytes) / wal.DefaultSegmentBytes
+	segments := 2 * max(c.LogRetainBytes, c.Limits.MemoryBytes) / c.segmentBytes()
 	return uint64(segments) + filesSpareLog + uint64(filesOfPeer*peers+filesOfLoop*c.Server.Loops+filesSpare)
 }
 

@@ -33,6 +33,8 @@ type Config struct {
 	HeartbeatTicks int
 	LogRetainBytes int64
 
+	DiskReserveBytes int64 // writes are refused when less is free; 0: see Node.reserve
+
 	UnlistAfter time.Duration // config get cluster leaves out who is away for as long; 0: nobody
 
 	AdminAddr       string // host:port of the admin port; empty: none

@@ -28,7 +28,7 @@ type files struct {
 // openFiles opens the log and the snapshots of a member of the cluster. They must be
 // this folder's, and the log must have what the identity says it had. Reading it is
 // reported to progress.
-func openFiles(fs disk.FS, dir string, id *identity.Identity, progress func(done, total int64)) (*files, error) {
+func openFiles(fs disk.FS, dir string, segmentBytes int64, id *identity.Identity, progress func(done, total int64)) (*files, error) {
 	conf := &pb.ConfState{}
 	for _, m := range id.Cluster().Members {
 		conf.Voters = append(conf.Voters, m.RaftID)
@@ -41,6 +41,8 @@ func openFiles(fs disk.FS, dir string, id *identity.Identity, progress func(done
 		Earlier: starts[:last], Unowned: id.Unowned().Segment,
 		Floor:     wal.Floor(id.Floor()),
 		KeepFloor: func(f wal.Floor, within time.Duration) error { return id.KeepFloor(identity.Floor(f), within) },
+
+		SegmentBytes: segmentBytes,
 	})
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 // promised to the others.
 func (n *Node) openPast() error {
 	var err error
-	n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.identity, n.readingLog())
+	n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.cfg.segmentBytes(), n.identity, n.readingLog())
 	return n.pastError(err)
 }
 

@@ -57,6 +57,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	go n.watch()
 	go n.narrator.watchPeers()
+	go n.watchSpace()
 	return n, nil
 }
 

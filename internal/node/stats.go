@@ -1,8 +1,8 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -74,6 +74,7 @@ func (n *Node) raftStats() (l protocol.StatList) {
 	l.Add("raft_peers", strings.Join(peers, ","))
 	l.Add("state_digest", fmt.Sprintf("%016x", digest))
 	l.Add("state_verdict", s.Verdict.String())
+	l.Add("writes_refused", cmp.Or(refusalNames[s.Refusing], "no"))
 	n.addDisk(&l)
 	return l
 }
@@ -84,9 +85,12 @@ func (n *Node) addDisk(l *protocol.StatList) {
 	if !known {
 		return // files in memory
 	}
-	used, _, _ := disk.Contents(n.cfg.Disk, filepath.Join(n.cfg.DataDir, "wal"))
-	l.AddInt("log_disk_bytes", used)
+	reserve := n.reserve()
+	l.AddInt("log_disk_bytes", n.logBytes())
+	l.AddInt("log_disk_limit_bytes", n.logBytesMax())
 	l.AddInt("disk_free_bytes", space.Free)
+	l.AddInt("disk_reserve_bytes", reserve)
+	l.Add("disk_low", yesNo(space.Free < reserve))
 }
 
 // clusterStats answers stats cluster: the members as this node sees them.

@@ -72,6 +72,7 @@ type row struct {
 	Version       string        `json:"version,omitempty"`
 	UptimeSeconds int64         `json:"uptimeSeconds,omitempty"`
 	StateVerdict  string        `json:"stateVerdict,omitempty"`
+	WritesRefused string        `json:"writesRefused,omitempty"`
 }
 
 // votes reports whether the server has a vote.
@@ -87,8 +88,11 @@ func (r *row) of(m *admin.Member) {
 
 // well reports whether the server does its part, as far as is known.
 func (r *row) well() bool {
-	return r.State == admin.StateOK || r.State == admin.StateRestoring || r.State == stateReachable
+	return (r.State == admin.StateOK && r.WritesRefused == "" || r.State == admin.StateRestoring || r.State == stateReachable) && !r.lowDisk()
 }
+
+// lowDisk reports whether the server has less room on its disk than the reserve.
+func (r *row) lowDisk() bool { return r.Disk != nil && r.Disk.Space == admin.SpaceLow }
 
 // problem is what is wrong, and what helps.
 type problem struct {
@@ -138,7 +142,7 @@ func newView(replies []reply) *view {
 func answeredRow(m admin.Member, s *admin.Status, commit uint64) row {
 	r := row{
 		ID: m.ID, Address: m.Address, Role: s.Role, State: s.State, Reason: s.Reason, Answered: true, Applied: s.Applied,
-		Disk: s.Disk, Version: s.Version, UptimeSeconds: s.UptimeSeconds, StateVerdict: s.Verdict,
+		Disk: s.Disk, Version: s.Version, UptimeSeconds: s.UptimeSeconds, StateVerdict: s.Verdict, WritesRefused: s.WritesRefused,
 	}
 	if s.Role != "" { // it has read its log
 		r.Lag, r.Memory = commit-min(commit, s.Applied), &s.Memory
@@ -242,6 +246,9 @@ func (v *view) judge() {
 	if v.Verdict == verdictOK && slices.ContainsFunc(v.Problems, func(p problem) bool { return p.ServerID == nil }) {
 		v.Verdict = verdictDegraded
 	}
+	if slices.ContainsFunc(v.Servers, func(r row) bool { return r.WritesRefused == admin.RefusedDiskFull }) {
+		v.Meaning = "writes are refused, too few servers have room on their disks"
+	}
 	v.compareVersions()
 }
 
@@ -250,10 +257,17 @@ func (v *view) addProblem(r *row) {
 	p := problem{ServerID: &r.ID, Text: r.State + ": " + r.Reason}
 	switch r.State {
 	case admin.StateOK, admin.StateRestoring:
-		if !r.Learner || r.Stays {
+		switch {
+		case r.lowDisk():
+			p.Text = fmt.Sprintf("its disk is low: %s free, the reserve is %s", size(r.Disk.FreeBytes), size(r.Disk.ReserveBytes))
+			p.Help = "Make room on it: while too few servers have room, writes are refused."
+		case r.WritesRefused == admin.RefusedDiskStalled:
+			p.Text, p.Help = r.Reason, "Look at the disk of its data folder."
+		case r.Learner && !r.Stays:
+			p.Text, p.Help = "it has no vote yet", "Nothing to do: it gets its vote when it has what the others have."
+		default:
 			return
 		}
-		p.Text, p.Help = "it has no vote yet", "Nothing to do: it gets its vote when it has what the others have."
 	case stateAwaited:
 		p.Text = r.Reason
 		p.Help = fmt.Sprintf("Start it with an empty data folder: raftcached -id %d -join HOST:LOGPORT, of another server. Or give it up: raftcachectl member remove %d.", r.ID, r.ID)

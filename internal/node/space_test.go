@@ -1,0 +1,91 @@
+package node
+
+import (
+	"testing"
+
+	"raftcached/engine"
+	"raftcached/protocol"
+	"raftcached/replication"
+)
+
+// TestSpaceLevel: thresholds, and what it takes to count as better again.
+func TestSpaceLevel(t *testing.T) {
+	const reserve = 800
+	for _, c := range []struct {
+		free int64
+		was  replication.Space
+		want replication.Space
+	}{
+		{5000, replication.SpaceAmple, replication.SpaceAmple},
+		{1600, replication.SpaceAmple, replication.SpaceAmple},
+		{1599, replication.SpaceAmple, replication.SpaceTight},
+		{800, replication.SpaceAmple, replication.SpaceTight},
+		{799, replication.SpaceAmple, replication.SpaceLow},
+		{0, replication.SpaceTight, replication.SpaceLow},
+		{899, replication.SpaceLow, replication.SpaceLow},
+		{900, replication.SpaceLow, replication.SpaceTight},
+		{1799, replication.SpaceLow, replication.SpaceTight},
+		{1799, replication.SpaceTight, replication.SpaceTight},
+		{1800, replication.SpaceTight, replication.SpaceAmple},
+		{1800, replication.SpaceLow, replication.SpaceAmple},
+	} {
+		if got := spaceLevel(c.free, reserve, c.was); got != c.want {
+			t.Errorf("%d free of a reserve of %d, after %v: %v, want %v", c.free, reserve, spaceNames[c.was], spaceNames[got], spaceNames[c.want])
+		}
+	}
+}
+
+// answered is a loop without connections that notes what it is answered.
+type answered struct{ statuses []protocol.Status }
+
+func (a *answered) Post(f func())                     { f() }
+func (a *answered) WriteDone(r *protocol.Result)      { a.statuses = append(a.statuses, r.Status) }
+func (a *answered) BarriersDone(int, protocol.Status) {}
+func (a *answered) ResultsEnd()                       {}
+
+// TestRefusedInItsTurn: what is refused while earlier writes wait is answered after
+// them, whatever becomes of those.
+func TestRefusedInItsTurn(t *testing.T) {
+	e, err := engine.New(engine.Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	stored := func(tag uint64) []replication.Answer {
+		results, err := machine{e}.Apply(1, engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k")}), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []replication.Answer{{Tag: tag, Results: results}}
+	}
+	a := &answered{}
+	l := &loopBackend{loop: a}
+	want := func(story string, statuses ...protocol.Status) {
+		t.Helper()
+		if len(a.statuses) != len(statuses) {
+			t.Fatalf("%s: answers %v, want %v", story, a.statuses, statuses)
+		}
+		for i := range statuses {
+			if a.statuses[i] != statuses[i] {
+				t.Fatalf("%s: answers %v, want %v", story, a.statuses, statuses)
+			}
+		}
+		a.statuses = nil
+	}
+	const full, unknown = protocol.StatusOutOfMemory, protocol.StatusOutcomeUnknown
+	for tag, count := range []int{1: 1, 2: 2, 3: 1, 4: 1, 5: 1} {
+		if tag > 0 {
+			l.waiting = append(l.waiting, submitted{tag: uint64(tag), count: count})
+		}
+	}
+	l.Expired(2, false, replication.RefusalDiskFull)
+	want("an earlier write waits")
+	l.Answers(stored(1))
+	want("it was stored", protocol.StatusStored, full, full)
+	l.Expired(4, false, replication.RefusalDiskFull)
+	l.Answers(stored(5))
+	want("a snapshot held the third", unknown, full, protocol.StatusStored)
+	if l.waiting != nil {
+		t.Errorf("%d sub-batches wait for nothing", len(l.waiting))
+	}
+}
