@@ -120,6 +120,8 @@ type Snapshots interface {
 // SnapshotWriter takes one snapshot's contents. Either Commit or Abort ends it.
 type SnapshotWriter interface {
 	io.Writer
+	// Hurry has the rest written as fast as possible, whatever else waits for the disk.
+	Hurry()
 	Commit() error
 	Abort() error
 }

@@ -78,6 +78,7 @@ type snapshotWrite struct {
 	at    position      // snapshotBegin
 	conf  *pb.ConfState // snapshotBegin: raft's configuration there
 	part  []byte        // snapshotPart
+	hurry bool          // snapshotPart: the next snapshot is due already
 	below uint64        // snapshotCommit, snapshotPrune: remove older snapshots then
 }
 
@@ -175,7 +176,8 @@ func (a *Applier) producePart() {
 		s.late = buf
 		return
 	}
-	a.write(snapshotWrite{kind: snapshotPart, part: buf})
+	hurry := a.st.logBytes > max(s.retainBytes, a.st.machine.SizeBytes())/2
+	a.write(snapshotWrite{kind: snapshotPart, part: buf, hurry: hurry})
 	if s.late != nil {
 		a.write(snapshotWrite{kind: snapshotPart, part: s.late})
 		s.late = nil

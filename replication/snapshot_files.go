@@ -33,6 +33,9 @@ func (f *snapshotFile) do(op *snapshotWrite) (told applyInput, err error) {
 		}
 		return applyInput{}, f.failed("create", err)
 	case snapshotPart:
+		if f.w != nil && op.hurry {
+			f.w.Hurry()
+		}
 		if f.w != nil {
 			_, err = f.w.Write(op.part)
 		}

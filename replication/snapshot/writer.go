@@ -16,7 +16,7 @@ type Writer struct {
 	store *Store
 	meta  *pb.SnapshotMetadata
 	tmp   string
-	file  disk.File
+	file  *paced
 	chunk []byte
 	size  uint64
 	err   error
@@ -70,6 +70,10 @@ func (w *Writer) flush() {
 	w.size += uint64(len(w.chunk))
 	w.chunk = w.chunk[:0]
 }
+
+// Hurry has the rest written without regard to the log, which is growing beyond what
+// it may take.
+func (w *Writer) Hurry() { w.file.hurry = true }
 
 // Commit makes the snapshot durable and then visible.
 func (w *Writer) Commit() error {
