@@ -94,6 +94,11 @@ snapshot:
 exporter:
 	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run PrometheusExporter ./internal/integration
 
+.PHONY: stall
+## stall: the leader's disk stands still for a minute under load: who leads, and what memory is taken
+stall:
+	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run StalledDisk ./internal/integration -stall.time 60s
+
 ## cluster: the three servers of server.json, until Ctrl-C
 cluster:
 	$(GO) run ./cmd/server-spawner

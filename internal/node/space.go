@@ -47,9 +47,11 @@ func (n *Node) reserve() int64 {
 	return 2*n.cfg.segmentBytes() + 2*n.engine.SizeBytes()
 }
 
-// logBytesMax is what the raft log may take on the disk.
+// logBytesMax is what the raft log may take on the disk: what it retains, what a fast
+// load adds while a snapshot of the items is written, and whole segments.
 func (n *Node) logBytesMax() int64 {
-	return max(n.cfg.LogRetainBytes, n.engine.SizeBytes()) + segmentsBeside*n.cfg.segmentBytes()
+	size := n.engine.SizeBytes()
+	return max(n.cfg.LogRetainBytes, size) + 2*size + segmentsBeside*n.cfg.segmentBytes()
 }
 
 // segmentBytes is the size of a full segment of the raft log: an eighth of what the log
