@@ -25,6 +25,7 @@ type Replica struct {
 
 	status     atomic.Pointer[Status]
 	excluded   atomic.Bool   // see HandleExcluded
+	restoredMs int64         // see RestoredMs
 	handedOver chan struct{} // closed when the core has handed over
 	members    atomic.Pointer[Membership]
 	changes    changeWaiters
@@ -49,6 +50,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 		handedOver: make(chan struct{}),
 		in:         newInbox[input](), toLog: newInbox[appendInput](), toApply: newInbox[applyInput](), toDisk: newInbox[snapshotWrite](),
 	}
+	r.restoredMs = m.applier.st.stampMs
 	r.status.Store(&Status{ID: cfg.ID, Verdict: m.core.Status().Verdict})
 	r.setMembers(m.core.members)
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
@@ -77,6 +79,10 @@ func (r *Replica) HandOver(ctx context.Context) {
 	case <-r.ctx.Done():
 	}
 }
+
+// RestoredMs is the time of the state that the replica has begun with, in ms of Unix
+// time; 0: it was empty.
+func (r *Replica) RestoredMs() int64 { return r.restoredMs }
 
 // SetSpace tells how much room the disk of the log and the snapshots has, and while
 // that is not SpaceAmple, how many bytes are free for a snapshot.

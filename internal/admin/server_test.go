@@ -142,7 +142,7 @@ func TestStatusShape(t *testing.T) {
 	now := time.Date(2026, 11, 26, 18, 11, 32, 0, time.UTC)
 	addr := serve(t, &fakeNode{status: Status{
 		StatusVersion: StatusVersion, State: StateNoMajority, Reason: "x", WritesRefused: "disk full", Disk: &Disk{ReserveBytes: 1, Space: "low", LogBytes: 1}, Digests: []Digest{{Index: 1}},
-		Servers: []Member{{LogAddress: "a:1", AdminAddress: "a:2", Since: &now, Seconds: 1.5, Why: "timeout", Learner: true, Stays: true, Awaited: true, Replaced: true}},
+		Servers: []Member{{LogAddress: "a:1", AdminAddress: "a:2", Since: &now, Seconds: 1.5, HeardSeconds: new(0.01), Why: "timeout", Learner: true, Stays: true, Awaited: true, Replaced: true}},
 	}})
 	_, body := ask(t, http.MethodGet, "http://"+addr+"/status", nil, "")
 	var got map[string]any
@@ -156,7 +156,7 @@ func TestStatusShape(t *testing.T) {
 		{"memory", names(got["memory"]), "bytes digest items limitBytes"},
 		{"disk", names(got["disk"]), "freeBytes logBytes reserveBytes space totalBytes"},
 		{"digest", names(first(got["digests"])), "contents index order"},
-		{"server", names(first(got["servers"])), "address adminAddress awaited id learner logAddress reachable replaced seconds self since stays why"},
+		{"server", names(first(got["servers"])), "address adminAddress awaited heardSeconds id learner logAddress reachable replaced seconds self since stays why"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s has\n%s, want\n%s", c.what, c.got, c.want)

@@ -128,4 +128,8 @@ type Member struct {
 	Since   *time.Time `json:"since,omitempty"`
 	Seconds float64    `json:"seconds,omitempty"`
 	Why     string     `json:"why,omitempty"` // why it cannot be reached
+
+	// HeardSeconds is how long ago something last came from it; absent if that is never
+	// or for the server itself.
+	HeardSeconds *float64 `json:"heardSeconds,omitempty"`
 }

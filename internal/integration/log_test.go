@@ -48,6 +48,11 @@ func TestLogTellsTheStory(t *testing.T) {
 	}
 	awaitLine(t, watcher, `msg="flush_all from 127\.\d+\.\d+\.\d+:\d+"`)
 
+	if answer, err := cluster.Ask(ctx, watcher.ClientAddr, "cache_memlimit 96"); err != nil || answer[0] != "OK" {
+		t.Errorf("cache_memlimit: %q, %v", answer, err)
+	}
+	awaitLine(t, watcher, `msg="cache_memlimit from 127\.\d+\.\d+\.\d+:\d+" MiB=96`)
+
 	must(t, leader.Kill())
 	next, err := c.AwaitLeader(ctx)
 	must(t, err)

@@ -41,10 +41,21 @@ type life struct {
 	since    time.Time
 	stage    atomic.Int32
 	stopping atomic.Bool
-	backup   sync.Mutex // held while one is given out
+
+	logRead, logTotal atomic.Int64 // bytes, while the log is read
+	backup            sync.Mutex   // held while one is given out
 
 	mu      sync.Mutex
 	confirm *confirmation // the one that is being asked for, or nil
+}
+
+// reading says how much of the log was read: ", 640 of 989 MiB".
+func (l *life) reading() string {
+	total := l.logTotal.Load()
+	if total == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of %d MiB", l.logRead.Load()>>20, total>>20)
 }
 
 // confirmation is a question to the majority that several may wait for.
@@ -65,7 +76,7 @@ func (n adminNode) Ready(ctx context.Context) (state, reason string) {
 	case stage == stageForming && len(n.cfg.Servers) > 1:
 		return admin.StateStarting, "it waits until it knows its cluster: at the first start that takes all servers that are listed"
 	case stage < stageServing:
-		return admin.StateStarting, "it reads its log"
+		return admin.StateStarting, "it reads its log" + n.life.reading()
 	}
 	switch status := n.replica.Status(); {
 	case status.Removed:
@@ -240,6 +251,9 @@ func (n adminNode) seen() (seen []admin.Member) {
 			m.AdminAddress = cmp.Or(adminAt(n.transport.AdminAddr(s.RaftID), s.Host), m.AdminAddress)
 			if !sight.Since.IsZero() {
 				m.Since, m.Seconds = &sight.Since, time.Since(sight.Since).Seconds()
+			}
+			if !sight.Heard.IsZero() {
+				m.HeardSeconds = new(time.Since(sight.Heard).Seconds())
 			}
 		}
 		seen = append(seen, m)

@@ -190,6 +190,14 @@ func (c *Config) checkClock() Check {
 	return Check{OK: true, Text: "clock not before the log's"}
 }
 
+// checkLogTime compares the clock with the time of the state, once it was read. Log time
+// goes on from there, however wrong the clock was that it came from.
+func (n *Node) checkLogTime() {
+	if behind := time.Until(time.UnixMilli(n.replica.RestoredMs())); behind > clockLag {
+		n.cfg.Logger.Warn(fmt.Sprintf("clock: it is %v before the time of the log: set it; if it is right, items will live longer by as much", behind.Round(time.Second)))
+	}
+}
+
 // sizeText writes bytes for people.
 func sizeText(bytes int64) string {
 	if bytes >= 1<<30 {

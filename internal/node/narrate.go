@@ -176,6 +176,8 @@ func roundTime(d time.Duration) time.Duration {
 func (n *Node) readingLog() func(done, total int64) {
 	last := time.Now()
 	return func(done, total int64) {
+		n.life.logRead.Store(done)
+		n.life.logTotal.Store(total)
 		if now := time.Now(); now.Sub(last) >= progressPeriod {
 			last = now
 			n.cfg.Logger.Info(fmt.Sprintf("reading log %d of %d MiB", done>>20, total>>20))

@@ -94,6 +94,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.startReplica(); err != nil {
 		return err
 	}
+	n.checkLogTime()
 	if n.transport != nil {
 		n.transport.Join(*n.identity.Cluster(), n.raftID, n.replica)
 	}

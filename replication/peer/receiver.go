@@ -84,7 +84,7 @@ func (t *Transport) serve(conn net.Conn) error {
 	if remote.Stream == StreamSnapshot {
 		return t.receiveSnapshot(remote.RaftID, conn, in)
 	}
-	return t.receive(remote.RaftID, remote.Lineage.Boot, in)
+	return t.receive(&remote, in)
 }
 
 // logRefusal logs that a peer was refused. What passes by itself is no news.
@@ -112,8 +112,11 @@ func (t *Transport) replace(k acceptKey, conn acceptedConn) {
 	t.accepted[k] = conn
 }
 
-// receive passes the frames of a control, append or forward stream to the handler.
-func (t *Transport) receive(from, boot uint64, in *bufio.Reader) error {
+// receive passes the frames of a control, append or forward stream to the handler. The
+// first of them carries a heartbeat every few ticks, and tells when the peer was heard.
+func (t *Transport) receive(remote *Hello, in *bufio.Reader) error {
+	from, boot := remote.RaftID, remote.Lineage.Boot
+	heard := t.heardOf(from)
 	t.mu.Lock()
 	self := t.self.RaftID
 	t.mu.Unlock()
@@ -125,6 +128,9 @@ func (t *Transport) receive(from, boot uint64, in *bufio.Reader) error {
 		}
 		if cap(b) <= readBufferBytes {
 			buf = b
+		}
+		if remote.Stream == StreamControl {
+			heard.Store(time.Now().UnixNano())
 		}
 		r := frame.NewReader(b)
 		kind, err := readKind(&r)

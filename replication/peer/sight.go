@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -14,6 +15,7 @@ type Sight struct {
 	Connected bool
 	Since     time.Time // when Connected became what it is
 	Why       string    // why there is none, in a few words; empty while there is
+	Heard     time.Time // when something last came from it; zero: never
 }
 
 // Sight returns what is seen of a peer, by the rules of Connected. It is zero for
@@ -30,7 +32,23 @@ func (t *Transport) Sight(raftID uint64) Sight {
 	if !c.connected {
 		sight.Why = c.why
 	}
+	if ns := t.heardOf(raftID).Load(); ns != 0 {
+		sight.Heard = time.Unix(0, ns)
+	}
 	return sight
+}
+
+// heardOf returns where is noted when something last came from a peer, in ns of Unix
+// time.
+func (t *Transport) heardOf(raftID uint64) *atomic.Int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.heard[raftID]
+	if h == nil {
+		h = new(atomic.Int64)
+		t.heard[raftID] = h
+	}
+	return h
 }
 
 // AdminAddr returns the host:port of a peer's admin port, as it has told it at the

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -105,8 +106,9 @@ type Transport struct {
 	senders     map[uint64]*senders
 	accepted    map[acceptKey]acceptedConn
 	open        map[net.Conn]bool
-	shipping    map[uint64]bool   // a snapshot is being sent to this peer
-	admins      map[uint64]string // admin addresses, as the peers have told them
+	heard       map[uint64]*atomic.Int64 // see heardOf
+	shipping    map[uint64]bool          // a snapshot is being sent to this peer
+	admins      map[uint64]string        // admin addresses, as the peers have told them
 }
 
 type acceptKey struct {
@@ -146,7 +148,7 @@ func newTransport(c Config) *Transport {
 		},
 		directories: map[int]identity.DirectoryID{c.ServerID: c.DirectoryID},
 		senders:     map[uint64]*senders{}, accepted: map[acceptKey]acceptedConn{},
-		open: map[net.Conn]bool{}, shipping: map[uint64]bool{}, admins: map[uint64]string{},
+		open: map[net.Conn]bool{}, shipping: map[uint64]bool{}, heard: map[uint64]*atomic.Int64{}, admins: map[uint64]string{},
 	}
 }
 

@@ -303,6 +303,11 @@ func TestConnectedTellsWhoIsThere(t *testing.T) {
 	if nodes[0].Connected(1) || nodes[0].Connected(9) {
 		t.Error("connected to itself, or to a stranger")
 	}
+	if s := nodes[0].Sight(2); !s.Heard.IsZero() {
+		t.Errorf("heard of the peer at %v, which has sent nothing", s.Heard)
+	}
+	eventually(t, func() bool { return nodes[1].Signal(1, []byte("s")) })
+	eventually(t, func() bool { return !nodes[0].Sight(2).Heard.IsZero() })
 	must(t, nodes[2].Close())
 	eventually(t, func() bool { return !nodes[0].Connected(3) })
 	if !nodes[0].Connected(2) {

@@ -89,6 +89,9 @@ func (r *row) cells() []string {
 	if r.Since != nil {
 		cells[6] = age(time.Duration(r.Seconds * float64(time.Second)))
 	}
+	if r.HeardSeconds != nil {
+		cells[6] = brief(*r.HeardSeconds)
+	}
 	if !r.Answered {
 		return cells
 	}
@@ -142,6 +145,14 @@ func age(d time.Duration) string {
 		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
 	}
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
+}
+
+// brief is a time span that may be less than a second.
+func brief(seconds float64) string {
+	if seconds < 1 {
+		return strconv.Itoa(int(seconds*1000)) + "ms"
+	}
+	return age(time.Duration(seconds * float64(time.Second)))
 }
 
 // size is a number of bytes in the greatest unit that leaves a whole number.

@@ -65,6 +65,9 @@ type row struct {
 	Awaited  bool `json:"awaited,omitempty"`
 	Replaced bool `json:"replaced,omitempty"`
 
+	// HeardSeconds is how long ago another server last heard of one that did not answer.
+	HeardSeconds *float64 `json:"heardSeconds,omitempty"`
+
 	Applied       uint64        `json:"appliedIndex,omitempty"`
 	Lag           uint64        `json:"lag"` // entries that are committed and not applied here
 	Memory        *admin.Memory `json:"memory,omitempty"`
@@ -176,9 +179,23 @@ func missingRow(m admin.Member, answers map[int]*admin.Status, replies []reply, 
 	r.Reason = cmp.Or(r.Reason, "never reached")
 	if connected {
 		r.Since, r.Seconds = nil, 0
+		r.HeardSeconds = heardSeconds(m.ID, answers)
 		r.State, r.Reason = silence(m, replies)
 	}
 	return r
+}
+
+// heardSeconds is how long ago one of the servers that answered has heard of another one,
+// or nil.
+func heardSeconds(id int, answers map[int]*admin.Status) (least *float64) {
+	for _, s := range answers {
+		for i := range s.Servers {
+			if h := s.Servers[i].HeardSeconds; s.Servers[i].ID == id && h != nil && (least == nil || *h < *least) {
+				least = h
+			}
+		}
+	}
+	return least
 }
 
 // silence says why a server did not answer to which another one is connected.

@@ -78,6 +78,18 @@ func cases() map[string][]reply {
 
 	silent := []reply{{status: statusOf(0, 5)}, {status: statusOf(1, 5)}, {status: statusOf(2, 5)}, {status: statusOf(3, 5)}, {addr: "10.0.0.5:11411", err: os.ErrDeadlineExceeded}}
 
+	silent[1].status.Servers[4].HeardSeconds, silent[2].status.Servers[4].HeardSeconds = new(0.012), new(3.0)
+
+	full := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
+	for i, r := range full {
+		r.status.WritesRefused, r.status.Reason = admin.RefusedDiskFull, "writes are refused"
+		if i > 0 {
+			r.status.Disk = &admin.Disk{FreeBytes: 90 << 20, TotalBytes: 51 << 30, ReserveBytes: 250 << 20, Space: admin.SpaceLow}
+		}
+	}
+	stalled := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
+	stalled[1].status.WritesRefused, stalled[1].status.Reason = admin.RefusedDiskStalled, "writes are refused: the disk of this server does not answer"
+
 	restoring := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
 	for _, r := range restoring {
 		r.status.State, r.status.Reason = admin.StateRestoring, "a backup is being restored"
@@ -104,6 +116,7 @@ func cases() map[string][]reply {
 		"well": well, "degraded": degraded, "no_majority": noMajority, "local": local, "silent": silent,
 		"restoring": restoring,
 		"members":   members, "replica_lost": replica,
+		"full": full, "stalled": stalled,
 		"lone":       {{status: statusOf(0, 1)}},
 		"starting":   {{status: statusOf(0, 3)}, {status: starting}, {status: quarantine}},
 		"two_worlds": append(well, reply{addr: "10.0.0.9:11411", status: foreign}),
@@ -112,7 +125,7 @@ func cases() map[string][]reply {
 
 // TestTables compares the tables with testdata, and their verdicts.
 func TestTables(t *testing.T) {
-	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1}
+	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1, "full": 1, "stalled": 1}
 	for name, replies := range cases() {
 		v := newView(replies)
 		if got := v.Verdict.exitCode(); got != codes[name] {
