@@ -59,7 +59,7 @@ type applyInput struct {
 	free    int64                // applySpace
 	part    []byte               // applyWritten: the part's buffer
 	ok      bool                 // applyEnded: the snapshot is durable
-	err     error                // applyRestored
+	err     error                // applyRestored; applyEnded: it was given up, because the disk was full
 }
 
 type applyInputKind uint8
@@ -143,7 +143,7 @@ func (a *Applier) step(in *applyInput) {
 	case applyWritten:
 		a.snapshots.free = append(a.snapshots.free, in.part)
 	case applyEnded:
-		a.ended(in.ok)
+		a.ended(in.ok, in.err)
 	case applyRestored:
 		a.restored(in.err)
 	case applySpace:

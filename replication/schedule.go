@@ -208,10 +208,16 @@ func (a *Applier) abandon() {
 
 // ended takes the end of a snapshot: whether it is durable. A received one that
 // was installed meanwhile may be newer.
-func (a *Applier) ended(durable bool) {
+func (a *Applier) ended(durable bool, full error) {
 	s := &a.snapshots
 	written := s.writing
 	s.writing = position{}
+	if full != nil { // the next one would be given up as well
+		for _, w := range s.waiters {
+			a.emit(applyEffect{kind: effectReply, reply: w.reply, err: full})
+		}
+		s.waiters = nil
+	}
 	if durable && written.index > s.newest.index {
 		cut := s.newest.index
 		if s.tight {

@@ -42,12 +42,12 @@ func (f *snapshotFile) do(op *snapshotWrite) (told applyInput, err error) {
 		return applyInput{kind: applyWritten, part: op.part}, f.failed("write", err)
 	case snapshotCommit:
 		if f.w == nil {
-			return applyInput{kind: applyEnded}, nil
+			return applyInput{kind: applyEnded, err: f.full}, nil
 		}
 		err := f.w.Commit()
 		f.w = nil
 		if err := f.failed("commit", err); err != nil || f.full != nil {
-			return applyInput{kind: applyEnded}, err
+			return applyInput{kind: applyEnded, err: f.full}, err
 		}
 		return applyInput{kind: applyEnded, ok: true}, f.prune(op.below)
 	case snapshotPrune:
