@@ -97,8 +97,11 @@ func wantRefusals(t *testing.T, s *cluster.Server) {
 	t.Helper()
 	client := testclient.Dial(t, s.ClientAddr)
 	for _, c := range [][2]string{
-		{"set k 0 0 1\r\nx", outOfMemory}, {"ms k 1\r\nx", outOfMemory},
-		{"delete k", "SERVER_ERROR out of memory"}, {"incr k 1", "SERVER_ERROR out of memory"}, {"touch k 0", "SERVER_ERROR out of memory"},
+		{"set k 0 0 1\r\nx", outOfMemory},
+		{"ms k 1\r\nx", outOfMemory},
+		{"delete k", "SERVER_ERROR out of memory"},
+		{"incr k 1", "SERVER_ERROR out of memory"},
+		{"touch k 0", "SERVER_ERROR out of memory"},
 		{"mg k v", "VA 1\r\nx"},
 	} {
 		client.Send(c[0])
