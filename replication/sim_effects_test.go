@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -203,39 +202,6 @@ func (n *simNode) appendStep(e *appendEffect) simStep {
 		})
 	default:
 		return n.save(e)
-	}
-}
-
-// save writes to the log. While the disk is full it tries again, and cuts the log
-// meanwhile as Replica.write does.
-func (n *simNode) save(e *appendEffect) simStep {
-	full := false
-	step := n.during(500*time.Microsecond, func() error {
-		err := e.carryOut(n.log)
-		if full = errors.Is(err, ErrDiskFull); full {
-			return nil
-		}
-		return err
-	})
-	return func(done func()) {
-		step(func() {
-			if !full {
-				n.s.check.saved(n, e)
-				done()
-				return
-			}
-			n.s.stats.full++
-			n.s.after(n.s.delay(fullRetry), n.inLife(func() {
-				n.toLog = slices.DeleteFunc(n.toLog, func(in appendInput) bool {
-					if in.cut > 0 {
-						n.s.check.cuts(n, in.cut)
-						n.must(cutLog(n.log, in.cut))
-					}
-					return in.cut > 0
-				})
-				n.save(e)(done)
-			}))
-		})
 	}
 }
 
