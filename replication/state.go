@@ -211,10 +211,10 @@ func (st *state) Digest() (index, digest uint64) {
 }
 
 // sum is the digest in one number.
-func (s *StateDigest) sum() uint64 {
+func (d StateDigest) sum() uint64 {
 	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], s.Contents)
-	binary.LittleEndian.PutUint64(b[8:], s.Order)
+	binary.LittleEndian.PutUint64(b[:], d.Contents)
+	binary.LittleEndian.PutUint64(b[8:], d.Order)
 	return xxhash.Sum64(b[:])
 }
 
