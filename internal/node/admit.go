@@ -75,7 +75,7 @@ func (n *Node) admission(j *peer.Joiner) ([]replication.MemberChange, error) {
 	members := n.replica.Members().Members
 	for i := range members { // of one server: awaited, retired, present
 		m := &members[i]
-		if m.ServerID != j.ServerID {
+		if m.ServerID != j.ServerID || m.Retired { // another one of its server follows or precedes
 			continue
 		}
 		if m.RaftID != 0 {
