@@ -208,7 +208,7 @@ func (n *Node) peerConfig() peer.Config {
 	}
 	return peer.Config{
 		AdminAddr: adminAddr, Admit: n.admit, Replaces: n.cfg.ReplaceEmpty,
-		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil,
+		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil, Lost: n.identity.Recovery().LostClusters(),
 		Constants: constants, Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
 	}
 }

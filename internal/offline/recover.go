@@ -73,7 +73,7 @@ func (f *Folder) Recover(self identity.Member, random io.Reader) (cluster uint64
 	self.Learner, self.Stays, self.Retired = false, false, false
 	c := identity.NewCluster(f.id.Cluster().Constants, []identity.Member{self})
 	r := identity.Recovery{
-		Cluster: f.Cluster, DirectoryID: f.Directory, Index: f.Index, Term: f.Term,
+		Cluster: f.Cluster, Earlier: f.Recovery.LostClusters(), DirectoryID: f.Directory, Index: f.Index, Term: f.Term,
 		Unfinished: true, FirstSegment: f.last + 1, SnapshotTerm: f.term + 1,
 	}
 	if err := f.unstage(); err != nil {

@@ -12,7 +12,8 @@ import (
 // Recovery is how a data folder of a cluster that has lost its majority became the
 // first one of another cluster.
 type Recovery struct {
-	Cluster     uint64      `json:"cluster"` // the lost one
+	Cluster     uint64      `json:"cluster"`           // the lost one
+	Earlier     []uint64    `json:"earlier,omitempty"` // clusters that were lost before it
 	DirectoryID DirectoryID `json:"directoryId"`
 	Index       uint64      `json:"index"` // the last entry that it had
 	Term        uint64      `json:"term"`
@@ -81,6 +82,14 @@ func (id *Identity) Recovery() *Recovery {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	return id.file.Recovery
+}
+
+// LostClusters returns the clusters that the folder was recovered from, the last one first.
+func (r *Recovery) LostClusters() []uint64 {
+	if r == nil {
+		return nil
+	}
+	return append([]uint64{r.Cluster}, r.Earlier...)
 }
 
 // Renew returns the identity that the same folder will have after it was recovered: with

@@ -87,6 +87,10 @@ func (t *Transport) checkEmpty(remote *Hello) error {
 
 // checkMember decides between two members of clusters.
 func (t *Transport) checkMember(remote *Hello) error {
+	if slices.Contains(t.config.Lost, remote.ClusterID) {
+		return refuse("server %d is of cluster %016x, which lost its majority and was recovered as this one, %016x: stop server %d, remove its data folder, and add it here with `raftcachectl member add %d`",
+			remote.ServerID, remote.ClusterID, t.self.ClusterID, remote.ServerID, remote.ServerID)
+	}
 	if remote.ClusterID != t.self.ClusterID {
 		t.giveWay(remote)
 		return refuse("server %d is of cluster %016x, server %d of cluster %016x: do not mix data folders; if that of server %d was put there from elsewhere, %s",

@@ -63,6 +63,7 @@ type Config struct {
 	Memory      Memory             // of what the peers have shown
 	Secret      []byte             // that peers must know; empty: everybody does
 	Formed      bool               // the node is a member of a cluster, which Join will name
+	Lost        []uint64           // clusters that this node's folder was recovered from
 	Constants   identity.Constants // see Hello
 	Listen      string             // host:port
 	AdminAddr   string             // see Hello
