@@ -11,6 +11,7 @@ import (
 // with data. In some of these histories a leader had proposed it and was gone
 // before its successor had applied it, which proposed it as well.
 func TestTheLogBeginsWithTheFormation(t *testing.T) {
+	needSeeds(t)
 	seeds := 4 * *simSeeds
 	again := 0
 	for seed := *simFirst; seed < *simFirst+uint64(seeds); seed++ {

@@ -161,10 +161,19 @@ func runSimulation(s *simulation, length time.Duration) {
 // eachSeed runs a test of each seed that the flags name.
 func eachSeed(t *testing.T, prefix string, nodes int, run func(t *testing.T, s *simulation)) {
 	t.Helper()
+	needSeeds(t)
 	for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
 		t.Run(prefix+strconv.FormatUint(seed, 10), func(t *testing.T) {
 			mustFindNothing(t, seed, func() { run(t, newSimulation(t, seed, nodes, 0)) })
 		})
+	}
+}
+
+// needSeeds skips a test of no seeds.
+func needSeeds(t *testing.T) {
+	t.Helper()
+	if *simSeeds == 0 {
+		t.Skip("a simulation has one goroutine: the race detector is not needed, unless -sim.seeds says so")
 	}
 }
 

@@ -325,6 +325,7 @@ func runMembers(s *simulation, length time.Duration) {
 // TestRemovalIsDurableBeforeItIsTold: of two servers one is removed, and stops as soon
 // as it is told. Then the other one crashes. It alone is the cluster, and knows that.
 func TestRemovalIsDurableBeforeItIsTold(t *testing.T) {
+	needSeeds(t)
 	for seed := *simFirst; seed < *simFirst+4*uint64(*simSeeds); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			mustFindNothing(t, seed, func() {
@@ -352,6 +353,7 @@ func TestRemovalIsDurableBeforeItIsTold(t *testing.T) {
 // through all faults. What TestSimulatedCluster checks holds for all who are, or
 // have become, members.
 func TestSimulatedMembers(t *testing.T) {
+	needSeeds(t)
 	var sum simStats
 	for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
 		nodes := 1 + int(seed%5)

@@ -156,7 +156,8 @@ func TestHarmWhileTheOthersServe(t *testing.T) {
 	must(t, s.Kill())
 	whole := copied("whole", s.DataDir)
 	folders := foreignFolders(t)
-	for _, h := range harms {
+	for i := 0; i < len(harms); i += harmStep {
+		h := harms[i]
 		t.Run(h.name, func(t *testing.T) {
 			v := &victim{t: t, dir: s.DataDir, older: older, other: leader.DataDir, foreign: folders[s.ID].Dir}
 			v.remove("")
