@@ -5,5 +5,4 @@ package integration
 // buildFlags are given to go build for the servers.
 var buildFlags []string
 
-// harmStep has all of the ways to harm a folder tried.
-const harmStep = 1
+const underRace = false
