@@ -96,9 +96,6 @@ func TestSimulatedFullDisks(t *testing.T) {
 // TestLowSpace: what a cluster does about disks with little room, step by step.
 func TestLowSpace(t *testing.T) {
 	eachSeed(t, "", 3, func(t *testing.T, s *simulation) {
-		if s.seed > *simFirst+1 {
-			t.Skip("each seed is much alike")
-		}
 		s.setUp()
 		s.addClients(6)
 		s.runUntil(s.now + time.Second)

@@ -10,7 +10,8 @@ import (
 	"raftcached/replication/peer"
 )
 
-// errNoMajority refuses a folder for now: what the members are is not sure.
+// errNoMajority refuses a folder until a majority answers again: who the members are is
+// not sure.
 var errNoMajority = errors.New("no majority of the servers answers")
 
 // admit makes the data folder of a server that asks for it a member. Only what a
@@ -75,7 +76,7 @@ func (n *Node) admission(j *peer.Joiner) ([]replication.MemberChange, error) {
 	members := n.replica.Members().Members
 	for i := range members { // of one server: awaited, retired, present
 		m := &members[i]
-		if m.ServerID != j.ServerID || m.Retired { // another one of its server follows or precedes
+		if m.ServerID != j.ServerID || m.Retired { // the next one of its server counts
 			continue
 		}
 		if m.RaftID != 0 {

@@ -92,12 +92,12 @@ func (n *Node) watchSpace() {
 	}
 	ticker := time.NewTicker(spacePeriod)
 	defer ticker.Stop()
-	for now := n.life.since; ; {
-		w.look(now)
+	for at := n.life.since; ; {
+		w.look(at)
 		select {
 		case <-n.done:
 			return
-		case now = <-ticker.C:
+		case at = <-ticker.C:
 		}
 	}
 }

@@ -32,16 +32,15 @@ is said; 64 the command line is wrong.`,
 		Example: `  raftcachectl inspect /backups/cache-2026-11-27
   raftcachectl inspect --keys /backups/cache-2026-11-27`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("output %q is unknown: write -o table or -o json", output)
+			if err := checkOutput(output); err != nil {
+				return err
 			}
 			return oneFile(cmd, args)
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return c.inspect(args[0], keys, output == "json") },
 	}
 	cmd.Flags().BoolVar(&keys, "keys", false, "list the keys")
-	cmd.Flags().StringVarP(&output, "output", "o", output, "table, for people, or json, for programs")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	addOutput(cmd, &output)
 	return cmd
 }
 

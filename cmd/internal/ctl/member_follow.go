@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,7 @@ import (
 const memberPause = time.Second
 
 func (c *ctl) newMemberList() *cobra.Command {
-	output := "table"
+	var output string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Show who belongs to the cluster, as the log has it",
@@ -32,15 +33,14 @@ wrong.`,
 		Example: `  raftcachectl member list
   raftcachectl member list -o json`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("output %q is unknown: write -o table or -o json", output)
+			if err := checkOutput(output); err != nil {
+				return err
 			}
 			return noArguments(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.listMembers(cmd.Context(), output) },
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", output, "table, for people, or json, for programs")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	addOutput(cmd, &output)
 	return cmd
 }
 
@@ -120,7 +120,12 @@ func (c *ctl) follow(ctx context.Context, o *operation, v *view, before, after *
 	if i := folderOf(before, o.id); i >= 0 {
 		second = fmt.Sprintf("folder %s is retired  ok  it can never vote again", short(before.Members[i].Folder))
 	}
-	if err := c.say(" 2/4 %s\n     start it at %s, with an empty data folder:\n       %s\n", second, addressOf(after, o.id), startCommand(after, o.id)); err != nil || o.flags.noWait {
+	start, err := c.startCommand(after, o.id)
+	if err != nil {
+		return err
+	}
+	err = c.say(" 2/4 %s\n     start it at %s, with an empty data folder; later starts need the same flags:\n       %s\n", second, addressOf(after, o.id), start)
+	if err != nil || o.flags.noWait {
 		return err
 	}
 	return c.awaitMember(ctx, o)
@@ -169,15 +174,25 @@ func addressOf(list *admin.MemberList, id int) (addr string) {
 	return addr
 }
 
-// startCommand is what starts a server that is awaited.
-func startCommand(list *admin.MemberList, id int) string {
+// startCommand is what starts a server that is awaited. Where the cluster has a secret,
+// the server needs it too.
+func (c *ctl) startCommand(list *admin.MemberList, id int) (string, error) {
 	var others []string
 	for _, m := range list.Members {
 		if m.ID != id && m.Folder != "" && !m.Retired {
 			others = append(others, hostPort(m.Host, m.LogPort))
 		}
 	}
-	return fmt.Sprintf("raftcached -id %d -join %s", id, strings.Join(others, ","))
+	command := fmt.Sprintf("raftcached -id %d -join %s", id, strings.Join(others, ","))
+	client, err := c.newClient()
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	if len(client.Secret) > 0 {
+		command += " -secret-file " + cmp.Or(c.secret, "FILE")
+	}
+	return command, nil
 }
 
 // awaitMember waits until a server has come in and has its vote, or without one the

@@ -85,12 +85,16 @@ func TestReplace(t *testing.T) {
 // TestOperations: what each command asks for, and says.
 func TestOperations(t *testing.T) {
 	t.Chdir(t.TempDir())
+	if err := os.WriteFile("s", []byte("a secret of some bytes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		line, asked string
 		says        string
 	}{
 		{"add 3 --host h --port 1 --log-port 2 --no-wait", `add 3 {h 1 2 false false}`, "start it at "},
 		{"add 3 --host h --learner --no-wait", `add 3 {h 0 0 true false}`, " 2/4 server 3 is awaited at "},
+		{"add 3 --host h --no-wait --secret-file s", `add 3 {h 0 0 false false}`, ":11311 -secret-file s\n"},
 		{"remove 2 --yes --force", `remove 2 { 0 0 false true}`, "server 2 is no member any more"},
 		{"promote 2", `promote 2 { 0 0 false false}`, "server 2 votes"},
 		{"move 2 --host n", `move 2 {n 0 0 false false}`, "server 2 is at 10.0.0.3:11311"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -13,7 +12,7 @@ import (
 )
 
 func (c *ctl) newStatus() *cobra.Command {
-	output := "table"
+	var output string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show all servers, what is wrong, and what helps",
@@ -26,15 +25,14 @@ majority, or no server answers; 64 the command line is wrong.`,
   raftcachectl status --config /etc/raftcached/server.json
   raftcachectl status -s 10.0.0.1:11411,10.0.0.2:11411 -o json`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("output %q is unknown: write -o table or -o json", output)
+			if err := checkOutput(output); err != nil {
+				return err
 			}
 			return noArguments(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.status(cmd.Context(), output) },
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", output, "table, for people, or json, for programs")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	addOutput(cmd, &output)
 	return cmd
 }
 
