@@ -73,20 +73,14 @@ func (n *Node) admitted(j *peer.Joiner) (done bool, err error) {
 // admission returns the changes that make an empty folder a member.
 func (n *Node) admission(j *peer.Joiner) ([]replication.MemberChange, error) {
 	admit := replication.MemberChange{Kind: replication.ChangeAdmit, ServerID: j.ServerID, Directory: replication.DirectoryID(j.DirectoryID)}
-	members := n.replica.Members().Members
-	for i := range members { // of one server: awaited, retired, present
-		m := &members[i]
-		if m.ServerID != j.ServerID || m.Retired { // the next one of its server counts
-			continue
-		}
-		if m.RaftID != 0 {
-			replace, err := n.replacement(j, m)
-			return []replication.MemberChange{replace, admit}, err
-		}
-		if j.Host == "" || m.Host == j.Host && m.ClientPort == j.ClientPort && m.LogPort == j.LogPort {
-			return []replication.MemberChange{admit}, nil
-		}
-		// The server knows better where it is than who has prepared for it.
+	switch m := inPlace(n.replica.Members().Members, j.ServerID); {
+	case m == nil:
+	case m.RaftID != 0:
+		replace, err := n.replacement(j, m)
+		return []replication.MemberChange{replace, admit}, err
+	case j.Host == "" || m.Host == j.Host && m.ClientPort == j.ClientPort && m.LogPort == j.LogPort:
+		return []replication.MemberChange{admit}, nil
+	default: // the server knows better where it is than who has prepared for it
 		move := replication.MemberChange{Kind: replication.ChangeMove, ServerID: j.ServerID, Host: j.Host, ClientPort: j.ClientPort, LogPort: j.LogPort}
 		return []replication.MemberChange{move, admit}, nil
 	}
@@ -95,6 +89,17 @@ func (n *Node) admission(j *peer.Joiner) ([]replication.MemberChange, error) {
 		flags = fmt.Sprintf(" --host %s --port %d --log-port %d", j.Host, j.ClientPort, j.LogPort)
 	}
 	return nil, &peer.RefusedError{Sentence: fmt.Sprintf("server %d is not a member of the cluster, and is not awaited: run `raftcachectl member add %d%s` first", j.ServerID, j.ServerID, flags)}
+}
+
+// inPlace returns the member that has a server's place, or is awaited there: not the
+// folder that is retired. It is nil if there is none.
+func inPlace(members []replication.Member, serverID int) *replication.Member {
+	for i := range members {
+		if m := &members[i]; m.ServerID == serverID && !m.Retired {
+			return m
+		}
+	}
+	return nil
 }
 
 // replacement returns the change by which an empty folder may take the place of one
