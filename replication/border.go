@@ -35,6 +35,9 @@ func (c *Core) Step(m *pb.Message) error {
 		return fmt.Errorf("message %v: %w", m.GetType(), err)
 	}
 	c.handover.heard[m.GetFrom()] = c.handover.ticks
+	if m.GetType() == pb.MsgReadIndex && !c.confirmsReads() {
+		return nil // it is asked again
+	}
 	if c.failed == nil {
 		c.checkLog(m)
 	}

@@ -101,7 +101,7 @@ func (c *Core) gather() {
 	if c.leader != raft.None {
 		c.origin.number(c.mono, c.send)
 	}
-	if c.leader != raft.None && (c.alone || !c.members.sole(c.cfg.ID)) {
+	if c.leader != raft.None && c.confirmsReads() {
 		if id := c.reads.next(); id != nil {
 			c.raw.ReadIndex(id)
 		}
@@ -110,6 +110,11 @@ func (c *Core) gather() {
 	c.takeReady()
 	c.flushForward()
 }
+
+// confirmsReads reports whether raft may be asked to confirm a read, of this node or of
+// a peer. For an only voter raft names what it knows to be committed, without waiting
+// for an entry of its own term: after a start that may be less than it has acknowledged.
+func (c *Core) confirmsReads() bool { return c.alone || !c.members.sole(c.cfg.ID) }
 
 // reset returns empty effects that use the memory of e.
 func (e *Effects) reset() Effects {

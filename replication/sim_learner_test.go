@@ -194,3 +194,26 @@ func TestRetiredVoterIsNotAskedForItsState(t *testing.T) {
 		}
 	})
 }
+
+// TestReadReplicaOfALoneVoter: a lone voter that has crashed may not know at once that
+// what it acknowledged is committed. Its replica reads that all the same.
+func TestReadReplicaOfALoneVoter(t *testing.T) {
+	eachSeed(t, "", 1, func(t *testing.T, s *simulation) {
+		s.setUp()
+		voter := s.nodes[0]
+		replica := s.addReadReplica()
+		for i := range 40 {
+			want := fmt.Sprint(i)
+			if o := s.set(voter, "k", want); o != simAnswered {
+				t.Fatalf("write %d has outcome %d", i, o)
+			}
+			voter.crash()
+			s.runUntil(s.now + 20*time.Millisecond)
+			voter.start()
+			if got, ok := s.get(replica, "k"); !ok || got != want {
+				t.Fatalf("the replica reads %q, %v, want %q", got, ok, want)
+			}
+		}
+		s.settle()
+	})
+}
