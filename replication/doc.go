@@ -137,7 +137,9 @@
 // from Log. Inputs are calls of its methods; what it wants done comes out as a list
 // of effects, which its goroutine carries out in order. Step machines share no
 // memory: what one has for another is an effect here, a message in an inbox, and
-// an input there. Only Applier.Digest may be called by any goroutine.
+// an input there. Only Applier.Digest may be called by any goroutine. What event
+// loops may know without asking is in Gate, atomic words that are stored before the
+// effects of the raft loop and of the applier are carried out.
 //
 //	                  peers                         event loops
 //	                  |   ^                          |     ^ ^

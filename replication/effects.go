@@ -20,6 +20,7 @@ type Effects struct {
 	Judged   []Judgement // to be logged
 	Repairs  []Repair    // for the applier; Shipped must follow each
 	Freeze   bool        // the applier is to be frozen, and an image of its state kept
+	Lease    Lease       // as of now; Gate.publish comes before all else
 
 	Transfers  []Transfer  // begun, to be logged
 	HandedOver bool        // what HandOver has asked for is done, as far as it can be
@@ -89,6 +90,7 @@ func (c *Core) Ready(eff *Effects) {
 		*eff = Effects{Failed: c.failed}
 		return
 	}
+	c.eff.Lease.Term = c.term
 	*eff, c.eff = c.eff, eff.reset()
 }
 

@@ -59,6 +59,7 @@ type machine struct {
 	core     *Core
 	appender *Appender
 	applier  *Applier
+	gate     *Gate
 }
 
 // newMachine restores the state from the newest snapshot and returns the machine
@@ -83,7 +84,10 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{core: core, appender: newAppender(cfg, hs), applier: newApplier(st, cfg)}
+	m := &machine{
+		core: core, appender: newAppender(cfg, hs), applier: newApplier(st, cfg),
+		gate: newGate(cfg.Machine, st.index, core.lastIndex),
+	}
 	return m, m.startInQuarantine(cfg, st.index)
 }
 

@@ -9,7 +9,7 @@ import (
 
 // StateMachine is the deterministic state that the log is applied to. Advance,
 // Hint, Apply, Digest, View and Restore are called by the applier's goroutine
-// only, or while it is held off; NextDueMs, Formation and SizeBytes by any
+// only, or while it is held off; NextDueMs, Formation, Keys and SizeBytes by any
 // goroutine.
 type StateMachine interface {
 	// Advance moves the state's time to stampMs (ms of Unix time), never back.
@@ -30,6 +30,11 @@ type StateMachine interface {
 	// results, a value that only the Client understands and that shares no memory
 	// with ops or the state.
 	Apply(count int, ops []byte, want bool) (results any, err error)
+
+	// Keys calls changed with a hash of each key that the operations may change, and
+	// reports false if they may change others, or cannot be read. It depends on ops
+	// alone. Eviction is no change.
+	Keys(count int, ops []byte, changed func(hash uint64)) (noOthers bool)
 
 	// TimeMs is the state's time.
 	TimeMs() int64

@@ -31,6 +31,9 @@ func (m *textMachine) View() View        { return &textView{m, m.text, m.parts} 
 func (m *textMachine) Tidy() bool        { m.tidied++; return false }
 func (m *textMachine) Hint([]byte)       {}
 func (m *textMachine) Formation() []byte { return nil }
+
+func (m *textMachine) Keys(int, []byte, func(uint64)) bool { return false }
+
 func (m *textMachine) Apply(_ int, ops []byte, _ bool) (any, error) {
 	m.text += string(ops)
 	return nil, nil

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -25,6 +26,7 @@ type Replica struct {
 
 	status     atomic.Pointer[Status]
 	excluded   atomic.Bool   // see HandleExcluded
+	start      time.Time     // of the clock that the core observes
 	restoredMs int64         // see RestoredMs
 	handedOver chan struct{} // closed when the core has handed over
 	members    atomic.Pointer[Membership]
@@ -46,10 +48,11 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 		return nil, err
 	}
 	r := &Replica{
-		cfg: cfg, log: cfg.Logger, machine: m,
+		cfg: cfg, log: cfg.Logger, machine: m, start: time.Now(),
 		handedOver: make(chan struct{}),
 		in:         newInbox[input](), toLog: newInbox[appendInput](), toApply: newInbox[applyInput](), toDisk: newInbox[snapshotWrite](),
 	}
+	m.gate.clock = func() time.Duration { return time.Since(r.start) }
 	r.restoredMs = m.applier.st.stampMs
 	r.status.Store(&Status{ID: cfg.ID, Verdict: m.core.Status().Verdict})
 	r.setMembers(m.core.members)
@@ -118,6 +121,9 @@ func (r *Replica) Digest() (index, digest uint64) { return r.machine.applier.Dig
 func (r *Replica) Submit(loop int, tag uint64, count int, ops []byte, frees bool) {
 	r.in.put(input{kind: inputSubmit, loop: loop, tag: tag, n: count, bytes: ops, ok: frees})
 }
+
+// Gate returns what event loops ask before they answer a read by themselves.
+func (r *Replica) Gate() *Gate { return r.machine.gate }
 
 // Read asks that n reads of an event loop be confirmed.
 func (r *Replica) Read(loop, n int) { r.in.put(input{kind: inputRead, loop: loop, n: n}) }

@@ -13,6 +13,7 @@ func (r *Replica) applyLoop() {
 			applier.step(&taken[i])
 		}
 		effects = applier.ready(effects)
+		r.machine.gate.appliedTo(applier.st.index)
 		for i := range effects {
 			r.carryOutApply(&effects[i])
 			if r.ctx.Err() != nil {

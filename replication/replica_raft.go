@@ -15,7 +15,6 @@ func (r *Replica) raftLoop() {
 	defer ticker.Stop()
 	var (
 		core  = r.machine.core
-		start = time.Now()
 		taken []input
 		eff   Effects
 	)
@@ -28,9 +27,9 @@ func (r *Replica) raftLoop() {
 			tick = true
 		case <-r.in.wake:
 		}
-		now := time.Now()
-		core.Observe(now.Sub(start), now)
 		taken = r.in.take(taken)
+		now := time.Now() // no earlier: what is promised from an input's time on must not end too early
+		core.Observe(now.Sub(r.start), now)
 		for i := range taken {
 			if err := taken[i].feed(core); err != nil {
 				r.log.Warn("dropped what a peer sent", "server", r.name(taken[i].peer), "err", err)
@@ -40,6 +39,7 @@ func (r *Replica) raftLoop() {
 			core.Tick()
 		}
 		core.Ready(&eff)
+		r.machine.gate.publish(&eff)
 		r.publishMembers(&eff)
 		r.publish() // first: a client that is told of an effect may ask for the reason
 		r.carryOut(&eff)

@@ -45,6 +45,7 @@ func (n *simNode) raftTurn() []simStep {
 		core.Tick()
 	}
 	core.Ready(&n.eff)
+	n.machine.gate.publish(&n.eff)
 	n.s.check.ready(n, &n.eff)
 	n.carryOut(&n.eff)
 	return nil
@@ -217,6 +218,7 @@ func (n *simNode) applyTurn() (steps []simStep) {
 	}
 	n.s.check.beforeApply(n)
 	n.effects = a.ready(n.effects)
+	n.machine.gate.appliedTo(a.st.index)
 	n.s.check.afterApply(n, n.effects)
 	if len(a.waiting) > 0 {
 		n.s.stats.heldBack++

@@ -136,6 +136,7 @@ func (n *simNode) start() {
 	}
 	n.machine, err = newMachine(&n.cfg)
 	n.must(err)
+	n.machine.gate.clock = func() time.Duration { return s.now }
 	n.known = n.machine.core.members
 	n.file = snapshotFile{store: n.store}
 	n.toRaft, n.toLog, n.toApply, n.toDisk = nil, nil, nil, nil

@@ -1,0 +1,25 @@
+package engine
+
+import "raftcached/engine/store"
+
+// Keys calls changed with the hash of each key whose item the operations of ops may
+// change. It reports false if they may change items of other keys too, or cannot be
+// read. What is evicted to make room is no change. Any goroutine may call it.
+func (*Engine) Keys(count int, ops []byte, changed func(hash uint64)) (noOthers bool) {
+	noOthers = true
+	for range count {
+		op, rest, err := DecodeOp(ops)
+		if err != nil {
+			return false
+		}
+		if ops = rest; op.Kind.hasKey() {
+			changed(store.Hash(op.Key))
+		} else {
+			noOthers = false
+		}
+	}
+	return noOthers && len(ops) == 0
+}
+
+// HashKey is the hash by which Keys names a key.
+func HashKey(key []byte) uint64 { return store.Hash(key) }

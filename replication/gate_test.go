@@ -1,0 +1,275 @@
+package replication
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"raftcached/engine"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// gateBench is a gate whose clock and lease the test sets. Its log ends at 100, and
+// all of that is applied.
+type gateBench struct {
+	*Gate
+	now   time.Duration
+	lease Lease
+}
+
+func newGateBench() *gateBench {
+	g := &gateBench{Gate: newGate(&simMachine{}, 100, 100), lease: Lease{Until: time.Second, Term: 7}}
+	g.clock = func() time.Duration { return g.now }
+	return g
+}
+
+func (g *gateBench) append(ents ...*pb.Entry) {
+	g.publish(&Effects{Lease: g.lease, Append: []*pb.Message{{Entries: ents}}})
+}
+
+// gateEntry is an entry that carries operations.
+func gateEntry(index uint64, stampMs int64, ops ...engine.Op) *pb.Entry {
+	var b []byte
+	for i := range ops {
+		b = engine.AppendOp(b, &ops[i])
+	}
+	subs := appendSubBatch(nil, &SubBatch{Origin: 1, Boot: 1, Seq: index, Count: len(ops), Ops: b})
+	return &pb.Entry{
+		Index: proto.Uint64(index), Term: proto.Uint64(7), Type: pb.EntryNormal.Enum(),
+		Data: appendEntry(nil, stampMs, nil, 1, subs),
+	}
+}
+
+func gateSet(key string) engine.Op { return engine.Op{Kind: engine.OpSet, Key: []byte(key)} }
+
+func (g *gateBench) look(key string) Sight { return g.Look(engine.HashKey([]byte(key))) }
+
+func (g *gateBench) want(t *testing.T, key string, index uint64) {
+	t.Helper()
+	if s := g.look(key); s.Index != index {
+		t.Errorf("a read of %s waits for %d, want %d", key, s.Index, index)
+	}
+}
+
+// TestOnlyKeysUnderWayWait: a key waits from when its entry goes to the log until
+// that is applied, and no other key does.
+func TestOnlyKeysUnderWayWait(t *testing.T) {
+	g := newGateBench()
+	g.want(t, "a", 0)
+	g.append(gateEntry(101, 5, gateSet("a")), gateEntry(102, 6, gateSet("b"), gateSet("a")), gateEntry(103, 7, gateSet("c")))
+	g.want(t, "a", 102)
+	g.want(t, "b", 102)
+	g.want(t, "c", 103)
+	g.want(t, "d", 0)
+	g.appliedTo(102)
+	g.want(t, "a", 0)
+	g.want(t, "c", 103)
+	g.appliedTo(103)
+	g.want(t, "c", 0)
+}
+
+// TestAllKeysAreUnderWay: what may change any key makes each one wait.
+func TestAllKeysAreUnderWay(t *testing.T) {
+	unreadable := gateEntry(101, 5, gateSet("a"))
+	unreadable.Data = unreadable.GetData()[:len(unreadable.GetData())-1]
+	later := gateEntry(101, 5)
+	later.Data = append([]byte{0x94, 2}, later.GetData()[2:]...) // of the next version
+	unknown := gateEntry(101, 5)
+	unknown.Type = pb.EntryConfChange.Enum()
+	empty, members := gateEntry(101, 5), gateEntry(101, 5)
+	empty.Data, members.Type = nil, pb.EntryConfChangeV2.Enum()
+	for _, c := range []struct {
+		name  string
+		entry *pb.Entry
+		all   bool
+	}{
+		{"flush_all", gateEntry(101, 5, gateSet("a"), engine.Op{Kind: engine.OpFlushAll}), true},
+		{"a later flush_all", gateEntry(101, 5, engine.Op{Kind: engine.OpFlushAll, Exptime: 60}), true},
+		{"cache_memlimit", gateEntry(101, 5, engine.Op{Kind: engine.OpMemoryLimit, Delta: 8 << 20}), true},
+		{"formation", gateEntry(101, 5, engine.Op{Kind: engine.OpInit}), true},
+		{"part of a backup", gateEntry(101, 5, engine.Op{Kind: engine.OpFillItems}), true},
+		{"end of a backup", gateEntry(101, 5, engine.Op{Kind: engine.OpFillEnd}), true},
+		{"operations that cannot be read", gateEntry(101, 5, gateSet("a"), engine.Op{Kind: 99}), true},
+		{"entry that cannot be read", unreadable, true},
+		{"entry of a later version", later, true},
+		{"entry of another type", unknown, true},
+		{"a leader's first entry", empty, false},
+		{"change of the members", members, false},
+		{"set", gateEntry(101, 5, gateSet("a")), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGateBench()
+			g.append(c.entry)
+			g.append(gateEntry(102, 6, gateSet("b")))
+			if want := map[bool]uint64{true: 101}[c.all]; g.look("other").Index != want {
+				t.Fatalf("a read of another key waits for %d, want %d", g.look("other").Index, want)
+			}
+			g.want(t, "b", 102)
+			g.appliedTo(101)
+			g.want(t, "other", 0)
+		})
+	}
+}
+
+// TestKeysAfterAStartAndASnapshot (H8): what a log holds from before, or a snapshot
+// replaces, is not known by its keys.
+func TestKeysAfterAStartAndASnapshot(t *testing.T) {
+	g := newGateBench()
+	g.Gate = newGate(&simMachine{}, 90, 100)
+	g.want(t, "a", 100)
+	g.appliedTo(99)
+	g.want(t, "a", 100)
+	g.appliedTo(100)
+	g.want(t, "a", 0)
+
+	meta := &pb.SnapshotMetadata{Index: proto.Uint64(500), Term: proto.Uint64(7)}
+	g.publish(&Effects{Append: []*pb.Message{{Snapshot: &pb.Snapshot{Metadata: meta}}}})
+	g.want(t, "a", 500)
+	g.append(gateEntry(501, 5, gateSet("b")))
+	g.want(t, "a", 500)
+	g.want(t, "b", 501)
+	g.appliedTo(500)
+	g.want(t, "a", 0)
+}
+
+// TestALogThatIsCutOff: a change that another leader has cut off is not waited for
+// any longer than what is there instead, and one before it is not forgotten.
+func TestALogThatIsCutOff(t *testing.T) {
+	g := newGateBench()
+	g.append(gateEntry(101, 5, gateSet("kept")), gateEntry(102, 6, gateSet("lost")), gateEntry(103, 99, gateSet("kept")))
+	g.want(t, "kept", 103)
+	g.append(gateEntry(102, 7, gateSet("new")))
+	g.want(t, "lost", 102)
+	g.want(t, "kept", 102) // later than it need be
+	g.want(t, "new", 102)
+	if i := g.look("other").Due(99); i != 102 {
+		t.Errorf("what a lost stamp had made due waits for %d, want 102", i)
+	}
+	g.appliedTo(102)
+	for _, key := range []string{"kept", "lost", "new"} {
+		g.want(t, key, 0)
+	}
+	if i := g.look("other").Due(99); i != 0 {
+		t.Errorf("what a lost stamp had made due waits for %d once all is applied", i)
+	}
+}
+
+// TestWhatIsDueByTheNewestStamp (H9): another node may have applied that stamp, and
+// have told that the item is gone.
+func TestWhatIsDueByTheNewestStamp(t *testing.T) {
+	g := newGateBench()
+	g.append(gateEntry(101, 5000, gateSet("a")))
+	s := g.look("b")
+	for atMs, want := range map[int64]uint64{0: 0, 4999: 101, 5000: 101, 5001: 0} {
+		if got := s.Due(atMs); got != want {
+			t.Errorf("what is due at %d waits for %d, want %d", atMs, got, want)
+		}
+	}
+	g.append(gateEntry(102, 4000), gateEntry(103, 4500)) // of a leader whose clock is behind
+	g.appliedTo(101)
+	if got := g.look("b").Due(4999); got != 103 {
+		t.Errorf("what is due by a stamp waits for %d, want 103", got)
+	}
+	g.appliedTo(103)
+	if got := g.look("b").Due(4999); got != 0 {
+		t.Errorf("what is due waits for %d, and all is applied", got)
+	}
+}
+
+// TestLeaseOfAGate: no read is answered at or after its end, after it was withdrawn, or
+// in another term.
+func TestLeaseOfAGate(t *testing.T) {
+	g := newGateBench()
+	want := func(what string, leased bool) {
+		t.Helper()
+		if _, got := g.Leased(); got != leased {
+			t.Errorf("%s: leased is %v, want %v", what, got, leased)
+		}
+	}
+	want("before the first lease", false)
+	g.append()
+	g.now = time.Second - 1
+	want("before the end", true)
+	g.now = time.Second
+	want("at the end", false)
+	g.lease.Until = 2 * time.Second
+	g.append()
+	want("extended", true)
+	g.lease.Until = 1500 * time.Millisecond
+	g.append()
+	g.now = 1600 * time.Millisecond
+	want("cut short", false)
+	g.lease = Lease{Until: 3 * time.Second, Term: 8}
+	g.append()
+	want("of another term", true)
+	g.publish(&Effects{Lease: Lease{Term: 8}})
+	want("withdrawn", false)
+	g.append()
+	want("given again", true)
+	g.publish(&Effects{Failed: errors.New("a failure")})
+	want("after a failure", false)
+}
+
+// leaseAtMarks notes whether there was a lease when keys were marked.
+type leaseAtMarks struct {
+	*simMachine
+	gate   *gateBench
+	leased []bool
+}
+
+func (l *leaseAtMarks) Keys(int, []byte, func(uint64)) bool {
+	_, leased := l.gate.Leased()
+	l.leased = append(l.leased, leased)
+	return true
+}
+
+// TestALeaseIsWithdrawnBeforeMarksAndExtendedAfter: a read that finds a lease that was
+// just given finds all that is marked with it.
+func TestALeaseIsWithdrawnBeforeMarksAndExtendedAfter(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		before     Lease
+		after      Lease
+		meanwhile  bool
+		afterwards bool
+	}{
+		{"given", Lease{Term: 7}, Lease{Until: time.Second, Term: 7}, false, true},
+		{"kept", Lease{Until: time.Second, Term: 7}, Lease{Until: time.Second, Term: 7}, true, true},
+		{"withdrawn", Lease{Until: time.Second, Term: 7}, Lease{Term: 7}, false, false},
+		{"of another term", Lease{Until: time.Second, Term: 7}, Lease{Until: 2 * time.Second, Term: 8}, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGateBench()
+			m := &leaseAtMarks{gate: g}
+			g.machine = m
+			g.publish(&Effects{Lease: c.before})
+			g.lease = c.after
+			g.append(gateEntry(101, 5, gateSet("a")))
+			if _, leased := g.Leased(); len(m.leased) != 1 || m.leased[0] != c.meanwhile || leased != c.afterwards {
+				t.Fatalf("leased while keys are marked: %v, afterwards: %v", m.leased, leased)
+			}
+		})
+	}
+}
+
+// TestLastRead: whoever asks for leases learns that clients read here.
+func TestLastRead(t *testing.T) {
+	g := newGateBench()
+	if g.LastRead() != 0 {
+		t.Fatal("nobody has read")
+	}
+	for _, at := range []time.Duration{0, time.Second, time.Second + readNoteGap} {
+		g.now = at
+		g.Leased()
+		if got := g.LastRead(); got != max(1, at) {
+			t.Errorf("the last read was at %v, want %v", got, at)
+		}
+	}
+	g.now += readNoteGap - 1
+	g.Leased()
+	if got := g.LastRead(); got != g.now-readNoteGap+1 {
+		t.Errorf("the last read was at %v", got)
+	}
+}
