@@ -90,6 +90,20 @@ func victimOf(ctx context.Context, t *testing.T, c *cluster.Cluster) (victim, le
 	return followers[0], leader, followers[1]
 }
 
+// firstSegment and newestSegment name, within the data folder, the first segment of the
+// log and the one that was written to when the server noted its floor last.
+func firstSegment(t *testing.T, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "wal", "*.wal"))
+	must(t, err)
+	return filepath.Join("wal", filepath.Base(names[0]))
+}
+
+func newestSegment(t *testing.T, s *cluster.Server) string {
+	t.Helper()
+	return filepath.Join("wal", fmt.Sprintf("%016x.wal", floorOf(t, s).Segment))
+}
+
 // TestLogRemovedBesideAServerThatWasDown: the two could form a majority that knows
 // nothing of what was acknowledged meanwhile.
 func TestLogRemovedBesideAServerThatWasDown(t *testing.T) {
@@ -144,13 +158,11 @@ func TestHarmWhileTheOthersServe(t *testing.T) {
 	older := copied("older", s.DataDir)
 	must(t, s.Start())
 	must(t, s.AwaitReady(ctx))
-	for range 4 { // the same items, so that each round is worth two snapshots
+	must(t, cluster.Await(ctx, func() error { // two snapshots, and more of the log than its newest segment
 		store(t, leader, "early", 60)
-	}
-	must(t, cluster.Await(ctx, func() error { // the log is cut after the second snapshot
-		names, err := filepath.Glob(filepath.Join(s.DataDir, "snap", "*.snap"))
-		if len(names) < 2 {
-			err = errors.Join(err, fmt.Errorf("%d snapshots", len(names)))
+		snapshots, err := filepath.Glob(filepath.Join(s.DataDir, "snap", "*.snap"))
+		if first := firstSegment(t, s.DataDir); len(snapshots) < 2 || first == newestSegment(t, s) {
+			err = errors.Join(err, fmt.Errorf("%d snapshots, the log begins at %s", len(snapshots), first))
 		}
 		return err
 	}))
@@ -164,10 +176,7 @@ func TestHarmWhileTheOthersServe(t *testing.T) {
 			v := &victim{t: t, dir: s.DataDir, older: older, other: leader.DataDir, foreign: folders[s.ID].Dir}
 			v.remove("")
 			must(t, os.CopyFS(s.DataDir, os.DirFS(whole)))
-			names, err := filepath.Glob(filepath.Join(v.dir, "wal", "*.wal"))
-			must(t, err)
-			v.first = filepath.Join("wal", filepath.Base(names[0]))
-			v.newest = filepath.Join("wal", fmt.Sprintf("%016x.wal", floorOf(t, s).Segment))
+			v.first, v.newest = firstSegment(t, v.dir), newestSegment(t, s)
 			h.harm(v)
 			wantRefused(ctx, t, s, h.want, replaceCommand(s))
 		})
@@ -230,7 +239,7 @@ func TestEndOfLogLost(t *testing.T) {
 		return nil
 	}))
 	must(t, victim.Kill())
-	loseEnd(t, firstSegment(t, victim.DataDir))
+	loseEnd(t, filepath.Join(victim.DataDir, firstSegment(t, victim.DataDir)))
 	wantRefused(ctx, t, victim, "it ends with entry", "there was an entry", replaceCommand(victim))
 	wantFilled(t, third, "early", "late")
 }
@@ -263,7 +272,7 @@ func TestEndOfLogLostBeforeItWasNoted(t *testing.T) {
 	must(t, err)
 	must(t, victim.Kill())
 	must(t, os.WriteFile(filepath.Join(victim.DataDir, "identity"), noted, 0o600))
-	loseEnd(t, firstSegment(t, victim.DataDir))
+	loseEnd(t, filepath.Join(victim.DataDir, firstSegment(t, victim.DataDir)))
 	must(t, victim.Start())
 	must(t, cluster.Await(ctx, func() error {
 		now, err := cluster.AskRaftStats(ctx, third.ClientAddr)
@@ -282,14 +291,6 @@ func TestEndOfLogLostBeforeItWasNoted(t *testing.T) {
 		t.Errorf("exit code %d: %s", victim.Process().ExitCode(), tail)
 	}
 	wantFilled(t, third, "early")
-}
-
-// firstSegment is the segment that the log of the first start was written to.
-func firstSegment(t *testing.T, dir string) string {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "wal", "*.wal"))
-	must(t, err)
-	return names[0]
 }
 
 // flipByte flips one in the middle of what was written to a file.
