@@ -28,43 +28,77 @@ func (n *simNode) putLog(in appendInput) {
 	n.append.wake()
 }
 
-// raftTurn feeds the core and carries out what it wants; none of it waits. Every
-// node's wall clock is off a little.
+// raftTurn feeds the core and carries out what it wants. The clock is read after the
+// inputs are taken: what they promise begins when they came.
 func (n *simNode) raftTurn() []simStep {
-	core := n.machine.core
-	core.Observe(n.s.now, simEpoch.Add(n.s.now+time.Duration(n.id%3)*200*time.Millisecond))
 	taken := n.toRaft
 	n.toRaft = nil
+	steps := []func(){
+		n.observe,
+		func() { n.feed(taken) },
+		func() {
+			n.machine.core.Ready(&n.eff)
+			n.s.check.ready(n, &n.eff)
+		},
+	}
+	if !n.s.stepwise {
+		for _, do := range steps {
+			do()
+		}
+		for _, do := range n.carryOut(&n.eff) {
+			do()
+		}
+		return nil
+	}
+	return append(stepsOf(steps), func(done func()) { n.core.inTurn(stepsOf(n.carryOut(&n.eff)), done) })
+}
+
+// observe tells the core the time. Every node's wall clock is off a little.
+func (n *simNode) observe() {
+	n.machine.core.Observe(n.clock.at(n.s.now), simEpoch.Add(n.s.now+time.Duration(n.id%3)*200*time.Millisecond))
+}
+
+func (n *simNode) feed(taken []input) {
+	core := n.machine.core
 	for i := range taken {
 		before := len(core.eff.Expired)
 		n.must(taken[i].feed(core))
 		n.s.check.fed(n, &taken[i], core.eff.Expired[before:])
 	}
-	if n.tickDue {
-		n.tickDue = false
+	for ; n.ticksDue > 0; n.ticksDue-- {
 		core.Tick()
 	}
-	core.Ready(&n.eff)
-	n.machine.gate.publish(&n.eff)
-	n.s.check.ready(n, &n.eff)
-	n.carryOut(&n.eff)
-	return nil
 }
 
-func (n *simNode) carryOut(eff *Effects) {
+// carryOut returns what is to be done about effects, in order; none of it waits.
+func (n *simNode) carryOut(eff *Effects) []func() {
 	for _, t := range eff.Transfers {
 		n.transfers(&t)
 	}
 	if eff.Failed != nil {
 		n.refuse(eff.Failed)
-		return
+		return nil
 	}
+	return []func(){
+		func() { n.machine.gate.publish(eff) },
+		func() { n.carryToPeers(eff) },
+		func() { n.carryToWorkers(eff) },
+		func() { n.carrySignals(eff) },
+		func() { n.answerAll(eff) },
+		func() { n.carryMembers(eff) },
+	}
+}
+
+func (n *simNode) carryToPeers(eff *Effects) {
 	for _, m := range eff.Messages {
 		n.send(m)
 	}
 	for _, ship := range eff.Ships {
 		n.ship(ship)
 	}
+}
+
+func (n *simNode) carryToWorkers(eff *Effects) {
 	for _, m := range eff.Append {
 		n.putLog(appendInput{message: m})
 	}
@@ -76,6 +110,7 @@ func (n *simNode) carryOut(eff *Effects) {
 		n.putApply(applyInput{kind: applyFreeze})
 	}
 	for _, m := range eff.Apply {
+		n.s.order.take(n, m.GetEntries())
 		n.putApply(applyInput{kind: applyEntries, entries: m})
 	}
 	for _, r := range eff.Repairs {
@@ -84,6 +119,9 @@ func (n *simNode) carryOut(eff *Effects) {
 	if eff.Snapshot > 0 {
 		n.putApply(applyInput{kind: applyTake, index: eff.Snapshot})
 	}
+}
+
+func (n *simNode) carrySignals(eff *Effects) {
 	for _, f := range eff.Forwards {
 		n.s.showForward(n, f)
 		n.network(f.To, input{kind: inputForwarded, peer: n.raftID(), boot: n.boot, bytes: slices.Clone(f.Payload)})
@@ -92,7 +130,9 @@ func (n *simNode) carryOut(eff *Effects) {
 		n.s.showSignal(n, f)
 		n.network(f.To, input{kind: inputSignalled, peer: n.raftID(), bytes: f.Payload})
 	}
-	n.answerAll(eff)
+}
+
+func (n *simNode) carryMembers(eff *Effects) {
 	for i := range eff.Outcomes {
 		n.s.check.members.outcome(n, &eff.Outcomes[i])
 	}
@@ -144,8 +184,12 @@ func (n *simNode) send(m *pb.Message) {
 func (n *simNode) network(raftID uint64, in input) bool {
 	s := n.s
 	lost := s.rng.IntN(1000) < s.dropPermille
-	life := n.life
-	s.after(s.delay(time.Millisecond), func() {
+	life, delay := n.life, s.delay(time.Millisecond)
+	if s.trouble != nil {
+		more, gone := s.trouble.fate(n, s.byRaft(raftID), &in)
+		delay, lost = delay+more, lost || gone
+	}
+	s.after(delay, func() {
 		to := s.byRaft(raftID)
 		if lost || to == nil || s.cut[[2]int{n.id, to.id}] || !to.up || !n.admittedBy(to) {
 			return

@@ -42,6 +42,7 @@ type simNode struct {
 	machine  *machine
 	state    *simMachine
 	engine   *engine.Engine // of state
+	reader   *engine.Reader // of engine
 	log      simLog
 	store    simStore
 	diverged simStore
@@ -60,8 +61,9 @@ type simNode struct {
 	toLog                     []appendInput
 	toApply                   []applyInput
 	toDisk                    []snapshotWrite
-	tickDue                   bool
+	ticksDue                  int
 	ticks                     int
+	clock                     simClock
 
 	io       []*simIO      // under way
 	arrivals []*simArrival // of snapshots from peers
@@ -126,6 +128,7 @@ func (n *simNode) start() {
 	n.log, n.store, n.diverged = simLog{w}, simStore{store}, simStore{diverged}
 	n.state = newSimMachine()
 	n.engine = n.state.Engine
+	n.reader = n.engine.NewReader()
 	n.cfg = ReplicaConfig{
 		ID: n.raftID(), Formed: s.formed, Boot: n.boot, Loops: 1,
 		Log: n.log, Snapshots: n.store, Diverged: n.diverged, Machine: n.state,
@@ -134,9 +137,12 @@ func (n *simNode) start() {
 		Logger:      slog.New(slog.DiscardHandler),
 		digestEvery: simDigestEvery, partBytes: simPartBytes, promoteLagMax: simPromoteLagMax, bugs: s.bugs,
 	}
+	if s.trouble != nil {
+		n.cfg.RequestTimeout = simReadsTimeout
+	}
 	n.machine, err = newMachine(&n.cfg)
 	n.must(err)
-	n.machine.gate.clock = func() time.Duration { return s.now }
+	n.machine.gate.clock = func() time.Duration { return n.clock.at(s.now) }
 	n.known = n.machine.core.members
 	n.file = snapshotFile{store: n.store}
 	n.toRaft, n.toLog, n.toApply, n.toDisk = nil, nil, nil, nil
@@ -145,7 +151,8 @@ func (n *simNode) start() {
 	n.apply = simActor{n: n, pace: simApplyPace, look: n.applyTurn}
 	n.disk = simActor{n: n, pace: 20 * time.Microsecond, look: n.diskTurn}
 	n.io, n.arrivals, n.backlog, n.waiting, n.readers = nil, nil, nil, nil, nil
-	n.paused, n.tickDue, n.floorDue = false, false, 0
+	n.paused, n.ticksDue, n.floorDue = false, 0, 0
+	n.clock.restart(s)
 	n.stopping, n.handedOver, n.draining = false, false, false
 	n.wasTight = n.space != SpaceAmple
 	n.up = true
@@ -284,6 +291,9 @@ func (n *simNode) pause(d time.Duration) {
 			return
 		}
 		n.paused = false
+		if s := n.s; s.trouble != nil {
+			s.trouble.resumed(n)
+		}
 		backlog := n.backlog
 		n.backlog = nil
 		for _, run := range backlog {
@@ -293,10 +303,10 @@ func (n *simNode) pause(d time.Duration) {
 }
 
 func (n *simNode) tick() {
-	n.tickDue = true
+	n.ticksDue = max(n.ticksDue, 1)
 	n.core.wake()
 	n.dial()
-	n.s.after(simTick, n.inLife(n.tick))
+	n.s.after(n.clock.lasts(simTick), n.inLife(n.tick))
 }
 
 // simActor is one of a node's goroutines. It takes what is queued, and carries
@@ -335,22 +345,45 @@ func (a *simActor) goOn() {
 	}
 }
 
+// stepsOf makes steps of what takes no time.
+func stepsOf(list []func()) (steps []simStep) {
+	for _, do := range list {
+		steps = append(steps, func(done func()) {
+			do()
+			done()
+		})
+	}
+	return steps
+}
+
 // run carries out steps. Between two of them others may have their turn.
 func (a *simActor) run(steps []simStep) {
-	if len(steps) == 0 {
+	a.inTurn(steps, func() {
 		a.busy = false
 		if a.more {
 			a.wake()
 		}
+	})
+}
+
+func (a *simActor) inTurn(steps []simStep, done func()) {
+	if len(steps) == 0 {
+		done()
 		return
 	}
 	s := a.n.s
 	steps[0](func() {
-		if len(steps) > 1 && s.rng.IntN(4) == 0 {
-			s.after(s.delay(200*time.Microsecond), a.n.inLife(func() { a.run(steps[1:]) }))
-			return
+		next := func() { a.inTurn(steps[1:], done) }
+		switch {
+		case len(steps) == 1:
+			next()
+		case s.trouble != nil && s.trouble.waits():
+			s.after(s.trouble.wait(), a.n.inLife(next))
+		case s.rng.IntN(4) == 0:
+			s.after(s.delay(200*time.Microsecond), a.n.inLife(next))
+		default:
+			next()
 		}
-		a.run(steps[1:])
 	})
 }
 

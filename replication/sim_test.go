@@ -79,10 +79,13 @@ type simulation struct {
 	show   func(line string) // if set, is given what nodes send each other
 
 	slowShips    bool
+	stepwise     bool // a node may wait between any two steps of its raft loop, and has a clock of its own
 	harming      bool // folders are harmed: nodes have identities, and may stop
 	dropPermille int
 	cut          map[[2]int]bool // from, to
+	trouble      *simTrouble     // on the network, or nil
 	clients      []*simClient
+	order        *simOrder // of the changes that reads are checked against, or nil
 	model        simModel
 	check        simChecker
 	stats        simStats

@@ -1,0 +1,92 @@
+package replication
+
+import (
+	"time"
+
+	"raftcached/engine"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// simOrder is the log as the cluster has agreed on it, and what some keys have in the
+// state after each entry. Reads anywhere are checked against it.
+//
+// A read is linearizable if it shows what its key has after an entry that is not older
+// than any entry that was known to be committed, by whatever node, when it began: what
+// a node knows to be committed it may apply, and show or acknowledge. That is a little
+// more than clients can see, so that a fault is found before they do.
+type simOrder struct {
+	s      *simulation
+	st     *state
+	reader *engine.Reader
+	keys   map[string][]simVersion
+}
+
+// simVersion is what a key has from an entry on.
+type simVersion struct {
+	index uint64
+	value string // "": the key is missing
+	at    time.Duration
+}
+
+func newSimOrder(s *simulation, keys []string) *simOrder {
+	machine := newSimMachine()
+	o := &simOrder{
+		s: s, reader: machine.NewReader(), keys: map[string][]simVersion{},
+		st: newState(&ReplicaConfig{Formed: s.formed, Machine: machine}),
+	}
+	for _, key := range keys {
+		o.keys[key] = []simVersion{{}}
+	}
+	return o
+}
+
+// take takes entries that a node knows to be committed.
+func (o *simOrder) take(n *simNode, entries []*pb.Entry) {
+	if o == nil {
+		return
+	}
+	for _, e := range entries {
+		if e.GetIndex() <= o.st.index {
+			continue
+		}
+		n.must(o.st.apply([]*pb.Entry{e}, nil, &Batch{}))
+		for key, versions := range o.keys {
+			if value := readValue(o.reader, key); value != versions[len(versions)-1].value {
+				o.keys[key] = append(versions, simVersion{e.GetIndex(), value, o.s.now})
+			}
+		}
+	}
+}
+
+// readValue returns a key's value, or "".
+func readValue(r *engine.Reader, key string) string {
+	b, _ := r.View(nil, []byte(key), func(dst, _ []byte, it engine.Item) []byte { return append(dst, it.Value...) })
+	return string(b)
+}
+
+// simRead is a read of a key at a node.
+type simRead struct {
+	n     *simNode
+	key   string
+	began time.Duration
+	since int // the version that it must show, or a later one
+}
+
+// begin notes what a read that begins now must show.
+func (o *simOrder) begin(n *simNode, key string) *simRead {
+	return &simRead{n: n, key: key, began: o.s.now, since: len(o.keys[key]) - 1}
+}
+
+// shows checks what a read shows.
+func (o *simOrder) shows(r *simRead, value string) {
+	versions := o.keys[r.key]
+	for i := len(versions) - 1; i >= r.since; i-- {
+		if versions[i].value == value {
+			return
+		}
+	}
+	v := versions[r.since]
+	o.s.failf("node %d shows %s with %q, and it had %q since entry %d, known to be committed at %v, when the read began at %v (%d changes until now)",
+		r.n.id, r.key, value, v.value, v.index, v.at, r.began, len(versions)-1-r.since)
+}

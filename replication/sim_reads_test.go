@@ -1,0 +1,205 @@
+package replication
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"raftcached/engine"
+	"raftcached/internal/item"
+)
+
+const (
+	// simReadsLength is how long the clusters of TestSimulatedReads are in trouble.
+	simReadsLength = 2 * time.Second
+
+	// simReadsTimeout is short, so that clients come back soon.
+	simReadsTimeout = 300 * time.Millisecond
+)
+
+var simReadKeys = []string{"key-0", "key-1", "key-2", "key-3", "key-4"}
+
+// simReaders reads and writes a few keys at all nodes.
+type simReaders struct {
+	s       *simulation
+	keys    []string
+	writes  int
+	stopped bool
+}
+
+// troubleReaders starts clients, each with one request at a time, at any node.
+func (s *simulation) troubleReaders(readers, writers int) *simReaders {
+	r := &simReaders{s: s, keys: simReadKeys}
+	for range readers {
+		r.read(s.anyNode())
+	}
+	for range writers {
+		r.write()
+	}
+	return r
+}
+
+func (r *simReaders) key() string { return r.keys[r.s.rng.IntN(len(r.keys))] }
+
+// read reads a key, and then others, at the same node mostly.
+func (r *simReaders) read(n *simNode) {
+	s := r.s
+	s.after(s.delay(1500*time.Microsecond), func() {
+		switch {
+		case r.stopped:
+			return
+		case !n.up || s.rng.IntN(50) == 0:
+			r.read(s.anyNode())
+			return
+		}
+		r.ask(n, func() { r.read(n) })
+	})
+}
+
+// ask reads a key at a node. The bytes of the request have arrived.
+func (r *simReaders) ask(n *simNode, done func()) {
+	read := r.s.order.begin(n, r.key())
+	n.read(&simClient{s: r.s, node: n, toldRead: func(ok bool) {
+		if ok {
+			r.s.stats.reads++
+			r.s.order.shows(read, readValue(n.reader, read.key))
+		}
+		done()
+	}})
+}
+
+// burst reads at a node that was paused, before its raft loop takes anything.
+func (r *simReaders) burst(n *simNode) {
+	if r.stopped || !n.up {
+		return
+	}
+	for range 2 {
+		r.ask(n, func() {})
+	}
+}
+
+// write changes a key, or all, at any node.
+func (r *simReaders) write() {
+	s := r.s
+	s.after(s.delay(4*time.Millisecond), func() {
+		if r.stopped {
+			return
+		}
+		n := s.anyNode()
+		if !n.up || n.paused {
+			r.write()
+			return
+		}
+		r.writes++
+		c := &simClient{s: s, node: n, told: func(o simOutcome, _ *item.Result) {
+			if o == simAnswered {
+				s.stats.acked++
+			}
+			r.write()
+		}}
+		op := engine.Op{Kind: engine.OpSet, Key: []byte(r.key()), Value: fmt.Appendf(nil, "%d ", r.writes)}
+		switch s.rng.IntN(12) {
+		case 0:
+			op = engine.Op{Kind: engine.OpDelete, Key: op.Key}
+		case 1:
+			op.Kind = engine.OpAppend
+		case 2:
+			op.Kind = engine.OpAdd
+		case 3: // for a second
+			op.Exptime = 1
+		case 4:
+			op = engine.Op{Kind: engine.OpTouch, Key: op.Key, Exptime: int64(s.rng.IntN(2))}
+		case 5:
+			if s.rng.IntN(3) == 0 {
+				op = engine.Op{Kind: engine.OpFlushAll, Exptime: int64(s.rng.IntN(2))}
+			}
+		}
+		c.submit(op)
+	})
+}
+
+// newTroubled returns a cluster of nodes that vote and others that do not, whose clocks
+// differ by no more than a bound, with a leader.
+func newTroubled(t *testing.T, seed uint64, voters, learners int, bound float64, bugs bugs) *simulation {
+	s := newSimulation(t, seed, voters, bugs)
+	s.stepwise = true
+	s.trouble = &simTrouble{s: s, originMax: time.Minute, calm: true, resumed: func(*simNode) {}}
+	s.order = newSimOrder(s, simReadKeys)
+	s.clocksWithin(bound)
+	s.await(func() bool { return s.leader() != nil })
+	for range learners {
+		s.addLearner()
+		s.clocksWithin(bound)
+	}
+	return s
+}
+
+// await runs until something is so.
+func (s *simulation) await(done func() bool) {
+	for end := s.now + 5*time.Second; !done(); {
+		if s.now > end {
+			s.failf("waited too long")
+		}
+		s.runUntil(s.now + 2*time.Millisecond)
+	}
+}
+
+// addLearner adds a server that is not to get a vote.
+func (s *simulation) addLearner() {
+	o := &simOperator{s: s, servers: len(s.nodes)}
+	members := func() *Membership { return s.leader().machine.core.members }
+	s.leader().change(&MemberChange{Kind: ChangePrepare, ServerID: o.servers, Host: "learner", LogPort: 1, Stays: true})
+	s.await(func() bool { return s.leader() != nil && members().awaited(o.servers) >= 0 })
+	awaited := members().Members[members().awaited(o.servers)]
+	learner := o.joiner(&awaited)
+	s.leader().change(&MemberChange{Kind: ChangeAdmit, ServerID: o.servers, Directory: learner.member.Directory})
+	s.await(func() bool { o.start(); return learner.up })
+}
+
+// runReads reads at all nodes of a cluster in trouble.
+func runReads(s *simulation) {
+	r := s.troubleReaders(12, 6)
+	s.trouble.calm, s.trouble.resumed = false, r.burst
+	end := s.now + simReadsLength
+	s.trouble.again(end)
+	if s.seed%4 == 0 {
+		s.operate(end)
+	}
+	s.runUntil(end)
+	r.stopped = true
+	if s.seed%5 == 0 {
+		s.recovers()
+	}
+}
+
+// recovers ends all trouble, and waits until each node has a change made.
+func (s *simulation) recovers() {
+	s.trouble.end()
+	s.runUntil(s.now + time.Second)
+	for _, n := range s.nodes {
+		n.start()
+		s.await(func() bool { return n.gone || s.set(n, "recovered", "x") == simAnswered })
+	}
+}
+
+// readsOf returns the cluster of a seed: of three or five that vote, or fewer, with
+// none to two that do not.
+func readsOf(t *testing.T, seed uint64, bound float64, bugs bugs) *simulation {
+	return newTroubled(t, seed, []int{3, 5, 3, 1, 2, 5}[seed%6], int(seed/6)%3, bound, bugs)
+}
+
+// TestSimulatedReads reads at all nodes, those without a vote included, while changes
+// are made at all nodes, and anything goes wrong on the scale of an election timeout.
+// No read shows what its key had before what was committed when it began.
+func TestSimulatedReads(t *testing.T) {
+	needSeeds(t)
+	for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			mustFindNothing(t, seed, func() {
+				s := readsOf(t, seed, 0.1, 0)
+				runReads(s)
+				t.Logf("%+v", s.stats)
+			})
+		})
+	}
+}
