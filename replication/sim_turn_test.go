@@ -1,0 +1,119 @@
+package replication
+
+import (
+	"slices"
+	"time"
+)
+
+// raftTurn feeds the core and carries out what it wants. The clock is read after the
+// inputs are taken: what they promise begins when they came.
+func (n *simNode) raftTurn() []simStep {
+	taken := n.toRaft
+	n.toRaft = nil
+	steps := []func(){
+		n.observe,
+		func() { n.feed(taken) },
+		func() {
+			n.machine.core.Ready(&n.eff)
+			n.s.check.ready(n, &n.eff)
+		},
+	}
+	if !n.s.stepwise {
+		for _, do := range steps {
+			do()
+		}
+		for _, do := range n.carryOut(&n.eff) {
+			do()
+		}
+		return nil
+	}
+	return append(stepsOf(steps), func(done func()) { n.core.inTurn(stepsOf(n.carryOut(&n.eff)), done) })
+}
+
+// observe tells the core the time. Every node's wall clock is off a little.
+func (n *simNode) observe() {
+	n.machine.core.Observe(n.clock.at(n.s.now), simEpoch.Add(n.s.now+time.Duration(n.id%3)*200*time.Millisecond))
+}
+
+func (n *simNode) feed(taken []input) {
+	core := n.machine.core
+	for i := range taken {
+		before := len(core.eff.Expired)
+		n.must(taken[i].feed(core))
+		n.s.check.fed(n, &taken[i], core.eff.Expired[before:])
+	}
+	for ; n.ticksDue > 0; n.ticksDue-- {
+		core.Tick()
+	}
+}
+
+// carryOut returns what is to be done about effects, in order; none of it waits.
+func (n *simNode) carryOut(eff *Effects) []func() {
+	for _, t := range eff.Transfers {
+		n.transfers(&t)
+	}
+	if eff.Failed != nil {
+		n.refuse(eff.Failed)
+		return nil
+	}
+	return []func(){
+		func() { n.machine.gate.publish(eff) },
+		func() { n.carryToPeers(eff) },
+		func() { n.carryToWorkers(eff) },
+		func() { n.carrySignals(eff) },
+		func() { n.answerAll(eff) },
+		func() { n.carryMembers(eff) },
+	}
+}
+
+func (n *simNode) carryToPeers(eff *Effects) {
+	for _, m := range eff.Messages {
+		n.send(m)
+	}
+	for _, ship := range eff.Ships {
+		n.ship(ship)
+	}
+}
+
+func (n *simNode) carryToWorkers(eff *Effects) {
+	for _, m := range eff.Append {
+		n.putLog(appendInput{message: m})
+	}
+	for _, j := range eff.Judged {
+		n.judged(&j)
+	}
+	n.handedOver = n.handedOver || eff.HandedOver
+	if eff.Freeze {
+		n.putApply(applyInput{kind: applyFreeze})
+	}
+	for _, m := range eff.Apply {
+		n.s.order.take(n, m.GetEntries())
+		n.putApply(applyInput{kind: applyEntries, entries: m})
+	}
+	for _, r := range eff.Repairs {
+		n.putApply(applyInput{kind: applyServe, repair: r})
+	}
+	if eff.Snapshot > 0 {
+		n.putApply(applyInput{kind: applyTake, index: eff.Snapshot})
+	}
+}
+
+func (n *simNode) carrySignals(eff *Effects) {
+	for _, f := range eff.Forwards {
+		n.s.showForward(n, f)
+		n.network(f.To, input{kind: inputForwarded, peer: n.raftID(), boot: n.boot, bytes: slices.Clone(f.Payload)})
+	}
+	for _, f := range eff.Signals {
+		n.s.showSignal(n, f)
+		n.network(f.To, input{kind: inputSignalled, peer: n.raftID(), bytes: f.Payload})
+	}
+}
+
+func (n *simNode) carryMembers(eff *Effects) {
+	for i := range eff.Outcomes {
+		n.s.check.members.outcome(n, &eff.Outcomes[i])
+	}
+	if eff.Members != nil {
+		n.putLog(appendInput{news: &memberNews{members: eff.Members}})
+	}
+}
