@@ -30,7 +30,9 @@ type raftPanic struct{ text string }
 // Step takes a raft message from a peer. An error says that it cannot be from a
 // sound peer, or ends this node: see Effects.Failed. raft trusts what it is given,
 // and panics if that was wrong. So everything that could make it panic stops here.
-func (c *Core) Step(m *pb.Message) error {
+//
+// round is what came beside it, see Round.
+func (c *Core) Step(m *pb.Message, round uint64) error {
 	if err := c.checkMessage(m); err != nil {
 		return fmt.Errorf("message %v: %w", m.GetType(), err)
 	}
@@ -41,14 +43,16 @@ func (c *Core) Step(m *pb.Message) error {
 	if c.failed == nil {
 		c.checkLog(m)
 	}
+	c.acknowledged(m, round)
 	c.step(m)
+	c.promiseLeader(m, round)
 	return nil
 }
 
 // step passes a message to raft, one of a peer that was checked, or one of this node's
 // own workers.
 func (c *Core) step(m *pb.Message) {
-	if c.failed != nil || c.barred(m) {
+	if c.failed != nil || c.barred(m) || c.withheld(m) {
 		return
 	}
 	defer rescue(c.fail)

@@ -99,7 +99,7 @@ func TestRaftIsNotMadeToPanic(t *testing.T) {
 			if c.leads {
 				lead(t, core)
 			}
-			_ = core.Step(c.m)
+			_ = core.Step(c.m, 0)
 			var eff Effects
 			core.Ready(&eff)
 			if (eff.Failed != nil) != c.failed || c.failed && !errors.Is(eff.Failed, ErrOutdated) {
@@ -108,7 +108,7 @@ func TestRaftIsNotMadeToPanic(t *testing.T) {
 			if c.failed {
 				must(t, core.Step(peerMessage(pb.MsgVote, func(m *pb.Message) {
 					m.Term, m.Index, m.LogTerm = new(uint64(9)), new(uint64(99)), new(uint64(8))
-				})))
+				}), 0))
 				if core.Ready(&eff); len(eff.Messages)+len(eff.Append)+len(eff.Apply) > 0 {
 					t.Fatalf("it goes on: %+v", eff)
 				}
@@ -141,7 +141,7 @@ func lead(t *testing.T, core *Core) {
 				continue
 			}
 			if m.GetTo() == 2 {
-				must(t, core.Step(peerMessage(kind, func(r *pb.Message) { r.Term = new(m.GetTerm()) })))
+				must(t, core.Step(peerMessage(kind, func(r *pb.Message) { r.Term = new(m.GetTerm()) }), 0))
 			}
 		}
 		if core.leads() {
@@ -172,7 +172,7 @@ func TestRaftNeverPanics(t *testing.T) {
 			if m.GetType() == pb.MsgSnap {
 				m.Snapshot = &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: small(), Term: small(), ConfState: &pb.ConfState{Voters: []uint64{1, 2, 3}}}}
 			}
-			_ = core.Step(m)
+			_ = core.Step(m, 0)
 			core.Tick()
 			core.Ready(&eff)
 		}
@@ -213,7 +213,7 @@ func FuzzStep(f *testing.F) {
 			if proto.Unmarshal(b, m) != nil {
 				return
 			}
-			_ = core.Step(m) // what is no sound peer's is refused
+			_ = core.Step(m, 0) // what is no sound peer's is refused
 			core.Tick()
 			core.Ready(&eff)
 		}

@@ -3,7 +3,7 @@ package replication
 // bugs are faults that tests build into the step machines, to see that the
 // simulation finds them. The set is empty outside of tests, and nothing outside
 // of this package can change it.
-type bugs uint16
+type bugs uint64
 
 const (
 	// bugEarlyCut cuts the log as soon as a snapshot is begun.
@@ -38,6 +38,19 @@ const (
 	// bugMadeTwice has a leader make a change of whatever members there are, when
 	// it is asked for again.
 	bugMadeTwice
+
+	// bugStartUnbound lets a node vote that has promised not to, and was started again.
+	bugStartUnbound
+	// bugLeaderUnbound lets a leader that has stepped down vote while its lease may
+	// still be relied on.
+	bugLeaderUnbound
+	// bugLeaseOverTransfer keeps the lease of a leader that has told a voter to take
+	// over.
+	bugLeaseOverTransfer
+	// bugLeaseIntoTerm keeps the lease of a leader that is none any more.
+	bugLeaseIntoTerm
+	// bugLearnerSupports counts learners for the leader's lease.
+	bugLearnerSupports
 )
 
 func (b bugs) has(one bugs) bool { return b&one != 0 }

@@ -50,6 +50,7 @@ type Config struct {
 	ElectionTicks, HeartbeatTicks int
 	Tick                          time.Duration
 	RequestTimeout                time.Duration
+	Leases                        Leases
 
 	Logger raft.Logger
 
@@ -89,6 +90,9 @@ type Core struct {
 	ships    ships
 	handover handover
 	space    spaces
+	promise  promise
+	lease    leaderLease
+	accepted Round // the newest of a leader's that this node has accepted
 
 	transferee uint64 // as of the last Ready: the voter that is asked to take over
 	onDisk     uint64 // last entry that the append worker has written
@@ -97,6 +101,8 @@ type Core struct {
 	nextDueTick time.Duration
 	nextSignal  time.Duration
 	nextHints   time.Duration
+
+	campaignDue bool // the only voter, which stands as soon as it is not bound
 
 	failed  error // why nothing leaves any more
 	forward chunk // sub-batches that leave for the leader with the next Ready
@@ -148,21 +154,34 @@ func newCore(cfg Config) (*Core, error) {
 		ships:     ships{to: make(map[uint64]bool), rests: make(map[uint64]rest), bugs: cfg.bugs},
 		handover:  handover{heard: make(map[uint64]int), leavers: make(map[uint64]int)},
 
+		promise: promise{span: promiseSpan(&cfg)},
+		lease:   leaderLease{self: cfg.ID},
+
 		memberState: memberState{members: cfg.Members, confIndex: cfg.Applied, removed: cfg.Members.Excludes(cfg.ID)},
 	}
 	c.clock.raise(cfg.StampMs, 0)
-	if cfg.Members.sole(cfg.ID) {
-		// A sole voter has nobody to wait for.
-		if err := raw.Campaign(); err != nil {
-			return nil, fmt.Errorf("campaign as the only voter: %w", err)
-		}
+	c.lease.follow(cfg.Members.Conf, cfg.bugs)
+	if !cfg.Members.sole(cfg.ID) {
+		return c, nil
+	}
+	// A sole voter has nobody to wait for, unless it may have promised something.
+	c.campaignDue = c.promise.span > 0
+	if had, err := c.hadOthers(last); had || err != nil {
+		return c, err
+	}
+	if err := raw.Campaign(); err != nil {
+		return nil, fmt.Errorf("campaign as the only voter: %w", err)
 	}
 	return c, nil
 }
 
 // Observe sets the time of the inputs that follow: mono is monotonic, from any
-// origin.
-func (c *Core) Observe(mono time.Duration, wall time.Time) { c.mono, c.wall = mono, wall }
+// origin. The clock is to be read when they have come: what this node promises to who
+// has sent one lasts from then on, and ends too early by a clock that was read before.
+func (c *Core) Observe(mono time.Duration, wall time.Time) {
+	c.mono, c.wall = mono, wall
+	c.promise.observed(mono, c.cfg.bugs)
+}
 
 // Tick is called once per Config.Tick; missed ticks are not caught up.
 func (c *Core) Tick() {
@@ -189,7 +208,10 @@ func (c *Core) Tick() {
 
 func (c *Core) tickRaft() {
 	defer rescue(c.fail)
-	c.raw.Tick()
+	if c.mayTick() {
+		c.raw.Tick()
+	}
+	c.campaignAlone()
 }
 
 // expired answers a sub-batch that is not waited for any longer.

@@ -202,6 +202,7 @@ func (c *Core) noteMembers(a *AppliedUpTo) {
 	c.members, c.eff.Members = a.Members, a.Members
 	c.removed = c.members.Excludes(c.cfg.ID)
 	c.settleAsks(changes)
+	c.lease.follow(c.members.Conf, c.cfg.bugs)
 	voters := c.members.Conf.GetVoters()
 	c.guard.states.follow(voters)
 	c.clock.keep(voters)

@@ -9,7 +9,9 @@ import (
 
 // Effects is what a Core wants done. Lists are in order.
 type Effects struct {
+	Lease    Lease         // as of now; to be published before anything else is done
 	Messages []*pb.Message // to peers
+	Round    Round         // goes with some of them
 	Ships    []Ship        // snapshots to peers; Shipped must follow each
 	Append   []*pb.Message // MsgStorageAppend, for the append worker
 	Apply    []*pb.Message // MsgStorageApply, for the applier
@@ -20,7 +22,6 @@ type Effects struct {
 	Judged   []Judgement // to be logged
 	Repairs  []Repair    // for the applier; Shipped must follow each
 	Freeze   bool        // the applier is to be frozen, and an image of its state kept
-	Lease    Lease       // as of now; Gate.publish comes before all else
 
 	Transfers  []Transfer  // begun, to be logged
 	HandedOver bool        // what HandOver has asked for is done, as far as it can be
@@ -90,7 +91,8 @@ func (c *Core) Ready(eff *Effects) {
 		*eff = Effects{Failed: c.failed}
 		return
 	}
-	c.eff.Lease.Term = c.term
+	c.eff.Lease, c.eff.Round = c.currentLease(), c.currentRound()
+	c.promise.turn = 0
 	*eff, c.eff = c.eff, eff.reset()
 }
 
@@ -110,6 +112,7 @@ func (c *Core) gather() {
 	}
 	c.propose()
 	c.takeReady()
+	c.renewLease()
 	c.flushForward()
 }
 
@@ -146,7 +149,7 @@ func (c *Core) takeReady() {
 
 func (c *Core) dispatch(m *pb.Message) {
 	switch {
-	case c.barred(m):
+	case c.barred(m), c.withheld(m):
 	case m.GetFrom() != c.cfg.ID: // raft forwards another node's read, which is asked again
 	case m.GetTo() == raft.LocalAppendThread:
 		if n := len(m.GetEntries()); n > 0 {
@@ -163,6 +166,7 @@ func (c *Core) dispatch(m *pb.Message) {
 	case m.GetType() == pb.MsgSnap:
 		c.ship(m)
 	default:
+		c.leaves(m)
 		c.eff.Messages = append(c.eff.Messages, m)
 	}
 }
@@ -172,6 +176,9 @@ func (c *Core) dispatch(m *pb.Message) {
 func (c *Core) noteStatus() {
 	s := c.raw.BasicStatus()
 	c.commit = s.HardState.GetCommit()
+	if s.RaftState != c.state || s.HardState.GetTerm() != c.term || s.Lead != c.leader {
+		c.promise.ticks = c.promise.turn // raft counts anew since then
+	}
 	if s.RaftState != raft.StateLeader && c.leads() {
 		c.batcher.clear()
 	}

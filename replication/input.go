@@ -12,6 +12,7 @@ type input struct {
 	tag      uint64
 	bytes    []byte
 	message  *pb.Message
+	round    uint64
 	messages []*pb.Message
 	applied  *AppliedUpTo
 	change   *MemberChange
@@ -45,7 +46,7 @@ const (
 func (in *input) feed(core *Core) error {
 	switch in.kind {
 	case inputStep:
-		return core.Step(in.message)
+		return core.Step(in.message, in.round)
 	case inputSubmit:
 		core.Submit(in.loop, in.tag, in.n, in.bytes, in.ok)
 	case inputRead:

@@ -27,6 +27,7 @@ type ReplicaConfig struct {
 	Tick                          time.Duration
 	ElectionTicks, HeartbeatTicks int
 	RequestTimeout                time.Duration
+	Leases                        Leases
 
 	// LogRetainBytes is about how much of the log stays on disk, or the size of
 	// the state if that is more. A snapshot is taken after each half of it.
@@ -78,7 +79,7 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 		Log:     storage{cfg.Log, cfg.Snapshots, st.members.Conf},
 		Applied: st.index, StampMs: st.stampMs, NextDueMs: cfg.Machine.NextDueMs, Formation: cfg.Machine.Formation,
 		ElectionTicks: cfg.ElectionTicks, HeartbeatTicks: cfg.HeartbeatTicks,
-		Tick: cfg.Tick, RequestTimeout: cfg.RequestTimeout,
+		Tick: cfg.Tick, RequestTimeout: cfg.RequestTimeout, Leases: cfg.Leases,
 		Logger: raftLogger{cfg.Logger}, promoteLagMax: cmp.Or(cfg.promoteLagMax, promoteLagMax), bugs: cfg.bugs,
 	})
 	if err != nil {

@@ -135,7 +135,8 @@ type SnapshotWriter interface {
 // message was dropped. Slices belong to the transport after the call, and raft
 // messages are read, never changed.
 type Transport interface {
-	Send(m *pb.Message) bool
+	// Send carries a round with a message, see Round; 0: none.
+	Send(m *pb.Message, round uint64) bool
 	Forward(to uint64, payload []byte) bool
 	Signal(to uint64, payload []byte) bool
 	// SendSnapshot streams a snapshot file, closes it, and calls done once, when

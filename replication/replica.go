@@ -133,9 +133,9 @@ func (r *Replica) Read(loop, n int) { r.in.put(input{kind: inputRead, loop: loop
 // drops what is more.
 func (r *Replica) Hint(hashes []byte) { r.in.put(input{kind: inputHint, bytes: hashes}) }
 
-// HandleRaft takes a raft message of a peer.
-func (r *Replica) HandleRaft(_ uint64, m *pb.Message) {
-	r.in.put(input{kind: inputStep, message: m})
+// HandleRaft takes a raft message of a peer, and the round that came with it.
+func (r *Replica) HandleRaft(_ uint64, m *pb.Message, round uint64) {
+	r.in.put(input{kind: inputStep, message: m, round: round})
 }
 
 // HandleForward takes a peer's sub-batches of the start that it has shown.

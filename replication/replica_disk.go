@@ -47,7 +47,7 @@ func (r *Replica) carryOutAppend(e *appendEffect) error {
 		return nil
 	case appendRespond:
 		for _, m := range e.peers {
-			r.send(m)
+			r.send(m, 0)
 		}
 		if len(e.own) > 0 {
 			r.in.put(input{kind: inputAppended, messages: e.own})

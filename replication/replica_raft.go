@@ -51,7 +51,7 @@ func (r *Replica) raftLoop() {
 func (r *Replica) carryOut(eff *Effects) {
 	r.fail(eff.Failed)
 	for _, m := range eff.Messages {
-		r.send(m)
+		r.send(m, eff.Round.of(m))
 	}
 	for i := range eff.Ships {
 		r.ship(&eff.Ships[i])
@@ -101,8 +101,8 @@ func (r *Replica) carryOut(eff *Effects) {
 	}
 }
 
-func (r *Replica) send(m *pb.Message) {
-	if !r.cfg.Transport.Send(m) && m.GetType() == pb.MsgApp {
+func (r *Replica) send(m *pb.Message, round uint64) {
+	if !r.cfg.Transport.Send(m, round) && m.GetType() == pb.MsgApp {
 		r.in.put(input{kind: inputUnreachable, peer: m.GetTo()})
 	}
 }

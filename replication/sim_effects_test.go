@@ -50,7 +50,7 @@ func (n *simNode) answerAll(eff *Effects) {
 }
 
 // send sends a raft message to a peer.
-func (n *simNode) send(m *pb.Message) {
+func (n *simNode) send(m *pb.Message, round uint64) {
 	n.s.check.sent(n, m)
 	b, err := proto.Marshal(m)
 	n.must(err)
@@ -61,7 +61,7 @@ func (n *simNode) send(m *pb.Message) {
 	}
 	c := new(pb.Message)
 	n.must(proto.Unmarshal(b, c))
-	if !n.network(m.GetTo(), input{kind: inputStep, message: c}) && m.GetType() == pb.MsgApp && n.s.rng.IntN(2) == 0 {
+	if !n.network(m.GetTo(), input{kind: inputStep, message: c, round: round}) && m.GetType() == pb.MsgApp && n.s.rng.IntN(2) == 0 {
 		n.put(input{kind: inputUnreachable, peer: m.GetTo()})
 	}
 }
@@ -120,7 +120,7 @@ func (n *simNode) appendStep(e *appendEffect) simStep {
 	case appendRespond:
 		return func(done func()) {
 			for _, m := range e.peers {
-				n.send(m)
+				n.send(m, 0)
 			}
 			if len(e.own) > 0 {
 				n.put(input{kind: inputAppended, messages: e.own})

@@ -68,7 +68,7 @@ func (n *simNode) carryOut(eff *Effects) []func() {
 
 func (n *simNode) carryToPeers(eff *Effects) {
 	for _, m := range eff.Messages {
-		n.send(m)
+		n.send(m, eff.Round.of(m))
 	}
 	for _, ship := range eff.Ships {
 		n.ship(ship)

@@ -47,7 +47,20 @@ type Member struct {
 type Constants struct {
 	Limits
 	Ticks
+	Leases Leases `json:"leases,omitempty"`
 }
+
+// Leases is which nodes may answer reads without asking a majority. It never changes:
+// what a lease is worth depends on what all others have promised. A cluster that was
+// formed before there were leases has LeasesOff.
+type Leases string
+
+// The values of Leases.
+const (
+	LeasesOff    Leases = ""
+	LeasesLeader Leases = "leader"
+	LeasesAll    Leases = "all" // the leader grants them to all others
+)
 
 // Limits are the initial limits of the state. Later only the log changes them; a
 // node's configuration is ignored.

@@ -55,7 +55,7 @@ func (t *Transport) checkUnformed(remote *Hello) error {
 		return t.notYet(remote)
 	}
 	if remote.Constants != t.self.Constants {
-		return refuse("server %d has %+v, server %d has %+v: start both with the same limits and ticks",
+		return refuse("server %d has %+v, server %d has %+v: start both with the same limits, ticks and leases",
 			t.self.ServerID, t.self.Constants, remote.ServerID, remote.Constants)
 	}
 	if ours, theirs := serverList(t.self.Members), serverList(remote.Members); ours != theirs {

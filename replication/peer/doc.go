@@ -22,14 +22,14 @@
 //	hello    [1, version, cluster id, server id, raft id, directory id bin 16, boot,
 //	          [incarnation, ...], stream, nonce bin 16, whether it has a secret,
 //	          admin address,
-//	          [memory limit, item limit, no-evict, tick ms, election ticks],
+//	          [memory limit, item limit, no-evict, tick ms, election ticks, leases],
 //	          [member, ...] that formed the cluster,
 //	          version, next raft id, [member, ...] of the roster; version 0: as formed,
 //	          whether it may replace a folder]
 //	member   [server id, raft id, directory id, host, client port, log port,
 //	          learner, stays one, retired]
 //	refusal  [2, sentence]
-//	raft     [3, message bin]     raft's protobuf bytes, so that no field is lost
+//	raft     [3, message bin, round]  raft's protobuf bytes, so that no field is lost; see Send
 //	forward  [4, payload bin]
 //	signal   [5, payload bin]
 //	snapshot [6, header bin, size]

@@ -57,7 +57,7 @@ func TestRefusalsAtFormation(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{"other limits", func(c *Config) { c.Constants.MemoryLimitBytes++ }, "same limits and ticks"},
+		{"other limits", func(c *Config) { c.Constants.MemoryLimitBytes++ }, "same limits, ticks and leases"},
 		{"other servers", func(c *Config) { c.Servers = c.Servers[:2] }, "same server.json"},
 		{"another client port", func(c *Config) { c.Servers = slices.Clone(c.Servers); c.Servers[0].ClientPort = 7 }, "with port 7 for clients"},
 	} {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	protocolVersion = 5
+	protocolVersion = 6
 
 	// membersMax bounds the list of members in a hello.
 	membersMax = 256
@@ -22,6 +22,9 @@ const (
 
 	// hostBytesMax is the longest host name.
 	hostBytesMax = 255
+
+	// leasesBytesMax is the longest value of the setting leases.
+	leasesBytesMax = 16
 
 	// addrBytesMax is the longest host:port.
 	addrBytesMax = hostBytesMax + len("[]:65535")
@@ -125,12 +128,13 @@ func encodeHello(h *Hello) []byte {
 	dst = frame.AppendBool(dst, h.Guarded)
 	dst = frame.AppendString(dst, h.AdminAddr)
 	c := &h.Constants
-	dst = frame.AppendArrayLen(dst, 5)
+	dst = frame.AppendArrayLen(dst, 6)
 	dst = frame.AppendInt(dst, c.MemoryLimitBytes)
 	dst = frame.AppendInt(dst, c.ItemBytesMax)
 	dst = frame.AppendBool(dst, c.NoEvict)
 	dst = frame.AppendInt(dst, c.TickMs)
 	dst = frame.AppendInt(dst, c.ElectionTicks)
+	dst = frame.AppendString(dst, string(c.Leases))
 	dst = appendMembers(dst, h.Members)
 	r := h.Roster
 	if r == nil {
@@ -271,9 +275,10 @@ func readHello(b []byte) (h Hello, err error) {
 	h.ClusterID, h.ServerID, h.RaftID = f.uint(), int(f.uint()), f.uint()
 	h.DirectoryID, h.Lineage.Boot, h.Lineage.Incarnations = f.directoryID(), f.uint(), f.uints(incarnationsMax)
 	h.Stream, h.Nonce, h.Guarded, h.AdminAddr = Stream(f.uint()), f.nonce(), f.bool(), f.text(addrBytesMax)
-	f.array(5)
+	f.array(6)
 	h.Constants.Limits = identity.Limits{MemoryLimitBytes: f.int(), ItemBytesMax: f.int(), NoEvict: f.bool()}
 	h.Constants.Ticks = identity.Ticks{TickMs: f.int(), ElectionTicks: f.int()}
+	h.Constants.Leases = identity.Leases(f.text(leasesBytesMax))
 	h.Members = f.members()
 	if r := (identity.Roster{Version: f.uint(), NextRaftID: f.uint(), Members: f.members()}); r.Version > 0 {
 		h.Roster = &r

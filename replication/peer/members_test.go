@@ -52,12 +52,12 @@ func TestMembersAreFollowed(t *testing.T) {
 	if id := <-a.inbox.restored; id != 3 {
 		t.Fatalf("stream to %d was restored", id)
 	}
-	eventually(t, func() bool { return a.Connected(3) && a.Send(message(1, 3, 7)) })
+	eventually(t, func() bool { return a.Connected(3) && a.Send(message(1, 3, 7), 0) })
 	if m := <-third.inbox.raft; m.GetIndex() != 7 {
 		t.Fatalf("got %v", m)
 	}
 	a.follow(&identity.Roster{Version: 3, NextRaftID: 4, Members: c.Members})
-	if a.Connected(3) || a.Send(message(1, 3, 8)) {
+	if a.Connected(3) || a.Send(message(1, 3, 8), 0) {
 		t.Error("connected to a member that was removed")
 	}
 }

@@ -147,7 +147,11 @@ func (t *Transport) receive(remote *Hello, in *bufio.Reader) error {
 			if err != nil {
 				return err
 			}
-			t.handler.HandleRaft(from, m)
+			round, err := r.Uint64()
+			if err != nil {
+				return fmt.Errorf("read round: %w", err)
+			}
+			t.handler.HandleRaft(from, m, round)
 		case kindForward:
 			t.handler.HandleForward(from, boot, slices.Clone(payload))
 		case kindSignal:

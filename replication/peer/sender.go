@@ -37,9 +37,10 @@ const (
 	itemOverheadBytes = 128
 )
 
-// outgoing is a raft message, or a payload and its kind.
+// outgoing is a raft message and its round, or a payload and its kind.
 type outgoing struct {
 	message *pb.Message
+	round   uint64
 	kind    uint64
 	payload []byte
 	bytes   int
@@ -217,7 +218,7 @@ func (s *sender) write(ctx context.Context, conn net.Conn) error {
 
 func (o *outgoing) append(dst []byte) ([]byte, error) {
 	if o.message != nil {
-		return appendMessage(dst, o.message)
+		return appendMessage(dst, o.message, o.round)
 	}
 	return appendPayload(dst, o.kind, o.payload), nil
 }

@@ -32,7 +32,8 @@ const (
 // Handler receives what peers send. Slices and messages belong to it. Except for
 // HandleSnapshot its methods must not block for long.
 type Handler interface {
-	HandleRaft(from uint64, m *pb.Message)
+	// HandleRaft is given the round that came with the message, see Send.
+	HandleRaft(from uint64, m *pb.Message, round uint64)
 	// HandleForward is given the boot number that the peer has shown.
 	HandleForward(from, boot uint64, payload []byte)
 	HandleSignal(from uint64, payload []byte)
@@ -178,16 +179,17 @@ func (t *Transport) Connected(raftID uint64) bool {
 	return s != nil && s.control.isConnected()
 }
 
-// Send sends a raft message, which must not be changed any more.
-func (t *Transport) Send(m *pb.Message) bool {
+// Send sends a raft message, which must not be changed any more, and with it a number:
+// which round of heartbeats of the message's term it is of, or acknowledges; 0: none.
+func (t *Transport) Send(m *pb.Message, round uint64) bool {
 	s := t.to(m.GetTo())
 	switch {
 	case s == nil:
 		return false
 	case m.GetType() == pb.MsgApp:
-		return s.append.put(outgoing{message: m})
+		return s.append.put(outgoing{message: m, round: round})
 	default:
-		return s.control.put(outgoing{message: m})
+		return s.control.put(outgoing{message: m, round: round})
 	}
 }
 

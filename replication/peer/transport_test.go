@@ -49,7 +49,7 @@ func newInbox() *inbox {
 	return &inbox{raft: make(chan *pb.Message, 1000), payloads: make(chan string, 1000), restored: make(chan uint64, 1000), excluded: make(chan error, 10)}
 }
 
-func (h *inbox) HandleRaft(_ uint64, m *pb.Message) { h.raft <- m }
+func (h *inbox) HandleRaft(_ uint64, m *pb.Message, _ uint64) { h.raft <- m }
 func (h *inbox) HandleForward(from, _ uint64, p []byte) {
 	if h.block != nil {
 		<-h.block
@@ -111,6 +111,7 @@ func lineage(incarnations ...uint64) identity.Lineage {
 var testConstants = identity.Constants{
 	Limits: identity.Limits{MemoryLimitBytes: 64 << 20, ItemBytesMax: 1 << 20},
 	Ticks:  identity.Ticks{TickMs: 10, ElectionTicks: 30},
+	Leases: identity.LeasesAll,
 }
 
 // node is one end of a test's cluster.
@@ -250,9 +251,9 @@ func message(from, to, index uint64) *pb.Message {
 
 func TestMessagesArriveInOrder(t *testing.T) {
 	nodes := threeNodes(t)
-	eventually(t, func() bool { return nodes[0].Send(message(1, 2, 0)) })
+	eventually(t, func() bool { return nodes[0].Send(message(1, 2, 0), 0) })
 	for i := range uint64(200) {
-		if !nodes[0].Send(message(1, 2, i+1)) {
+		if !nodes[0].Send(message(1, 2, i+1), 0) {
 			t.Fatalf("message %d was dropped", i)
 		}
 	}
@@ -269,7 +270,7 @@ func TestMessagesArriveInOrder(t *testing.T) {
 	if got := <-nodes[1].inbox.payloads; got != "signal 3 s" {
 		t.Fatalf("got %q", got)
 	}
-	if nodes[0].Send(message(1, 9, 0)) || nodes[0].Forward(9, nil) {
+	if nodes[0].Send(message(1, 9, 0), 0) || nodes[0].Forward(9, nil) {
 		t.Fatal("something was sent to a node that there is not")
 	}
 }
@@ -289,7 +290,7 @@ func TestFullStreamHoldsUpNoOther(t *testing.T) {
 		}
 	}
 	heartbeat := &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(1)), To: new(uint64(2))}
-	eventually(t, func() bool { return nodes[0].Send(heartbeat) })
+	eventually(t, func() bool { return nodes[0].Send(heartbeat, 0) })
 	if m := <-nodes[1].inbox.raft; m.GetType() != pb.MsgHeartbeat {
 		t.Fatalf("got %v", m)
 	}
@@ -326,7 +327,7 @@ func TestReconnects(t *testing.T) {
 	if id := <-a.inbox.restored; id != 2 {
 		t.Fatalf("stream to %d was restored", id)
 	}
-	eventually(t, func() bool { return a.Send(message(1, 2, 7)) })
+	eventually(t, func() bool { return a.Send(message(1, 2, 7), 0) })
 	if m := <-b.inbox.raft; m.GetIndex() != 7 {
 		t.Fatalf("got %v", m)
 	}

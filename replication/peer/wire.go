@@ -39,17 +39,18 @@ func appendPayload(dst []byte, kind uint64, payload []byte) []byte {
 	return dst
 }
 
-// appendMessage appends a frame of a raft message.
-func appendMessage(dst []byte, m *pb.Message) ([]byte, error) {
+// appendMessage appends a frame of a raft message and its round.
+func appendMessage(dst []byte, m *pb.Message, round uint64) ([]byte, error) {
 	start := len(dst)
 	dst = beginFrame(dst)
-	dst = frame.AppendArrayLen(dst, 2)
+	dst = frame.AppendArrayLen(dst, 3)
 	dst = frame.AppendUint(dst, kindRaft)
 	dst = frame.AppendBytesLen(dst, proto.Size(m))
 	dst, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(dst, m)
 	if err != nil {
 		return nil, fmt.Errorf("encode message: %w", err)
 	}
+	dst = frame.AppendUint(dst, round)
 	endFrame(dst, start)
 	return dst, nil
 }
@@ -92,7 +93,7 @@ func readKind(r *frame.Reader) (kind uint64, err error) {
 	}
 	want := 2
 	switch kind {
-	case kindSnapshot:
+	case kindSnapshot, kindRaft:
 		want = 3
 	case kindEnd, kindAccepted:
 		want = 1

@@ -16,9 +16,9 @@ import (
 // directory id, boot, incarnations and stream; nonce, secret and admin address; constants; members;
 // roster, and whether it replaces.
 const goldenHello = `
-	dc0012 01 05 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
+	dc0012 01 06 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
 	c410 09000000000000000000000000000000 c3 a3613a39
-	95 ce04000000 ce00100000 c2 0a 1e
+	96 ce04000000 ce00100000 c2 0a 1e a3616c6c
 	91 99 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2bcb cd2c2f c2 c2 c2
 	05 09 91 99 02 08 c41000000000000000000000000000000000 a0 00 00 c3 c2 c2 c3`
 
@@ -55,7 +55,7 @@ func TestMessagesAreChecked(t *testing.T) {
 	} {
 		m := message(1, 2, 5)
 		c.change(m)
-		b, err := appendMessage(nil, m)
+		b, err := appendMessage(nil, m, 9)
 		must(t, err)
 		r := frame.NewReader(b[frameHeaderBytes:])
 		_, err = readKind(&r)
@@ -64,6 +64,9 @@ func TestMessagesAreChecked(t *testing.T) {
 		must(t, err)
 		if _, err := decodeMessage(payload, 1, 2); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
+		}
+		if round, err := r.Uint64(); err != nil || round != 9 {
+			t.Errorf("%s: round %d, %v", c.name, round, err)
 		}
 	}
 }
@@ -89,7 +92,7 @@ func TestHelloRoundTrip(t *testing.T) {
 // FuzzFrame feeds bytes of a peer to everything that decodes them.
 func FuzzFrame(f *testing.F) {
 	f.Add(encodeHello(&Hello{Lineage: lineage(1), Members: []identity.Member{{Host: "h"}}}))
-	m, err := appendMessage(nil, message(1, 2, 5))
+	m, err := appendMessage(nil, message(1, 2, 5), 9)
 	must(f, err)
 	f.Add(m[frameHeaderBytes:])
 	f.Add(appendPayload(nil, kindForward, []byte("x"))[frameHeaderBytes:])
