@@ -16,23 +16,17 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"raftcached/bench"
 	"raftcached/bench/footprint"
 	"raftcached/bench/steady"
 	"raftcached/internal/cluster"
 )
 
 const (
-	startTimeout = time.Minute // of the servers
-
-	keyBytes = 32
-
 	// settle is a pause before the load counts, and around a backup.
 	settle = time.Second
 
@@ -41,59 +35,30 @@ const (
 )
 
 type config struct {
-	sizeMiB, valueBytes, rate, conns, servers, rounds int
-	quiet                                             time.Duration
-	dir                                               string
+	steady.Setup
+	rounds int
+	quiet  time.Duration
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	var c config
-	flag.IntVar(&c.sizeMiB, "size", 1024, "MiB of items")
-	flag.IntVar(&c.valueBytes, "value", 1024, "bytes of a value")
-	flag.IntVar(&c.rate, "rate", 2000, "sets a second, and as many gets")
-	flag.IntVar(&c.conns, "conns", 96, "connections, half of them for sets")
-	flag.IntVar(&c.servers, "servers", 3, "servers")
+	c := config{Setup: steady.Setup{Rate: 2000, Conns: 96, Servers: 3}}
+	c.AddFlags(flag.CommandLine)
 	flag.IntVar(&c.rounds, "rounds", 5, "pairs of a stretch without and with a backup")
 	flag.DurationVar(&c.quiet, "quiet", 15*time.Second, "length of a stretch without a backup")
-	flag.StringVar(&c.dir, "dir", "", "folder for the servers' data and the backup; it needs four times -size for each server")
 	flag.Parse()
-	var out strings.Builder
-	err := run(ctx, c, &out)
-	fmt.Print(out.String())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "backup:", err)
-		os.Exit(1)
-	}
+	steady.Main("backup", func(ctx context.Context, out *strings.Builder) error {
+		return c.In(ctx, func(f steady.Folder) error { return c.run(ctx, f, out) }, "raftcached", "raftcachectl")
+	})
 }
 
-func run(ctx context.Context, c config, out *strings.Builder) error {
-	dir, err := os.MkdirTemp(c.dir, "backup")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // the system cleans its folder
-	executable, err := cluster.Build(ctx, dir, "./cmd/raftcached")
-	if err != nil {
-		return err
-	}
-	ctl, err := cluster.Build(ctx, dir, "./cmd/raftcachectl")
-	if err != nil {
-		return err
-	}
-	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	servers, err := cluster.Start(startCtx, cluster.Options{
-		Executable: executable, Dir: dir, Servers: c.servers,
-		// So much log is retained that all snapshots are those of backups.
-		Settings: map[string]any{"memoryLimitMiB": c.sizeMiB + c.sizeMiB/4 + 8, "logRetainMiB": 16 * (c.sizeMiB + 256)},
-	})
+func (c config) run(ctx context.Context, f steady.Folder, out *strings.Builder) error {
+	// So much log is retained that all snapshots are those of backups.
+	servers, err := f.Start(ctx, "servers", c.Servers, map[string]any{"memoryLimitMiB": c.SizeMiB + c.SizeMiB/4 + 8, "logRetainMiB": 16 * (c.SizeMiB + 256)})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = servers.Close() }() // the processes end with this one anyway
-	r := runner{config: c, servers: servers, ctl: ctl, file: filepath.Join(dir, "items.backup")}
+	r := runner{config: c, servers: servers, ctl: f.Programs["raftcachectl"], file: filepath.Join(f.Dir, "items.backup")}
 	if err := r.measure(ctx, out); err != nil {
 		return err
 	}
@@ -108,29 +73,30 @@ type runner struct {
 	file    string // of the backup
 
 	quietTimes, backups []steady.Window
+	snapshots           []steady.Window // while a server writes the snapshot of a backup
 	samples             []steady.Sample
 	memory, peak        int64 // of the largest server, before and during backups
 	fileBytes           int64
+	serverTime, ctlTime time.Duration // of processors, for all backups
 }
 
 func (r *runner) measure(ctx context.Context, out *strings.Builder) error {
-	keys := r.sizeMiB << 20 / (r.valueBytes + keyBytes)
-	fmt.Fprintf(out, "%d servers with %d items of %d bytes; %d sets and %d gets a second.\n\n", len(r.servers.Servers), keys, r.valueBytes, r.rate, r.rate)
-	fill := bench.DefaultWorkload
-	fill.Keys, fill.KeyBytes, fill.ValueBytes = keys, keyBytes, r.valueBytes
-	if err := bench.Fill(ctx, bench.Target{Name: "raftcached", Addrs: r.servers.ClientAddrs()}, fill); err != nil {
+	fmt.Fprintf(out, "%d servers with %d items of %d bytes; %d sets and %d gets a second.\n\n", len(r.servers.Servers), r.Keys(), r.ValueBytes, r.Rate, r.Rate)
+	addrs := r.servers.ClientAddrs()
+	if err := r.Fill(ctx, addrs); err != nil {
 		return err
 	}
 	var pids []int
+	var patterns []string
 	for _, s := range r.servers.Servers {
 		pids = append(pids, s.Process().Pid())
+		patterns = append(patterns, filepath.Join(s.DataDir, "snap", "*.tmp"))
 		m, err := footprint.ReadMemory(s.Process().Pid())
 		if err != nil {
 			return err
 		}
 		r.memory = max(r.memory, m.Bytes)
 	}
-	load := steady.Load{Addrs: r.servers.ClientAddrs(), Rate: r.rate, Conns: r.conns, Keys: keys, KeyBytes: keyBytes, ValueBytes: r.valueBytes}
 	loadCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	type result struct {
@@ -139,15 +105,17 @@ func (r *runner) measure(ctx context.Context, out *strings.Builder) error {
 	}
 	done := make(chan result, 1)
 	go func() {
-		samples, err := load.Run(loadCtx)
+		samples, err := r.Load(addrs).Run(loadCtx)
 		done <- result{samples, err}
 	}()
+	watcher := steady.Watch(ctx, patterns...)
 	var failed error
 	for range r.rounds {
 		if failed = r.round(ctx, pids); failed != nil {
 			break
 		}
 	}
+	r.snapshots = watcher.Stop()
 	stop()
 	got := <-done
 	r.samples = got.samples
@@ -162,11 +130,12 @@ func (r *runner) round(ctx context.Context, pids []int) error {
 	if err := sleep(ctx, settle); err != nil {
 		return err
 	}
-	begin := time.Now()
+	begin, cpu := time.Now(), processorTime(pids)
 	if err := sleep(ctx, r.quiet); err != nil {
 		return err
 	}
 	r.quietTimes = append(r.quietTimes, steady.Window{From: begin, To: time.Now()})
+	share := (processorTime(pids) - cpu).Seconds() / time.Since(begin).Seconds()
 	if err := sleep(ctx, settle); err != nil {
 		return err
 	}
@@ -176,11 +145,14 @@ func (r *runner) round(ctx context.Context, pids []int) error {
 		bytes, _ := footprint.WatchPeak(watchCtx, 50*time.Millisecond, pids...) // it ends by the context
 		peak <- bytes
 	}()
-	begin = time.Now()
+	begin, cpu = time.Now(), processorTime(pids)
 	cmd := exec.CommandContext(ctx, r.ctl, "backup", "--force", r.file)
 	cmd.Dir = filepath.Dir(r.servers.Config)
 	output, err := cmd.CombinedOutput()
 	r.backups = append(r.backups, steady.Window{From: begin, To: time.Now()})
+	// What the load alone takes is not the backup's.
+	r.serverTime += processorTime(pids) - cpu - time.Duration(share*float64(time.Since(begin)))
+	r.ctlTime += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	stop()
 	r.peak = max(r.peak, <-peak)
 	if err != nil {
@@ -191,6 +163,16 @@ func (r *runner) round(ctx context.Context, pids []int) error {
 		r.fileBytes = info.Size()
 	}
 	return err
+}
+
+// processorTime is that of all servers, without those that have ended.
+func processorTime(pids []int) (sum time.Duration) {
+	for _, pid := range pids {
+		if t, err := footprint.ReadCPU(pid); err == nil {
+			sum += t
+		}
+	}
+	return sum
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -206,12 +188,19 @@ func sleep(ctx context.Context, d time.Duration) error {
 // a backup than in the stretch before it.
 func (r *runner) write(out *strings.Builder) error {
 	fmt.Fprintf(out, "| request | backup %s\n| --- | --- %s\n", steady.CellNames, steady.CellLine)
+	phases := []struct {
+		name string
+		in   func(*steady.Sample) bool
+	}{
+		{"none", func(s *steady.Sample) bool { return s.Meets(r.quietTimes) }},
+		{"its snapshot is written", func(s *steady.Sample) bool { return s.Meets(r.backups) && s.Meets(r.snapshots) }},
+		{"it is sent", func(s *steady.Sample) bool { return s.Meets(r.backups) && !s.Meets(r.snapshots) }},
+	}
 	ratios := map[string]float64{}
 	for i, name := range []string{"set", "get"} {
 		isGet := i == 1
-		for j, windows := range [][]steady.Window{r.quietTimes, r.backups} {
-			l := steady.Of(r.samples, isGet, func(s *steady.Sample) bool { return s.Meets(windows) })
-			fmt.Fprintf(out, "| %s | %s %s\n", name, []string{"none", "running"}[j], l.Cells())
+		for _, phase := range phases {
+			fmt.Fprintf(out, "| %s | %s %s\n", name, phase.name, steady.Of(r.samples, isGet, phase.in).Cells())
 		}
 		ratios[name] = r.ratio(isGet)
 	}
@@ -222,6 +211,8 @@ func (r *runner) write(out *strings.Builder) error {
 	fmt.Fprintf(out, "\nA backup of %d MiB takes %v, %.0f MiB/s. p99 during a backup is %.2f times that before it for sets, %.2f times for gets "+
 		"(median of %d pairs). The largest server has %d MiB before and at most %d MiB during backups.\n",
 		r.fileBytes>>20, took.Round(time.Millisecond), float64(r.fileBytes)/(1<<20)/took.Seconds(), ratios["set"], ratios["get"], len(r.backups), r.memory>>20, r.peak>>20)
+	n := time.Duration(len(r.backups))
+	fmt.Fprintf(out, "It takes %v of processor time in the servers, and %v in raftcachectl.\n", (r.serverTime / n).Round(time.Millisecond), (r.ctlTime / n).Round(time.Millisecond))
 	if highest := max(ratios["set"], ratios["get"]); highest > ratioMax {
 		return fmt.Errorf("p99 is %.2f times as high during a backup, at most %.1f expected", highest, ratioMax)
 	}

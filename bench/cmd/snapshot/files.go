@@ -11,69 +11,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"raftcached/bench/footprint"
-	"raftcached/bench/steady"
 	"raftcached/internal/cluster"
 )
 
-// watchGap is the interval at which the folder of snapshots is listed.
-const watchGap = 5 * time.Millisecond
-
-// watcher notes when snapshots are written.
-type watcher struct {
-	cancel    context.CancelFunc
-	wg        sync.WaitGroup
-	windows   []steady.Window
-	memoryMax int64 // of the server, bytes, while one is written
-}
-
-func watch(ctx context.Context, folder string, pid int) *watcher {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &watcher{cancel: cancel}
-	w.wg.Go(func() {
-		ticker := time.NewTicker(watchGap)
-		defer ticker.Stop()
-		for writing := false; ; {
-			select {
-			case <-ctx.Done():
-				return
-			case now := <-ticker.C:
-				was := writing
-				if writing = beingWritten(folder); writing {
-					w.note(now, was, pid)
-				}
-			}
-		}
-	})
-	return w
-}
-
-// note records that a snapshot is being written.
-func (w *watcher) note(now time.Time, went bool, pid int) {
-	if !went {
-		w.windows = append(w.windows, steady.Window{From: now.Add(-watchGap)})
-	}
-	w.windows[len(w.windows)-1].To = now
-	if m, err := footprint.ReadMemory(pid); err == nil {
-		w.memoryMax = max(w.memoryMax, m.Bytes)
-	}
-}
-
-// stop stops watching and returns the windows.
-func (w *watcher) stop() []steady.Window {
-	w.cancel()
-	w.wg.Wait()
-	return w.windows
-}
+// unfinished is the pattern of snapshots that are being written.
+const unfinished = "*.tmp"
 
 // beingWritten reports whether the folder holds an unfinished snapshot.
 func beingWritten(folder string) bool {
-	names, err := filepath.Glob(filepath.Join(folder, "*.tmp"))
+	names, err := filepath.Glob(filepath.Join(folder, unfinished))
 	return err == nil && len(names) > 0
 }
 

@@ -14,103 +14,71 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"raftcached/bench"
 	"raftcached/bench/footprint"
 	"raftcached/bench/steady"
 	"raftcached/internal/cluster"
 )
 
-// startTimeout bounds the start of the servers; with a state it takes a while.
-const startTimeout = 5 * time.Minute
-
-// keyBytes is the length of keys.
-const keyBytes = 32
-
 type config struct {
-	sizeMiB, valueBytes, rate, conns, servers int
-	duration                                  time.Duration
-	dir                                       string
+	steady.Setup
+	duration time.Duration
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	var c config
-	flag.IntVar(&c.sizeMiB, "size", 1024, "MiB of items")
-	flag.IntVar(&c.valueBytes, "value", 1024, "bytes of a value")
-	flag.IntVar(&c.rate, "rate", 8000, "sets a second, and as many gets")
-	flag.IntVar(&c.conns, "conns", 256, "connections, half of them for sets")
-	flag.IntVar(&c.servers, "servers", 1, "servers; clients talk to the first, snapshots are those of the first")
-	flag.DurationVar(&c.duration, "duration", 2*time.Minute, "how long the load lasts")
-	flag.StringVar(&c.dir, "dir", "", "folder for the servers' data; it needs five times -size")
+	c := config{Setup: steady.Setup{Rate: 8000, Conns: 256, Servers: 1}}
+	c.AddFlags(flag.CommandLine)
+	flag.DurationVar(&c.duration, "duration", 2*time.Minute, "how long the load lasts; it is on the first server")
 	flag.Parse()
-	var out strings.Builder
-	err := run(ctx, c, &out)
-	fmt.Print(out.String())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "snapshot:", err)
-		os.Exit(1)
-	}
+	steady.Main("snapshot", func(ctx context.Context, out *strings.Builder) error {
+		return c.In(ctx, func(f steady.Folder) error { return c.run(ctx, f, out) }, "raftcached")
+	})
 }
 
-func run(ctx context.Context, c config, out *strings.Builder) error {
-	dir, err := os.MkdirTemp(c.dir, "snapshot")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // the system cleans its folder
-	executable, err := cluster.Build(ctx, dir, "./cmd/raftcached")
-	if err != nil {
-		return err
-	}
-	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	servers, err := cluster.Start(startCtx, cluster.Options{
-		Executable: executable, Dir: dir, Servers: c.servers,
-		// Snapshots come after half of the size of the state in the log.
-		Settings: map[string]any{"memoryLimitMiB": c.sizeMiB + c.sizeMiB/8, "logRetainMiB": 64},
-	})
+func (c *config) run(ctx context.Context, f steady.Folder, out *strings.Builder) error {
+	// Snapshots come after half of the size of the state in the log.
+	servers, err := f.Start(ctx, "servers", c.Servers, map[string]any{"memoryLimitMiB": c.SizeMiB + c.SizeMiB/8, "logRetainMiB": 64})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = servers.Close() }() // the processes end with this one anyway
-	return measure(ctx, c, servers.Servers[0], out)
+	return c.measure(ctx, servers.Servers[0], out)
 }
 
-func measure(ctx context.Context, c config, s *cluster.Server, out *strings.Builder) error {
+func (c *config) measure(ctx context.Context, s *cluster.Server, out *strings.Builder) error {
 	folder := filepath.Join(s.DataDir, "snap")
-	keys := c.sizeMiB << 20 / (c.valueBytes + keyBytes)
-	fmt.Fprintf(out, "%d items of %d bytes; %d sets and %d gets a second for %v.\n\n", keys, c.valueBytes, c.rate, c.rate, c.duration)
-	fill := bench.DefaultWorkload
-	fill.Keys, fill.KeyBytes, fill.ValueBytes = keys, keyBytes, c.valueBytes
-	if err := bench.Fill(ctx, bench.Target{Name: "raftcached", Addrs: []string{s.ClientAddr}}, fill); err != nil {
+	fmt.Fprintf(out, "%d items of %d bytes; %d sets and %d gets a second for %v.\n\n", c.Keys(), c.ValueBytes, c.Rate, c.Rate, c.duration)
+	addrs := []string{s.ClientAddr}
+	if err := c.Fill(ctx, addrs); err != nil {
 		return err
 	}
 	if err := awaitNoSnapshot(ctx, folder); err != nil {
 		return err
 	}
-	before, err := footprint.ReadMemory(s.Process().Pid())
+	pid := s.Process().Pid()
+	before, err := footprint.ReadMemory(pid)
 	if err != nil {
 		return err
 	}
-	w := watch(ctx, folder, s.Process().Pid())
-	load := steady.Load{Addrs: []string{s.ClientAddr}, Rate: c.rate, Conns: c.conns, Keys: keys, KeyBytes: keyBytes, ValueBytes: c.valueBytes}
 	loadCtx, cancel := context.WithTimeout(ctx, c.duration)
-	samples, err := load.Run(loadCtx)
+	defer cancel()
+	peak := make(chan int64, 1)
+	go func() {
+		bytes, _ := footprint.WatchPeak(loadCtx, 50*time.Millisecond, pid) // it ends by the context
+		peak <- bytes
+	}()
+	w := steady.Watch(ctx, filepath.Join(folder, unfinished))
+	samples, err := c.Load(addrs).Run(loadCtx)
 	cancel()
-	windows := w.stop()
+	windows := w.Stop()
 	if err != nil {
 		return err
 	}
 	writeLatencies(out, samples, windows)
-	fmt.Fprintf(out, "\nMemory of the server: %d MiB before, at most %d MiB during snapshots.\n",
-		before.Bytes>>20, w.memoryMax>>20)
+	fmt.Fprintf(out, "\nMemory of the server: %d MiB before, at most %d MiB during the load.\n", before.Bytes>>20, <-peak>>20)
 	if err := awaitNoSnapshot(ctx, folder); err != nil {
 		return err
 	}
@@ -163,7 +131,7 @@ func restart(ctx context.Context, s *cluster.Server, folder string, out *strings
 	if err := s.Start(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, steady.StartTimeout)
 	defer cancel()
 	if err := s.AwaitReady(ctx); err != nil {
 		return err
