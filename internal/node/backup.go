@@ -18,8 +18,8 @@ const (
 	// backupRest is the pause after each part of a backup, as a multiple of the time
 	// that the part took: a backup leaves the processors to the clients. backupRestMax
 	// bounds it, for who reads slowly pauses anyway.
-	backupRest    = 3
-	backupRestMax = 20 * time.Millisecond
+	backupRest    = 16
+	backupRestMax = 25 * time.Millisecond
 
 	// backupSpareBytes must be free on the disk besides what a snapshot takes: one that
 	// cannot be written ends the server. It is two segments of the log.

@@ -1,15 +1,11 @@
-package snapshot
+package disk
 
-import (
-	"time"
-
-	"raftcached/replication/disk"
-)
+import "time"
 
 const (
 	// writeBackBytes is how much is written to a file before it is written back to
-	// the disk. The log is on the same disk, and each of its syncs waits for all
-	// pending writes; a whole snapshot would take a second.
+	// the disk. If a log is on the same disk, each of its syncs waits for all pending
+	// writes; a whole snapshot would take a second.
 	writeBackBytes = 512 << 10
 
 	// restRatio is the pause after a write-back, as a multiple of the time that the
@@ -17,17 +13,18 @@ const (
 	restRatio = 8
 )
 
-// paced writes a file slowly enough to leave the disk to the log most of the time.
-type paced struct {
-	disk.File
+// Paced writes a file slowly enough to leave the disk to others most of the time. One
+// goroutine may use it.
+type Paced struct {
+	File
+	Hurry bool // write without regard to others
+
 	at   int64 // bytes written
 	back int64 // bytes written back to the disk
-
-	hurry bool // the log waits
 }
 
 // Write implements io.Writer.
-func (p *paced) Write(b []byte) (int, error) {
+func (p *Paced) Write(b []byte) (int, error) {
 	n, err := p.File.Write(b)
 	p.at += int64(n)
 	if err != nil || p.at-p.back < writeBackBytes {
@@ -36,7 +33,7 @@ func (p *paced) Write(b []byte) (int, error) {
 	start := time.Now()
 	err = p.WriteBack(p.back, p.at-p.back)
 	p.back = p.at
-	if !p.hurry {
+	if !p.Hurry {
 		time.Sleep(restRatio * time.Since(start))
 	}
 	return n, err

@@ -234,7 +234,7 @@ func (s *Store) receive(tmp string, in io.Reader, sizeBytes int64) (*pb.Snapshot
 	if err != nil {
 		return nil, err
 	}
-	meta, err := s.copyIn(&paced{File: f}, io.LimitReader(in, sizeBytes), sizeBytes)
+	meta, err := s.copyIn(&disk.Paced{File: f}, io.LimitReader(in, sizeBytes), sizeBytes)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -16,7 +16,7 @@ type Writer struct {
 	store *Store
 	meta  *pb.SnapshotMetadata
 	tmp   string
-	file  *paced
+	file  *disk.Paced
 	chunk []byte
 	size  uint64
 	err   error
@@ -33,7 +33,7 @@ func (s *Store) Create(meta *pb.SnapshotMetadata) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create snapshot: %w", err)
 	}
-	w.file = &paced{File: f}
+	w.file = &disk.Paced{File: f}
 	w.write(head)
 	return w, nil
 }
@@ -73,7 +73,7 @@ func (w *Writer) flush() {
 
 // Hurry has the rest written without regard to the log, which is growing beyond what
 // it may take.
-func (w *Writer) Hurry() { w.file.hurry = true }
+func (w *Writer) Hurry() { w.file.Hurry = true }
 
 // Commit makes the snapshot durable and then visible.
 func (w *Writer) Commit() error {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,8 +17,10 @@ import (
 
 	"raftcached/internal/admin"
 	"raftcached/internal/backup"
+	"raftcached/replication/disk"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // stallMax is how long a server may send nothing in the middle of a backup before
@@ -67,7 +70,9 @@ func (c *ctl) backup(ctx context.Context, name string, force bool) error {
 	}
 	t := &transfer{}
 	begin := time.Now()
-	err = c.show(t.line, func() error { return c.fetch(ctx, replies, out, t) })
+	err = c.show(t.line, func() error {
+		return atLowPriority(func() error { return c.fetch(ctx, replies, out, t) })
+	})
 	if err == nil {
 		err = out.commit()
 	}
@@ -81,6 +86,21 @@ func (c *ctl) backup(ctx context.Context, name string, force bool) error {
 	_, err = fmt.Fprintf(c.Stdout, "wrote %d items as of index %d to %s in %v, from %s\ncontents %s\n",
 		h.Items, h.Index, name, time.Since(begin).Round(10*time.Millisecond), t.from, h.Digest)
 	return err
+}
+
+// lowPriority is the nice value of a thread that has little to say (nice(1)).
+const lowPriority = 19
+
+// atLowPriority calls f on a thread that leaves the processors to others first: a server
+// may be on the same machine, and reading and checking takes a fifth of a processor.
+func atLowPriority(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()                                  // the thread ends with the goroutine
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowPriority) // of this thread; only speed is lost
+		done <- f()
+	}()
+	return <-done
 }
 
 // fetch asks the servers for a backup, one after the other, until one has given it.
@@ -146,8 +166,9 @@ func fetchFrom(ctx context.Context, client *admin.Client, addr string, out *outp
 	stalled := time.AfterFunc(stallMax, func() { cancel(fmt.Errorf("it sent nothing for %v", stallMax)) })
 	defer stalled.Stop()
 	counted := readerFunc(func(b []byte) (int, error) {
-		n, err := body.Read(b)
 		stalled.Reset(stallMax)
+		n, err := body.Read(b)
+		stalled.Stop() // what is done with it may take longer
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = errCut
 		}
@@ -207,10 +228,12 @@ func (t *transfer) line() string {
 // help.
 var errOutput = errors.New("cannot write the backup")
 
-// output is the file that a backup goes to, or the standard output.
+// output is the file that a backup goes to, or the standard output. The file may be on
+// the disk of a server's log: what is written goes to the disk at once, in pieces.
 type output struct {
 	w     io.Writer
-	file  *os.File // nil: the standard output
+	file  disk.File // nil: the standard output
+	tmp   string    // name of file until it is complete
 	name  string
 	force bool
 	bytes int64
@@ -230,7 +253,22 @@ func (c *ctl) createOutput(name string, force bool) (*output, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOutput, err)
 	}
-	return &output{w: f, file: f, name: name, force: force}, nil
+	o := &output{tmp: f.Name(), name: name, force: force}
+	if err := errors.Join(f.Close(), o.open()); err != nil {
+		return nil, errors.Join(err, os.Remove(o.tmp))
+	}
+	return o, nil
+}
+
+// open opens the file, and empties it.
+func (o *output) open() error {
+	f, err := disk.OS().Create(o.tmp)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOutput, err)
+	}
+	o.file = f
+	o.w = &disk.Paced{File: f}
+	return nil
 }
 
 func existsError(name string) error {
@@ -256,13 +294,8 @@ func (o *output) restart() error {
 		return errors.New("the output ends early and is no backup")
 	}
 	o.bytes = 0
-	if _, err := o.file.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("%w: %w", errOutput, err)
-	}
-	if err := o.file.Truncate(0); err != nil {
-		return fmt.Errorf("%w: %w", errOutput, err)
-	}
-	return nil
+	_ = o.file.Close() // its contents are forgotten
+	return o.open()
 }
 
 // commit makes the file durable and gives it its name.
@@ -287,11 +320,10 @@ func (o *output) commit() error {
 // publish gives the file its name. A link replaces no file that has appeared
 // meanwhile; where there are none, it is looked for.
 func (o *output) publish() error {
-	tmp := o.file.Name()
 	if !o.force {
-		switch err := os.Link(tmp, o.name); {
+		switch err := os.Link(o.tmp, o.name); {
 		case err == nil:
-			return os.Remove(tmp)
+			return os.Remove(o.tmp)
 		case errors.Is(err, fs.ErrExist):
 			return existsError(o.name)
 		}
@@ -299,7 +331,7 @@ func (o *output) publish() error {
 			return existsError(o.name)
 		}
 	}
-	if err := os.Rename(tmp, o.name); err != nil {
+	if err := os.Rename(o.tmp, o.name); err != nil {
 		return fmt.Errorf("%w: %w", errOutput, err)
 	}
 	return nil
@@ -311,5 +343,5 @@ func (o *output) abort() error {
 		return nil
 	}
 	_ = o.file.Close() // it goes away, and may be closed already
-	return os.Remove(o.file.Name())
+	return os.Remove(o.tmp)
 }

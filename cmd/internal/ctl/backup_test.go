@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"raftcached/internal/admin"
+
+	"golang.org/x/sys/unix"
 )
 
 // fakeServer is a server with an admin port, which gives the golden backup.
@@ -213,4 +216,26 @@ func (f *fakeServer) Operate(_ context.Context, operation string, r *admin.Membe
 		return &admin.RefusedError{Reason: "it is not the matter here"}
 	}
 	return f.operated(operation, r)
+}
+
+// TestLowPriority: a backup yields to whoever else is on the machine, and nothing else in
+// the process does.
+func TestLowPriority(t *testing.T) {
+	nice := func() int {
+		n, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // of this thread, as 20 less its value
+		if err != nil {
+			t.Error(err)
+		}
+		return 20 - n
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, inside := nice(), 0
+	failed := errors.New("failed")
+	if err := atLowPriority(func() error { inside = nice(); return failed }); !errors.Is(err, failed) {
+		t.Errorf("error %v, want %v", err, failed)
+	}
+	if inside != lowPriority || nice() != before {
+		t.Errorf("nice %d inside, %d before and %d after; want %d inside, and no change", inside, before, nice(), lowPriority)
+	}
 }
