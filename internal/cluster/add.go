@@ -43,3 +43,9 @@ func (s *Server) Announcement() []string {
 	}
 	return []string{"member", "add", strconv.Itoa(s.ID), "--host", host, "--port", port, "--log-port", strconv.Itoa(logPort + s.ID)}
 }
+
+// StartWith is Start with other flags, from now on.
+func (s *Server) StartWith(args ...string) error {
+	s.args = args
+	return s.Start()
+}

@@ -1,8 +1,6 @@
 package node
 
 import (
-	"fmt"
-
 	"raftcached/replication"
 	"raftcached/replication/identity"
 )
@@ -40,9 +38,17 @@ func noted(c *identity.Cluster) *replication.Membership {
 	}
 	for _, o := range list {
 		m.NextRaftID = max(m.NextRaftID, o.RaftID+1)
-		m.Members = append(m.Members, memberOf(o))
 	}
+	m.Members = membersOf(list)
 	return m
+}
+
+func membersOf(list []identity.Member) []replication.Member {
+	members := make([]replication.Member, len(list))
+	for i, o := range list {
+		members[i] = memberOf(o)
+	}
+	return members
 }
 
 func memberOf(o identity.Member) replication.Member {
@@ -64,11 +70,11 @@ func rosterOf(m *replication.Membership) *identity.Roster {
 	return r
 }
 
-// ownRaftID returns the raft id that the cluster has given to this node's folder.
-func (n *Node) ownRaftID() (uint64, error) {
-	c, own := n.identity.Cluster(), n.identity.DirectoryID()
+// raftIDOf returns the raft id that its cluster has given to a folder.
+func raftIDOf(id *identity.Identity) (raftID uint64, known bool) {
+	c, own := id.Cluster(), id.DirectoryID()
 	if c.RaftID != 0 {
-		return c.RaftID, nil
+		return c.RaftID, true
 	}
 	lists := [][]identity.Member{c.Members}
 	if c.Roster != nil {
@@ -77,11 +83,11 @@ func (n *Node) ownRaftID() (uint64, error) {
 	for _, list := range lists {
 		for _, m := range list {
 			if m.DirectoryID == own {
-				return m.RaftID, nil
+				return m.RaftID, true
 			}
 		}
 	}
-	return 0, fmt.Errorf("data folder %q is of cluster %016x, which does not know it: %s", n.cfg.DataDir, c.ID, n.remedy())
+	return 0, false
 }
 
 // place is what the members say of one server.
