@@ -187,3 +187,25 @@ func TestChangesAreLogged(t *testing.T) {
 	}
 	must(t, n.identity.Close())
 }
+
+// TestRemovedServerKnowsItsAddress when it is started again, although it has no
+// configuration: the others may need its vote, and it is to be told.
+func TestRemovedServerKnowsItsAddress(t *testing.T) {
+	self := replication.Member{ServerID: 4, RaftID: 5, Directory: replication.DirectoryID{5}, Host: "127.0.0.1", ClientPort: 6, LogPort: 7}
+	n := lookout(t, &replication.Membership{Version: 3, NextRaftID: 6, Members: []replication.Member{self}})
+	n.cfg.Servers, n.cfg.PeerAddr, n.cfg.Server.Listen, n.raftID = nil, "", nil, self.RaftID
+	var err error
+	n.identity, err = identity.Open(disk.NewMemory(), "data", self.ServerID, rand.NewChaCha8([32]byte{1}))
+	must(t, err)
+	must(t, n.identity.Form(identity.Cluster{ID: 1, RaftID: self.RaftID, Roster: rosterOf(n.members())}))
+	n.follow(&replication.Membership{Version: 4, NextRaftID: 6, Members: place4.Members[:1]})
+	if !n.members().Excludes(self.RaftID) {
+		t.Error("it does not follow its removal")
+	}
+	n.known.Store(noted(n.identity.Cluster()))
+	n.fillAddresses()
+	if n.cfg.PeerAddr != "127.0.0.1:7" || !slices.Equal(n.cfg.Server.Listen, []string{"127.0.0.1:6"}) {
+		t.Errorf("after a restart it listens at %q and %q", n.cfg.PeerAddr, n.cfg.Server.Listen)
+	}
+	must(t, n.identity.Close())
+}
