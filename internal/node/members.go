@@ -121,6 +121,11 @@ func placesOf(m *replication.Membership) (list []place) {
 			list[last] = place{Member: o, Replaced: true}
 		}
 	}
+	for i := range list {
+		if p := &list[i]; m.TakesOver(p.RaftID) {
+			p.Learner, p.Replaced = true, true
+		}
+	}
 	return list
 }
 

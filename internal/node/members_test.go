@@ -14,6 +14,8 @@ import (
 	"raftcached/replication"
 	"raftcached/replication/disk"
 	"raftcached/replication/identity"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // place4 is a cluster in which server 1's folder is retired and another one is about to
@@ -54,6 +56,30 @@ func TestPlaces(t *testing.T) {
 	}
 	if n.serverID(6) != 1 || n.serverID(2) != 1 || n.serverID(4) != -1 || n.logAddr(1) != "c:4" {
 		t.Errorf("raft ids are of the servers %d, %d and %d, server 1 is at %s", n.serverID(6), n.serverID(2), n.serverID(4), n.logAddr(1))
+	}
+}
+
+// TestVoteIsTakenOver when raft has left the joint configuration, and not before: the
+// folder that was retired still counts.
+func TestVoteIsTakenOver(t *testing.T) {
+	m := &replication.Membership{
+		Version: 7, NextRaftID: 4,
+		Members: []replication.Member{
+			{ServerID: 0, RaftID: 1, Directory: replication.DirectoryID{1}, Host: "a"},
+			{ServerID: 1, RaftID: 3, Directory: replication.DirectoryID{3}, Host: "b"},
+		},
+		Conf: &pb.ConfState{Voters: []uint64{1, 3}, VotersOutgoing: []uint64{1, 2}},
+	}
+	n := lookout(t, m)
+	if p := n.places()[1]; p.votes() || !p.Replaced || !n.places()[0].votes() {
+		t.Errorf("before: %+v", p)
+	}
+	if got := n.reach(); got != (reach{votes: 2, majority: 2, reached: 1}) {
+		t.Errorf("before, votes are %+v", got)
+	}
+	m.Conf = &pb.ConfState{Voters: []uint64{1, 3}}
+	if p := n.places()[1]; !p.votes() || p.Replaced {
+		t.Errorf("after: %+v", p)
 	}
 }
 

@@ -38,7 +38,7 @@ func (n adminNode) Members(context.Context) (*admin.MemberList, error) {
 		o := &m.Members[i]
 		info := admin.MemberInfo{
 			ID: o.ServerID, Host: o.Host, Port: n.clientPort(o), LogPort: o.LogPort,
-			Learner: o.Learner, Stays: o.Stays, Retired: o.Retired,
+			Learner: o.Learner || m.TakesOver(o.RaftID), Stays: o.Stays, Retired: o.Retired,
 		}
 		if o.RaftID != 0 {
 			info.Folder = o.Directory.String()
