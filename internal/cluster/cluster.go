@@ -249,13 +249,20 @@ func (c *Cluster) AwaitLeader(ctx context.Context) (*Server, error) {
 	return leader, err
 }
 
-// AwaitEqual waits until all servers have applied the same index, and returns an
-// error at once if their states then differ.
-func (c *Cluster) AwaitEqual(ctx context.Context) error {
+// AwaitEqual waits until the servers with these ids, or all, have applied the same
+// index, and returns an error at once if their states then differ.
+func (c *Cluster) AwaitEqual(ctx context.Context, ids ...int) error {
+	servers := c.Servers
+	if len(ids) > 0 {
+		servers = nil
+		for _, id := range ids {
+			servers = append(servers, c.Servers[id])
+		}
+	}
 	var differ error
 	err := Await(ctx, func() error {
 		var first RaftStats
-		for i, s := range c.Servers {
+		for i, s := range servers {
 			stats, err := AskRaftStats(ctx, s.ClientAddr)
 			switch {
 			case err != nil:
