@@ -42,7 +42,8 @@ const AnyServer = -1
 // changes of the members, and to move leadership. The node asks whoever leads, again
 // and again, until it knows the outcome or is told to forget it.
 //
-// It learns from the log that a change took place: an entry has the ID. A refusal
+// It learns from the log that a change took place: an entry has the ID. Who asked is
+// told when that is settled: whoever is not needed any more may be switched off. A refusal
 // comes from the leader. One could come late, while another leader agrees to a later
 // request for the same. So a request names the term that it is meant for, a leader
 // answers all requests of its term for one ID alike, and a refusal counts if it is of
@@ -62,6 +63,7 @@ type asks struct {
 type ask struct {
 	MemberChange      // of a transfer only ID and ServerID
 	transfer     bool // move leadership to a server
+	made         bool // the change was applied, and is not settled yet
 
 	about []Member      // what the members said of the server when the change was planned
 	from  uint64        // who led when the transfer was asked for; 0: nobody yet
@@ -120,7 +122,7 @@ func (c *Core) tickAsks() {
 // pursue asks who leads, if that is due, and reports whether it knows the outcome.
 func (c *Core) pursue(a *ask) (done bool) {
 	switch {
-	case c.leader == raft.None:
+	case c.leader == raft.None || a.made:
 		return false
 	case a.transfer && c.transferred(a):
 		c.outcome(a.ID, nil)
@@ -269,7 +271,7 @@ func (c *Core) refusalSignalled(r *frame.Reader) error {
 	if in.err != nil {
 		return fmt.Errorf("read refusal: %w", in.err)
 	}
-	i := slices.IndexFunc(c.asks.open, func(a ask) bool { return a.ID == id && a.Version == version && a.term == term })
+	i := slices.IndexFunc(c.asks.open, func(a ask) bool { return a.ID == id && a.Version == version && a.term == term && !a.made })
 	if i >= 0 {
 		c.asks.open = slices.Delete(c.asks.open, i, i+1)
 		c.outcome(id, errors.New(reason))
@@ -280,12 +282,14 @@ func (c *Core) refusalSignalled(r *frame.Reader) error {
 // settleAsks looks for outcomes in changes that were applied, and plans anew what
 // another change has overtaken.
 func (c *Core) settleAsks(changes []AppliedChange) {
-	c.asks.open = slices.DeleteFunc(c.asks.open, func(a ask) bool { return !a.transfer && c.settled(&a, changes) })
-	for i := range c.asks.open {
-		if a := &c.asks.open[i]; !a.transfer {
+	open := c.asks.open[:0]
+	for _, a := range c.asks.open {
+		if a.transfer || !c.settled(&a, changes) {
 			a.Version = c.members.Version
+			open = append(open, a)
 		}
 	}
+	c.asks.open = open
 }
 
 // settled reports whether the outcome of an ask is known now, and tells it.
@@ -294,7 +298,9 @@ func (c *Core) settled(a *ask, changes []AppliedChange) bool {
 	for i := range changes {
 		ch := &changes[i]
 		switch {
-		case ch.ID == a.ID && (ch.Conf != nil || !passes(ch.Refused)):
+		case ch.ID == a.ID && ch.Conf != nil:
+			a.made = true
+		case ch.ID == a.ID && !passes(ch.Refused):
 			c.outcome(a.ID, ch.Refused)
 			return true
 		case ch.Conf != nil && ch.Members.Version == a.Version+1:
@@ -302,7 +308,9 @@ func (c *Core) settled(a *ask, changes []AppliedChange) bool {
 		}
 	}
 	switch {
-	case c.members.Version == a.Version:
+	case a.made && (c.members.settled() || c.removed): // a removed node does not hear that it is settled
+		c.outcome(a.ID, nil)
+	case a.made, c.members.Version == a.Version:
 		return false
 	case !overtaken:
 		c.outcome(a.ID, errUnknownChange)

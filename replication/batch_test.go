@@ -134,13 +134,13 @@ func FuzzBatchDecode(f *testing.F) {
 		if n, subs, err := splitForwarded(b, 1, 2); err == nil {
 			checkEntry(t, appendEntry(nil, 1, nil, n, subs), n)
 		}
-		core := &Core{memberState: memberState{members: formedMembership(formed(3))}}
+		core := &Core{leader: 2, memberState: memberState{members: formedMembership(formed(3))}}
 		_ = core.Signalled(2, b)
 		if data, err := proto.Marshal(&pb.ConfChangeV2{Context: b}); err == nil {
 			_, _ = readChange(data)
 		}
 		members := frame.NewReader(b)
-		_, _ = readMembership(&members)
+		_, _ = readMembership(&members, snapshotSettled)
 		r := frame.NewReader(b)
 		if h, err := entryHeader(&r); err == nil {
 			if len(h.hints)%hintBytes != 0 || len(h.hints) > hintsBytesMax {

@@ -38,6 +38,10 @@ const (
 	// bugMadeTwice has a leader make a change of whatever members there are, when
 	// it is asked for again.
 	bugMadeTwice
+	// bugToldEarly tells a server that it was removed before the members are settled.
+	bugToldEarly
+	// bugCommitKept has a removed server keep to itself what is committed.
+	bugCommitKept
 
 	// bugStartUnbound lets a node vote that has promised not to, and was started again.
 	bugStartUnbound

@@ -33,12 +33,17 @@ const (
 	ChangeRemove
 	// ChangeMove changes a server's host and ports.
 	ChangeMove
+	// ChangeSettle follows every other change: the leader proposes it once it has
+	// applied that one. Who has it in the log learned with it that the change before it
+	// is committed. So once it is committed itself, a majority of the new voters knows
+	// that, and needs nobody who was removed.
+	ChangeSettle
 	changeEnd
 )
 
 // String names the kind.
 func (k ChangeKind) String() string {
-	return [...]string{"none", "prepare", "replace", "admit", "promote", "remove", "move", "unknown"}[min(k, changeEnd)]
+	return [...]string{"none", "prepare", "replace", "admit", "promote", "remove", "move", "settle", "unknown"}[min(k, changeEnd)]
 }
 
 // MemberChange is one change of the members, as it stands in the log.
@@ -147,6 +152,8 @@ func (m *Membership) plan(c *MemberChange) (next *Membership, cc *pb.ConfChangeV
 		changes, err = next.remove(c)
 	case ChangeMove:
 		err = next.move(c)
+	case ChangeSettle:
+		err = next.settle(m)
 	default:
 		err = fmt.Errorf("change of kind %d is unknown: run a newer raftcached", c.Kind)
 	}
@@ -297,6 +304,15 @@ func (m *Membership) drop(which func(*Member) bool) (changes []*pb.ConfChangeSin
 		return gone
 	})
 	return changes
+}
+
+// settle makes of m, which was to be the next version of before, that one settled.
+func (m *Membership) settle(before *Membership) error {
+	if before.settled() {
+		return errors.New("the members are settled already")
+	}
+	m.Version, m.Settled = before.Version, true
+	return nil
 }
 
 func (m *Membership) move(c *MemberChange) error {

@@ -80,7 +80,7 @@ func TestChangesOfMembers(t *testing.T) {
 		{ChangeAdmit, 1, "0/1, 1/7 learner, 2/3; [1 3] vote"}, // 6 is not used again
 		{ChangeRemove, 2, "0/1, 1/7 learner; [1] vote"},
 		{ChangeRemove, 0, "change raft's configuration: removed all voters"},
-		{changeEnd, 0, "change of kind 7 is unknown: run a newer raftcached"},
+		{changeEnd, 0, "change of kind 8 is unknown: run a newer raftcached"},
 	} {
 		next, _, err := m.leave()
 		if step.kind != 0 {
@@ -109,16 +109,21 @@ func checkEncoding(t *testing.T, m *Membership) {
 	t.Helper()
 	b := m.append(nil)
 	r := frame.NewReader(b)
-	read, err := readMembership(&r)
+	read, err := readMembership(&r, snapshotSettled)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(read.Members, m.Members) || !slices.Equal(read.append(nil), b) || len(r.Rest()) > 0 {
 		t.Fatalf("read %+v, wrote %+v", read, m)
 	}
+	before := append([]byte{b[0] - 1}, b[1:len(b)-1]...) // an array of one less
+	r = frame.NewReader(before)
+	if old, err := readMembership(&r, snapshotMembers); err != nil || old.Settled || !slices.Equal(old.Members, m.Members) || len(r.Rest()) > 0 {
+		t.Fatalf("read %+v of version %d, %v; wrote %+v", old, snapshotMembers, err, m)
+	}
 	for i := range b {
 		r := frame.NewReader(b[:i])
-		if _, err := readMembership(&r); err == nil {
+		if _, err := readMembership(&r, snapshotSettled); err == nil {
 			t.Fatalf("%d of %d bytes are read", i, len(b))
 		}
 	}

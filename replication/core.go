@@ -298,5 +298,6 @@ func (c *Core) Applied(a *AppliedUpTo) {
 	for _, m := range a.Done {
 		c.step(m)
 	}
+	c.settle()
 	c.reads.applied(c.applied, c.readsDone)
 }

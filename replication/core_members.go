@@ -38,8 +38,7 @@ type memberState struct {
 	late        []AppliedChange // see bugChangeLate
 
 	// removed tells that this node is no member any more, or retired. It answers
-	// no clients. It goes on with raft until a member tells it to stop: those who
-	// have not applied its removal may need its vote to do so.
+	// no clients. It goes on with raft until a member tells it to stop: see settle.
 	removed bool
 
 	asks asks
@@ -70,7 +69,7 @@ func (c *Core) proposeChange(change *MemberChange) error {
 		return errNotLeader
 	case c.formDue:
 		return errHandingOver
-	case c.raw.BasicStatus().Applied < c.changeIndex:
+	case c.raw.BasicStatus().Applied < c.changeIndex, !c.members.settled() && change.Kind != ChangeSettle:
 		return errJoint
 	}
 	if c.cfg.bugs.has(bugMadeTwice) {
@@ -166,8 +165,11 @@ func (c *Core) caughtUp(serverID int) (yes bool) {
 	return yes && c.hears(learner)
 }
 
-// tickMembers gives a vote to a learner that has caught up, one at a time.
+// tickMembers settles the members if they have changed, and gives a vote to a learner
+// that has caught up, one at a time.
 func (c *Core) tickMembers() {
+	c.signalCommitted()
+	c.settle() // if it could not be done at once
 	if !c.leads() || c.mono < c.nextPromote {
 		return
 	}

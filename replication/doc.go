@@ -97,6 +97,11 @@
 //	array 5: kind uint (6) | term uint | change bin | force bool | what uint
 //	array 5: kind uint (7) | term uint | id uint | changes before uint | reason str
 //
+// A node that is no member any more, or that has no leader, tells the others which
+// change of the members it knows to be committed, once in an election timeout:
+//
+//	array 3: kind uint (9) | index uint | term uint
+//
 // A node whose disk is low, or that leads and refuses writes, tells so every 500 ms,
 // and at once when that changes:
 //
@@ -116,10 +121,12 @@
 //	length uint32 little endian | array 3: version uint (1) | last stamp int | array n of row
 //	row, array 4: origin uint | loop uint | boot uint | seq uint
 //
-// Once the members are no longer those that formed the cluster, it is of version 2,
-// an array of 4 with them behind the rows:
+// Once the members are no longer those that formed the cluster, it is of version 3,
+// an array of 4 with them behind the rows. In version 2 they do not tell whether they
+// are settled:
 //
-//	array 4: changes so far uint | next raft id uint | array n of member | configuration
+//	array 5: changes so far uint | next raft id uint | array n of member | configuration |
+//	    settled bool
 //	member, array 9: server id uint | raft id uint | directory id bin 16 | host str |
 //	    client port uint | log port uint | learner bool | stays bool | retired bool
 //	configuration, array 5: voters | learners | outgoing voters | next learners, each an

@@ -55,7 +55,14 @@ type Membership struct {
 	NextRaftID uint64
 	Members    []Member // by server id, then raft id
 	Conf       *pb.ConfState
+
+	// Settled tells that a majority of the voters knows, by what it has on disk, that
+	// this version is committed; see ChangeSettle.
+	Settled bool
 }
+
+// settled reports whether those who have a vote can do without everybody else.
+func (m *Membership) settled() bool { return m.Version == 0 || m.Settled }
 
 // formedMembership returns the membership that a log begins with: all members
 // that formed the cluster vote.
@@ -169,7 +176,7 @@ func (m *Membership) digest() uint64 {
 
 // append appends the encoding of m to dst, see doc.go.
 func (m *Membership) append(dst []byte) []byte {
-	dst = frame.AppendArrayLen(dst, 4)
+	dst = frame.AppendArrayLen(dst, membershipFields)
 	dst = frame.AppendUint(dst, m.Version)
 	dst = frame.AppendUint(dst, m.NextRaftID)
 	dst = frame.AppendArrayLen(dst, len(m.Members))
@@ -183,7 +190,8 @@ func (m *Membership) append(dst []byte) []byte {
 			dst = frame.AppendUint(dst, id)
 		}
 	}
-	return frame.AppendBool(dst, m.Conf.GetAutoLeave())
+	dst = frame.AppendBool(dst, m.Conf.GetAutoLeave())
+	return frame.AppendBool(dst, m.Settled)
 }
 
 func (o *Member) append(dst []byte) []byte {
@@ -199,7 +207,10 @@ func (o *Member) append(dst []byte) []byte {
 	return frame.AppendBool(dst, o.Retired)
 }
 
-const memberFields = 9
+const (
+	membershipFields = 5
+	memberFields     = 9
+)
 
 // memberReader reads values until the first error.
 type memberReader struct {
@@ -254,10 +265,15 @@ func (r *memberReader) directory() (d DirectoryID) {
 	return d
 }
 
-// readMembership decodes what append wrote.
-func readMembership(from *frame.Reader) (*Membership, error) {
+// readMembership decodes what append wrote. A snapshot of version 2 does not tell
+// whether it is settled: none was then.
+func readMembership(from *frame.Reader, version uint64) (*Membership, error) {
 	r := memberReader{Reader: from}
-	r.fields(4)
+	if version == snapshotMembers {
+		r.fields(membershipFields - 1)
+	} else {
+		r.fields(membershipFields)
+	}
 	m := &Membership{Version: r.uint(1<<63 - 1), NextRaftID: r.uint(1<<63 - 1), Conf: &pb.ConfState{}}
 	for range r.array(membersMax) {
 		r.fields(memberFields)
@@ -274,6 +290,7 @@ func readMembership(from *frame.Reader) (*Membership, error) {
 		}
 	}
 	m.Conf.AutoLeave = new(r.bool())
+	m.Settled = version > snapshotMembers && r.bool()
 	if r.err != nil {
 		return nil, fmt.Errorf("read members: %w", r.err)
 	}

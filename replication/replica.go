@@ -156,6 +156,10 @@ func (r *Replica) Admits(raftID uint64, directory [16]byte) error {
 	return r.members.Load().Admits(raftID, directory)
 }
 
+// Settled reports whether a data folder that is not admitted may be told so, upon which
+// it stops: nobody can need it any more.
+func (r *Replica) Settled() bool { return r.members.Load().settled() }
+
 // HandleSignal takes a peer's small message.
 func (r *Replica) HandleSignal(from uint64, payload []byte) {
 	r.in.put(input{kind: inputSignalled, peer: from, bytes: payload})

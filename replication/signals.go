@@ -35,6 +35,8 @@ func (c *Core) Signalled(from uint64, payload []byte) error {
 		return c.askSignalled(from, &r)
 	case signalRefusal:
 		return c.refusalSignalled(&r)
+	case signalCommitted:
+		return c.committedSignalled(&r)
 	default:
 		return nil // of a later version
 	}

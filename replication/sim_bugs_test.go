@@ -132,6 +132,7 @@ func (c *simScenario) find(t *testing.T, seed uint64, bugs bugs) (found string) 
 // on the same seeds if nothing is broken.
 func TestSeededBugs(t *testing.T) {
 	lag := newScenario(3, (*simulation).lag)
+	removal := newScenario(4, (*simulation).removeAndLose)
 	members := newScenario(3, func(s *simulation) { runMembers(s, 15*time.Second) })
 	for i, c := range []struct {
 		name     string
@@ -148,7 +149,9 @@ func TestSeededBugs(t *testing.T) {
 		{"raft id used again", bugRaftIDReused, members},
 		{"change of members applied late", bugChangeLate, members},
 		{"members not in the snapshot", bugMembersForgotten, members},
-		{"change made twice", bugMadeTwice, members},
+		{"change made twice", bugMadeTwice, newScenario(3, (*simulation).askAgain)},
+		{"told before it is settled", bugToldEarly, removal},
+		{"removed server keeps to itself what is committed", bugCommitKept, removal},
 		{"double ship", bugDoubleShip, newScenario(3, (*simulation).divergeOften)},
 		{"stands with a stalled disk", bugStalledCampaign, newScenario(3, (*simulation).stalledLeaders)},
 		{"repair served from quarantine", bugServeInQuarantine, newScenario(5, (*simulation).twoDiverge)},

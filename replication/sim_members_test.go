@@ -31,7 +31,7 @@ func (n *simNode) admittedBy(to *simNode) bool {
 	if n.s.bugs.has(bugRetiredHeard) {
 		return true
 	}
-	if n.up && !n.paused {
+	if n.up && !n.paused && (to.known.settled() || n.s.bugs.has(bugToldEarly)) {
 		n.s.stats.told++
 		n.leave()
 	}

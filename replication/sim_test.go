@@ -74,7 +74,8 @@ type simulation struct {
 
 	formed []Member
 	made   int               // nodes ever
-	gone   []*simNode        // those that were removed, and know
+	gone   []*simNode        // those that were removed, and know, or are lost
+	lost   []uint64          // raft ids of those that are lost for good
 	trace  *uint64           // if set, a running hash of everything that happened
 	show   func(line string) // if set, is given what nodes send each other
 

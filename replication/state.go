@@ -18,11 +18,13 @@ import (
 
 const (
 	// snapshotFormed is the version of a snapshot whose members are those that
-	// formed the cluster, snapshotMembers of one that has them in its head.
+	// formed the cluster, snapshotMembers of one that has them in its head,
+	// snapshotSettled of one that also tells whether they are settled.
 	snapshotFormed  = 1
 	snapshotMembers = 2
+	snapshotSettled = 3
 
-	snapshotHeadFields = 4 // of version 2, see doc.go
+	snapshotHeadFields = 4 // of versions 2 and 3, see doc.go
 
 	// snapshotHeadBytesMax bounds the head of a snapshot, see doc.go.
 	snapshotHeadBytesMax = 64 << 20
@@ -288,8 +290,8 @@ func readHead(head []byte) (stampMs int64, t *table, members *Membership, err er
 		return 0, nil, nil, fmt.Errorf("read head of snapshot: array of %d, want %d: %w", n, snapshotHeadFields, errMalformed)
 	}
 	version, err := r.Uint64()
-	if err != nil || version != snapshotFormed && version != snapshotMembers {
-		return 0, nil, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotMembers)
+	if err != nil || version < snapshotFormed || version > snapshotSettled {
+		return 0, nil, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotSettled)
 	}
 	if stampMs, err = r.Int64(); err != nil {
 		return 0, nil, nil, fmt.Errorf("read stamp of snapshot: %w", err)
@@ -297,8 +299,8 @@ func readHead(head []byte) (stampMs int64, t *table, members *Membership, err er
 	if t, err = readTable(&r); err != nil {
 		return 0, nil, nil, err
 	}
-	if version == snapshotMembers {
-		members, err = readMembership(&r)
+	if version >= snapshotMembers {
+		members, err = readMembership(&r, version)
 	}
 	return stampMs, t, members, err
 }
@@ -308,7 +310,7 @@ func (st *state) appendHead(dst []byte) []byte {
 	changed := st.members.Version > 0 && !st.bugs.has(bugMembersForgotten)
 	version, fields := uint64(snapshotFormed), snapshotHeadFields-1
 	if changed {
-		version, fields = snapshotMembers, snapshotHeadFields
+		version, fields = snapshotSettled, snapshotHeadFields
 	}
 	dst = frame.AppendUint(frame.AppendArrayLen(dst, fields), version)
 	dst = frame.AppendInt(dst, st.stampMs)

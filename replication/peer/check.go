@@ -107,8 +107,9 @@ func (t *Transport) checkMember(remote *Hello) error {
 		}
 	}
 	if t.handler.Admits(remote.RaftID, remote.DirectoryID) != nil {
-		if slices.ContainsFunc(t.applied.Members, func(m identity.Member) bool { return m.DirectoryID == remote.DirectoryID && !m.Retired }) {
-			return refuseNow("the members change at this moment") // SetMembers is about to say how
+		present := slices.ContainsFunc(t.applied.Members, func(m identity.Member) bool { return m.DirectoryID == remote.DirectoryID && !m.Retired })
+		if present || !t.handler.Settled() { // present: SetMembers is about to say how
+			return refuseNow("the members change at this moment")
 		}
 		return &RemovedError{removal(t.applied, remote.ServerID)}
 	}

@@ -63,7 +63,7 @@ func TestMembersAreFollowed(t *testing.T) {
 }
 
 // TestRemovedIsTold: a folder that was removed, replaced or retired hears it, while it
-// runs and when it starts later.
+// runs and when it starts later, but not before nobody can need it.
 func TestRemovedIsTold(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -84,8 +84,16 @@ func TestRemovedIsTold(t *testing.T) {
 			a, b, cluster, list, _ := twoOfThree(t)
 			after := &identity.Roster{Version: 1, NextRaftID: 3, Members: slices.Clone(cluster.Members)}
 			c.change(after)
+			a.inbox.unsettled.Store(true)
 			a.follow(after)
+			eventually(t, func() bool { return strings.Contains(b.Sight(1).Why, "the members change at this moment") })
 			var removed *RemovedError
+			select {
+			case err := <-b.inbox.excluded:
+				t.Errorf("too early: %v", err)
+			default:
+			}
+			a.inbox.unsettled.Store(false)
 			if err := <-b.inbox.excluded; !errors.As(err, &removed) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("while it runs: %v, want %q", err, c.want)
 			}

@@ -54,6 +54,9 @@ type Handler interface {
 	// members as they are now. A raft id that is not given out yet is admitted: it is
 	// that of a later member. It must not block.
 	Admits(raftID uint64, directory [16]byte) error
+	// Settled reports whether a folder that is not admitted may be told so for good. Until
+	// then others may need it. It must not block.
+	Settled() bool
 }
 
 // Config of a Transport.

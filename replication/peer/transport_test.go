@@ -43,6 +43,7 @@ type inbox struct {
 	excluded  chan error
 	block     chan struct{} // if set, forwards wait for it
 	members   atomic.Pointer[identity.Roster]
+	unsettled atomic.Bool
 }
 
 func newInbox() *inbox {
@@ -67,6 +68,8 @@ func (h *inbox) HandleSnapshot(_ uint64, header []byte, size int64, r io.Reader)
 func (h *inbox) HandleForwardRestored(peer uint64) { h.restored <- peer }
 func (h *inbox) HandleUnreachable(uint64)          {}
 func (h *inbox) HandleExcluded(err error)          { h.excluded <- err }
+
+func (h *inbox) Settled() bool { return !h.unsettled.Load() }
 
 // Admits decides by the members that a test has set.
 func (h *inbox) Admits(raftID uint64, directory [16]byte) error {
