@@ -2,6 +2,7 @@ package replication
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -32,6 +33,28 @@ func (n *simNode) forgetsSoon(id uint64) {
 	n.s.after(time.Duration(n.s.rng.IntN(4000))*time.Millisecond, n.inLife(func() {
 		n.put(input{kind: inputForget, tag: id})
 	}))
+}
+
+// askAgain has nodes ask for changes while they hear nothing of the leader, so that they
+// ask again for what is done already.
+func (s *simulation) askAgain() {
+	s.setUp()
+	for range 5 {
+		leader := s.leader()
+		asker := s.anyNode()
+		if leader == nil || asker == leader {
+			s.runUntil(s.now + 100*time.Millisecond)
+			continue
+		}
+		server := s.anyNode().member.ServerID
+		asker.change(&MemberChange{Kind: ChangeMove, ServerID: server, Host: fmt.Sprint(s.now), LogPort: 1})
+		s.runUntil(s.now + time.Millisecond)
+		s.cut[[2]int{leader.id, asker.id}] = true
+		s.runUntil(s.now + askGap + time.Duration(s.rng.IntN(200))*time.Millisecond)
+		s.cut = map[[2]int]bool{}
+		s.runUntil(s.now + 500*time.Millisecond)
+	}
+	s.settle()
 }
 
 // asked: what was asked for is done once at most, and not after a refusal.
