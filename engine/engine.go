@@ -62,6 +62,7 @@ type Engine struct {
 	formed  atomic.Bool
 	hinting atomic.Bool
 	nextDue atomic.Int64
+	flushAt atomic.Int64  // pendingFlush; 0 only after its items are gone
 	hides   atomic.Uint64 // see hide
 
 	statsMu   sync.Mutex // held for a copy only
@@ -213,6 +214,7 @@ func (e *Engine) publish() {
 		due = e.st.NowMs()
 	}
 	e.nextDue.Store(due)
+	e.flushAt.Store(e.pendingFlush)
 	e.hinting.Store(e.st.Total() >= e.limits.MemoryBytes/hintDenominator*hintNumerator && !e.limits.NoEvict)
 	e.publishStats()
 }

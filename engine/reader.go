@@ -47,6 +47,8 @@ type Reader struct {
 	hints  []byte
 
 	seconds uint32 // see SetNow
+	dueMs   int64  // see SetDue
+	due     bool   // see Due
 
 	expired atomic.Int64 // misses that met an item that had expired
 }
@@ -70,16 +72,46 @@ func (r *Reader) now(st *store.Store) uint32 {
 	return st.Seconds()
 }
 
+// SetDue tells the reader of a later stamp, which is in the log but not applied: the
+// calls of View and Look that follow do not show an item that is gone by then. 0: there
+// is none.
+func (r *Reader) SetDue(stampMs int64) { r.dueMs, r.due = stampMs, false }
+
+// Due reports whether the last call of View or Look has withheld an item, since it will be
+// gone by the stamp of SetDue.
+func (r *Reader) Due() bool { return r.due }
+
+// flushDue reports whether a delayed flush_all fires by the stamp of SetDue. It
+// is asked before an item is looked up: a flush that has fired has left none.
+func (r *Reader) flushDue() bool {
+	if r.due = false; r.dueMs == 0 {
+		return false
+	}
+	at := r.engine.flushAt.Load()
+	return at != 0 && at <= r.dueMs
+}
+
+// gone reports whether an item that was found expires by the stamp of SetDue.
+func (r *Reader) gone(ref store.Ref) bool {
+	if r.dueMs == 0 {
+		return false
+	}
+	at := ref.ExpiryMs()
+	return at != 0 && at <= r.dueMs
+}
+
 // View calls f with dst, the key and the item and returns what f returns, or
 // reports false for a miss. The item is valid until f returns, which must be
 // soon: what the applier retires meanwhile stays in memory.
 func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
 	hash := store.Hash(key)
-	hides := r.engine.hides.Load()
+	hides, flushed := r.engine.hides.Load(), r.flushDue()
 	st := r.store.Enter()
 	ref, ok := st.Lookup(hash, key)
 	if ok && r.hidden(hides) {
 		ok = false
+	} else if ok && (flushed || r.gone(ref)) {
+		ok, r.due = false, true
 	} else if ok {
 		var it Item
 		it.Flags, it.CAS, it.Value = ref.Content()
@@ -96,11 +128,13 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 // access unless keepAccess is set or f appends nothing: then it answered nobody.
 func (r *Reader) Look(dst, key []byte, keepAccess bool, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
 	hash := store.Hash(key)
-	hides := r.engine.hides.Load()
+	hides, flushed := r.engine.hides.Load(), r.flushDue()
 	st := r.store.Enter()
 	ref, ok := st.Lookup(hash, key)
 	if ok && r.hidden(hides) {
 		ok = false
+	} else if ok && (flushed || r.gone(ref)) {
+		ok, r.due = false, true
 	} else if ok {
 		_, value, m := ref.Read()
 		a := ref.Access()

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -40,8 +41,8 @@ type Lease struct {
 //  2. reads the clock: the lease is valid, or a majority has to be asked;
 //  3. loads the last change of its key, of all keys, the log's end and its newest stamp,
 //  4. loads applied: if a change is under way it waits for that index, no later one,
-//  5. reads the engine: when a delayed flush_all is due, then the item. What is due
-//     by the newest stamp is under way too, up to the log's end: see Sight.
+//  5. reads the engine: when a delayed flush_all fires, then the item. What is due by
+//     the newest stamp is under way too, up to the log's end: see Sight.
 //
 // All that was published when the lease was loaded was in the log then, because the
 // lease was valid, and was marked, because marks are stored before anything is said
@@ -55,6 +56,12 @@ type Lease struct {
 // written there has a lower index than what it replaces.
 //
 // Evicting an item is no change: a node may miss it a moment before others do.
+//
+// # Waiting
+//
+// A loop waits in Await. Its own word says for which index; whoever moves applied, the
+// log's end or the lease loads that word afterwards, and the loop loads applied and
+// the end after it has stored it. So one of them sees the other.
 //
 // # Who stores what
 //
@@ -73,18 +80,25 @@ type Gate struct {
 
 	_        [64]byte // event loops store what follows
 	lastRead atomic.Int64
-	_        [64]byte
+	awaited  []awaited // by loop
 
 	clock   func() time.Duration // that of Core.Observe, for event loops
+	moved   func(loop int)       // tells a loop that what it awaits may have come
 	machine StateMachine
 	marking uint64            // index of the entry that is being marked
 	mark    func(hash uint64) // markKey, bound once
 }
 
+// awaited is the lowest index that an event loop waits for; 0: none.
+type awaited struct {
+	atomic.Uint64
+	_ [56]byte
+}
+
 // newGate returns the gate of a node whose state was restored, and whose log ends at
 // last. What the log holds is not known: each key counts as changed by its last entry.
-func newGate(machine StateMachine, applied, last uint64) *Gate {
-	g := &Gate{machine: machine}
+func newGate(machine StateMachine, loops int, applied, last uint64) *Gate {
+	g := &Gate{machine: machine, awaited: make([]awaited, loops), moved: func(int) {}}
 	g.mark = g.markKey
 	g.applied.Store(applied)
 	g.end.Store(max(applied, last))
@@ -104,14 +118,18 @@ func (g *Gate) Leased() (now time.Duration, leased bool) {
 	return now, int64(now) < until
 }
 
-// Sight is what a read of one key has to heed.
+// Sight is what a read of one key has to heed. The zero value is nothing.
 type Sight struct {
 	// Index is the change of the key that is under way: the read waits until it is
-	// applied, and then is answered without another look. 0: there is none.
+	// applied. 0: there is none.
 	Index uint64
 
-	stampMs int64 // what is due by then is under way; 0: nothing is
-	end     uint64
+	// DueMs is the newest stamp of the log. An item that expires by then, or is there when
+	// a delayed flush_all fires by then, is under way until End is applied: another
+	// node may have applied that stamp, and have told that the item is gone. What has
+	// expired by the applied time is gone everywhere. 0: nothing is due.
+	DueMs int64
+	End   uint64
 }
 
 // Look is steps 3 and 4 for a key, by the hash that StateMachine.Keys has for it.
@@ -123,24 +141,55 @@ func (g *Gate) Look(hash uint64) Sight {
 	if end <= applied {
 		return Sight{}
 	}
-	s := Sight{stampMs: stampMs, end: end}
+	s := Sight{DueMs: stampMs, End: end}
 	if i := min(changed, end); i > applied {
 		s.Index = i
 	}
 	return s
 }
 
-// Due returns the index to wait for if something that happens at the given time, in
-// ms of Unix time, is under way: an item expires then, or a delayed flush_all
-// fires. It is 0 if nothing is, and if the time is 0.
-//
-// Another node may have applied the newest stamp already, and answered that the item
-// is gone. An item that has expired by the applied time is gone everywhere.
-func (s Sight) Due(atMs int64) (index uint64) {
-	if atMs != 0 && atMs <= s.stampMs {
-		return s.end
+// LookUpTo is what is left to heed of a read that has waited for its Index: what is
+// due, up to the End that it has seen.
+func (g *Gate) LookUpTo(end uint64) Sight {
+	end = min(end, g.end.Load())
+	stampMs := g.stampMs.Load()
+	if end <= g.applied.Load() {
+		return Sight{}
 	}
-	return 0
+	return Sight{DueMs: stampMs, End: end}
+}
+
+// End is the last index of the log.
+func (g *Gate) End() uint64 { return g.end.Load() }
+
+// Await reports whether a read of an event loop has to wait for an index. If so,
+// Client.Moved tells when it should ask again: the index is applied, the log was cut
+// off before it, or there is no lease any more and a majority should be asked. One
+// goroutine may call it for each loop.
+func (g *Gate) Await(loop int, index uint64) (waits bool) {
+	w := &g.awaited[loop]
+	for {
+		i := min(index, g.end.Load())
+		if i <= g.applied.Load() {
+			return false
+		}
+		for old := w.Load(); (old == 0 || i < old) && !w.CompareAndSwap(old, i); old = w.Load() {
+			continue
+		}
+		if i == min(index, g.end.Load()) {
+			return i > g.applied.Load()
+		}
+	}
+}
+
+// wake tells the loops that wait for an index up to the given one.
+func (g *Gate) wake(upTo uint64) {
+	for loop := range g.awaited {
+		w := &g.awaited[loop]
+		if i := w.Load(); i != 0 && i <= upTo && w.CompareAndSwap(i, 0) {
+			g.moved(loop)
+		}
+	}
 }
 
 // LastRead is when a client has read on this node, on the clock of Core.Observe and
@@ -150,7 +199,7 @@ func (g *Gate) LastRead() time.Duration { return time.Duration(g.lastRead.Load()
 // publish is called with the effects of each Ready before anything else is done
 // with them. The raft loop calls it.
 func (g *Gate) publish(eff *Effects) {
-	until := int64(eff.Lease.Until)
+	until, end := int64(eff.Lease.Until), g.end.Load()
 	if eff.Lease.Term != g.term.Load() {
 		g.lease.Store(0) // what is marked now may be known elsewhere already
 		g.term.Store(eff.Lease.Term)
@@ -162,6 +211,9 @@ func (g *Gate) publish(eff *Effects) {
 	}
 	if until > g.lease.Load() {
 		g.lease.Store(until)
+	}
+	if cut := g.end.Load() < end; cut || int64(g.clock()) >= until {
+		g.wake(math.MaxUint64)
 	}
 }
 
@@ -221,5 +273,6 @@ func (g *Gate) markKey(hash uint64) { g.slots[hash%gateSlots].Store(g.marking) }
 func (g *Gate) appliedTo(index uint64) {
 	if index > g.applied.Load() {
 		g.applied.Store(index)
+		g.wake(index)
 	}
 }

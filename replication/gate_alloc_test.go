@@ -17,7 +17,7 @@ func TestGateAllocatesNothing(t *testing.T) {
 	hash := engine.HashKey([]byte("a"))
 	eff := &Effects{Lease: g.lease, Append: []*pb.Message{{Entries: []*pb.Entry{gateEntry(101, 5, gateSet("a"), gateSet("b"))}}}}
 	if n := testing.AllocsPerRun(100, func() {
-		if _, leased := g.Leased(); leased && g.Look(hash).Due(5) == 0 {
+		if _, leased := g.Leased(); leased && g.Look(hash).DueMs == 0 {
 			t.Fatal("nothing is under way")
 		}
 	}); n != 0 {

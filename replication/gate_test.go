@@ -2,6 +2,7 @@ package replication
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ type gateBench struct {
 }
 
 func newGateBench() *gateBench {
-	g := &gateBench{Gate: newGate(&simMachine{}, 100, 100), lease: Lease{Until: time.Second, Term: 7}}
+	g := &gateBench{Gate: newGate(&simMachine{}, 2, 100, 100), lease: Lease{Until: time.Second, Term: 7}}
 	g.clock = func() time.Duration { return g.now }
 	return g
 }
@@ -117,7 +118,8 @@ func TestAllKeysAreUnderWay(t *testing.T) {
 // replaces, is not known by its keys.
 func TestKeysAfterAStartAndASnapshot(t *testing.T) {
 	g := newGateBench()
-	g.Gate = newGate(&simMachine{}, 90, 100)
+	g.Gate = newGate(&simMachine{}, 2, 90, 100)
+	g.clock = func() time.Duration { return 0 }
 	g.want(t, "a", 100)
 	g.appliedTo(99)
 	g.want(t, "a", 100)
@@ -144,15 +146,15 @@ func TestALogThatIsCutOff(t *testing.T) {
 	g.want(t, "lost", 102)
 	g.want(t, "kept", 102) // later than it need be
 	g.want(t, "new", 102)
-	if i := g.look("other").Due(99); i != 102 {
-		t.Errorf("what a lost stamp had made due waits for %d, want 102", i)
+	if s := g.look("other"); s.DueMs != 99 || s.End != 102 {
+		t.Errorf("what a lost stamp had made due: %+v, want it to wait for 102", s)
 	}
 	g.appliedTo(102)
 	for _, key := range []string{"kept", "lost", "new"} {
 		g.want(t, key, 0)
 	}
-	if i := g.look("other").Due(99); i != 0 {
-		t.Errorf("what a lost stamp had made due waits for %d once all is applied", i)
+	if s := g.look("other"); s != (Sight{}) {
+		t.Errorf("all is applied, and a read heeds %+v", s)
 	}
 }
 
@@ -161,21 +163,23 @@ func TestALogThatIsCutOff(t *testing.T) {
 func TestWhatIsDueByTheNewestStamp(t *testing.T) {
 	g := newGateBench()
 	g.append(gateEntry(101, 5000, gateSet("a")))
-	s := g.look("b")
-	for atMs, want := range map[int64]uint64{0: 0, 4999: 101, 5000: 101, 5001: 0} {
-		if got := s.Due(atMs); got != want {
-			t.Errorf("what is due at %d waits for %d, want %d", atMs, got, want)
+	want := func(what string, got, want Sight) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: a read heeds %+v, want %+v", what, got, want)
 		}
 	}
+	want("a stamp", g.look("b"), Sight{DueMs: 5000, End: 101})
 	g.append(gateEntry(102, 4000), gateEntry(103, 4500)) // of a leader whose clock is behind
 	g.appliedTo(101)
-	if got := g.look("b").Due(4999); got != 103 {
-		t.Errorf("what is due by a stamp waits for %d, want 103", got)
-	}
-	g.appliedTo(103)
-	if got := g.look("b").Due(4999); got != 0 {
-		t.Errorf("what is due waits for %d, and all is applied", got)
-	}
+	want("older stamps", g.look("b"), Sight{DueMs: 5000, End: 103})
+	want("after a wait", g.LookUpTo(102), Sight{DueMs: 5000, End: 102})
+	want("after a wait for what is applied", g.LookUpTo(101), Sight{})
+	g.append(gateEntry(102, 6000)) // of another leader
+	want("after a wait for what is cut off", g.LookUpTo(103), Sight{DueMs: 6000, End: 102})
+	g.appliedTo(102)
+	want("all is applied", g.look("b"), Sight{})
+	want("all is applied after a wait", g.LookUpTo(103), Sight{})
 }
 
 // TestLeaseOfAGate: no read is answered at or after its end, after it was withdrawn, or
@@ -272,4 +276,61 @@ func TestLastRead(t *testing.T) {
 	if got := g.LastRead(); got != g.now-readNoteGap+1 {
 		t.Errorf("the last read was at %v", got)
 	}
+}
+
+// TestAwaitedIndexes: a loop is told once when the index that it waits for is applied,
+// cut off, or not to be waited for any more.
+func TestAwaitedIndexes(t *testing.T) {
+	g := newGateBench()
+	var told []int
+	g.moved = func(loop int) { told = append(told, loop) }
+	want := func(what string, loops ...int) {
+		t.Helper()
+		if !slices.Equal(told, loops) {
+			t.Errorf("%s: told loops %v, want %v", what, told, loops)
+		}
+		told = nil
+	}
+	ents := func(from, to uint64) (list []*pb.Entry) {
+		for i := from; i <= to; i++ {
+			list = append(list, gateEntry(i, 1, gateSet("a")))
+		}
+		return list
+	}
+	if g.Await(0, 100) {
+		t.Error("waits for what is applied")
+	}
+	g.appliedTo(100)
+	g.append(ents(101, 110)...)
+	want("nobody waits")
+	if !g.Await(0, 105) || !g.Await(0, 103) || !g.Await(0, 109) || !g.Await(1, 105) {
+		t.Error("does not wait")
+	}
+	g.appliedTo(102)
+	want("less is applied")
+	g.appliedTo(104)
+	want("the first one's is applied", 0)
+	if !g.Await(0, 109) {
+		t.Error("does not wait for the rest")
+	}
+	g.appliedTo(106)
+	want("the other one's is applied", 1)
+	g.append(ents(108, 108)...) // of another leader
+	want("the log is cut off", 0)
+	if !g.Await(0, 109) {
+		t.Error("does not wait for what is left")
+	}
+	g.appliedTo(108)
+	want("what is left is applied", 0)
+	if g.Await(0, 109) {
+		t.Error("waits for what was cut off")
+	}
+	g.append(ents(109, 112)...)
+	g.Await(0, 112)
+	told = nil
+	g.publish(&Effects{Lease: g.lease})
+	want("nothing has changed")
+	g.now = time.Second
+	g.publish(&Effects{Lease: g.lease})
+	want("there is no lease any more", 0)
 }

@@ -87,7 +87,7 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 	}
 	m := &machine{
 		core: core, appender: newAppender(cfg, hs), applier: newApplier(st, cfg),
-		gate: newGate(cfg.Machine, st.index, core.lastIndex),
+		gate: newGate(cfg.Machine, cfg.Loops, st.index, core.lastIndex),
 	}
 	return m, m.startInQuarantine(cfg, st.index)
 }

@@ -156,6 +156,8 @@ type Client interface {
 	// ReadsDone answers the n oldest reads: ok if the state machine now shows
 	// everything that was acknowledged before they were asked for.
 	ReadsDone(n int, ok bool)
+	// Moved tells that what the loop waits for by Gate.Await may have come.
+	Moved()
 }
 
 // Answer is what became of one sub-batch.

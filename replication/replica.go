@@ -53,6 +53,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 		in:         newInbox[input](), toLog: newInbox[appendInput](), toApply: newInbox[applyInput](), toDisk: newInbox[snapshotWrite](),
 	}
 	m.gate.clock = func() time.Duration { return time.Since(r.start) }
+	m.gate.moved = func(loop int) { r.cfg.Clients[loop].Moved() }
 	r.restoredMs = m.applier.st.stampMs
 	r.status.Store(&Status{ID: cfg.ID, Verdict: m.core.Status().Verdict})
 	r.setMembers(m.core.members)

@@ -31,6 +31,7 @@ type waitingClient struct{ answers chan []Answer }
 func (c waitingClient) Answers(a []Answer)            { c.answers <- a }
 func (c waitingClient) Expired(uint64, bool, Refusal) {}
 func (c waitingClient) ReadsDone(int, bool)           {}
+func (c waitingClient) Moved()                        {}
 
 // startLone starts a lone node with all its goroutines; the test ends it.
 func startLone(t *testing.T, machine StateMachine, client Client) *Replica {

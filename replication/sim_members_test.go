@@ -69,9 +69,10 @@ type simOperator struct {
 	until   time.Duration
 }
 
-func (s *simulation) operate(until time.Duration) {
+func (s *simulation) operate(until time.Duration) *simOperator {
 	o := &simOperator{s: s, servers: len(s.nodes), until: until}
 	o.again()
+	return o
 }
 
 func (o *simOperator) again() {

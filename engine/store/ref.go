@@ -27,6 +27,12 @@ func (r Ref) Read() (key, value []byte, m Meta) { return r.record.read(r.head) }
 // Content returns the part of Read that every answer has.
 func (r Ref) Content() (flags uint32, cas uint64, value []byte) { return r.record.content(r.head) }
 
+// ExpiryMs is when the item expires, ms of Unix time on the log's clock; 0: never.
+func (r Ref) ExpiryMs() int64 {
+	ms, _ := r.record.expiry(r.head)
+	return ms
+}
+
 // Access returns what this node knows of the item's reads.
 func (r Ref) Access() Access { return r.record.access(r.head) }
 

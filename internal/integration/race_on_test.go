@@ -6,6 +6,3 @@ package integration
 var buildFlags = []string{"-race"}
 
 const underRace = true
-
-// membersRunsDefault is how many clusters TestMembersUnderLoad changes by itself.
-const membersRunsDefault = 0

@@ -24,8 +24,9 @@ const (
 	// opOverheadBytes is what an operation counts for in addition to its own bytes.
 	opOverheadBytes = 64
 
-	// hintsGap is the least time between two deliveries of read hints.
-	hintsGap = 20 * time.Millisecond
+	// clockGap is how often a loop reads the wall clock and delivers read hints, while
+	// there are reads.
+	clockGap = 20 * time.Millisecond
 )
 
 // loopBackend is the node as one event loop sees it, and the event loop as the
@@ -37,9 +38,12 @@ type loopBackend struct {
 	id   int
 	loop server.Completer
 
-	reader   *engine.Reader
-	hintedAt time.Time // when hints were last delivered
-	look     look
+	gate   *replication.Gate
+	reader *engine.Reader
+	looked time.Duration // at the wall clock, on the gate's clock
+	look   look
+	waits  []keyWait // of Await
+	move   func()    // goOn, bound once
 
 	ops          []byte // the forming sub-batch
 	count        int
@@ -60,16 +64,30 @@ type submitted struct {
 	over  protocol.Status // what it is to be answered with when it is its turn, if that is known
 }
 
+// newLoopBackend returns the backend of the loop numbered id. It serves once it has a
+// replica and its gate.
+func newLoopBackend(n *Node, id int) *loopBackend {
+	l := &loopBackend{node: n, id: id, reader: n.engine.NewReader(), looked: -clockGap}
+	l.move = l.goOn
+	return l
+}
+
 // Barrier implements server.Loop.
-func (l *loopBackend) Barrier() bool {
-	now := time.Now()
-	l.reader.SetNow(now.Unix())
-	l.deliverHints(now)
-	if l.node.readsInline() {
-		return true
+func (l *loopBackend) Barrier() server.Grant {
+	now, leased := l.gate.Leased()
+	if now-l.looked >= clockGap {
+		l.looked = now
+		l.reader.SetNow(time.Now().Unix())
+		l.deliverHints()
+	}
+	switch {
+	case l.node.readsInline():
+		return server.GrantAll
+	case leased:
+		return server.GrantChanges
 	}
 	l.barriers++
-	return false
+	return server.GrantLater
 }
 
 // confirm asks for the confirmation that Barrier has done without, and reports
@@ -82,11 +100,9 @@ func (l *loopBackend) confirm() bool {
 	return true
 }
 
-// deliverHints passes the hints of recent reads to the replica, at most once in
-// hintsGap.
-func (l *loopBackend) deliverHints(now time.Time) {
-	if l.reader.Hints() > 0 && now.Sub(l.hintedAt) >= hintsGap {
-		l.hintedAt = now
+// deliverHints passes the hints of recent reads to the replica.
+func (l *loopBackend) deliverHints() {
+	if l.reader.Hints() > 0 {
 		l.node.replica.Hint(l.reader.TakeHints(nil))
 	}
 }
@@ -95,11 +111,40 @@ func (l *loopBackend) deliverHints(now time.Time) {
 func (l *loopBackend) Prepare(keys [][]byte) { l.reader.Prepare(keys) }
 
 // Get implements server.Loop.
-func (l *loopBackend) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
-	if withCAS {
-		return l.reader.View(dst, key, appendValueCAS)
+func (l *loopBackend) Get(dst, key []byte, withCAS bool, h server.Heed) ([]byte, server.Found) {
+	if l.isUnderWay(key, h) {
+		return dst, server.UnderWay
 	}
-	return l.reader.View(dst, key, appendValue)
+	view := appendValue
+	if withCAS {
+		view = appendValueCAS
+	}
+	dst, found := l.reader.View(dst, key, view)
+	switch {
+	case found:
+		return dst, server.Hit
+	case l.reader.Due():
+		return dst, server.UnderWay
+	}
+	return dst, server.Miss
+}
+
+// view calls f with the item of a key, if it is found.
+func (l *loopBackend) view(key []byte, h server.Heed, f func(it engine.Item)) server.Found {
+	if l.isUnderWay(key, h) {
+		return server.UnderWay
+	}
+	_, found := l.reader.View(nil, key, func(dst, _ []byte, it engine.Item) []byte {
+		f(it)
+		return dst
+	})
+	switch {
+	case found:
+		return server.Hit
+	case l.reader.Due():
+		return server.UnderWay
+	}
+	return server.Miss
 }
 
 func appendValue(dst, key []byte, it engine.Item) []byte {
@@ -271,6 +316,9 @@ var unsent = [...]protocol.Status{
 	replication.RefusalNoMajority: protocol.StatusNoMajority, replication.RefusalRemoved: protocol.StatusRemoved,
 	replication.RefusalDiskFull: protocol.StatusOutOfMemory, replication.RefusalDiskStalled: protocol.StatusDiskStalled,
 }
+
+// Moved implements replication.Client.
+func (l *loopBackend) Moved() { l.loop.Post(l.move) }
 
 // ReadsDone implements replication.Client.
 func (l *loopBackend) ReadsDone(n int, ok bool) {

@@ -10,6 +10,7 @@ import (
 	"raftcached/engine"
 	"raftcached/internal/item"
 	"raftcached/protocol"
+	"raftcached/protocol/server"
 )
 
 // callsMax bounds the calls of a Client that are not answered. Beyond it callers
@@ -42,12 +43,15 @@ type Client struct {
 	blocked []*call // not begun: too many bytes are in flight
 	writes  []*call
 	reads   []*call
+	waits   int // reads that wait for changes, in backend.waits
 }
 
 // call is one operation or one read.
 type call struct {
 	req  protocol.Request
 	view func(i int, it engine.Item) // of a read: called for each key that was found
+	next int                         // key that is read next
+	heed server.Heed                 // for the next keys
 
 	confirm bool // of a read: it wants a majority's confirmation, even if reads are local
 
@@ -227,7 +231,7 @@ func (c *Client) turn() (over bool) {
 	}
 	c.begin(append(c.blocked, queue...))
 	c.backend.Flush()
-	if len(c.blocked)+len(c.writes)+len(c.reads) > 0 {
+	if len(c.blocked)+len(c.writes)+len(c.reads)+c.waits > 0 {
 		return false
 	}
 	c.mu.Lock()
@@ -256,15 +260,7 @@ func (c *Client) beginOne(call *call) (begun bool) {
 		return true
 	case call.view != nil:
 		call.state = callBegun
-		granted := c.backend.Barrier()
-		if granted && call.confirm {
-			granted = !c.backend.confirm()
-		}
-		if granted {
-			c.answer(call)
-		} else {
-			c.reads = append(c.reads, call)
-		}
+		c.read(call)
 		return true
 	case call.op != nil:
 		if !c.backend.writeOp(call.op) {
@@ -278,16 +274,47 @@ func (c *Client) beginOne(call *call) (begun bool) {
 	return true
 }
 
-// answer reads the keys of a call.
+// read begins a read, or goes on with one that has to ask for another barrier.
+func (c *Client) read(call *call) {
+	grant := c.backend.Barrier()
+	if grant != server.GrantLater && call.confirm && c.backend.confirm() {
+		grant = server.GrantLater
+	}
+	if grant == server.GrantLater {
+		c.reads = append(c.reads, call)
+		return
+	}
+	call.heed = server.Heed{Changes: grant == server.GrantChanges}
+	c.answer(call)
+}
+
+// answer reads the keys of a call. If an item is changing it waits, and goes on there
+// when called again.
 func (c *Client) answer(call *call) {
-	for i, key := range call.req.Keys {
-		_, _ = c.backend.reader.View(nil, key, func(dst, _ []byte, it engine.Item) []byte {
-			call.view(i, it)
-			return dst
-		})
+	for keys := call.req.Keys; call.next < len(keys); {
+		switch c.backend.view(keys[call.next], call.heed, func(it engine.Item) { call.view(call.next, it) }) {
+		case server.UnderWay:
+			var waits bool
+			if call.heed, waits = c.backend.Await(keys[call.next:], call.heed, call); waits {
+				c.waits++
+				return
+			}
+		default:
+			call.next++
+		}
 	}
 	call.result.Status = protocol.StatusOK
 	c.finish(call)
+}
+
+// Awaited implements server.Completer.
+func (c *Client) Awaited(waiter any, ok bool) {
+	c.waits--
+	if call := waiter.(*call); ok {
+		c.answer(call)
+	} else {
+		c.read(call)
+	}
 }
 
 func (c *Client) finish(call *call) {
@@ -322,6 +349,7 @@ func (c *Client) BarriersDone(n int, s protocol.Status) {
 	defer clear(reads) // the array lives on, what was found must not
 	for _, call := range reads {
 		if s == protocol.StatusOK {
+			call.heed = server.Heed{}
 			c.answer(call)
 			continue
 		}
@@ -355,7 +383,11 @@ func (c *Client) giveUp() {
 	queue := c.queue
 	c.queue, c.posted, c.over = nil, nil, true
 	c.mu.Unlock()
-	for _, call := range slices.Concat(c.writes, c.reads, c.blocked, queue) {
+	waits := make([]*call, 0, len(c.backend.waits))
+	for _, w := range c.backend.waits {
+		waits = append(waits, w.waiter.(*call))
+	}
+	for _, call := range slices.Concat(c.writes, c.reads, waits, c.blocked, queue) {
 		call.err = ErrClosed
 		c.finish(call)
 	}

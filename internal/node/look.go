@@ -18,7 +18,10 @@ type look struct {
 }
 
 // Look implements server.Loop.
-func (l *loopBackend) Look(dst []byte, req *protocol.Request) ([]byte, server.Found) {
+func (l *loopBackend) Look(dst []byte, req *protocol.Request, h server.Heed) ([]byte, server.Found) {
+	if l.isUnderWay(req.Key, h) {
+		return dst, server.UnderWay
+	}
 	k := &l.look
 	if k.view == nil {
 		k.view = k.answer
@@ -28,6 +31,8 @@ func (l *loopBackend) Look(dst []byte, req *protocol.Request) ([]byte, server.Fo
 	dst, found := l.reader.Look(dst, req.Key, keepAccess, k.view)
 	k.req = nil
 	switch {
+	case l.reader.Due():
+		return dst, server.UnderWay
 	case found && k.writes, !found && req.Fields&item.HasVivify != 0:
 		return dst, server.NeedsWrite
 	case found:

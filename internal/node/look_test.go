@@ -45,7 +45,7 @@ func TestLookTellsWhatItMet(t *testing.T) {
 	} {
 		req := request(t, test.request)
 		onLoop(n, func(l *loopBackend) {
-			if reply, found := l.Look(nil, req); string(reply) != test.reply || found != test.found {
+			if reply, found := l.Look(nil, req, server.Heed{}); string(reply) != test.reply || found != test.found {
 				t.Errorf("%q: %q and %d, want %q and %d", test.request, reply, found, test.reply, test.found)
 			}
 		})
@@ -59,8 +59,8 @@ func TestLookAllocatesNothing(t *testing.T) {
 	out := make([]byte, 0, 1024)
 	onLoop(n, func(l *loopBackend) {
 		if n := testing.AllocsPerRun(100, func() {
-			_, _ = l.Look(out, hit)
-			_, _ = l.Look(out, miss)
+			_, _ = l.Look(out, hit, server.Heed{})
+			_, _ = l.Look(out, miss, server.Heed{})
 		}); n != 0 {
 			t.Errorf("a hit and a miss: %v allocations, want 0", n)
 		}

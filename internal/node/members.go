@@ -1,6 +1,8 @@
 package node
 
 import (
+	"fmt"
+
 	"raftcached/replication"
 	"raftcached/replication/identity"
 )
@@ -24,8 +26,7 @@ func (n *Node) follow(m *replication.Membership) {
 	if m.Excludes(n.raftID) && !old.Excludes(n.raftID) {
 		n.cfg.Logger.Error("the cluster goes on without this data folder: no clients are served any more")
 	}
-	// A removed server that is started again, to be told, listens where it was.
-	if _, isMember := m.Find(n.raftID); isMember && m.Version > 0 {
+	if m.Version > 0 {
 		_ = n.identity.KeepRoster(rosterOf(m)) // if it failed the next floor fails too, and ends the node
 	}
 }
@@ -39,17 +40,9 @@ func noted(c *identity.Cluster) *replication.Membership {
 	}
 	for _, o := range list {
 		m.NextRaftID = max(m.NextRaftID, o.RaftID+1)
+		m.Members = append(m.Members, memberOf(o))
 	}
-	m.Members = membersOf(list)
 	return m
-}
-
-func membersOf(list []identity.Member) []replication.Member {
-	members := make([]replication.Member, len(list))
-	for i, o := range list {
-		members[i] = memberOf(o)
-	}
-	return members
 }
 
 func memberOf(o identity.Member) replication.Member {
@@ -71,11 +64,11 @@ func rosterOf(m *replication.Membership) *identity.Roster {
 	return r
 }
 
-// raftIDOf returns the raft id that its cluster has given to a folder.
-func raftIDOf(id *identity.Identity) (raftID uint64, known bool) {
-	c, own := id.Cluster(), id.DirectoryID()
+// ownRaftID returns the raft id that the cluster has given to this node's folder.
+func (n *Node) ownRaftID() (uint64, error) {
+	c, own := n.identity.Cluster(), n.identity.DirectoryID()
 	if c.RaftID != 0 {
-		return c.RaftID, true
+		return c.RaftID, nil
 	}
 	lists := [][]identity.Member{c.Members}
 	if c.Roster != nil {
@@ -84,11 +77,11 @@ func raftIDOf(id *identity.Identity) (raftID uint64, known bool) {
 	for _, list := range lists {
 		for _, m := range list {
 			if m.DirectoryID == own {
-				return m.RaftID, true
+				return m.RaftID, nil
 			}
 		}
 	}
-	return 0, false
+	return 0, fmt.Errorf("data folder %q is of cluster %016x, which does not know it: %s", n.cfg.DataDir, c.ID, n.remedy())
 }
 
 // place is what the members say of one server.
@@ -119,11 +112,6 @@ func placesOf(m *replication.Membership) (list []place) {
 			list[last].Replaced = true // by the one that is awaited
 		default:
 			list[last] = place{Member: o, Replaced: true}
-		}
-	}
-	for i := range list {
-		if p := &list[i]; m.TakesOver(p.RaftID) {
-			p.Learner, p.Replaced = true, true
 		}
 	}
 	return list

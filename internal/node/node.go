@@ -110,7 +110,7 @@ func (n *Node) startReplica() error {
 		ID: n.raftID, Boot: n.identity.Boot(), Loops: n.cfg.Server.Loops + 1,
 		Log: n.files.log, Snapshots: n.files.snapshots, Diverged: n.files.diverged, Machine: machine{n.engine},
 		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
-		RequestTimeout: n.cfg.RequestTimeout, LogRetainBytes: n.cfg.LogRetainBytes,
+		RequestTimeout: n.cfg.RequestTimeout, Leases: n.cfg.Leases, LogRetainBytes: n.cfg.LogRetainBytes,
 		Logger: n.cfg.Logger, ServerID: n.serverID, Changed: n.narrator.statusChanged, Follow: n.follow,
 	}
 	if n.cfg.wrap != nil {
@@ -120,7 +120,7 @@ func (n *Node) startReplica() error {
 		cfg.Formed = append(cfg.Formed, memberOf(m))
 	}
 	for i := range cfg.Loops { // the last one is the client's
-		l := &loopBackend{node: n, id: i, reader: n.engine.NewReader()}
+		l := newLoopBackend(n, i)
 		n.loops = append(n.loops, l)
 		cfg.Clients = append(cfg.Clients, l)
 	}
@@ -130,6 +130,9 @@ func (n *Node) startReplica() error {
 	var err error
 	if n.replica, err = replication.StartReplica(cfg); err != nil {
 		return n.pastError(fmt.Errorf("start replication: %w", err))
+	}
+	for _, l := range n.loops {
+		l.gate = n.replica.Gate()
 	}
 	n.client = newClient(n.loops[n.cfg.Server.Loops])
 	return nil
@@ -175,17 +178,6 @@ func (n *Node) Client() *Client { return n.client }
 
 // ClientAddrs returns the addresses at which clients are served.
 func (n *Node) ClientAddrs() []net.Addr { return n.front.Addrs() }
-
-// PeerAddr returns where the other servers reach the node, or nothing.
-func (n *Node) PeerAddr() string { return n.cfg.PeerAddr }
-
-// ServerIDs returns the ids of the servers of the cluster, ascending.
-func (n *Node) ServerIDs() (ids []int) {
-	for _, p := range n.places() {
-		ids = append(ids, p.ServerID)
-	}
-	return ids
-}
 
 // Leader returns the id of the server that leads, if this node knows one.
 func (n *Node) Leader() (serverID int, known bool) {

@@ -41,6 +41,7 @@ type answered struct{ statuses []protocol.Status }
 func (a *answered) Post(f func())                     { f() }
 func (a *answered) WriteDone(r *protocol.Result)      { a.statuses = append(a.statuses, r.Status) }
 func (a *answered) BarriersDone(int, protocol.Status) {}
+func (a *answered) Awaited(any, bool)                 {}
 func (a *answered) ResultsEnd()                       {}
 
 // TestRefusedInItsTurn: what is refused while earlier writes wait is answered after

@@ -15,12 +15,14 @@ func (silent) NewLoop(int, Completer) Loop            { return silent{} }
 func (silent) State() stats.State                     { return stats.State{} }
 func (silent) Stats(string) (protocol.StatList, bool) { return nil, true }
 func (silent) Members(string) (uint64, []Member)      { return 1, nil }
-func (silent) Barrier() bool                          { return true }
+func (silent) Barrier() Grant                         { return GrantAll }
 func (silent) Write(*protocol.Request) bool           { return false }
 func (silent) Flush()                                 {}
 func (silent) Prepare([][]byte)                       {}
 
-func (silent) Look(dst []byte, req *protocol.Request) ([]byte, Found) {
+func (silent) Await([][]byte, Heed, any) (Heed, bool) { return Heed{}, false }
+
+func (silent) Look(dst []byte, req *protocol.Request, _ Heed) ([]byte, Found) {
 	if string(req.Key) != "a" {
 		return protocol.AppendAnswer(dst, req.Command, &req.Form, &silentMiss), Miss
 	}
@@ -32,11 +34,11 @@ var (
 	silentHit  = protocol.Result{Status: protocol.StatusHit, Value: []byte("x"), SizeBytes: 1}
 )
 
-func (silent) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
+func (silent) Get(dst, key []byte, withCAS bool, _ Heed) ([]byte, Found) {
 	if string(key) != "a" {
-		return dst, false
+		return dst, Miss
 	}
-	return append(dst, "VALUE a 0 1\r\nx\r\n"...), true
+	return append(dst, "VALUE a 0 1\r\nx\r\n"...), Hit
 }
 
 func TestGetAllocatesNothing(t *testing.T) {

@@ -25,36 +25,59 @@ type Backend interface {
 	Members(local string) (version uint64, members []Member)
 }
 
-// Found is the outcome of Loop.Look.
+// Found is the outcome of Loop.Get and Loop.Look.
 type Found uint8
 
-// The outcomes of Loop.Look.
+// The outcomes of Loop.Get and Loop.Look.
 const (
 	Miss       Found = iota // there is no such item
 	Hit                     // there is
 	NeedsWrite              // the item would change: the request has to be written
+	UnderWay                // the item is changing: Loop.Await
 )
+
+// Grant is the outcome of Loop.Barrier.
+type Grant uint8
+
+// The outcomes of Loop.Barrier.
+const (
+	GrantLater   Grant = iota // Completer.BarriersDone answers
+	GrantAll                  // all is visible
+	GrantChanges              // all is visible or under way: reads heed changes
+)
+
+// Heed is what reads heed. The zero value is nothing: all is visible.
+type Heed struct {
+	Changes bool   // items that are changing: their reads wait
+	UpTo    uint64 // what the backend has put here in Await, for a read that has waited
+}
 
 // Loop is the part of the backend that serves one event loop. All its methods
 // are called on that loop's goroutine and never block.
 type Loop interface {
 	// Barrier asks that everything acknowledged on any server before this call is
-	// visible to Get and Look. It reports true if that is so already. If not,
-	// Completer.BarriersDone answers later, in the order of the calls.
-	Barrier() bool
+	// visible to Get and Look. If that is neither so already, nor under way,
+	// Completer.BarriersDone answers later, in the order of these calls.
+	Barrier() Grant
 
 	// Prepare announces the keys of the next reads, so that the backend can fetch
 	// what it needs for all of them at once. It may do nothing.
 	Prepare(keys [][]byte)
 
 	// Get appends the "VALUE ..." block of key to dst, with the cas unique if
-	// withCAS, and reports whether the key was found; a miss appends nothing.
-	Get(dst, key []byte, withCAS bool) ([]byte, bool)
+	// withCAS, if the key is found; else it appends nothing.
+	Get(dst, key []byte, withCAS bool, h Heed) ([]byte, Found)
 
 	// Look answers a MetaGet or MetaDebug: it appends the reply to dst, in the
-	// request's form. If it returns NeedsWrite it has appended nothing, and the
-	// request has to be passed to Write.
-	Look(dst []byte, req *protocol.Request) ([]byte, Found)
+	// request's form. If it returns NeedsWrite or UnderWay it has appended nothing. One
+	// that NeedsWrite has to be passed to Write.
+	Look(dst []byte, req *protocol.Request, h Heed) ([]byte, Found)
+
+	// Await waits for the changes of keys, of which the first was UnderWay. If it
+	// reports true, Completer.Awaited answers the waiter. Then these keys are read again
+	// with the Heed that it has returned, and only with that: changes that come
+	// later are not waited for.
+	Await(keys [][]byte, h Heed, waiter any) (Heed, bool)
 
 	// Write adds a request for which Command.IsWrite holds, or a MetaGet that
 	// NeedsWrite, to the loop's current sub-batch. It copies what it needs. It
@@ -86,11 +109,13 @@ type Completer interface {
 	// is borrowed for the call.
 	WriteDone(r *protocol.Result)
 
+	// Awaited answers a Loop.Await. Unless ok is set, the waiter asks for a barrier again.
+	Awaited(waiter any, ok bool)
+
 	// BarriersDone answers the n oldest unanswered barriers of the loop: with
 	// StatusOK, or with an error, which is then the answer to their reads.
 	BarriersDone(n int, s protocol.Status)
 
-	// ResultsEnd ends a series of WriteDone and BarriersDone calls: the replies are
-	// sent, with one write for each connection, and waiting requests continue.
+	// ResultsEnd ends a series of the calls above: the replies are sent, with one write for each connection, and waiting requests continue.
 	ResultsEnd()
 }

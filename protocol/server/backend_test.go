@@ -2,8 +2,6 @@ package server
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +19,8 @@ type memory struct {
 	mu            sync.Mutex
 	items         map[string]storedItem
 	cas           uint64
-	flushAt       time.Time // from then on, items stored before it are gone
+	flushAt       time.Time       // from then on, items stored before it are gone
+	changing      map[string]bool // if not nil, barriers are granted but for these keys
 	delayBarriers bool
 	barrierStatus protocol.Status // answer to delayed barriers
 	writeStatus   protocol.Status // if not StatusNone, the answer to every operation
@@ -145,6 +144,7 @@ type memoryLoop struct {
 	c        Completer
 	ops      []operation
 	barriers int
+	waiters  []any // of Await
 	inFlight int
 }
 
@@ -155,15 +155,18 @@ type operation struct {
 }
 
 // Barrier implements Loop.
-func (l *memoryLoop) Barrier() bool {
+func (l *memoryLoop) Barrier() Grant {
 	l.b.mu.Lock()
 	defer l.b.mu.Unlock()
 	l.b.note("barrier")
-	if !l.b.delayBarriers {
-		return true
+	switch {
+	case l.b.changing != nil:
+		return GrantChanges
+	case !l.b.delayBarriers:
+		return GrantAll
 	}
 	l.barriers++
-	return false
+	return GrantLater
 }
 
 // Get implements Loop.
@@ -175,14 +178,17 @@ func (l *memoryLoop) Prepare(keys [][]byte) {
 	}
 }
 
-func (l *memoryLoop) Get(dst, key []byte, withCAS bool) ([]byte, bool) {
+func (l *memoryLoop) Get(dst, key []byte, withCAS bool, h Heed) ([]byte, Found) {
 	l.b.mu.Lock()
 	defer l.b.mu.Unlock()
 	it, ok := l.b.items[string(key)] // does not allocate
-	if !ok || l.b.gone(it) {
-		return dst, false
+	switch {
+	case l.underWay(key, h):
+		return dst, UnderWay
+	case !ok || l.b.gone(it):
+		return dst, Miss
 	}
-	return protocol.AppendValue(dst, key, it.flags, it.cas, withCAS, it.value), true
+	return protocol.AppendValue(dst, key, it.flags, it.cas, withCAS, it.value), Hit
 }
 
 // Write implements Loop.
@@ -303,93 +309,4 @@ func (b *memory) execute(op *operation) protocol.Result {
 	}
 	status := b.store(op, it, found)
 	return protocol.Result{Status: status, CAS: b.items[op.key].cas, SizeBytes: len(b.items[op.key].value)}
-}
-
-// expiry returns the moment of an expiry time; zero for never. b.mu is held.
-func (b *memory) expiry(exptime int64) time.Time {
-	now := b.now()
-	switch exptime = int64(int32(exptime)); {
-	case exptime == 0:
-		return time.Time{}
-	case exptime < 0:
-		return now
-	case exptime <= 30*24*60*60:
-		return now.Add(time.Duration(exptime) * time.Second)
-	}
-	return time.Unix(exptime, 0)
-}
-
-// touch executes touch, gat and gats. b.mu is held.
-func (b *memory) touch(op *operation, it storedItem, found bool) protocol.Result {
-	miss, hit := protocol.StatusMiss, protocol.StatusHit
-	if op.Command == protocol.Touch {
-		miss, hit = protocol.StatusNotFound, protocol.StatusTouched
-	}
-	if !found {
-		return protocol.Result{Status: miss, Key: []byte(op.key)}
-	}
-	it.expires = b.expiry(op.Exptime)
-	b.items[op.key] = it
-	return protocol.Result{Status: hit, Key: []byte(op.key), Value: it.value, Flags: it.flags, CAS: it.cas}
-}
-
-// count executes incr and decr. b.mu is held.
-func (b *memory) count(op *operation, it storedItem, found bool) protocol.Result {
-	if !found {
-		return protocol.Result{Status: protocol.StatusNotFound}
-	}
-	digits, _, _ := strings.Cut(strings.TrimLeft(string(it.value), " "), " ")
-	n, err := strconv.ParseUint(strings.TrimPrefix(digits, "+"), 10, 64)
-	if err != nil {
-		return protocol.Result{Status: protocol.StatusNonNumeric}
-	}
-	switch {
-	case op.Command == protocol.Incr:
-		n += op.Delta
-	case op.Delta > n:
-		n = 0
-	default:
-		n -= op.Delta
-	}
-	width := len(it.value)
-	it.value = strconv.AppendUint(nil, n, 10)
-	for len(it.value) < width { // memcached keeps the length
-		it.value = append(it.value, ' ')
-	}
-	b.cas++
-	it.cas = b.cas
-	b.items[op.key] = it
-	return protocol.Result{Status: protocol.StatusNumber, Number: n, CAS: it.cas}
-}
-
-// store executes the storage commands. b.mu is held.
-func (b *memory) store(op *operation, it storedItem, found bool) protocol.Status {
-	switch {
-	case op.TooLarge:
-		if op.Command == protocol.Set {
-			delete(b.items, op.key)
-		}
-		return protocol.StatusTooLarge
-	case len(op.key)+len(it.value)+len(op.Value) > itemBytesDefault-64 && (op.Command == protocol.Append || op.Command == protocol.Prepend):
-		return protocol.StatusNotStored
-	case op.Command == protocol.Add && found,
-		!found && (op.Command == protocol.Replace || op.Command == protocol.Append || op.Command == protocol.Prepend):
-		return protocol.StatusNotStored
-	case op.Command == protocol.CAS && !found:
-		return protocol.StatusNotFound
-	case op.Command == protocol.CAS && it.cas != op.CAS:
-		return protocol.StatusExists
-	}
-	b.cas++
-	switch op.Command {
-	case protocol.Append:
-		it.value = slices.Concat(it.value, op.Value)
-	case protocol.Prepend:
-		it.value = slices.Concat(op.Value, it.value)
-	default:
-		it = storedItem{value: op.Value, flags: op.Flags, expires: b.expiry(op.Exptime), stored: b.now()}
-	}
-	it.cas = b.cas
-	b.items[op.key] = it
-	return protocol.StatusStored
 }

@@ -44,6 +44,16 @@ func (l *loop) BarriersDone(n int, s protocol.Status) {
 	}
 }
 
+// Awaited implements Completer.
+func (l *loop) Awaited(waiter any, ok bool) {
+	c := waiter.(*conn)
+	if !ok {
+		c.reads.granted, c.reads.first = 0, Heed{}
+	}
+	c.came(waitChange)
+	l.touch(c)
+}
+
 // ResultsEnd implements Completer.
 func (l *loop) ResultsEnd() {
 	for _, c := range l.touched {

@@ -48,6 +48,10 @@ type reads struct {
 	prepared int // span whose keys the backend was told of
 	keysDone int // keys of the first request that are answered
 
+	heed      Heed // for the reads in granted
+	first     Heed // for the first request, if it has waited for a change
+	confirmed bool // granted because a majority has answered
+
 	// refused is the span whose reads, up to the first request that is no read,
 	// are answered with the error status, because their barrier failed.
 	refused int
@@ -62,6 +66,9 @@ func (r *reads) consume(n int) {
 	r.granted = max(0, r.granted-n)
 	r.prepared = max(0, r.prepared-n)
 	r.refused = max(0, r.refused-n)
+	if n > 0 {
+		r.first = Heed{}
+	}
 }
 
 // activity is when something last happened on a connection, in sweeps of its loop
@@ -177,5 +184,5 @@ func (c *conn) finish() (closed bool) {
 // answerDue reports whether the connection has a request that the backend or
 // another loop has to answer first.
 func (c *conn) answerDue() bool {
-	return c.unanswered > 0 || c.wait == waitBarrier || c.wait == waitBackend || c.wait == waitListing
+	return c.unanswered > 0 || c.wait == waitBarrier || c.wait == waitChange || c.wait == waitBackend || c.wait == waitListing
 }

@@ -10,9 +10,12 @@ import (
 // enough to test a read that becomes a write. Any R wins if no client has won yet.
 
 // Look implements Loop.
-func (l *memoryLoop) Look(dst []byte, req *protocol.Request) ([]byte, Found) {
+func (l *memoryLoop) Look(dst []byte, req *protocol.Request, h Heed) ([]byte, Found) {
 	l.b.mu.Lock()
 	defer l.b.mu.Unlock()
+	if l.underWay(req.Key, h) {
+		return dst, UnderWay
+	}
 	it, found := l.b.items[string(req.Key)]
 	found = found && !l.b.gone(it)
 	switch {

@@ -9,8 +9,8 @@ import (
 // their reads have to wait for.
 func (c *conn) askBarrier(buffered int) wait {
 	l := c.loop
-	if l.backend.Barrier() {
-		c.reads.granted = buffered
+	if g := l.backend.Barrier(); g != GrantLater {
+		c.reads.granted, c.reads.heed, c.reads.confirmed = buffered, Heed{Changes: g == GrantChanges}, false
 		return waitNothing
 	}
 	c.reads.asked = buffered
@@ -22,7 +22,7 @@ func (c *conn) askBarrier(buffered int) wait {
 // barrierDone takes the answer to the barrier that was asked for.
 func (c *conn) barrierDone(s protocol.Status) {
 	if s == protocol.StatusOK {
-		c.reads.granted = c.reads.asked
+		c.reads.granted, c.reads.heed, c.reads.confirmed = c.reads.asked, Heed{}, true
 	} else {
 		c.reads.refused, c.reads.status = c.reads.asked, s
 	}
@@ -33,6 +33,7 @@ func (c *conn) barrierDone(s protocol.Status) {
 // and reports whether it is done.
 func (c *conn) read(req *protocol.Request, size int, input []byte) bool {
 	if size <= c.reads.refused {
+		c.reads.keysDone = 0
 		c.fail(req, c.reads.status)
 		return true
 	}
@@ -58,37 +59,77 @@ func (c *conn) prepare(input []byte) {
 // becomes a write, and the item is looked up again when that is applied.
 func (c *conn) look(req *protocol.Request) bool {
 	l := c.loop
-	out, found := l.backend.Look(c.buffer(), req)
+	out, found := l.backend.Look(c.buffer(), req, c.heed())
 	c.out.replies = out
 	switch {
+	case found == UnderWay:
+		l.ahead = append(l.ahead[:0], req.Key)
+		return !c.awaitChange(l.ahead) && c.look(req)
 	case found == NeedsWrite:
 		return c.write(req)
 	case req.Command == protocol.MetaDebug:
 		l.counters.Add(stats.CmdMeta, 1)
 	case found == Hit:
-		l.counters.AddGets(1, 1)
+		l.counters.AddGets(c.way(), 1, 1)
 	default:
-		l.counters.AddGets(1, 0)
+		l.counters.AddGets(c.way(), 1, 0)
 	}
 	return true
 }
 
-// get appends the values of the keys. When the client does not take its replies,
-// it stops between two keys and waits, and continues there when called again.
+// heed is what the first request heeds.
+func (c *conn) heed() Heed {
+	if c.reads.first.Changes {
+		return c.reads.first
+	}
+	return c.reads.heed
+}
+
+// way is how the first request is read.
+func (c *conn) way() stats.Way {
+	switch {
+	case c.reads.first.Changes:
+		return stats.WayWaited
+	case c.reads.heed.Changes:
+		return stats.WayLeased
+	case c.reads.confirmed:
+		return stats.WayConfirmed
+	}
+	return stats.WayLocal
+}
+
+// awaitChange has the first request wait for changes of keys, and reports whether
+// it has to.
+func (c *conn) awaitChange(keys [][]byte) (waits bool) {
+	c.reads.first, waits = c.loop.backend.Await(keys, c.heed(), c)
+	if waits {
+		c.await(waitChange)
+	}
+	return waits
+}
+
+// get appends the values of the keys. When the client does not take its replies, or
+// an item is changing, it stops between two keys and waits, and continues there when
+// called again.
 func (c *conn) get(req *protocol.Request) bool {
 	var (
 		l       = c.loop
 		withCAS = req.Command == protocol.Gets
 		first   = c.reads.keysDone
 		hits    = 0
-		found   bool
+		found   Found
 		out     = c.buffer()
 	)
 	for i := first; i < len(req.Keys); i++ {
 		if n := i - first; n%aheadMax == 0 && len(req.Keys)-i > 1 {
 			l.backend.Prepare(req.Keys[i:min(i+aheadMax, len(req.Keys))])
 		}
-		if out, found = l.backend.Get(out, req.Keys[i], withCAS); found {
+		if out, found = l.backend.Get(out, req.Keys[i], withCAS, c.heed()); found == UnderWay {
+			l.counters.AddGets(c.way(), i-first, hits)
+			c.out.replies, c.reads.keysDone = out, i
+			return !c.awaitChange(req.Keys[i:]) && c.get(req) // which goes on with key i
+		}
+		if found == Hit {
 			hits++
 		}
 		if len(out) < outChunkBytes {
@@ -103,12 +144,12 @@ func (c *conn) get(req *protocol.Request) bool {
 		if c.out.waiting > outboundBytesMax {
 			c.await(waitClient)
 			c.reads.keysDone = i + 1
-			l.counters.AddGets(i+1-first, hits)
+			l.counters.AddGets(c.way(), i+1-first, hits)
 			return false
 		}
 	}
 	c.out.replies = append(out, protocol.ReplyEnd...)
 	c.reads.keysDone = 0
-	l.counters.AddGets(len(req.Keys)-first, hits)
+	l.counters.AddGets(c.way(), len(req.Keys)-first, hits)
 	return true
 }

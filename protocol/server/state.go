@@ -20,6 +20,7 @@ const (
 	waitWrites           // answers to all earlier writes: ResultsEnd
 	waitFewerWrites      // fewer unanswered writes than unansweredWritesMax: ResultsEnd
 	waitBarrier          // the answer to a barrier: ResultsEnd
+	waitChange           // a change of what it reads: ResultsEnd
 	waitListing          // reports of all loops for "stats conns": listed
 	waitBackend          // room at the backend, which refused the write: unblock
 	waitClient           // the client to take replies: Writable

@@ -17,8 +17,15 @@ type steps struct {
 }
 
 func (b *steps) NewLoop(_ int, c Completer) Loop { b.l = c; return b }
-func (b *steps) Barrier() bool                   { return b.granted }
-func (b *steps) Write(*protocol.Request) bool    { return !b.full }
+
+func (b *steps) Barrier() Grant {
+	if b.granted {
+		return GrantAll
+	}
+	return GrantLater
+}
+
+func (b *steps) Write(*protocol.Request) bool { return !b.full }
 
 // answer answers the oldest write.
 func (b *steps) answer(s protocol.Status) {

@@ -35,6 +35,9 @@ const (
 	AuthErrors
 	BytesRead
 	BytesWritten
+	readsLeased
+	readsWaited
+	readsConfirmed
 	counterCount
 )
 
@@ -51,6 +54,7 @@ func (k Counter) name() string {
 		StoreTooLarge: "store_too_large", storeNoMemory: "store_no_memory",
 		AuthCmds: "auth_cmds", AuthErrors: "auth_errors",
 		BytesRead: "bytes_read", BytesWritten: "bytes_written",
+		readsLeased: "reads_leased", readsWaited: "reads_waited", readsConfirmed: "reads_confirmed",
 	}[k]
 }
 
@@ -71,9 +75,26 @@ func (s *Counters) Add(k Counter, n int) {
 	s.changed |= 1 << k
 }
 
-// AddGets counts keys that were looked up, and how many were found. Only the
-// loop's goroutine may call it.
-func (s *Counters) AddGets(keys, hits int) {
+// Way is how a server knows that what it reads is not outdated.
+type Way uint8
+
+// The ways.
+const (
+	WayLocal     Way = iota // there is nobody to ask, or nobody is to be asked
+	WayLeased               // by a lease
+	WayWaited               // by a lease, after a change of the item was applied
+	WayConfirmed            // by the answer of a majority
+)
+
+// AddGets counts keys that were looked up in some way, and how many were found. Only
+// the loop's goroutine may call it.
+func (s *Counters) AddGets(w Way, keys, hits int) {
+	if keys == 0 {
+		return
+	}
+	if w != WayLocal {
+		s.Add([...]Counter{WayLeased: readsLeased, WayWaited: readsWaited, WayConfirmed: readsConfirmed}[w], keys)
+	}
 	s.Add(cmdGet, keys)
 	s.Add(getHits, hits)
 	s.Add(getMisses, keys-hits)

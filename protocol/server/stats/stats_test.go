@@ -53,7 +53,7 @@ func TestNamesAndOrder(t *testing.T) {
 			max_connections curr_connections total_connections rejected_connections connection_structures
 			cmd_get cmd_set cmd_flush cmd_touch cmd_meta get_hits get_misses get_expired get_flushed
 			delete_misses delete_hits incr_misses incr_hits decr_misses decr_hits cas_misses cas_hits cas_badval
-			touch_hits touch_misses store_too_large store_no_memory auth_cmds auth_errors bytes_read bytes_written
+			touch_hits touch_misses store_too_large store_no_memory auth_cmds auth_errors bytes_read bytes_written reads_leased reads_waited reads_confirmed
 			limit_maxbytes accepting_conns listen_disabled_num time_in_listen_disabled_us threads conn_yields
 			hash_power_level hash_bytes hash_is_expanding bytes curr_items total_items
 			expired_unfetched evicted_unfetched evictions reclaimed`},
@@ -118,11 +118,11 @@ func TestCountsAreSummedAndReset(t *testing.T) {
 			}
 		}
 	}
-	f.loops[0].AddGets(3, 2)
+	f.loops[0].AddGets(WayLocal, 3, 2)
 	f.loops[1].Add(BytesRead, 40)
 	want("not published", map[string]string{"cmd_get": "0", "bytes_read": "0"})
 	f.loops[0].Publish()
-	f.loops[1].AddGets(1, 0)
+	f.loops[1].AddGets(WayLocal, 1, 0)
 	f.loops[1].Publish()
 	f.conns = Connections{Open: 4, Accepted: 10, Refused: 5}
 	f.state = State{Items: 7, TotalItems: 8, Evictions: 9}
@@ -132,7 +132,7 @@ func TestCountsAreSummedAndReset(t *testing.T) {
 		"rejected_connections": "5", "curr_connections": "4", "curr_items": "7", "total_items": "8", "evictions": "9",
 	})
 	c.Reset()
-	f.loops[0].AddGets(1, 1)
+	f.loops[0].AddGets(WayLocal, 1, 1)
 	f.loops[0].Publish()
 	want("after a reset", map[string]string{
 		"cmd_get": "1", "get_hits": "1", "get_misses": "0", "bytes_read": "0", "uptime": "90", "total_connections": "0",
@@ -193,7 +193,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 	var s Counters
 	r := protocol.Result{Status: protocol.StatusStored}
 	if n := testing.AllocsPerRun(100, func() {
-		s.AddGets(2, 1)
+		s.AddGets(WayLocal, 2, 1)
 		s.AddWrite(protocol.Set, protocol.Text, 0, &r)
 		s.Publish()
 	}); n != 0 {
