@@ -8,7 +8,7 @@ import (
 )
 
 // Appender is the step machine of the append worker. It merges what is queued
-// into one write with at most one sync, and only then lets the responses go, so
+// into few writes with at most one sync, and only then lets the responses go, so
 // that no vote or acknowledgement leaves before what it promises is durable. It
 // does no IO.
 //
@@ -18,6 +18,10 @@ type Appender struct {
 	saved pb.HardState // term and vote as last saved
 	bugs  bugs
 }
+
+// saveBytesTarget is about how much is written to the log at a time. The log makes a
+// copy of it, and a node that catches up is sent inFlightBytesMax at once.
+const saveBytesTarget = 2 << 20
 
 // appendInput is something for the append worker.
 type appendInput struct {
@@ -160,6 +164,8 @@ func joinEntries(ents, more []*pb.Entry) []*pb.Entry {
 	return append(ents[:keep:keep], more...)
 }
 
+// save has a hard state and entries written, in parts of which the last one is synced.
+// As within a part, the hard state comes last: it may commit the entries.
 func (a *Appender) save(effects []appendEffect, hs *pb.HardState, ents []*pb.Entry, sync bool) []appendEffect {
 	if hs == nil && len(ents) == 0 && !sync {
 		return effects
@@ -168,6 +174,12 @@ func (a *Appender) save(effects []appendEffect, hs *pb.HardState, ents []*pb.Ent
 	sync = sync || len(ents) > 0 || hs.GetTerm() != a.saved.GetTerm() || hs.GetVote() != a.saved.GetVote()
 	if hs != nil {
 		a.note(hs)
+	}
+	for bytes, n := 0, 0; n < len(ents); n++ {
+		if bytes += len(ents[n].GetData()); bytes >= saveBytesTarget && n+1 < len(ents) {
+			effects = append(effects, appendEffect{kind: appendSave, entries: ents[:n+1]})
+			ents, bytes, n = ents[n+1:], 0, -1
+		}
 	}
 	return append(effects, appendEffect{kind: appendSave, hard: hs, entries: ents, sync: sync})
 }

@@ -94,3 +94,17 @@ func TestAppender(t *testing.T) {
 		}
 	}
 }
+
+// TestAppenderSavesInParts: many MiB go to the log in parts, of which only the last
+// one is synced. It has the hard state.
+func TestAppenderSavesInParts(t *testing.T) {
+	in := appendOf(2, 1, 1, 5)
+	for _, e := range in.message.Entries {
+		e.Data = make([]byte, saveBytesTarget*2/3)
+	}
+	a := newAppender(&ReplicaConfig{ID: 1}, &pb.HardState{Term: new(uint64(1)), Vote: new(uint64(0))})
+	want := []string{"save 2/1 2/2", "save 2/3 2/4", "save term 2 commit 1 2/5, synced", "respond 1 own, 1 to peers"}
+	if got := describeAppend(a.step([]appendInput{in}, nil)); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -90,9 +90,9 @@ func (s *sender) put(o outgoing) bool {
 	return ok
 }
 
-// take returns everything queued.
+// take returns everything queued. spare, of which nothing is left, becomes the next
+// queue's memory.
 func (s *sender) take(spare []outgoing) []outgoing {
-	clear(spare)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	items := s.queue
@@ -198,13 +198,14 @@ func (s *sender) write(ctx context.Context, conn net.Conn) error {
 		case <-s.wake:
 		}
 		items = s.take(items)
-		for len(items) > 0 {
+		for n := 0; n < len(items); {
 			buf = buf[:0]
-			for len(items) > 0 && len(buf) < writeBytesTarget {
-				if buf, err = items[0].append(buf); err != nil {
+			for n < len(items) && len(buf) < writeBytesTarget {
+				if buf, err = items[n].append(buf); err != nil {
 					return err
 				}
-				items = items[1:]
+				items[n] = outgoing{} // its entries may be let go
+				n++
 			}
 			if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 				return err

@@ -8,11 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"raftcached/replication/identity"
 
@@ -276,6 +279,26 @@ func TestMessagesArriveInOrder(t *testing.T) {
 	if nodes[0].Send(message(1, 9, 0), 0) || nodes[0].Forward(9, nil) {
 		t.Fatal("something was sent to a node that there is not")
 	}
+}
+
+// TestSentMessagesAreLetGo: what was sent does not stay in memory until something else is
+// sent. To a server that catches up many MiB are sent at once.
+func TestSentMessagesAreLetGo(t *testing.T) {
+	nodes := threeNodes(t)
+	eventually(t, func() bool { return nodes[0].Send(message(1, 2, 0), 0) })
+	var sent []weak.Pointer[pb.Message]
+	for i := range uint64(50) {
+		m := message(1, 2, i)
+		sent = append(sent, weak.Make(m))
+		nodes[0].Send(m, 0)
+	}
+	for range 51 {
+		<-nodes[1].inbox.raft
+	}
+	eventually(t, func() bool {
+		runtime.GC()
+		return !slices.ContainsFunc(sent, func(p weak.Pointer[pb.Message]) bool { return p.Value() != nil })
+	})
 }
 
 // TestFullStreamHoldsUpNoOther: a peer that does not take forwarded sub-batches
