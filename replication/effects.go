@@ -121,8 +121,13 @@ func (c *Core) gather() {
 // for an entry of its own term: after a start that may be less than it has acknowledged.
 func (c *Core) confirmsReads() bool { return c.alone || !c.members.sole(c.cfg.ID) }
 
-// reset returns empty effects that use the memory of e.
+// reset returns empty effects that use the memory of e. What e was of is let go: to a
+// server that catches up, inFlightBytesMax are sent at once.
 func (e *Effects) reset() Effects {
+	clear(e.Messages)
+	clear(e.Append)
+	clear(e.Apply)
+	clear(e.Forwards)
 	return Effects{
 		Messages: e.Messages[:0], Ships: e.Ships[:0], Append: e.Append[:0], Apply: e.Apply[:0],
 		Forwards: e.Forwards[:0], Signals: e.Signals[:0], Expired: e.Expired[:0], Reads: e.Reads[:0],

@@ -24,7 +24,6 @@ func (r *Replica) appendLoop() {
 		case <-r.toLog.wake:
 		}
 		taken = r.toLog.take(taken)
-		clear(effects)
 		effects = r.machine.appender.step(taken, effects[:0])
 		for i := range effects {
 			if err := r.carryOutAppend(&effects[i]); err != nil {
@@ -32,6 +31,8 @@ func (r *Replica) appendLoop() {
 				return
 			}
 		}
+		clear(taken) // many MiB, and the next ones are on their way
+		clear(effects)
 	}
 }
 

@@ -147,8 +147,8 @@ func TestSecondSignal(t *testing.T) {
 var stallTime = flag.Duration("stall.time", 2*time.Second, "how long TestStalledDisk lets a disk stand still")
 
 // processBytesMax is what README.md allows a process to take with a memory limit of 64
-// MiB while a disk stands still: 1.15 times as much, and 260 MiB.
-const processBytesMax = (64*115/100 + 260) << 20
+// MiB when a disk has stood still: 1.15 times as much, and 170 MiB.
+const processBytesMax = (64*115/100 + 170) << 20
 
 // TestStalledDisk lets the leader's fdatasync hang under a load of large values. It
 // hands leadership over within two election timeouts, and says so; through the others
