@@ -14,9 +14,21 @@ import (
 // not sure.
 var errNoMajority = errors.New("no majority of the servers answers")
 
+// errEnding refuses a folder until it asks another server.
+var errEnding = errors.New("this server stops")
+
 // admit makes the data folder of a server that asks for it a member. Only what a
-// majority confirms counts for a refusal that stays. See peer.Config.
+// majority confirms counts for a refusal that stays, and nothing that ends this server,
+// like its own removal. See peer.Config.
 func (n *Node) admit(ctx context.Context, j peer.Joiner) error {
+	err := n.letIn(ctx, j)
+	if n.replica.Err() != nil {
+		return errEnding
+	}
+	return err
+}
+
+func (n *Node) letIn(ctx context.Context, j peer.Joiner) error {
 	if done, err := n.admitted(&j); done {
 		return err // it may be needed for a majority
 	}

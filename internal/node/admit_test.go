@@ -1,10 +1,26 @@
 package node
 
 import (
+	"errors"
 	"testing"
 
 	"raftcached/replication"
+	"raftcached/replication/peer"
 )
+
+// TestEndingServerRefusesNobodyForGood: that it was removed itself is not what the folder
+// that asks it is to hear, which would end with that.
+func TestEndingServerRefusesNobodyForGood(t *testing.T) {
+	n := openNode(t, loneConfig(t))
+	n.replica.HandleExcluded(&peer.RemovedError{Sentence: "server 0 was removed"})
+	if err := n.admit(t.Context(), peer.Joiner{ServerID: 9}); !errors.Is(err, errEnding) {
+		t.Errorf("it says: %v", err)
+	}
+	c := replication.MemberChange{Kind: replication.ChangePrepare, ServerID: 9}
+	if err := n.replica.Change(t.Context(), c); !errors.As(err, new(*peer.RemovedError)) {
+		t.Errorf("a change fails with %v: this test has lost its point", err)
+	}
+}
 
 // TestInPlace: while a folder is replaced, its server has two members. The retired one is
 // heard by nobody; to judge by it would let a third folder remove the one that comes in.
