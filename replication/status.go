@@ -21,6 +21,10 @@ type Status struct {
 	// retired, or that a peer has said so: it serves no clients.
 	Removed bool
 
+	// MembersVersion is that of the members as of Applied. Replica.Members may show
+	// earlier ones, until the log says so durably.
+	MembersVersion uint64
+
 	Verdict Verdict // on this node's state
 
 	// Refusing is why this node refuses new writes, if it does, besides the verdict.
@@ -36,6 +40,6 @@ func (c *Core) Status() Status {
 	return Status{
 		ID: c.cfg.ID, Leader: c.leader, Term: c.term, State: c.state,
 		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, ReadIndex: c.readIndex, Alone: c.alone,
-		Removed: c.removed, Verdict: c.guard.verdict, Digests: c.guard.digests, Refusing: c.refusal(),
+		Removed: c.removed, MembersVersion: c.members.Version, Verdict: c.guard.verdict, Digests: c.guard.digests, Refusing: c.refusal(),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"raftcached/protocol"
 	"raftcached/replication"
@@ -32,8 +33,8 @@ func (n *Node) letIn(ctx context.Context, j peer.Joiner) error {
 	if done, err := n.admitted(&j); done {
 		return err // it may be needed for a majority
 	}
-	if status, err := n.client.Confirm(ctx); err != nil || status != protocol.StatusOK {
-		return errNoMajority
+	if err := n.confirmMembers(ctx); err != nil {
+		return err
 	}
 	if done, err := n.admitted(&j); done {
 		return err
@@ -51,6 +52,25 @@ func (n *Node) letIn(ctx context.Context, j peer.Joiner) error {
 	for _, c := range changes {
 		if err := n.replica.Change(ctx, c); err != nil {
 			return fmt.Errorf("%v server %d: %w", c.Kind, c.ServerID, err)
+		}
+	}
+	return nil
+}
+
+// confirmMembers returns when a majority has confirmed that no other members than this
+// node's were agreed on before the call.
+func (n *Node) confirmMembers(ctx context.Context) error {
+	if status, err := n.client.Confirm(ctx); err != nil || status != protocol.StatusOK {
+		return errNoMajority
+	}
+	index, _ := n.replica.Digest() // the state is that new, and the members may follow a little later
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s := n.replica.Status(); s.Applied < index || s.MembersVersion > n.replica.Members().Version; s = n.replica.Status() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errNoMajority
 		}
 	}
 	return nil

@@ -45,3 +45,19 @@ func TestInPlace(t *testing.T) {
 		}
 	}
 }
+
+// TestMembersAreConfirmed: what was agreed on at one server is known at another one, once
+// that has asked a majority.
+func TestMembersAreConfirmed(t *testing.T) {
+	nodes := openCluster(t)
+	leader, _ := awaitLeader(t, nodes)
+	for id := range 60 {
+		n := nodes[id%3]
+		change(t, leader, replication.MemberChange{Kind: replication.ChangePrepare, ServerID: 10, Host: "h", LogPort: 1})
+		must(t, n.confirmMembers(t.Context()))
+		if inPlace(n.replica.Members().Members, 10) == nil {
+			t.Fatalf("change %d: server %d does not await it", id, n.cfg.ServerID)
+		}
+		change(t, leader, replication.MemberChange{Kind: replication.ChangeRemove, ServerID: 10})
+	}
+}
