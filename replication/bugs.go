@@ -43,6 +43,8 @@ const (
 	// bugCommitKept has a removed server keep to itself what is committed.
 	bugCommitKept
 
+	// bugClockFirst reads the clock before the inputs are taken. The simulation has it.
+	bugClockFirst
 	// bugStartUnbound lets a node vote that has promised not to, and was started again.
 	bugStartUnbound
 	// bugLeaderUnbound lets a leader that has stepped down vote while its lease may

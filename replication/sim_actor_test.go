@@ -11,7 +11,8 @@ type simActor struct {
 	busy bool
 	more bool // something came while it was busy or held up
 
-	heldUp bool // by the system: others run
+	heldUp bool          // by the system: others run
+	stall  time.Duration // for so long, after its next step
 }
 
 // simStep does something, and calls done, then or later.
@@ -70,6 +71,9 @@ func (a *simActor) inTurn(steps []simStep, done func()) {
 		switch {
 		case len(steps) == 1:
 			next()
+		case a.stall > 0:
+			s.after(a.stall, a.n.inLife(next))
+			a.stall = 0
 		case s.trouble != nil && s.trouble.waits():
 			s.after(s.trouble.wait(), a.n.inLife(next))
 		case s.rng.IntN(4) == 0:

@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	iofs "io/fs"
+	"time"
 
 	"raftcached/replication/frame"
 
@@ -13,6 +14,10 @@ import (
 // simCheckEvery is how many events lie between two rounds of the checks that
 // look at disks and digests.
 const simCheckEvery = 200
+
+// simSparseEvery is how many events lie between two rounds of all but the checks of
+// leases, where reads are looked at.
+const simSparseEvery = 20
 
 // simChecker checks the invariants of ARCHITECTURE.md that are replication's,
 // from outside: by what nodes are seen to do, and what their disks hold. The
@@ -62,6 +67,10 @@ func (c *simChecker) event() {
 	c.events++
 	for _, n := range c.s.nodes {
 		if n.up {
+			c.lease(n)
+			if c.s.trouble != nil && c.events%simSparseEvery > 0 {
+				continue
+			}
 			c.node(n)
 			if c.events%simCheckEvery == 0 {
 				c.disk(n)
@@ -88,6 +97,21 @@ func (c *simChecker) node(n *simNode) {
 			c.s.failf("nodes %d and %d lead in term %d", other, n.id, core.term)
 		}
 		c.leaders[core.term] = n.id
+	}
+}
+
+// lease: while a node's lease is valid, nothing is known as committed to any node that
+// is not in its log.
+func (c *simChecker) lease(n *simNode) {
+	g := n.machine.gate
+	until := time.Duration(g.lease.Load())
+	if until == 0 || n.clock.at(c.s.now) >= until {
+		return
+	}
+	c.s.stats.leases++
+	if known := c.s.order.st.index; known > g.end.Load() {
+		c.s.failf("node %d has a lease of term %d for %v more, and its log ends at %d: entry %d is known to be committed",
+			n.id, g.term.Load(), until-n.clock.at(c.s.now), g.end.Load(), known)
 	}
 }
 
@@ -333,8 +357,8 @@ func (c *simChecker) cuts(n *simNode, index uint64) {
 
 // committed: a snapshot on disk is the state at its index. Each third is read.
 func (c *simChecker) committed(n *simNode, at position) {
-	if c.s.stats.snapshots++; c.s.stats.snapshots%3 != 1 {
-		return // it takes long
+	if c.s.stats.snapshots++; c.s.stats.snapshots%3 != 1 || c.s.order != nil {
+		return // it takes long, or digests are not compared
 	}
 	st := newState(&ReplicaConfig{ID: n.raftID(), Formed: c.s.formed, Boot: n.boot, Loops: 1, Machine: newSimMachine()})
 	meta := &pb.SnapshotMetadata{Index: new(at.index), Term: new(at.term)}

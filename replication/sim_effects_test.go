@@ -150,6 +150,7 @@ func (n *simNode) applyTurn() (steps []simStep) {
 	n.s.check.beforeApply(n)
 	n.effects = a.ready(n.effects)
 	n.machine.gate.appliedTo(a.st.index)
+	n.moved()
 	n.s.check.afterApply(n, n.effects)
 	if len(a.waiting) > 0 {
 		n.s.stats.heldBack++

@@ -76,6 +76,8 @@ type simNode struct {
 	lastTag uint64
 	waiting []simWaiter
 	readers []*simClient
+	asks    []*simAsk // those that go on in this life
+	awaits  []simAwait
 }
 
 // simWaiter is a client that waits for a sub-batch.
@@ -138,7 +140,7 @@ func (n *simNode) start() {
 		digestEvery: simDigestEvery, partBytes: simPartBytes, promoteLagMax: simPromoteLagMax, bugs: s.bugs,
 	}
 	if s.trouble != nil {
-		n.cfg.RequestTimeout = simReadsTimeout
+		n.cfg.RequestTimeout, n.cfg.Leases = simReadsTimeout, s.leases
 	}
 	n.machine, err = newMachine(&n.cfg)
 	n.must(err)
@@ -241,6 +243,10 @@ func (n *simNode) crash() {
 	for _, c := range readers {
 		c.readDone(false)
 	}
+	for _, a := range slices.Clone(n.asks) {
+		a.finish()
+	}
+	n.awaits = nil
 }
 
 // must takes an error that nothing explains.

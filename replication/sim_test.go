@@ -84,6 +84,7 @@ type simulation struct {
 	harming      bool // folders are harmed: nodes have identities, and may stop
 	dropPermille int
 	cut          map[[2]int]bool // from, to
+	leases       Leases          // with trouble
 	trouble      *simTrouble     // on the network, or nil
 	clients      []*simClient
 	order        *simOrder // of the changes that reads are checked against, or nil
@@ -97,6 +98,7 @@ type simStats struct {
 	crashes, torn, diskFaults, partitions                            int
 	snapshots, snapshotsInstalled, ships                             int
 	acked, unknown, noLeader, reads, refused                         int
+	leased, waited, leases                                           int // reads without a message; times that a lease was seen
 	setAside                                                         int
 	transfers, handOvers, handedOn                                   int
 	full, snapshotsGivenUp                                           int

@@ -73,8 +73,16 @@ func (k simKind) matches(in *input) bool {
 // clocksWithin gives each node a clock of a rate of its own. Of any two of them the
 // faster one shows at most 1 + bound times as much.
 func (s *simulation) clocksWithin(bound float64) {
+	most, how, odd := bound/(1+bound), s.rng.IntN(3), s.anyNode()
 	for _, n := range s.nodes {
-		n.clock.slow = bound / (1 + bound) * []float64{0, 1, 1, s.rng.Float64()}[s.rng.IntN(4)]
+		switch {
+		case how == 0:
+			n.clock.slow = most * s.rng.Float64()
+		case (n == odd) == (how == 1): // one is slow, or all others
+			n.clock.slow = most
+		default:
+			n.clock.slow = 0
+		}
 	}
 }
 
@@ -139,7 +147,7 @@ func (t *simTrouble) node() *simNode {
 
 func (t *simTrouble) fault() {
 	s, n := t.s, t.node()
-	switch s.rng.IntN(13) {
+	switch s.rng.IntN(20) {
 	case 0: // restarts, often while its promises hold
 		if n.up {
 			n.crash()
@@ -171,7 +179,19 @@ func (t *simTrouble) fault() {
 		s.anyNode().transfer([]int{s.anyNode().member.ServerID, AnyServer}[s.rng.IntN(2)])
 	case 11:
 		t.add(simRule{nil, n, kindAppend, 0}, t.some())
-	case 12:
+	case 12, 13, 14:
+		t.depose()
+	case 15, 16:
+		t.holdTransfer()
+	case 17:
+		t.stallSupport()
+	case 18:
+		for _, to := range s.nodes {
+			if s.rng.IntN(3) == 0 {
+				t.raise(to)
+			}
+		}
+	case 19:
 		if s.rng.IntN(3) == 0 { // all at once
 			for _, n := range s.nodes {
 				if n.up {

@@ -8,10 +8,14 @@ import (
 // raftTurn feeds the core and carries out what it wants. The clock is read after the
 // inputs are taken: what they promise begins when they came.
 func (n *simNode) raftTurn() []simStep {
-	taken := n.toRaft
-	n.toRaft = nil
+	var taken []input
+	take := func() { taken, n.toRaft = n.toRaft, nil }
+	first, second := take, n.observe
+	if n.s.bugs.has(bugClockFirst) {
+		first, second = second, first
+	}
 	steps := []func(){
-		n.observe,
+		first, second,
 		func() { n.feed(taken) },
 		func() {
 			n.machine.core.Ready(&n.eff)
@@ -57,7 +61,10 @@ func (n *simNode) carryOut(eff *Effects) []func() {
 		return nil
 	}
 	return []func(){
-		func() { n.machine.gate.publish(eff) },
+		func() {
+			n.machine.gate.publish(eff)
+			n.moved()
+		},
 		func() { n.carryToPeers(eff) },
 		func() { n.carryToWorkers(eff) },
 		func() { n.carrySignals(eff) },
