@@ -36,6 +36,16 @@ const (
 	ReadsLocal Reads = "local"
 )
 
+// Leases says which nodes may answer linearizable reads without asking a majority.
+type Leases string
+
+// The values of Leases.
+const (
+	LeasesOff    Leases = "off"    // each read waits for a majority
+	LeasesLeader Leases = "leader" // the leader, for as long as a majority has promised to elect nobody else
+	LeasesAll    Leases = "all"    // the others too: writes wait for those that clients read at
+)
+
 // Config is all that one node needs to know. A field that is zero takes its
 // default, so that Config{} is a lone node with memcached's settings. Defaults
 // and bounds are listed in docs/configuration.md; Complete fills the defaults in
@@ -59,6 +69,7 @@ type Config struct {
 	NoEvict          bool  // answer "out of memory" rather than evict
 
 	Reads          Reads
+	Leases         Leases        // of the cluster as it is formed; later the nodes keep what they agreed on
 	RequestTimeout time.Duration // a request waits at most this long for the cluster
 
 	// Raft's clock. An election starts after ElectionTicks to twice as many ticks
@@ -273,7 +284,7 @@ func (c *Config) assembly() node.Config {
 	n := node.Config{
 		ServerID: c.ServerID, Disk: disk.OS(), DataDir: c.DataDir, PeerAddr: c.PeerAddr, PeerListener: c.PeerListener,
 		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
-		LocalReads: c.Reads == ReadsLocal, RequestTimeout: c.RequestTimeout,
+		LocalReads: c.Reads == ReadsLocal, Leases: string(c.Leases), RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
 		DiskReserveBytes: c.DiskReserveBytes, UnlistAfter: c.UnlistAfter,
 		Join: c.Join, ReplaceEmpty: c.ReplaceEmpty,

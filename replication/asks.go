@@ -174,7 +174,7 @@ func (c *Core) transferTo(serverID int) error {
 	switch {
 	case !c.leads():
 		return errNotLeader
-	case c.raw.BasicStatus().LeadTransferee != raft.None:
+	case c.transferring() != raft.None:
 		return errHandingOver
 	case serverID == AnyServer:
 		if !c.stepAside() {

@@ -57,6 +57,25 @@ const (
 	bugLeaseIntoTerm
 	// bugLearnerSupports counts learners for the leader's lease.
 	bugLearnerSupports
+
+	// bugGrantUnbounded grants a read lease for longer than the leader's lasts.
+	bugGrantUnbounded
+	// bugGoalIsCommit lets a holder use its lease once it has what was committed when
+	// it became one.
+	bugGoalIsCommit
+	// bugGoalIgnored lets a node use a read lease wherever its log ends.
+	bugGoalIgnored
+	// bugLastIsMatched takes the end of a node's log for how far it matches the
+	// leader's.
+	bugLastIsMatched
+	// bugBootIgnored uses a read lease that was granted to an earlier process.
+	bugBootIgnored
+	// bugSeenWhenSent counts on it that a holder has what it was sent.
+	bugSeenWhenSent
+	// bugOwnUncapped shows raft this node's own acknowledgements, whatever holders have.
+	bugOwnUncapped
+	// bugRejectionCapped shows raft a rejection of a lower index.
+	bugRejectionCapped
 )
 
 func (b bugs) has(one bugs) bool { return b&one != 0 }

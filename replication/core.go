@@ -92,6 +92,8 @@ type Core struct {
 	space    spaces
 	promise  promise
 	lease    leaderLease
+	holders  holders
+	reading  readLease
 	accepted Round // the newest of a leader's that this node has accepted
 
 	transferee uint64 // as of the last Ready: the voter that is asked to take over
@@ -197,6 +199,8 @@ func (c *Core) Tick() {
 		}
 		c.origin.probe(c.mono, time.Duration(c.cfg.ElectionTicks)*c.cfg.Tick, c.send)
 	}
+	c.tickHolders()
+	c.tickReadLease()
 	c.signalClock()
 	c.signalHints()
 	c.tickQuarantine()

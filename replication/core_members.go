@@ -121,9 +121,9 @@ func (c *Core) stepAside() bool {
 
 // handOn asks a voter to take over, unless that is under way.
 func (c *Core) handOn(to uint64) {
-	if c.raw.BasicStatus().LeadTransferee == raft.None {
+	if c.transferring() == raft.None {
 		c.eff.Transfers = append(c.eff.Transfers, Transfer{To: to, Asked: true})
-		c.raw.TransferLeader(to)
+		c.transferLeader(to)
 	}
 }
 

@@ -45,6 +45,13 @@
 // A node that was removed answers no clients, but votes and appends until a member
 // tells it that it was.
 //
+// # Leases
+//
+// With leases a node answers reads by what is in its own log: the leader while a majority
+// has promised to elect nobody else (promise, leaderLease), other nodes while the leader
+// has granted them a lease, and publishes nothing that they do not have (holders,
+// readLease). Gate is what event loops ask.
+//
 // # Equal states
 //
 // What makes nodes equal is that they apply the same log the same way. Whether
@@ -106,6 +113,17 @@
 // and at once when that changes:
 //
 //	array 3: kind uint (8) | low bool | refusing bool
+//
+// A node at which clients read asks the leader of its term for a read lease, every 20 ms:
+// its boot number, its monotonic clock in ns, and the index up to which its log matches
+// the leader's in this term. The leader grants one by repeating that, with the length in
+// ns and the index that the log must have reached. Before it moves leadership it calls
+// its leases back; what a node has asked for up to the time of its answer is void then:
+//
+//	array 5: kind uint (10) | term uint | boot uint | clock uint | index uint
+//	array 6: kind uint (11) | term uint | boot uint | clock uint | length uint | index uint
+//	array 2: kind uint (12) | term uint
+//	array 4: kind uint (13) | term uint | boot uint | clock uint
 //
 // A snapshot's file travels with a header: raft's MsgSnap, or for the answer to a
 // signal of kind 4 an array, which no protobuf message of raft begins like:

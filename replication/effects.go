@@ -160,7 +160,9 @@ func (c *Core) dispatch(m *pb.Message) {
 		if n := len(m.GetEntries()); n > 0 {
 			c.lastIndex = m.GetEntries()[n-1].GetIndex()
 		}
+		c.reading.toLog(m)
 		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
+			c.dropReadLease()
 			c.lastIndex = s.GetMetadata().GetIndex()
 			c.confIndex = c.lastIndex // raft has its configuration
 		}
@@ -192,6 +194,10 @@ func (c *Core) noteStatus() {
 		return
 	}
 	c.term, c.leader = s.HardState.GetTerm(), s.Lead
+	c.holders.begin(0)
+	if c.leads() {
+		c.holders.begin(c.term)
+	}
 	c.formDue = c.leads()
 	c.alone = false // until an entry of this term is applied
 	c.changeIndex = c.lastIndex

@@ -107,7 +107,7 @@ func (c *Core) moveLeadership() {
 		c.noteHandedOver(s.Lead)
 	case h.leaving && h.over, !h.leaving && !c.stalled() && !c.lacksRoom():
 	case !h.leaving && h.ticks < h.resting:
-	case s.LeadTransferee != raft.None && !h.isLeaving(s.LeadTransferee, c.cfg.ElectionTicks):
+	case c.transferring() != raft.None && !h.isLeaving(c.transferring(), c.cfg.ElectionTicks):
 		// raft gives it up after an election timeout.
 	default:
 		c.transfer()
@@ -127,7 +127,7 @@ func (c *Core) transfer() {
 			t.Stalled = time.Duration(h.silent) * c.cfg.Tick
 		}
 		c.eff.Transfers = append(c.eff.Transfers, t)
-		c.raw.TransferLeader(to)
+		c.transferLeader(to)
 	case h.leaving:
 		h.over, c.eff.HandedOver = true, true
 	case len(h.tried) > 0:

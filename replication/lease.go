@@ -121,6 +121,10 @@ func (l *leaderLease) AckedIndex(id uint64) (quorum.Index, bool) {
 // carry it carry a lease that heeds it, which is published first.
 func (c *Core) leaves(m *pb.Message) {
 	l := &c.lease
+	if n := len(m.GetEntries()); n > 0 && c.cfg.bugs.has(bugSeenWhenSent) {
+		a := c.holders.ack(m.GetTo())
+		a.seen = max(a.seen, m.GetEntries()[n-1].GetIndex())
+	}
 	if m.GetType() != pb.MsgHeartbeat && m.GetType() != pb.MsgTimeoutNow || c.promise.span == 0 {
 		return
 	}
@@ -177,7 +181,11 @@ func leaseOf(d time.Duration) time.Duration { return d * leaseNumerator / leaseD
 
 // currentLease is what event loops may rely on.
 func (c *Core) currentLease() Lease {
-	return Lease{Until: c.lease.until, Term: c.term}
+	until := c.lease.until
+	if !c.leads() {
+		until = max(until, c.readUntil())
+	}
+	return Lease{Until: until, Term: c.term}
 }
 
 // currentRound is what goes beside heartbeats, or their answers.

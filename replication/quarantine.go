@@ -164,6 +164,7 @@ func (c *Core) shutAway(index uint64, holders []uint64) {
 	c.guard.holders, c.guard.stage, c.guard.leaderless = c.heard(holders), RepairNone, 0
 	c.pass(VerdictRepairing, index)
 	c.eff.Freeze = true
+	c.dropReadLease()
 	c.guard.next = c.mono // leadership is handed on at the next tick
 }
 
@@ -208,7 +209,7 @@ func (c *Core) tickQuarantine() {
 	holder := c.guard.holders[c.guard.turn%len(c.guard.holders)]
 	c.guard.turn++
 	if c.state == raft.StateLeader {
-		c.raw.TransferLeader(holder)
+		c.transferLeader(holder)
 	}
 	if c.guard.stage == RepairFrozen {
 		payload := frame.AppendUint(frame.AppendArrayLen(nil, 2), signalRepair)

@@ -36,6 +36,7 @@ func (r *Replica) raftLoop() {
 			}
 		}
 		if tick {
+			core.Reading(r.machine.gate.LastRead())
 			core.Tick()
 		}
 		core.Ready(&eff)

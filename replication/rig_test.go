@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"raftcached/replication/snapshot"
 	"raftcached/replication/wal"
 
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
@@ -23,6 +25,7 @@ type rig struct {
 	now    time.Duration
 	nodes  []*rigNode
 	mail   []rigMail
+	found  string              // what breaks the invariant of leases
 	hold   func(*rigMail) bool // what stays in mail; nil: nothing
 	lose   func(*rigMail) bool
 	leases Leases
@@ -51,8 +54,12 @@ type rigNode struct {
 	log     simLog
 	eff     Effects
 	lease   Lease         // as published
+	reads   bool          // clients read here
+	terms   []uint64      // of its log, by index
 	hangs   bool          // its disk does not answer
 	owed    []appendInput // to the disk
+	late    bool          // the core does not learn what was applied
+	reports []*AppliedUpTo
 }
 
 // newRig returns a cluster of so many nodes that vote.
@@ -86,6 +93,7 @@ func (n *rigNode) start() {
 	}
 	n.machine, err = newMachine(&cfg)
 	must(t, err)
+	n.machine.gate.clock = n.clock
 	n.up, n.lease, n.hangs, n.owed = true, Lease{}, false, nil
 	n.observe()
 	n.ready()
@@ -117,6 +125,9 @@ func (n *rigNode) feed(in input) {
 func (n *rigNode) tick() {
 	if n.up {
 		n.observe()
+		if n.reads {
+			n.machine.core.Reading(n.clock())
+		}
 		n.machine.core.Tick()
 		n.ready()
 	}
@@ -129,7 +140,9 @@ func (n *rigNode) ready() {
 	if n.eff.Failed != nil {
 		n.r.t.Fatalf("node %d: %v", n.id, n.eff.Failed)
 	}
+	n.machine.gate.publish(&n.eff)
 	n.lease = n.eff.Lease
+	n.r.check(n)
 	for _, m := range n.eff.Messages {
 		n.post(m.GetTo(), input{kind: inputStep, message: m, round: n.eff.Round.of(m)})
 	}
@@ -139,8 +152,18 @@ func (n *rigNode) ready() {
 	for _, m := range n.eff.Append {
 		n.owed = append(n.owed, appendInput{message: m})
 	}
-	reports := n.apply(n.eff.Apply)
+	n.reports = append(n.reports, n.apply(n.eff.Apply)...)
 	n.write()
+	n.applied()
+}
+
+// applied tells the core what was applied, unless that is late.
+func (n *rigNode) applied() {
+	if n.late {
+		return
+	}
+	reports := n.reports
+	n.reports = nil
 	for _, a := range reports {
 		n.feed(input{kind: inputApplied, applied: a})
 	}
@@ -290,4 +313,29 @@ func (r *rig) addLearner() *rigNode {
 	n.start()
 	r.until("a learner that has caught up", func() bool { return n.machine.core.members.Version == members.Version })
 	return n
+}
+
+// check notes in found what breaks the invariant of leases, when a node is about to
+// carry out effects: what it knows as committed, each node with a lease has in its log.
+func (r *rig) check(n *rigNode) {
+	for _, m := range n.eff.Append {
+		if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
+			n.terms = append(n.terms[:0], make([]uint64, s.GetMetadata().GetIndex()+1)...)
+			n.terms[len(n.terms)-1] = s.GetMetadata().GetTerm()
+		}
+		for _, e := range m.GetEntries() {
+			for uint64(len(n.terms)) < e.GetIndex() {
+				n.terms = append(n.terms, 0)
+			}
+			n.terms = append(n.terms[:e.GetIndex()], e.GetTerm())
+		}
+	}
+	commit := n.machine.core.commit
+	for _, o := range r.nodes {
+		switch {
+		case !o.leased() || commit == 0 || commit >= uint64(len(n.terms)):
+		case commit >= uint64(len(o.terms)) || o.terms[commit] != n.terms[commit]:
+			r.found = fmt.Sprintf("node %d knows entry %d of term %d as committed, node %d has a lease and not that entry", n.id, commit, n.terms[commit], o.id)
+		}
+	}
 }

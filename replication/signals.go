@@ -37,6 +37,14 @@ func (c *Core) Signalled(from uint64, payload []byte) error {
 		return c.refusalSignalled(&r)
 	case signalCommitted:
 		return c.committedSignalled(&r)
+	case signalWant:
+		return c.wantSignalled(from, &r)
+	case signalGrant:
+		return c.grantSignalled(&r)
+	case signalRecall:
+		return c.recallSignalled(from, &r)
+	case signalReturned:
+		return c.returnedSignalled(from, &r)
 	default:
 		return nil // of a later version
 	}

@@ -47,6 +47,7 @@ func (n *simNode) feed(taken []input) {
 		n.s.check.fed(n, &taken[i], core.eff.Expired[before:])
 	}
 	for ; n.ticksDue > 0; n.ticksDue-- {
+		core.Reading(n.machine.gate.LastRead())
 		core.Tick()
 	}
 }

@@ -25,6 +25,11 @@ type Status struct {
 	// earlier ones, until the log says so durably.
 	MembersVersion uint64
 
+	// Holders is how many nodes this one, as the leader, has granted a read lease that
+	// has not ended; HolderWaits tells how writes have waited for such.
+	Holders     int
+	HolderWaits WaitStats
+
 	Verdict Verdict // on this node's state
 
 	// Refusing is why this node refuses new writes, if it does, besides the verdict.
@@ -41,5 +46,6 @@ func (c *Core) Status() Status {
 		ID: c.cfg.ID, Leader: c.leader, Term: c.term, State: c.state,
 		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, ReadIndex: c.readIndex, Alone: c.alone,
 		Removed: c.removed, MembersVersion: c.members.Version, Verdict: c.guard.verdict, Digests: c.guard.digests, Refusing: c.refusal(),
+		Holders: len(c.holders.list), HolderWaits: c.holders.waits,
 	}
 }

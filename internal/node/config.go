@@ -25,8 +25,8 @@ type Config struct {
 	PeerListener net.Listener // open at PeerAddr; nil: the node opens it
 
 	Limits         engine.Limits
-	LocalReads     bool // answer reads without asking the other nodes
-	Leases         replication.Leases
+	LocalReads     bool          // answer reads without asking the other nodes
+	Leases         string        // which nodes answer reads alone: off, leader or all; see identity.Leases
 	RequestTimeout time.Duration // a request waits at most this long for the cluster
 
 	Tick           time.Duration // of raft's clock

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -155,6 +156,7 @@ func (n *Node) checkConstants(c *identity.Cluster) error {
 			c.Constants.TickMs, c.Constants.ElectionTicks, ours.TickMs, ours.ElectionTicks)
 	}
 	n.adoptLimits(c.Constants.Limits)
+	n.adoptLeases(c.Constants.Leases)
 	return nil
 }
 
@@ -177,13 +179,31 @@ func (n *Node) adoptLimits(l identity.Limits) {
 	n.cfg.Limits = engine.Limits{MemoryBytes: l.MemoryLimitBytes, ItemBytesMax: int(l.ItemBytesMax), NoEvict: l.NoEvict}
 }
 
+// adoptLeases replaces the configured value of leases by that which the cluster was
+// formed with.
+func (n *Node) adoptLeases(l identity.Leases) {
+	formed := cmp.Or(string(l), leasesOff)
+	if l != n.constants().Leases && len(n.cfg.Servers) > 0 {
+		n.cfg.Logger.Warn("the configured leases have no effect: they were set at formation", "configured", n.cfg.Leases, "formed with", formed)
+	}
+	n.cfg.Leases = formed
+}
+
+// leasesOff is the setting leases that has no name in the constants of a cluster.
+const leasesOff = "off"
+
 // constants are the settings that all nodes of the cluster must have in common.
 func (n *Node) constants() identity.Constants {
+	leases := identity.Leases(n.cfg.Leases)
+	if n.cfg.Leases == leasesOff {
+		leases = identity.LeasesOff
+	}
 	return identity.Constants{
 		Limits: identity.Limits{
 			MemoryLimitBytes: n.cfg.Limits.MemoryBytes, ItemBytesMax: int64(n.cfg.Limits.ItemBytesMax), NoEvict: n.cfg.Limits.NoEvict,
 		},
-		Ticks: identity.Ticks{TickMs: n.cfg.Tick.Milliseconds(), ElectionTicks: int64(n.cfg.ElectionTicks)},
+		Ticks:  identity.Ticks{TickMs: n.cfg.Tick.Milliseconds(), ElectionTicks: int64(n.cfg.ElectionTicks)},
+		Leases: leases,
 	}
 }
 

@@ -18,7 +18,7 @@ func openLeased(t *testing.T) (nodes []*Node, leader *Node, gate *sync.Mutex) {
 	t.Helper()
 	gates := make([]sync.Mutex, 3)
 	nodes = openClusterWith(t, func(cfg *Config) {
-		cfg.Leases = replication.LeasesLeader
+		cfg.Leases = "leader"
 		cfg.wrap = func(m machine) replication.StateMachine { return &slow{m, &gates[cfg.ServerID]} }
 	})
 	leader, _ = awaitLeader(t, nodes)

@@ -110,7 +110,7 @@ func (n *Node) startReplica() error {
 		ID: n.raftID, Boot: n.identity.Boot(), Loops: n.cfg.Server.Loops + 1,
 		Log: n.files.log, Snapshots: n.files.snapshots, Diverged: n.files.diverged, Machine: machine{n.engine},
 		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
-		RequestTimeout: n.cfg.RequestTimeout, Leases: n.cfg.Leases, LogRetainBytes: n.cfg.LogRetainBytes,
+		RequestTimeout: n.cfg.RequestTimeout, Leases: leasesOf(n.cfg.Leases), LogRetainBytes: n.cfg.LogRetainBytes,
 		Logger: n.cfg.Logger, ServerID: n.serverID, Changed: n.narrator.statusChanged, Follow: n.follow,
 	}
 	if n.cfg.wrap != nil {
@@ -136,6 +136,18 @@ func (n *Node) startReplica() error {
 	}
 	n.client = newClient(n.loops[n.cfg.Server.Loops])
 	return nil
+}
+
+// leasesOf returns a value of the setting leases as replication has it.
+func leasesOf(leases string) replication.Leases {
+	switch leases {
+	case "leader":
+		return replication.LeasesLeader
+	case "all":
+		return replication.LeasesAll
+	default:
+		return replication.LeasesOff
+	}
 }
 
 func (n *Node) serverOptions() server.Options {

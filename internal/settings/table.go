@@ -95,6 +95,10 @@ var Table = []Setting{
 		Default: "linearizable", Help: "linearizable, or local: without the other servers, possibly stale",
 	},
 	{
+		Field: "Leases", Flags: []string{"leases"}, JSON: "leases", Kind: Choice, Choices: []string{"off", "leader", "all"}, Arg: "MODE",
+		Default: "off", Help: "which servers answer linearizable reads without asking the others: none, the leader, or all; set when the cluster is formed",
+	},
+	{
 		Field: "RequestTimeout", Flags: []string{"request-timeout"}, JSON: "requestTimeoutMs", Arg: "TIME",
 		Kind: Duration, Unit: millisecondUnit, Min: 10, Max: 600_000, Default: "2s", Help: "how long a request may wait for the cluster",
 	},

@@ -1,0 +1,122 @@
+package replication
+
+import (
+	"testing"
+)
+
+// TestDeadHolder: a holder that dies, or whose entries do not arrive any more, delays
+// writes by the length of its lease, and one more grant, and then none for long.
+func TestDeadHolder(t *testing.T) {
+	for _, dies := range []bool{true, false} {
+		eachBug(t, func(t *testing.T, bugs bugs) {
+			r := newRig(t, 3, LeasesAll, bugs)
+			leader := r.elect()
+			h := r.others(leader)[0]
+			r.readers(h)
+			r.run(simTick)
+			if dies {
+				h.reads = false
+				h.lease = Lease{}
+				h.up = false
+			} else {
+				r.hold = appendsTo(h)
+			}
+			commit, from := leader.commit(), r.now
+			leader.set("k")
+			r.deliver()
+			r.until("committed", func() bool { return leader.commit() > commit })
+			took := r.now - from
+			if most := grantMax + wantGap + 2*simTick; took > most || bugs == 0 && took < grantMax/2 {
+				t.Fatalf("dies: %v, bugs %b: a write waits for %v, want %v at most", dies, bugs, took, most)
+			}
+			if bugs != 0 {
+				if !dies {
+					r.sound()
+				}
+				return
+			}
+			if w := leader.machine.core.Status().HolderWaits; w.Count != 1 || w.Worst < took-2*simTick || w.Worst > took {
+				t.Fatalf("a write has waited for %v, waits %+v", took, w)
+			}
+			r.hold = nil
+			for end := r.now + 99*took; r.now < end; r.run(5 * simTick) {
+				if h.leased() {
+					t.Fatalf("it holds a lease %v after writes have waited for %v", r.now-from, took)
+				}
+			}
+			if !dies {
+				r.readers(h)
+			}
+			r.sound()
+		}, bugSeenWhenSent)
+	}
+}
+
+// TestOnlyVoterWaitsForHolders: it needs nobody to commit, but its learners must have the
+// entries.
+func TestOnlyVoterWaitsForHolders(t *testing.T) {
+	eachBug(t, func(_ *testing.T, bugs bugs) {
+		r := newRig(t, 1, LeasesAll, bugs)
+		only, learner := r.nodes[0], r.addLearner()
+		r.readers(learner)
+		r.hold = appendsTo(learner)
+		only.set("k")
+		r.run(3 * grantMax)
+		r.sound()
+	}, bugOwnUncapped)
+}
+
+// TestRejectionsPass (L1): raft is shown a rejection as it is, whatever holders have.
+func TestRejectionsPass(t *testing.T) {
+	r := newRig(t, 3, LeasesAll, 0)
+	leader := r.elect()
+	h, f := r.others(leader)[0], r.others(leader)[1]
+	r.readers(h)
+	r.hold = appendsTo(h)
+	leader.set("k")
+	core := leader.machine.core
+	m := ackFor(f.id, leader.id, core.term, core.lastIndex, true)
+	if got := core.capAck(m); got != m {
+		t.Fatalf("a rejection of index %d is shown as %v", core.lastIndex, got)
+	}
+	if got := core.capAck(ackFor(f.id, leader.id, core.term, core.lastIndex, false)); got.GetIndex() >= core.lastIndex {
+		t.Fatalf("an acknowledgement of index %d is shown, the holder has %d", got.GetIndex(), core.holders.limit())
+	}
+}
+
+// TestTrickle (L2): a holder whose entries do not arrive is none soon, though there are
+// few of them.
+func TestTrickle(t *testing.T) {
+	r := newRig(t, 3, LeasesAll, 0)
+	leader := r.elect()
+	h := r.others(leader)[0]
+	r.readers(h)
+	r.hold = appendsTo(h)
+	for range 50 {
+		leader.set("k")
+		r.run(simTick)
+	}
+	if w := leader.machine.core.Status().HolderWaits; w.Count != 1 || w.Worst > grantMax+wantGap+2*simTick {
+		t.Fatalf("writes wait %+v", w)
+	}
+	r.sound()
+}
+
+// TestHeldAcksAreNoLife (L3): what is held back is not shown to raft over and over: a
+// leader without its voters steps down, though a holder without a vote lives.
+func TestHeldAcksAreNoLife(t *testing.T) {
+	r := newRig(t, 3, LeasesAll, 0)
+	learner := r.addLearner()
+	leader := r.elect()
+	r.readers(learner)
+	r.hold = appendsTo(learner)
+	leader.set("k")
+	r.deliver()
+	voters := r.others(leader)[:2]
+	r.cut(voters...)
+	r.run(3 * simElectionTicks * simTick)
+	if leader.machine.core.leads() {
+		t.Fatal("it leads without a majority")
+	}
+	r.sound()
+}
