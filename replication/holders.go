@@ -64,7 +64,8 @@ type holder struct {
 	asked time.Duration // on its clock, of the newest grant
 	goal  uint64        // the end of this log when it became a holder
 	shown uint64        // what it must have to be granted more
-	since time.Duration // since when writes wait for it; 0: none does
+	since time.Duration // since when a write waits for it, up to index
+	index uint64        // 0: none does
 }
 
 // ackOf is what a node has acknowledged in this term.
@@ -197,8 +198,9 @@ func (c *Core) releaseAcks() {
 	c.noteWaits()
 }
 
-// noteWaits notes for whom writes begin to wait, or wait no more: those that a majority
-// has acknowledged, and a holder not.
+// noteWaits notes for whom a write begins to wait, or waits no more: one that a majority
+// has acknowledged, and a holder not. Of those that wait at one time it looks at the
+// first.
 func (c *Core) noteWaits() {
 	h := &c.holders
 	waits := slices.ContainsFunc(h.acks, func(a ackOf) bool { return a.held > 0 })
@@ -207,26 +209,26 @@ func (c *Core) noteWaits() {
 		index = uint64(c.lease.voters.CommittedIndex(h))
 	}
 	for i := range h.list {
-		switch o := &h.list[i]; {
-		case waits && h.has(o) < index:
-			if o.since == 0 {
-				o.since = c.mono
-			}
-		case o.since != 0:
+		o := &h.list[i]
+		has := h.has(o)
+		if has >= o.index {
 			c.waited(o)
+		}
+		if o.index == 0 && has < index {
+			o.since, o.index = c.mono, index
 		}
 	}
 }
 
-// waited notes that writes wait for a holder no more.
+// waited notes that the write that waits for a holder, if any, does so no more.
 func (c *Core) waited(o *holder) {
-	if o.since == 0 {
+	if o.index == 0 {
 		return
 	}
 	d := c.mono - o.since
 	w := &c.holders.waits
 	w.Count, w.Total, w.Worst = w.Count+1, w.Total+d, max(w.Worst, d)
-	o.since = 0
+	o.index = 0
 	if d <= c.cfg.Tick {
 		return
 	}
