@@ -42,7 +42,7 @@ CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-
 	libcache-memcached-fast-perl php-cli php-memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory backup snapshot exporter cluster chaos harm sim conformance differential rewrite lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory backup snapshot exporter cluster chaos harm members sim conformance differential rewrite lint fmt
 
 ## help: list these commands
 help:
@@ -111,6 +111,12 @@ chaos:
 ## harm: damage, swap and set back the data folders of RUNS real clusters
 harm:
 	$(GO) test ./internal/integration -v -timeout 2h -parallel 4 -run '^TestHarmedServers$$' -harm.runs $(RUNS) -harm.first $$(date +%s)
+
+## members: change the members of RUNS real clusters (50 by default) under load, and kill -9 meanwhile
+members: RUNS = 50
+members:
+	$(GO) test ./internal/integration -v -timeout 4h -parallel 2 -run '^TestMembersUnderLoad$$' \
+		-members.runs $(RUNS) -members.first $$(date +%s) -members.changes 6
 
 ## sim: the simulations of replication with SIMSEEDS seeds, those of harmed folders with ten times as many
 sim:

@@ -1,6 +1,7 @@
 package raftcached
 
 import (
+	"cmp"
 	_ "embed" // the license
 	"io"
 
@@ -35,11 +36,13 @@ func ParseArguments(args, environment []string) (Arguments, error) {
 	if err != nil {
 		return Arguments{}, err
 	}
-	if name := line.Given("PeerAddr"); name != "" && cfg.PeerAddr == "" && line.Given("Join") == "" {
-		return Arguments{}, line.Errorf("PeerAddr", "%s is for the servers of a cluster: leave it out, or add -config", name)
-	}
 	if err := line.Apply(&cfg, cfg.origins); err != nil {
 		return Arguments{}, err
+	}
+	if len(cfg.Servers) == 0 {
+		if err := recall(&cfg, line); err != nil {
+			return Arguments{}, err
+		}
 	}
 	before := ""
 	if len(cfg.ClientAddrs) > 0 {
@@ -66,26 +69,38 @@ func License() string { return license }
 // WriteUsage writes what -h shows: every flag with its default.
 func WriteUsage(w io.Writer) error { return settings.WriteUsage(w) }
 
-// baseConfig is the configuration before the settings: of the lone node, or of
-// the server of the config file that -id chooses.
-func baseConfig(line *settings.Line) (Config, error) {
-	id := line.Given("ID")
-	if join := line.Given("Join"); join != "" && line.Given("ConfigFile") == "" {
-		if id == "" {
-			return Config{}, line.Errorf("Join", "%s needs the id that `raftcachectl member add` has announced: add -id", join)
-		}
-		return Config{ServerID: line.ID, origins: settings.Origins{}}, nil
+// recall completes a configuration that no server.json began, by what the data folder
+// tells. Who names an id means a server of a cluster: then none is begun.
+func recall(cfg *Config, line *settings.Line) error {
+	known := cfg.recall()
+	id, join, dir := line.Given("ID"), line.Given("Join"), cmp.Or(cfg.DataDir, settings.DataDirDefault)
+	switch name := line.Given("PeerAddr"); {
+	case known && id != "" && cfg.ServerID != line.ID:
+		return line.Errorf("ID", "%s is %d, and data folder %q belongs to server %d: give each server a folder of its own, with -data", id, line.ID, dir, cfg.ServerID)
+	case known:
+	case join != "" && id == "":
+		return line.Errorf("Join", "%s needs the id that `raftcachectl member add` has announced: add -id", join)
+	case join != "":
+		cfg.ServerID = line.ID
+	case id != "":
+		return line.Errorf("ID", "%s names a server of a cluster, and data folder %q is of none: add -config server.json, or its -data, or the -join that `raftcachectl member add` shows", id, dir)
+	case name != "":
+		return line.Errorf("PeerAddr", "%s is for the servers of a cluster: leave it out, or add -config", name)
 	}
+	return nil
+}
+
+// baseConfig is the configuration before the settings: an empty one, or that of the
+// server of the config file that -id chooses.
+func baseConfig(line *settings.Line) (Config, error) {
 	if line.Given("ConfigFile") == "" {
-		if id != "" {
-			return Config{}, line.Errorf("ID", "%s chooses a server of a config: add -config server.json", id)
-		}
 		return Config{origins: settings.Origins{}}, nil
 	}
 	cluster, err := ReadCluster(line.ConfigFile)
 	if err != nil {
 		return Config{}, err
 	}
+	id := line.Given("ID")
 	if id == "" && len(cluster.Servers) == 1 {
 		return cluster.Config(cluster.Servers[0].ID)
 	}
@@ -94,7 +109,7 @@ func baseConfig(line *settings.Line) (Config, error) {
 	}
 	cfg, err := cluster.Config(line.ID)
 	if err != nil {
-		return Config{}, line.Errorf("ID", "%s is %d: choose one of %s, which config %q lists", id, line.ID, settings.IDs(cluster.file.Servers), cluster.File)
+		return Config{}, line.Errorf("ID", "%s is %d: choose one of %s, which config %q lists; a server that it does not list is started by its -data, without -config", id, line.ID, settings.IDs(cluster.file.Servers), cluster.File)
 	}
 	return cfg, nil
 }

@@ -172,8 +172,8 @@ func TestWrongFlags(t *testing.T) {
 		{"-request-timeout 5ms", nil, `-request-timeout is "5ms": write a time with its unit, from 10ms to 10m`},
 		{"-data=", nil, `-data is "": it must not be empty`},
 		{"server.json", nil, `unexpected argument "server.json": every setting is a flag`},
-		{"-id 1", nil, "-id chooses a server of a config: add -config server.json"},
-		{"-id 7 -config FILE", nil, `-id is 7: choose one of 0, 1, 2, which config "FILE" lists`},
+		{"-id 1", nil, `-id names a server of a cluster, and data folder "data" is of none: add -config server.json, or its -data, or the -join that ` + "`raftcachectl member add`" + ` shows`},
+		{"-id 7 -config FILE", nil, `-id is 7: choose one of 0, 1, 2, which config "FILE" lists; a server that it does not list is started by its -data, without -config`},
 		{"-config /none/server.json -id 1", nil, `config "/none/server.json" does not exist: name a server.json with -config`},
 		{"", []string{"RAFTCACHED_THREADS=many"}, `RAFTCACHED_THREADS is "many": write a whole number from 1 to 256`},
 	} {

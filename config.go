@@ -1,6 +1,7 @@
 package raftcached
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"runtime"
@@ -53,8 +54,12 @@ const (
 //
 // A Config is a plain value and may be copied.
 type Config struct {
-	ServerID int      // which of Servers this node is
-	Servers  []Server // the whole cluster at its first start, in the order of ids; empty: this node alone, or see Join
+	ServerID int // which of Servers this node is
+
+	// Servers is the whole cluster at its first start, in the order of ids. Without any the
+	// node is alone, or see Join; but a DataDir that was in a cluster stays in it, and
+	// fields that are zero are as it tells.
+	Servers []Server
 
 	DataDir     string   // folder of this node's log and snapshots
 	ClientAddrs []string // host:port each, at which clients are served; an empty host is every interface
@@ -173,7 +178,7 @@ func (c *Config) fillAddresses() {
 	for i := range c.Servers {
 		c.Servers[i].Host, c.Servers[i].AdminHost = settings.BareHost(c.Servers[i].Host), settings.BareHost(c.Servers[i].AdminHost)
 	}
-	if len(c.Servers) == 0 && c.Join == "" {
+	if known := c.recall(); !known && len(c.Servers) == 0 && c.Join == "" {
 		c.Servers = []Server{{ID: c.ServerID, Host: "localhost", ClientPort: DefaultClientPort}}
 		if len(c.ClientAddrs) == 0 {
 			c.ClientAddrs = []string{joinHostPort("", DefaultClientPort)}
@@ -195,6 +200,38 @@ func (c *Config) fillAddresses() {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+}
+
+// recall fills in what the data folder tells of its server and its cluster, if nothing
+// else names a cluster. It reports whether the folder does.
+func (c *Config) recall() bool {
+	if len(c.Servers) > 0 {
+		return false
+	}
+	past, known := node.Recall(c.disk(), cmp.Or(c.DataDir, settings.DataDirDefault))
+	if !known {
+		return false
+	}
+	limits, ticks := past.Constants.Limits, past.Constants.Ticks
+	fill(&c.ServerID, past.ServerID)
+	fill(&c.PeerAddr, past.PeerAddr)
+	if len(c.ClientAddrs) == 0 && past.ClientAddr != "" {
+		c.ClientAddrs = []string{past.ClientAddr}
+	}
+	fill(&c.MemoryLimitBytes, limits.MemoryLimitBytes)
+	fill(&c.ItemBytesMax, int(limits.ItemBytesMax))
+	fill(&c.NoEvict, limits.NoEvict)
+	fill(&c.Tick, time.Duration(ticks.TickMs)*time.Millisecond)
+	fill(&c.ElectionTicks, int(ticks.ElectionTicks))
+	return true
+}
+
+// disk is where the node's files are.
+func (c *Config) disk() disk.FS {
+	if c.MemoryDisk != nil {
+		return c.MemoryDisk.fs
+	}
+	return disk.OS()
 }
 
 // self returns the index of this node among the servers, or -1.
@@ -237,9 +274,9 @@ func (c *Config) check() error {
 				return err
 			}
 		}
-		if len(listed) == 0 {
-			return c.checkRest()
-		}
+	}
+	if len(listed) == 0 {
+		return c.checkRest()
 	}
 	if err := settings.CheckServers(listed); err != nil {
 		return err
@@ -282,7 +319,7 @@ func (c *Config) checkRest() error {
 // assembly returns what a node is assembled from, of a complete configuration.
 func (c *Config) assembly() node.Config {
 	n := node.Config{
-		ServerID: c.ServerID, Disk: disk.OS(), DataDir: c.DataDir, PeerAddr: c.PeerAddr, PeerListener: c.PeerListener,
+		ServerID: c.ServerID, Disk: c.disk(), DataDir: c.DataDir, PeerAddr: c.PeerAddr, PeerListener: c.PeerListener,
 		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
 		LocalReads: c.Reads == ReadsLocal, Leases: string(c.Leases), RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
@@ -294,9 +331,6 @@ func (c *Config) assembly() node.Config {
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,
 			Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, SetVerbosity: c.SetVerbosity, Logger: c.Logger,
 		},
-	}
-	if c.MemoryDisk != nil {
-		n.Disk = c.MemoryDisk.fs
 	}
 	for _, s := range c.Servers {
 		n.Servers = append(n.Servers, node.Server{ID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort, AdminAddr: s.AdminAddr()})

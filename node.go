@@ -53,6 +53,14 @@ func (c *Config) listeners() []net.Listener {
 // Config.ClientAddrs. A port that was 0 there is the real one here.
 func (n *Node) ClientAddrs() []net.Addr { return n.inner.ClientAddrs() }
 
+// PeerAddr returns the host:port at which the other servers reach the node, or nothing
+// if none need to.
+func (n *Node) PeerAddr() string { return n.inner.PeerAddr() }
+
+// Members returns the ids of the servers that belong to the cluster, ascending, as far as
+// this node knows.
+func (n *Node) Members() []int { return n.inner.ServerIDs() }
+
 // Leader returns the id of the server that leads the cluster, as far as this node
 // knows. It reports false while there is none.
 func (n *Node) Leader() (serverID int, known bool) { return n.inner.Leader() }

@@ -135,6 +135,12 @@ func (m *Membership) of(serverID int) (list []Member) {
 // joint reports whether raft is between two configurations.
 func (m *Membership) joint() bool { return len(m.Conf.GetVotersOutgoing()) > 0 }
 
+// TakesOver reports whether a member's folder is about to take over the vote of one that
+// is retired: until raft has left the joint configuration, both count for majorities.
+func (m *Membership) TakesOver(raftID uint64) bool {
+	return m.joint() && m.votes(raftID) && !slices.Contains(m.Conf.GetVotersOutgoing(), raftID)
+}
+
 // sole reports whether a raft id is the only one with a vote.
 func (m *Membership) sole(id uint64) bool {
 	v := m.Conf.GetVoters()

@@ -95,6 +95,16 @@ func (s *simulation) stopping(until time.Duration) {
 	})
 }
 
+// compareStates lets clients write until all nodes are repaired, and states have been
+// compared after that: they are at entries only.
+func (s *simulation) compareStates() {
+	inQuarantine := func(n *simNode) bool { return !n.up || n.machine.core.Status().Verdict == VerdictRepairing }
+	for end := s.now + 10*time.Second; s.now < end && slices.ContainsFunc(s.nodes, inQuarantine); {
+		s.runUntil(s.now + simTick)
+	}
+	s.runUntil(s.now + time.Second)
+}
+
 // TestSimulatedHandOver stops servers in order under load, with each seed in
 // another way: in peace, in chaos, or with states that diverge meanwhile.
 func TestSimulatedHandOver(t *testing.T) {
@@ -115,6 +125,9 @@ func TestSimulatedHandOver(t *testing.T) {
 			}
 		}
 		s.awaitStops()
+		if s.stats.corrupted > 0 {
+			s.compareStates()
+		}
 		s.settle()
 		t.Logf("%+v", s.stats)
 		if s.stats.handOvers == 0 || s.seed%3 != 1 && (s.stats.handedOn == 0 || s.stats.acked < 100) {

@@ -69,10 +69,9 @@ type simOperator struct {
 	until   time.Duration
 }
 
-func (s *simulation) operate(until time.Duration) *simOperator {
+func (s *simulation) operate(until time.Duration) {
 	o := &simOperator{s: s, servers: len(s.nodes), until: until}
 	o.again()
-	return o
 }
 
 func (o *simOperator) again() {

@@ -72,6 +72,8 @@ type Status struct {
 	// another one takes it over; Majority is how many of them are needed.
 	Voters   int `json:"voters"`
 	Majority int `json:"majority"`
+
+	Guarded bool `json:"guarded,omitempty"` // who comes in must know the cluster's secret
 }
 
 // Ready reports whether the server serves clients.

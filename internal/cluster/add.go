@@ -30,9 +30,19 @@ func (c *Cluster) Add(args ...string) *Server {
 		executable:  first.executable,
 		environment: first.environment,
 	}
-	s.args = append([]string{"-id", strconv.Itoa(id), "-join", strings.Join(join, ","), "-data", s.DataDir, "-admin-listen", s.AdminAddr}, args...)
+	s.JoinAt(join, args...)
 	c.Servers = append(c.Servers, s)
 	return s
+}
+
+// LogPort returns the port at which other servers reach this one.
+func (s *Server) LogPort() int { return logPort + s.ID }
+
+// JoinAt has the server ask at these log ports, host:port each, to come in, if it is
+// started with an empty folder. It needs no server.json any more. args are more of its
+// flags.
+func (s *Server) JoinAt(addrs []string, args ...string) {
+	s.args = append([]string{"-id", strconv.Itoa(s.ID), "-join", strings.Join(addrs, ","), "-data", s.DataDir, "-admin-listen", s.AdminAddr}, args...)
 }
 
 // Announcement returns the arguments of raftcachectl that announce a server of Add.
@@ -41,5 +51,11 @@ func (s *Server) Announcement() []string {
 	if err != nil {
 		panic(err) // Add made it
 	}
-	return []string{"member", "add", strconv.Itoa(s.ID), "--host", host, "--port", port, "--log-port", strconv.Itoa(logPort + s.ID)}
+	return []string{"member", "add", strconv.Itoa(s.ID), "--host", host, "--port", port, "--log-port", strconv.Itoa(s.LogPort())}
+}
+
+// StartWith is Start with other flags, from now on.
+func (s *Server) StartWith(args ...string) error {
+	s.args = args
+	return s.Start()
 }

@@ -101,6 +101,15 @@ func TestFourthServer(t *testing.T) {
 	count := stop()
 	must(t, c.AwaitEqual(ctx))
 	wantWritten(t, fourth, "k", count)
+
+	// Its folder knows the rest.
+	must(t, fourth.Stop(ctx))
+	must(t, fourth.StartWith("-id", "3", "-data", fourth.DataDir, "-admin-listen", fourth.AdminAddr))
+	must(t, fourth.AwaitReady(ctx))
+	wantWritten(t, fourth, "k", count)
+	if got := fourth.LogTail(); !strings.Contains(got, "members=0,1,2,3") || strings.Contains(got, `peers=""`) || strings.Contains(got, "of=0") {
+		t.Errorf("its log: %s", got)
+	}
 }
 
 // TestLoneBecomesThree under load, with the documented commands.

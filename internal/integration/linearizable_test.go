@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,21 +28,7 @@ func TestLinearizable(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{Network: true})
 	h := &history{start: time.Now(), seed: rand.Uint64()}
 	t.Logf("seed %d", h.seed)
-	var wait sync.WaitGroup
-	for i := range clientsPerServer * len(c.Servers) {
-		client := memcache.New(c.Servers[i%len(c.Servers)].ClientAddr)
-		client.Timeout = clientTimeout
-		wait.Go(func() {
-			h.drive(i, client)
-			if err := client.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	stop := func() {
-		h.stop.Store(true)
-		wait.Wait()
-	}
+	stop := h.driveAll(t, slices.Repeat(c.ClientAddrs(), clientsPerServer))
 	defer stop()
 
 	for _, fault := range []func(s *cluster.Server) (mend func() error, err error){
@@ -65,17 +52,7 @@ func TestLinearizable(t *testing.T) {
 	}
 	h.awaitOperations(t, 150)
 	stop()
-	unknown := 0
-	for _, op := range h.operations {
-		if outputOf(op.Output).unknown {
-			unknown++
-		}
-	}
-	t.Logf("%d operations, %d of unknown outcome", len(h.operations), unknown)
-	result := porcupine.CheckOperationsTimeout(cacheModel, h.operations, time.Minute)
-	if result != porcupine.Ok {
-		t.Errorf("history of %d operations: %s, want an order that explains it", len(h.operations), result)
-	}
+	h.check(t)
 }
 
 // keys is how many keys the operations use: few, so that operations conflict.
@@ -146,6 +123,42 @@ type history struct {
 
 	mu         sync.Mutex
 	operations []porcupine.Operation
+}
+
+// driveAll runs one client at each address until it is stopped.
+func (h *history) driveAll(t *testing.T, addrs []string) (stop func()) {
+	t.Helper()
+	var wait sync.WaitGroup
+	for i, addr := range addrs {
+		client := memcache.New(addr)
+		client.Timeout = clientTimeout
+		wait.Go(func() {
+			h.drive(i, client)
+			if err := client.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return func() {
+		h.stop.Store(true)
+		wait.Wait()
+	}
+}
+
+// check has porcupine look for an order of all operations that explains the answers.
+func (h *history) check(t *testing.T) {
+	t.Helper()
+	unknown := 0
+	for _, op := range h.operations {
+		if outputOf(op.Output).unknown {
+			unknown++
+		}
+	}
+	t.Logf("%d operations, %d of unknown outcome", len(h.operations), unknown)
+	result := porcupine.CheckOperationsTimeout(cacheModel, h.operations, time.Minute)
+	if result != porcupine.Ok {
+		t.Errorf("history of %d operations: %s, want an order that explains it", len(h.operations), result)
+	}
 }
 
 // pace is the time between two operations of one client. The checker's work

@@ -6,3 +6,6 @@ package integration
 var buildFlags []string
 
 const underRace = false
+
+// membersRunsDefault is how many clusters TestMembersUnderLoad changes by itself.
+const membersRunsDefault = 1

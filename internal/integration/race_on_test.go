@@ -6,3 +6,6 @@ package integration
 var buildFlags = []string{"-race"}
 
 const underRace = true
+
+// membersRunsDefault is how many clusters TestMembersUnderLoad changes by itself.
+const membersRunsDefault = 0

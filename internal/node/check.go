@@ -90,7 +90,7 @@ func (c *Config) checkPorts() Check {
 // A cluster may grow to as many servers as may be listed.
 func (c *Config) otherFiles() uint64 {
 	peers := 0
-	if c.PeerAddr != "" {
+	if c.PeerAddr != "" || c.Join != "" {
 		peers = settings.ServersMax - 1
 	}
 	segments := 2 * max(c.LogRetainBytes, c.Limits.MemoryBytes) / c.segmentBytes()

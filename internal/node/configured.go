@@ -23,7 +23,7 @@ const resolvePatience = 2 * time.Second
 func (n *Node) compareServers(ctx context.Context) error {
 	places := n.places()
 	if n.cfg.PeerAddr == "" && len(places) > 1 {
-		return settings.Errorf("data folder %q is that of server %d in a cluster of %d, and there is no port for the other servers: start it with the cluster's -config and -id",
+		return settings.Errorf("data folder %q is that of server %d in a cluster of %d, and there is no port for the other servers: start it with the cluster's -config and -id, or with -peer-listen",
 			n.cfg.DataDir, n.cfg.ServerID, len(places))
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolvePatience)

@@ -63,9 +63,9 @@ func (n *Node) belong(ctx context.Context) error {
 	if err := n.checkConstants(c); err != nil {
 		return err
 	}
-	var err error
-	if n.raftID, err = n.ownRaftID(); err != nil {
-		return err
+	var known bool
+	if n.raftID, known = raftIDOf(n.identity); !known {
+		return fmt.Errorf("data folder %q is of cluster %016x, which does not know it: %s", n.cfg.DataDir, c.ID, n.remedy())
 	}
 	n.known.Store(noted(c))
 	n.fillAddresses()
@@ -126,6 +126,9 @@ func (n *Node) join(ctx context.Context, addrs []string) error {
 		return fmt.Errorf("write down the cluster: %w", err)
 	}
 	n.cfg.Logger.Info("joined the cluster", "cluster", fmt.Sprintf("%016x", cluster.ID))
+	if len(n.cfg.Servers) == 0 { // it was told of the cluster's address, and of nothing else
+		n.takeLimits(cluster.Constants.Limits)
+	}
 	return nil
 }
 
@@ -176,6 +179,10 @@ func (n *Node) adoptLimits(l identity.Limits) {
 		n.cfg.Logger.Warn("whether evictions are disabled was set at formation: the configuration has no effect",
 			"configured", ours.NoEvict, "formed with", l.NoEvict)
 	}
+	n.takeLimits(l)
+}
+
+func (n *Node) takeLimits(l identity.Limits) {
 	n.cfg.Limits = engine.Limits{MemoryBytes: l.MemoryLimitBytes, ItemBytesMax: int(l.ItemBytesMax), NoEvict: l.NoEvict}
 }
 

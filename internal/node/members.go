@@ -1,8 +1,6 @@
 package node
 
 import (
-	"fmt"
-
 	"raftcached/replication"
 	"raftcached/replication/identity"
 )
@@ -26,7 +24,8 @@ func (n *Node) follow(m *replication.Membership) {
 	if m.Excludes(n.raftID) && !old.Excludes(n.raftID) {
 		n.cfg.Logger.Error("the cluster goes on without this data folder: no clients are served any more")
 	}
-	if m.Version > 0 {
+	// A removed server that is started again, to be told, listens where it was.
+	if _, isMember := m.Find(n.raftID); isMember && m.Version > 0 {
 		_ = n.identity.KeepRoster(rosterOf(m)) // if it failed the next floor fails too, and ends the node
 	}
 }
@@ -40,9 +39,17 @@ func noted(c *identity.Cluster) *replication.Membership {
 	}
 	for _, o := range list {
 		m.NextRaftID = max(m.NextRaftID, o.RaftID+1)
-		m.Members = append(m.Members, memberOf(o))
 	}
+	m.Members = membersOf(list)
 	return m
+}
+
+func membersOf(list []identity.Member) []replication.Member {
+	members := make([]replication.Member, len(list))
+	for i, o := range list {
+		members[i] = memberOf(o)
+	}
+	return members
 }
 
 func memberOf(o identity.Member) replication.Member {
@@ -64,11 +71,11 @@ func rosterOf(m *replication.Membership) *identity.Roster {
 	return r
 }
 
-// ownRaftID returns the raft id that the cluster has given to this node's folder.
-func (n *Node) ownRaftID() (uint64, error) {
-	c, own := n.identity.Cluster(), n.identity.DirectoryID()
+// raftIDOf returns the raft id that its cluster has given to a folder.
+func raftIDOf(id *identity.Identity) (raftID uint64, known bool) {
+	c, own := id.Cluster(), id.DirectoryID()
 	if c.RaftID != 0 {
-		return c.RaftID, nil
+		return c.RaftID, true
 	}
 	lists := [][]identity.Member{c.Members}
 	if c.Roster != nil {
@@ -77,11 +84,11 @@ func (n *Node) ownRaftID() (uint64, error) {
 	for _, list := range lists {
 		for _, m := range list {
 			if m.DirectoryID == own {
-				return m.RaftID, nil
+				return m.RaftID, true
 			}
 		}
 	}
-	return 0, fmt.Errorf("data folder %q is of cluster %016x, which does not know it: %s", n.cfg.DataDir, c.ID, n.remedy())
+	return 0, false
 }
 
 // place is what the members say of one server.
@@ -112,6 +119,11 @@ func placesOf(m *replication.Membership) (list []place) {
 			list[last].Replaced = true // by the one that is awaited
 		default:
 			list[last] = place{Member: o, Replaced: true}
+		}
+	}
+	for i := range list {
+		if p := &list[i]; m.TakesOver(p.RaftID) {
+			p.Learner, p.Replaced = true, true
 		}
 	}
 	return list

@@ -14,6 +14,8 @@ import (
 	"raftcached/replication"
 	"raftcached/replication/disk"
 	"raftcached/replication/identity"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // place4 is a cluster in which server 1's folder is retired and another one is about to
@@ -54,6 +56,30 @@ func TestPlaces(t *testing.T) {
 	}
 	if n.serverID(6) != 1 || n.serverID(2) != 1 || n.serverID(4) != -1 || n.logAddr(1) != "c:4" {
 		t.Errorf("raft ids are of the servers %d, %d and %d, server 1 is at %s", n.serverID(6), n.serverID(2), n.serverID(4), n.logAddr(1))
+	}
+}
+
+// TestVoteIsTakenOver when raft has left the joint configuration, and not before: the
+// folder that was retired still counts.
+func TestVoteIsTakenOver(t *testing.T) {
+	m := &replication.Membership{
+		Version: 7, NextRaftID: 4,
+		Members: []replication.Member{
+			{ServerID: 0, RaftID: 1, Directory: replication.DirectoryID{1}, Host: "a"},
+			{ServerID: 1, RaftID: 3, Directory: replication.DirectoryID{3}, Host: "b"},
+		},
+		Conf: &pb.ConfState{Voters: []uint64{1, 3}, VotersOutgoing: []uint64{1, 2}},
+	}
+	n := lookout(t, m)
+	if p := n.places()[1]; p.votes() || !p.Replaced || !n.places()[0].votes() {
+		t.Errorf("before: %+v", p)
+	}
+	if got := n.reach(); got != (reach{votes: 2, majority: 2, reached: 1}) {
+		t.Errorf("before, votes are %+v", got)
+	}
+	m.Conf = &pb.ConfState{Voters: []uint64{1, 3}}
+	if p := n.places()[1]; !p.votes() || p.Replaced {
+		t.Errorf("after: %+v", p)
 	}
 }
 
@@ -184,6 +210,28 @@ func TestChangesAreLogged(t *testing.T) {
 	}
 	if !strings.Contains(got.String(), "the cluster goes on without this data folder") {
 		t.Errorf("its own removal gives %q", got.String())
+	}
+	must(t, n.identity.Close())
+}
+
+// TestRemovedServerKnowsItsAddress when it is started again, although it has no
+// configuration: the others may need its vote, and it is to be told.
+func TestRemovedServerKnowsItsAddress(t *testing.T) {
+	self := replication.Member{ServerID: 4, RaftID: 5, Directory: replication.DirectoryID{5}, Host: "127.0.0.1", ClientPort: 6, LogPort: 7}
+	n := lookout(t, &replication.Membership{Version: 3, NextRaftID: 6, Members: []replication.Member{self}})
+	n.cfg.Servers, n.cfg.PeerAddr, n.cfg.Server.Listen, n.raftID = nil, "", nil, self.RaftID
+	var err error
+	n.identity, err = identity.Open(disk.NewMemory(), "data", self.ServerID, rand.NewChaCha8([32]byte{1}))
+	must(t, err)
+	must(t, n.identity.Form(identity.Cluster{ID: 1, RaftID: self.RaftID, Roster: rosterOf(n.members())}))
+	n.follow(&replication.Membership{Version: 4, NextRaftID: 6, Members: place4.Members[:1]})
+	if !n.members().Excludes(self.RaftID) {
+		t.Error("it does not follow its removal")
+	}
+	n.known.Store(noted(n.identity.Cluster()))
+	n.fillAddresses()
+	if n.cfg.PeerAddr != "127.0.0.1:7" || !slices.Equal(n.cfg.Server.Listen, []string{"127.0.0.1:6"}) {
+		t.Errorf("after a restart it listens at %q and %q", n.cfg.PeerAddr, n.cfg.Server.Listen)
 	}
 	must(t, n.identity.Close())
 }

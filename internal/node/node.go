@@ -191,6 +191,17 @@ func (n *Node) Client() *Client { return n.client }
 // ClientAddrs returns the addresses at which clients are served.
 func (n *Node) ClientAddrs() []net.Addr { return n.front.Addrs() }
 
+// PeerAddr returns where the other servers reach the node, or nothing.
+func (n *Node) PeerAddr() string { return n.cfg.PeerAddr }
+
+// ServerIDs returns the ids of the servers of the cluster, ascending.
+func (n *Node) ServerIDs() (ids []int) {
+	for _, p := range n.places() {
+		ids = append(ids, p.ServerID)
+	}
+	return ids
+}
+
 // Leader returns the id of the server that leads, if this node knows one.
 func (n *Node) Leader() (serverID int, known bool) {
 	if leader := n.replica.Status().Leader; leader != 0 {

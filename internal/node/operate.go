@@ -14,6 +14,10 @@ import (
 // than the admin port gives a request.
 const operatePatience = 15 * time.Second
 
+// lostPatience is how long an operation waits for a majority that is out of reach: servers
+// that start, or whose connections were cut, are back by then.
+const lostPatience = time.Second
+
 // The bounds of what an operator says of a member.
 const (
 	memberHostBytesMax = 255
@@ -34,7 +38,7 @@ func (n adminNode) Members(context.Context) (*admin.MemberList, error) {
 		o := &m.Members[i]
 		info := admin.MemberInfo{
 			ID: o.ServerID, Host: o.Host, Port: n.clientPort(o), LogPort: o.LogPort,
-			Learner: o.Learner, Stays: o.Stays, Retired: o.Retired,
+			Learner: o.Learner || m.TakesOver(o.RaftID), Stays: o.Stays, Retired: o.Retired,
 		}
 		if o.RaftID != 0 {
 			info.Folder = o.Directory.String()
@@ -51,6 +55,9 @@ func (n adminNode) Operate(ctx context.Context, operation string, r *admin.Membe
 	}
 	ctx, cancel := context.WithTimeout(ctx, operatePatience)
 	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	go n.watchMajority(ctx, giveUp)
 	var err error
 	if operation == admin.MemberTransfer {
 		to := replication.AnyServer
@@ -70,10 +77,34 @@ func (n adminNode) Operate(ctx context.Context, operation string, r *admin.Membe
 		return nil
 	case n.replica.Err() != nil:
 		return fmt.Errorf("this server stops: %w", err)
+	case errors.Is(context.Cause(ctx), errVotersLost):
+		return errVotersLost
 	case ctx.Err() != nil:
 		return errors.New("no leader has agreed in time, and it may still happen: see raftcachectl status and member list")
 	}
 	return &admin.RefusedError{Reason: err.Error()}
+}
+
+// errVotersLost is the error of a change that nobody can agree to.
+var errVotersLost = errors.New("no majority of the servers can be reached: start those that are down; if they are lost for good, see `raftcachectl recover`")
+
+// watchMajority gives up what ctx is for once no majority of the voters was reached for a
+// while. It returns when ctx ends.
+func (n adminNode) watchMajority(ctx context.Context, giveUp func(error)) {
+	tick := time.NewTicker(narratePeriod)
+	defer tick.Stop()
+	for since := time.Now(); ; {
+		if r := n.reach(); r.reached >= r.majority {
+			since = time.Now()
+		} else if time.Since(since) > lostPatience {
+			giveUp(errVotersLost)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func describeRequest(r *admin.MemberRequest) string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"raftcached/internal/admin"
 )
@@ -58,5 +59,21 @@ func TestOperations(t *testing.T) {
 	list, err := n.Members(t.Context())
 	if must(t, err); list.Version != 3 || len(list.Members) != 3 || len(list.Members[0].Folder) != 32 || list.Members[leader.cfg.ServerID].Host != "127.0.0.1" {
 		t.Errorf("the members are %+v", list)
+	}
+}
+
+// TestOperationsWithoutMajority fail at once, and say what helps.
+func TestOperationsWithoutMajority(t *testing.T) {
+	nodes := openCluster(t)
+	awaitLeader(t, nodes)
+	must(t, nodes[0].Close())
+	must(t, nodes[1].Close())
+	begin := time.Now()
+	err := adminNode{nodes[2]}.Operate(t.Context(), admin.MemberMove, &admin.MemberRequest{ID: new(0), Host: "h"})
+	if err == nil || !strings.Contains(err.Error(), "start those that are down; if they are lost for good, see `raftcachectl recover`") {
+		t.Errorf("it fails with %v", err)
+	}
+	if took := time.Since(begin); took > operatePatience/2 {
+		t.Errorf("it fails after %v", took)
 	}
 }

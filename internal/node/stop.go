@@ -19,10 +19,13 @@ import (
 //  5. The replica stops. What the append worker has begun to write it still syncs.
 //  6. Peers, the admin port, log, snapshots and the lock of the data folder are let go.
 //
-// A node that fails skips to the fourth step.
+// A node that fails skips to the fourth step. If its replica has ended, the requests that
+// wait for it get no answers any more: connections are closed once the answers that are
+// on their way have left, after failedDrainTimeout at most.
 const (
-	handOverTimeout = 3 * time.Second
-	drainTimeout    = 5 * time.Second
+	handOverTimeout    = 3 * time.Second
+	drainTimeout       = 5 * time.Second
+	failedDrainTimeout = 100 * time.Millisecond
 )
 
 // Close stops the node in the order that is written at the top of this file.
@@ -60,10 +63,17 @@ func (n *Node) handOver() {
 func (n *Node) release() error {
 	n.life.stopping.Store(true)
 	var errs []error
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	hasFailed, patience := n.replica != nil && n.replica.Err() != nil, drainTimeout
+	if hasFailed {
+		patience = failedDrainTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if n.front != nil {
-		errs = append(errs, n.front.Close(ctx))
+		err := n.front.Close(ctx)
+		if !hasFailed || !errors.Is(err, context.DeadlineExceeded) { // the failure says why some were cut
+			errs = append(errs, err)
+		}
 	}
 	if n.client != nil {
 		n.client.close(ctx)

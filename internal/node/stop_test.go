@@ -5,9 +5,12 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"raftcached/replication/peer"
 )
 
 // setsUntilClosed sets a key through a node, one request after the other, until the
@@ -108,5 +111,33 @@ func TestCloseOfALoneNode(t *testing.T) {
 	begun := time.Now()
 	if err := n.Close(); err != nil || time.Since(begun) >= handOverTimeout {
 		t.Errorf("closed after %v: %v", time.Since(begun), err)
+	}
+}
+
+// TestFailedNodeLetsClientsGo at once: what they wait for cannot be answered any more.
+func TestFailedNodeLetsClientsGo(t *testing.T) {
+	nodes := openClusterWith(t, func(cfg *Config) { cfg.Server.Loops = 1 })
+	awaitLeader(t, nodes)
+	failing := nodes[0]
+	for _, n := range nodes[1:] {
+		must(t, n.Close()) // without a majority writes wait
+	}
+	c, err := net.Dial("tcp", failing.ClientAddrs()[0].String())
+	must(t, err)
+	defer func() { _ = c.Close() }() // it is closed by the node
+	_, err = io.WriteString(c, "set k 0 0 1\r\nx\r\n")
+	must(t, err)
+	dial(t, failing).Stats("") // of the same event loop, which has taken the set by then
+	begun := time.Now()
+	failing.replica.HandleExcluded(&peer.RemovedError{Sentence: "it was removed"})
+	<-failing.Done()
+	if err := failing.Err(); strings.Contains(err.Error(), "\n") {
+		t.Errorf("it ends with more than a sentence: %v", err)
+	}
+	if took := time.Since(begun); took >= drainTimeout/2 {
+		t.Errorf("it has let its clients go after %v", took)
+	}
+	if answer, err := io.ReadAll(c); len(answer) > 0 {
+		t.Errorf("the client got %q, %v", answer, err)
 	}
 }

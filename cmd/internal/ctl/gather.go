@@ -69,6 +69,20 @@ func (c *ctl) seeds() ([]string, error) {
 	return servers, nil
 }
 
+// configFile returns the name of the cluster's server.json, or nothing if there is none.
+func (c *ctl) configFile() string {
+	config := c.config
+	if config == "" && len(c.servers) == 0 {
+		config = c.Getenv(configVariable)
+	}
+	if config == "" {
+		if _, err := os.Stat(configDefault); err == nil {
+			config = configDefault
+		}
+	}
+	return config
+}
+
 // newClient returns a client that knows the cluster's secret, if the command line or
 // the server.json has one.
 func (c *ctl) newClient() (*admin.Client, error) {
@@ -76,15 +90,9 @@ func (c *ctl) newClient() (*admin.Client, error) {
 		secret, err := settings.ReadSecret("", c.secret)
 		return &admin.Client{Secret: secret}, err
 	}
-	config := c.config
-	if config == "" && len(c.servers) == 0 {
-		config = c.Getenv(configVariable)
-	}
+	config := c.configFile()
 	if config == "" {
-		if _, err := os.Stat(configDefault); err != nil {
-			return new(admin.Client), nil
-		}
-		config = configDefault
+		return new(admin.Client), nil
 	}
 	cluster, err := raftcached.ReadCluster(config)
 	if err != nil {

@@ -69,7 +69,7 @@ func (c *ctl) runImport(ctx context.Context, im *importer.Import) error {
 	if err != nil {
 		return err
 	}
-	v := newView(replies)
+	v := newView(replies, &starter{})
 	for _, r := range v.Servers { // the leader first: that saves a hop
 		switch {
 		case r.State != admin.StateOK:

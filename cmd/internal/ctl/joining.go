@@ -40,7 +40,7 @@ func (j *joining) run(ctx context.Context, c *ctl) error {
 
 // look reports whether the server has come in.
 func (j *joining) look(replies []reply) (done bool) {
-	best, v := bestOf(replies), newView(replies)
+	best, v := bestOf(replies), newView(replies, &starter{})
 	i := slices.IndexFunc(best.Servers, func(m admin.Member) bool { return m.ID == j.id })
 	if i < 0 {
 		j.set(fmt.Sprintf("server %d is no member: somebody has removed it", j.id))

@@ -183,7 +183,7 @@ func (c *ctl) completeIDs(cmd *cobra.Command, args []string, _ string) ([]string
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var ids []string
-	for _, r := range newView(replies).Servers {
+	for _, r := range newView(replies, c.newStarter()).Servers {
 		ids = append(ids, fmt.Sprintf("%d\t%s", r.ID, r.Address))
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
@@ -199,14 +199,17 @@ func (c *ctl) operate(ctx context.Context, o *operation) error {
 	return err
 }
 
-var errNoMajority = errors.New("the cluster has no majority, and cannot agree on anything")
+var errNoMajority = errors.New("the cluster cannot agree on anything")
 
 func (c *ctl) perform(ctx context.Context, o *operation) error {
 	replies, err := c.gather(ctx)
 	if err != nil {
 		return err
 	}
-	v := newView(replies)
+	v := newView(replies, c.newStarter())
+	if t := v.count(); t.lost() {
+		return fmt.Errorf("%w: %s. %s %s", errNoMajority, t.lostText(), lostHelp, lostWord)
+	}
 	if err := c.confirm(o, v); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -120,11 +119,10 @@ func (c *ctl) follow(ctx context.Context, o *operation, v *view, before, after *
 	if i := folderOf(before, o.id); i >= 0 {
 		second = fmt.Sprintf("folder %s is retired  ok  it can never vote again", short(before.Members[i].Folder))
 	}
-	start, err := c.startCommand(after, o.id)
-	if err != nil {
-		return err
+	err := c.say(" 2/4 %s\n     start it at %s, with an empty data folder:\n       %s\n", second, addressOf(after, o.id), startCommand(v, after, o.id))
+	if err == nil && !v.start.lists(o.id, addressOf(after, o.id)) {
+		err = c.say("     later starts need no -join: the folder knows. With -admin-listen HOST:PORT raftcachectl can ask it\n")
 	}
-	err = c.say(" 2/4 %s\n     start it at %s, with an empty data folder; later starts need the same flags:\n       %s\n", second, addressOf(after, o.id), start)
 	if err != nil || o.flags.noWait {
 		return err
 	}
@@ -174,25 +172,15 @@ func addressOf(list *admin.MemberList, id int) (addr string) {
 	return addr
 }
 
-// startCommand is what starts a server that is awaited. Where the cluster has a secret,
-// the server needs it too.
-func (c *ctl) startCommand(list *admin.MemberList, id int) (string, error) {
+// startCommand is what starts a server that is awaited.
+func startCommand(v *view, list *admin.MemberList, id int) string {
 	var others []string
 	for _, m := range list.Members {
 		if m.ID != id && m.Folder != "" && !m.Retired {
 			others = append(others, hostPort(m.Host, m.LogPort))
 		}
 	}
-	command := fmt.Sprintf("raftcached -id %d -join %s", id, strings.Join(others, ","))
-	client, err := c.newClient()
-	if err != nil {
-		return "", err
-	}
-	defer client.Close()
-	if len(client.Secret) > 0 {
-		command += " -secret-file " + cmp.Or(c.secret, "FILE")
-	}
-	return command, nil
+	return v.start.command(&admin.Member{ID: id, LogAddress: addressOf(list, id)}, v.best.Guarded, others...)
 }
 
 // awaitMember waits until a server has come in and has its vote, or without one the

@@ -94,7 +94,7 @@ func TestOperations(t *testing.T) {
 	}{
 		{"add 3 --host h --port 1 --log-port 2 --no-wait", `add 3 {h 1 2 false false}`, "start it at "},
 		{"add 3 --host h --learner --no-wait", `add 3 {h 0 0 true false}`, " 2/4 server 3 is awaited at "},
-		{"add 3 --host h --no-wait --secret-file s", `add 3 {h 0 0 false false}`, ":11311 -secret-file s\n"},
+		{"add 3 --host h --no-wait --secret-file s", `add 3 {h 0 0 false false}`, ":11311 -secret-file s\n     later starts need no -join"},
 		{"remove 2 --yes --force", `remove 2 { 0 0 false true}`, "server 2 is no member any more"},
 		{"promote 2", `promote 2 { 0 0 false false}`, "server 2 votes"},
 		{"move 2 --host n", `move 2 {n 0 0 false false}`, "server 2 is at 10.0.0.3:11311"},
@@ -134,10 +134,10 @@ func TestOperationsFail(t *testing.T) {
 	}{
 		{"promote 2", refuse, false, exitFailed, "server 2 is no learner"},
 		{"promote 2", slow, false, exitFailed, "no leader has agreed in time"},
-		{"promote 2", slow, true, exitNoMajority, "the cluster has no majority, and cannot agree on anything: no leader has agreed in time"},
+		{"promote 2", slow, true, exitNoMajority, "of 3 servers with a vote 2 are needed, and 1 can be reached. Start the servers that are down"},
 		{"remove 2", refuse, false, exitFailed, "server 2 at 10.0.0.3:11211 is alive (reachable): when it is removed, its data folder is given up for good: say --yes if that is meant"},
 		{"replace 2", refuse, false, exitFailed, "when it is replaced, its data folder is given up for good"},
-		{"replace 2", refuse, true, exitFailed, "server 2 is no learner"},
+		{"replace 2", refuse, true, exitNoMajority, "raftcachectl recover begins a new cluster"},
 	} {
 		f := &fakeServer{status: *statusOf(0, 3), list: three(), operated: c.operated}
 		if c.alone {

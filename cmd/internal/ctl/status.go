@@ -44,7 +44,7 @@ func (c *ctl) status(ctx context.Context, output string) error {
 	} else if err != nil {
 		return err
 	}
-	v := newView(replies)
+	v := newView(replies, c.newStarter())
 	if output == "json" {
 		text, err := json.MarshalIndent(v, "", "  ")
 		if err != nil {

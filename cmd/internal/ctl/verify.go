@@ -71,7 +71,7 @@ type comparison struct {
 // compare finds the highest index at which all servers that answered have told
 // their digests.
 func compare(replies []reply) comparison {
-	v := newView(replies)
+	v := newView(replies, &starter{})
 	c := comparison{digests: map[int]admin.Digest{}, address: map[int]string{}}
 	answers := map[int]*admin.Status{}
 	for _, r := range replies {

@@ -43,6 +43,9 @@ type view struct {
 	Meaning  string    `json:"meaning"` // what the verdict means for the next loss
 	Servers  []row     `json:"servers"`
 	Problems []problem `json:"problems"`
+
+	start *starter
+	best  *admin.Status // the answer that knows the most
 }
 
 // row is one server.
@@ -76,6 +79,8 @@ type row struct {
 	UptimeSeconds int64         `json:"uptimeSeconds,omitempty"`
 	StateVerdict  string        `json:"stateVerdict,omitempty"`
 	WritesRefused string        `json:"writesRefused,omitempty"`
+
+	member *admin.Member // as the server that knows the most has it
 }
 
 // votes reports whether the server has a vote.
@@ -83,6 +88,7 @@ func (r *row) votes() bool { return !r.Learner && !r.Awaited }
 
 // of takes what the members say of a server.
 func (r *row) of(m *admin.Member) {
+	r.member = m
 	r.Learner, r.Stays, r.Awaited, r.Replaced = m.Learner, m.Stays, m.Awaited, m.Replaced
 	if m.Learner {
 		r.Role = "learner"
@@ -105,15 +111,9 @@ type problem struct {
 }
 
 // newView puts the answers together; at least one is a status.
-func newView(replies []reply) *view {
-	answers := map[int]*admin.Status{}
-	var best *admin.Status
-	for _, r := range replies {
-		if s := r.status; s != nil && (best == nil || s.Term > best.Term || s.Term == best.Term && s.Commit > best.Commit) {
-			best = s
-		}
-	}
-	v := &view{Format: 1, Cluster: best.Cluster, Problems: []problem{}}
+func newView(replies []reply, start *starter) *view {
+	answers, best := map[int]*admin.Status{}, bestOf(replies)
+	v := &view{Format: 1, Cluster: best.Cluster, Problems: []problem{}, start: start, best: best}
 	for _, r := range replies {
 		switch s := r.status; {
 		case s == nil:
@@ -130,13 +130,14 @@ func newView(replies []reply) *view {
 	for _, s := range answers {
 		commit = max(commit, s.Commit)
 	}
-	for _, m := range best.Servers {
+	for i := range best.Servers {
+		m := best.Servers[i]
 		if s := answers[m.ID]; s != nil {
 			v.Servers = append(v.Servers, answeredRow(m, s, commit))
 		} else {
 			v.Servers = append(v.Servers, missingRow(m, answers, replies, best.LeaderID))
 		}
-		v.Servers[len(v.Servers)-1].of(&m)
+		v.Servers[i].of(&m)
 	}
 	v.judge()
 	return v
@@ -213,100 +214,6 @@ func silence(m admin.Member, replies []reply) (state, reason string) {
 		}
 	}
 	return stateReachable, "its admin port is not open here"
-}
-
-// judge says what the rows mean together, and what helps.
-func (v *view) judge() {
-	ready, votes, healthy, restoring := 0, 0, 0, false
-	for i := range v.Servers {
-		switch v.Servers[i].State {
-		case admin.StateOK:
-			ready++
-		case admin.StateRestoring:
-			ready++
-			restoring = true
-		}
-		if r := &v.Servers[i]; r.votes() {
-			votes++
-			if r.well() {
-				healthy++
-			}
-		}
-		if v.Servers[i].Replaced { // the vote of the retired folder, which nobody can use
-			votes++
-		}
-		v.addProblem(&v.Servers[i])
-	}
-	if restoring {
-		v.Problems = append(v.Problems, problem{
-			Text: "a backup is being restored: until it is complete, clients find nothing and their writes are refused",
-			Help: "Wait. If the restore has stopped, repeat it, or give it up: raftcachectl restore --abandon.",
-		})
-	}
-	majority := votes/2 + 1
-	spare := healthy - majority
-	switch {
-	case ready == 0:
-		v.Verdict = verdictNoMajority
-		v.Meaning = fmt.Sprintf("%d of %d servers must serve", majority, votes)
-	case votes == 1 && healthy == 1:
-		v.Verdict, v.Meaning = verdictOK, "a lone server"
-	case spare <= 0:
-		v.Verdict, v.Meaning = verdictDegraded, "one more loss stops it"
-	case healthy < votes:
-		v.Verdict, v.Meaning = verdictDegraded, fmt.Sprintf("it survives %d more", spare)
-	case spare == 1:
-		v.Verdict, v.Meaning = verdictOK, "one loss is survived"
-	default:
-		v.Verdict, v.Meaning = verdictOK, fmt.Sprintf("%d losses are survived", spare)
-	}
-	if v.Verdict == verdictOK && slices.ContainsFunc(v.Problems, func(p problem) bool { return p.ServerID == nil }) {
-		v.Verdict = verdictDegraded
-	}
-	if slices.ContainsFunc(v.Servers, func(r row) bool { return r.WritesRefused == admin.RefusedDiskFull }) {
-		v.Meaning = "writes are refused, too few servers have room on their disks"
-	}
-	v.compareVersions()
-}
-
-// addProblem adds what is wrong with one server.
-func (v *view) addProblem(r *row) {
-	p := problem{ServerID: &r.ID, Text: r.State + ": " + r.Reason}
-	switch r.State {
-	case admin.StateOK, admin.StateRestoring:
-		switch {
-		case r.lowDisk():
-			p.Text = fmt.Sprintf("its disk is low: %s free, the reserve is %s", size(r.Disk.FreeBytes), size(r.Disk.ReserveBytes))
-			p.Help = "Make room on it: while too few servers have room, writes are refused."
-		case r.WritesRefused == admin.RefusedDiskStalled:
-			p.Text, p.Help = r.Reason, "Look at the disk of its data folder."
-		case r.Learner && !r.Stays:
-			p.Text, p.Help = "it has no vote yet", "Nothing to do: it gets its vote when it has what the others have."
-		default:
-			return
-		}
-	case stateAwaited:
-		p.Text = r.Reason
-		p.Help = fmt.Sprintf("Start it with an empty data folder: raftcached -id %d -join HOST:LOGPORT, of another server. Or give it up: raftcachectl member remove %d.", r.ID, r.ID)
-	case stateUnreachable:
-		p.Text = "the others do not reach it (" + r.Reason + ")"
-		if r.Since != nil {
-			p.Text = fmt.Sprintf("lost at %s (%s)", clock(*r.Since), r.Reason)
-		}
-		p.Help = fmt.Sprintf("Start it again: raftcached -config server.json -id %d. It fetches by itself what it missed.\n   Gone for good: raftcachectl member %s %d.", r.ID, map[bool]string{false: "replace", true: "remove"}[r.Stays], r.ID)
-	case stateSilent:
-		p.Help = "It hangs, or a firewall drops what is sent there. Look at its log."
-	case stateReachable:
-		p.Text = "only the other servers reach it: " + r.Reason
-		p.Help = "To see it in full, run raftcachectl on its machine, or give it an adminPort and an adminHost in server.json."
-	case admin.StateStarting, admin.StateCatchingUp, admin.StateQuarantine, admin.StateStopping:
-		p.Help = "Nothing to do: wait."
-	case admin.StateNoMajority:
-		p.Help = "Start the servers that are lost."
-	default:
-		p.Help = "Look at its log."
-	}
-	v.Problems = append(v.Problems, p)
 }
 
 // compareVersions adds a problem if the servers run different versions. They may, for

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"raftcached"
 	"raftcached/internal/admin"
 )
 
@@ -35,7 +36,7 @@ func statusOf(id, n int) *admin.Status {
 	}
 	for i := range n {
 		s.Servers = append(s.Servers, admin.Member{
-			ID: i, Address: fmt.Sprintf("10.0.0.%d:11211", i+1), AdminAddress: fmt.Sprintf("10.0.0.%d:11411", i+1), Self: i == id, Reachable: true,
+			ID: i, Address: fmt.Sprintf("10.0.0.%d:11211", i+1), LogAddress: fmt.Sprintf("10.0.0.%d:11311", i+1), AdminAddress: fmt.Sprintf("10.0.0.%d:11411", i+1), Self: i == id, Reachable: true,
 		})
 	}
 	return s
@@ -45,6 +46,15 @@ func statusOf(id, n int) *admin.Status {
 func lost(s *admin.Status, id int, why string) {
 	m := &s.Servers[id]
 	m.Reachable, m.Since, m.Seconds, m.Why = false, &lostAt, 252, why
+}
+
+// listing is that of a server.json that lists the servers 0 to 2.
+func listing() *starter {
+	s := &starter{file: "server.json"}
+	for i := range 3 {
+		s.servers = append(s.servers, raftcached.Server{ID: i, Host: fmt.Sprintf("10.0.0.%d", i+1), LogPort: 11311})
+	}
+	return s
 }
 
 // cases are clusters and what they are.
@@ -110,12 +120,25 @@ func cases() map[string][]reply {
 		lost(r.status, 3, "connection refused")
 	}
 
+	two := []reply{{status: statusOf(0, 2)}, {status: statusOf(1, 2)}}
+	electing := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
+	for _, r := range electing {
+		r.status.State, r.status.Reason, r.status.LeaderID = admin.StateNoMajority, "it knows no leader: an election takes less than a second", -1
+	}
+	// Server 3 came in by -join, with a secret.
+	joined := []reply{{status: statusOf(0, 4)}, {status: statusOf(1, 4)}, {status: statusOf(2, 4)}, {addr: "10.0.0.4:11411", err: refused}}
+	for _, r := range joined[:3] {
+		r.status.Guarded = true
+		lost(r.status, 3, "connection refused")
+	}
+
 	foreign := statusOf(7, 1)
 	foreign.Cluster, foreign.Term = "ffffffff00000000", 1
 	return map[string][]reply{
 		"well": well, "degraded": degraded, "no_majority": noMajority, "local": local, "silent": silent,
 		"restoring": restoring,
-		"members":   members, "replica_lost": replica,
+		"two":       two, "electing": electing, "joined": joined,
+		"members": members, "replica_lost": replica,
 		"full": full, "stalled": stalled,
 		"lone":       {{status: statusOf(0, 1)}},
 		"starting":   {{status: statusOf(0, 3)}, {status: starting}, {status: quarantine}},
@@ -125,9 +148,9 @@ func cases() map[string][]reply {
 
 // TestTables compares the tables with testdata, and their verdicts.
 func TestTables(t *testing.T) {
-	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1, "full": 1, "stalled": 1}
+	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1, "full": 1, "stalled": 1, "electing": 2, "joined": 1}
 	for name, replies := range cases() {
-		v := newView(replies)
+		v := newView(replies, listing())
 		if got := v.Verdict.exitCode(); got != codes[name] {
 			t.Errorf("%s: exit code %d, want %d", name, got, codes[name])
 		}
@@ -150,7 +173,7 @@ func TestTables(t *testing.T) {
 
 // TestColorsChangeNoWidth: without the escapes a table with colors is one without.
 func TestColorsChangeNoWidth(t *testing.T) {
-	v := newView(cases()["degraded"])
+	v := newView(cases()["degraded"], listing())
 	var plain, colored strings.Builder
 	if err := errors.Join(v.write(&plain, false), v.write(&colored, true)); err != nil {
 		t.Fatal(err)
@@ -166,7 +189,7 @@ func TestColorsChangeNoWidth(t *testing.T) {
 
 // TestViewShape holds the names of the JSON: programs read them.
 func TestViewShape(t *testing.T) {
-	text, err := json.Marshal(newView(cases()["degraded"]))
+	text, err := json.Marshal(newView(cases()["degraded"], listing()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,8 @@ const closeTimeout = 10 * time.Second
 // Node is a running server.
 type Node interface {
 	ClientAddrs() []net.Addr // where clients are served
+	PeerAddr() string        // where the other servers reach it; empty: it needs none
+	Members() []int          // ids of the servers of its cluster
 	Close() error
 	Done() <-chan struct{} // closed when the node has stopped, by Close or by a failure
 	Err() error            // why it stopped, if it was not closed
@@ -114,7 +116,8 @@ func (p Process) run(args raftcached.Arguments) int {
 		}
 		defer func() { _ = os.Remove(args.PIDFile) }() // it may be gone already
 	}
-	cfg.Logger.Info("serving", "clients", listed(node.ClientAddrs()), "peers", cfg.PeerAddr, "admin", cfg.AdminAddr, "data", cfg.DataDir)
+	cfg.Logger.Info("serving", "clients", texts(node.ClientAddrs()), "peers", node.PeerAddr(),
+		"members", texts(node.Members()), "admin", cfg.AdminAddr, "data", cfg.DataDir)
 	stopReloads := reloadAt(reloads, node, cfg)
 	select {
 	case <-node.Done():
@@ -158,19 +161,26 @@ func logStart(cfg *raftcached.Config) {
 			}
 		}
 	}
-	cfg.Logger.Info("starting raftcached "+raftcached.Version, "commit", commit, "go", runtime.Version(),
-		"server", cfg.ServerID, "of", len(cfg.Servers), "data", cfg.DataDir, "memoryMiB", cfg.MemoryLimitBytes>>20,
+	log := cfg.Logger.With("server", cfg.ServerID)
+	switch {
+	case len(cfg.Servers) > 0:
+		log = log.With("of", len(cfg.Servers))
+	case cfg.Join != "":
+		log = log.With("join", cfg.Join)
+	}
+	log.Info("starting raftcached "+raftcached.Version, "commit", commit, "go", runtime.Version(),
+		"data", cfg.DataDir, "memoryMiB", cfg.MemoryLimitBytes>>20,
 		"itemSizeMax", cfg.ItemBytesMax, "maxConnections", cfg.MaxConns, "threads", cfg.Threads, "reads", string(cfg.Reads),
 		"logRetainMiB", cfg.LogRetainBytes>>20, "tick", cfg.Tick, "electionTicks", cfg.ElectionTicks)
 }
 
-// listed writes addresses on one line.
-func listed(addrs []net.Addr) string {
-	texts := make([]string, len(addrs))
-	for i, addr := range addrs {
-		texts[i] = addr.String()
+// texts writes values on one line.
+func texts[T any](values []T) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = fmt.Sprint(v)
 	}
-	return strings.Join(texts, ",")
+	return strings.Join(words, ",")
 }
 
 // hangUps returns a channel for SIGHUP, which never ends the process. It is called

@@ -58,6 +58,10 @@ type fakeNode struct {
 	reload func() error
 }
 
+func (n *fakeNode) PeerAddr() string { return "" }
+
+func (n *fakeNode) Members() []int { return []int{0} }
+
 func (n *fakeNode) ClientAddrs() []net.Addr {
 	return []net.Addr{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40001}, &net.TCPAddr{IP: net.IPv6loopback, Port: 40002}}
 }
