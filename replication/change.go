@@ -234,7 +234,7 @@ func (m *Membership) await(o Member) error {
 
 func (m *Membership) prepare(c *MemberChange) error {
 	if m.has(c.ServerID) {
-		return fmt.Errorf("server %d is a member already", c.ServerID)
+		return fmt.Errorf("server %d is a member already: choose another id, or replace or remove that one", c.ServerID)
 	}
 	return m.await(Member{ServerID: c.ServerID, Host: c.Host, ClientPort: c.ClientPort, LogPort: c.LogPort, Stays: c.Stays})
 }

@@ -57,9 +57,9 @@ func TestChangesOfMembers(t *testing.T) {
 		want     string // the members, or an error
 	}{
 		{ChangeAdmit, 0, "no data folder of server 0 is awaited"},
-		{ChangePrepare, 0, "server 0 is a member already"},
+		{ChangePrepare, 0, "server 0 is a member already: choose another id, or replace or remove that one"},
 		{ChangePrepare, 3, "0/1, 1/2, 2/3, 3/0 awaited; [1 2 3] vote"},
-		{ChangePrepare, 3, "server 3 is a member already"},
+		{ChangePrepare, 3, "server 3 is a member already: choose another id, or replace or remove that one"},
 		{ChangePromote, 3, "server 3 is no learner"},
 		{ChangeAdmit, 3, "0/1, 1/2, 2/3, 3/4 learner; [1 2 3] vote"},
 		{ChangeAdmit, 3, "no data folder of server 3 is awaited"},
@@ -188,5 +188,36 @@ func TestChangeBytes(t *testing.T) {
 	}
 	if _, err := readChange(data); err == nil || !strings.Contains(err.Error(), "run a newer raftcached") {
 		t.Fatalf("a newer change: %v", err)
+	}
+}
+
+// TestAddressesAreTaken: a change gives no server an address that another one has. The
+// place of a retired folder is that of the one which follows it.
+func TestAddressesAreTaken(t *testing.T) {
+	m := &Membership{Members: []Member{
+		{ServerID: 0, RaftID: 1, Host: "a", ClientPort: 1, LogPort: 2},
+		{ServerID: 1, RaftID: 0, Host: "b", ClientPort: 1, LogPort: 2},
+		{ServerID: 1, RaftID: 2, Host: "old", ClientPort: 1, LogPort: 2, Retired: true},
+		{ServerID: 2, RaftID: 3, Host: "c", LogPort: 2},
+	}}
+	for _, c := range []struct {
+		change MemberChange
+		want   string
+	}{
+		{MemberChange{Kind: ChangePrepare, ServerID: 3, Host: "a", ClientPort: 3, LogPort: 2}, "a:2 is the address of server 0: give server 3 another host or other ports"},
+		{MemberChange{Kind: ChangePrepare, ServerID: 3, Host: "A", ClientPort: 1, LogPort: 4}, "A:1 is the address of server 0"},
+		{MemberChange{Kind: ChangeReplace, ServerID: 0, Host: "b", ClientPort: 3, LogPort: 1}, "b:1 is the address of server 1"},
+		{MemberChange{Kind: ChangeMove, ServerID: 0, Host: "c", ClientPort: 2, LogPort: 4}, "c:2 is the address of server 2"},
+		{MemberChange{Kind: ChangePrepare, ServerID: 3, Host: "d", ClientPort: 5, LogPort: 5}, "port 5 of server 3 cannot be for clients and for the other servers"},
+		{MemberChange{Kind: ChangeReplace, ServerID: 0, Host: "a", ClientPort: 1, LogPort: 2}, ""},
+		{MemberChange{Kind: ChangeMove, ServerID: 0, Host: "a", ClientPort: 2, LogPort: 1}, ""},
+		{MemberChange{Kind: ChangePrepare, ServerID: 3, Host: "old", ClientPort: 1, LogPort: 2}, ""},
+		{MemberChange{Kind: ChangePrepare, ServerID: 3, Host: "c"}, ""},
+		{MemberChange{Kind: ChangeAdmit, ServerID: 3}, ""},
+	} {
+		switch err := m.addressFree(&c.change); {
+		case c.want == "" && err != nil, c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)):
+			t.Errorf("%v %+v: %v, want %q", c.change.Kind, c.change, err, c.want)
+		}
 	}
 }

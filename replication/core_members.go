@@ -3,7 +3,10 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -76,6 +79,9 @@ func (c *Core) proposeChange(change *MemberChange) error {
 		change.Version = c.members.Version
 	}
 	next, cc, err := c.members.plan(change)
+	if err == nil {
+		err = c.members.addressFree(change)
+	}
 	if err != nil {
 		return err
 	}
@@ -98,6 +104,29 @@ func (c *Core) proposeChange(change *MemberChange) error {
 	}
 	c.lastIndex++
 	c.changeIndex = c.lastIndex
+	return nil
+}
+
+// addressFree returns an error if a change gives a server an address that another one has.
+// Only the leader asks: what stands in the log of an older version was not checked.
+func (m *Membership) addressFree(c *MemberChange) error {
+	if c.Kind != ChangePrepare && c.Kind != ChangeReplace && c.Kind != ChangeMove {
+		return nil
+	}
+	if c.LogPort == c.ClientPort && c.LogPort != 0 {
+		return fmt.Errorf("port %d of server %d cannot be for clients and for the other servers: give it two ports", c.LogPort, c.ServerID)
+	}
+	for i := range m.Members {
+		o := &m.Members[i]
+		if o.ServerID == c.ServerID || o.Retired || !strings.EqualFold(o.Host, c.Host) {
+			continue
+		}
+		for _, port := range []int{c.LogPort, c.ClientPort} {
+			if port != 0 && (port == o.LogPort || port == o.ClientPort) {
+				return fmt.Errorf("%s is the address of server %d: give server %d another host or other ports", net.JoinHostPort(c.Host, strconv.Itoa(port)), o.ServerID, c.ServerID)
+			}
+		}
+	}
 	return nil
 }
 

@@ -20,7 +20,7 @@ func TestReplicaChangesMembers(t *testing.T) {
 	if got, want := describeMembers(r.Members()), "0/1, 7/0 awaited; [1] vote"; got != want {
 		t.Fatalf("members are %s, want %s", got, want)
 	}
-	if err := r.Change(ctx, prepare); err == nil || err.Error() != "server 7 is a member already" {
+	if err := r.Change(ctx, prepare); err == nil || !strings.HasPrefix(err.Error(), "server 7 is a member already") {
 		t.Fatalf("a second time: %v", err)
 	}
 	if err := r.Change(ctx, MemberChange{Kind: ChangeRemove, ServerID: 0}); err == nil {

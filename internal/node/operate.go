@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 	"time"
 
 	"raftcached/internal/admin"
+	"raftcached/internal/settings"
 	"raftcached/replication"
 )
 
@@ -122,13 +125,15 @@ func (n adminNode) changeOf(operation string, r *admin.MemberRequest) (c replica
 		admin.MemberPromote: replication.ChangePromote, admin.MemberMove: replication.ChangeMove,
 	}
 	c = replication.MemberChange{
-		Kind: kinds[operation], ServerID: *r.ID, Host: r.Host, ClientPort: r.Port, LogPort: r.LogPort, Stays: r.Learner, Force: r.Force,
+		Kind: kinds[operation], ServerID: *r.ID, Host: settings.BareHost(r.Host), ClientPort: r.Port, LogPort: r.LogPort, Stays: r.Learner, Force: r.Force,
 	}
 	switch {
 	case c.ServerID < 0 || c.ServerID > memberIDMax:
 		return c, fmt.Errorf("id %d of a server is out of range: 0 to %d", c.ServerID, memberIDMax)
 	case len(c.Host) > memberHostBytesMax:
 		return c, fmt.Errorf("a host of %d bytes is too long: at most %d", len(c.Host), memberHostBytesMax)
+	case strings.ContainsAny(c.Host, " \t/") || strings.Contains(c.Host, ":") && net.ParseIP(c.Host) == nil:
+		return c, fmt.Errorf("host %q is not a name or an address: write it like 10.0.0.4, and the ports for themselves", c.Host)
 	case c.ClientPort < 0 || c.ClientPort > memberPortMax || c.LogPort < 0 || c.LogPort > memberPortMax:
 		return c, fmt.Errorf("a port is out of range: 1 to %d", memberPortMax)
 	case c.Kind == replication.ChangeRemove || c.Kind == replication.ChangePromote:

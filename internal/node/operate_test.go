@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -27,8 +28,10 @@ func TestOperations(t *testing.T) {
 		{admin.MemberAdd, admin.MemberRequest{ID: id(3), Host: "h", Port: 70000}, "a port is out of range: 1 to 65535"},
 		{admin.MemberAdd, admin.MemberRequest{ID: id(3), Host: strings.Repeat("h", 256)}, "a host of 256 bytes is too long: at most 255"},
 		{admin.MemberAdd, admin.MemberRequest{ID: id(3), Host: "h", Learner: true}, ""},
-		{admin.MemberAdd, admin.MemberRequest{ID: id(3), Host: "h"}, "server 3 is a member already"},
+		{admin.MemberAdd, admin.MemberRequest{ID: id(3), Host: "h"}, "server 3 is a member already: choose another id, or replace or remove that one"},
 		{admin.MemberMove, admin.MemberRequest{ID: id(3), Host: "i", LogPort: port}, ""},
+		{admin.MemberMove, admin.MemberRequest{ID: id(3), Host: "127.0.0.1"}, fmt.Sprintf("127.0.0.1:%d is the address of server %d: give server 3 another host or other ports", port, 0)},
+		{admin.MemberAdd, admin.MemberRequest{ID: id(4), Host: "10.0.0.4:11211"}, `host "10.0.0.4:11211" is not a name or an address: write it like 10.0.0.4, and the ports for themselves`},
 		{admin.MemberMove, admin.MemberRequest{ID: id(9), Host: "i"}, "server 9 is no member"},
 		{admin.MemberPromote, admin.MemberRequest{ID: id(3)}, "server 3 is no learner"},
 		{admin.MemberTransfer, admin.MemberRequest{ID: id(3)}, "server 3 is no member, or its data folder is awaited"},

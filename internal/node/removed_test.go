@@ -15,7 +15,7 @@ import (
 func TestRetiredNodeEnds(t *testing.T) {
 	nodes := openClusterWith(t, func(cfg *Config) { cfg.LocalReads = true })
 	leader, follower := awaitLeader(t, nodes)
-	change(t, leader, replication.MemberChange{Kind: replication.ChangeReplace, ServerID: follower.cfg.ServerID, Host: "127.0.0.1", ClientPort: 1, LogPort: 2})
+	change(t, leader, replication.MemberChange{Kind: replication.ChangeReplace, ServerID: follower.cfg.ServerID, Host: "elsewhere", ClientPort: 1, LogPort: 2})
 	select {
 	case <-follower.Done():
 	case <-time.After(20 * time.Second):
