@@ -61,6 +61,10 @@ func (n *Node) PeerAddr() string { return n.inner.PeerAddr() }
 // this node knows.
 func (n *Node) Members() []int { return n.inner.ServerIDs() }
 
+// Removed reports whether the node knows that its data folder does not belong to the
+// cluster any more: it serves no clients, and stops once the others have confirmed that.
+func (n *Node) Removed() bool { return n.inner.Removed() }
+
 // Leader returns the id of the server that leads the cluster, as far as this node
 // knows. It reports false while there is none.
 func (n *Node) Leader() (serverID int, known bool) { return n.inner.Leader() }

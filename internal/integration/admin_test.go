@@ -268,8 +268,12 @@ func TestOperate(t *testing.T) {
 			continue
 		}
 		commands++
-		cmd := exec.CommandContext(ctx, "sh", "-ec", addresses.Replace(command))
-		cmd.Dir, cmd.Stdin = filepath.Dir(c.Config), strings.NewReader("yes\n")
+		line := addresses.Replace(command)
+		if strings.Contains(command, "raftcachectl recover") {
+			line += " --yes" // there is no terminal
+		}
+		cmd := exec.CommandContext(ctx, "sh", "-ec", line)
+		cmd.Dir = filepath.Dir(c.Config)
 		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(executable)+":"+os.Getenv("PATH"))
 		output, err := machines.run(ctx, command, cmd)
 		if err != nil {

@@ -46,7 +46,7 @@ func TestRecover(t *testing.T) {
 	}
 
 	code, stdout, stderr := ctl("recover", "--data", left.DataDir)
-	if code != 1 || !strings.Contains(stderr, "not confirmed: nothing was changed") {
+	if code != 1 || !strings.Contains(stderr, "there is no terminal to ask at, so nothing was changed: say --yes if that is meant") {
 		t.Fatalf("recover without a yes: exit code %d\n%s%s", code, stdout, stderr)
 	}
 	had := regexp.MustCompile(`items +(\d+) of`).FindStringSubmatch(stdout)

@@ -39,17 +39,9 @@ func noted(c *identity.Cluster) *replication.Membership {
 	}
 	for _, o := range list {
 		m.NextRaftID = max(m.NextRaftID, o.RaftID+1)
+		m.Members = append(m.Members, memberOf(o))
 	}
-	m.Members = membersOf(list)
 	return m
-}
-
-func membersOf(list []identity.Member) []replication.Member {
-	members := make([]replication.Member, len(list))
-	for i, o := range list {
-		members[i] = memberOf(o)
-	}
-	return members
 }
 
 func memberOf(o identity.Member) replication.Member {

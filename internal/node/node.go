@@ -202,6 +202,11 @@ func (n *Node) ServerIDs() (ids []int) {
 	return ids
 }
 
+// Removed reports whether the node knows that its folder was removed or retired.
+func (n *Node) Removed() bool {
+	return n.replica.Status().Removed || n.members().Excludes(n.raftID)
+}
+
 // Leader returns the id of the server that leads, if this node knows one.
 func (n *Node) Leader() (serverID int, known bool) {
 	if leader := n.replica.Status().Leader; leader != 0 {

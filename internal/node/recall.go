@@ -1,7 +1,6 @@
 package node
 
 import (
-	"raftcached/replication"
 	"raftcached/replication/disk"
 	"raftcached/replication/identity"
 )
@@ -25,10 +24,7 @@ func Recall(fs disk.FS, dir string) (p Past, known bool) {
 	c := id.Cluster()
 	p.ServerID, p.Constants = id.ServerID(), c.Constants
 	raftID, _ := raftIDOf(id)
-	self, isMember := noted(c).Find(raftID)
-	if !isMember { // it was removed
-		self, _ = (&replication.Membership{Members: membersOf(c.Members)}).Find(raftID)
-	}
+	self, _ := noted(c).Find(raftID)
 	if self.LogPort != 0 {
 		p.PeerAddr = joinHostPort(self.Host, self.LogPort)
 	}

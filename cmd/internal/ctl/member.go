@@ -307,13 +307,8 @@ func (c *ctl) confirm(o *operation, v *view) error {
 		}
 		what := map[string]string{admin.MemberReplace: "replaced", admin.MemberRemove: "removed"}[o.name]
 		question := fmt.Sprintf("server %d at %s is alive (%s): when it is %s, its data folder is given up for good", r.ID, r.Address, r.State, what)
-		if !isTerminal(c.Stderr) || c.Stdin == nil {
-			return fmt.Errorf("%s: say --yes if that is meant", question)
-		}
-		_, _ = fmt.Fprintf(c.Stderr, "%s. Type its id to go on: ", question) // without a question no answer comes
-		var answer int
-		if _, err := fmt.Fscanln(c.Stdin, &answer); err != nil || answer != o.id {
-			return errors.New("nothing was changed")
+		if err := c.ask(question, strconv.Itoa(o.id)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -135,7 +135,7 @@ func TestOperationsFail(t *testing.T) {
 		{"promote 2", refuse, false, exitFailed, "server 2 is no learner"},
 		{"promote 2", slow, false, exitFailed, "no leader has agreed in time"},
 		{"promote 2", slow, true, exitNoMajority, "of 3 servers with a vote 2 are needed, and 1 can be reached. Start the servers that are down"},
-		{"remove 2", refuse, false, exitFailed, "server 2 at 10.0.0.3:11211 is alive (reachable): when it is removed, its data folder is given up for good: say --yes if that is meant"},
+		{"remove 2", refuse, false, exitFailed, "server 2 at 10.0.0.3:11211 is alive (reachable): when it is removed, its data folder is given up for good: there is no terminal to ask at, so nothing was changed: say --yes if that is meant"},
 		{"replace 2", refuse, false, exitFailed, "when it is replaced, its data folder is given up for good"},
 		{"replace 2", refuse, true, exitNoMajority, "raftcachectl recover begins a new cluster"},
 	} {

@@ -1,10 +1,8 @@
 package ctl
 
 import (
-	"bufio"
 	"cmp"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -63,7 +61,7 @@ Exit code: 0 recovered; 1 refused or failed; 64 the command line is wrong.`,
 		RunE: func(*cobra.Command, []string) error { return r.run() },
 	}
 	cmd.Flags().StringVar(&r.dir, "data", "", "the data folder, a `DIR`")
-	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVarP(&r.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&r.force, "force", false, "recover what is left of a folder that is damaged or that the others did not trust")
 	_ = cmd.MarkFlagDirname("data") // the flag exists
 	return cmd
@@ -91,8 +89,10 @@ func (r *recovery) run() error {
 	if _, err := io.WriteString(r.Stdout, findingsText(r.dir, &f.Findings)); err != nil {
 		return err
 	}
-	if err := r.confirm(); err != nil {
-		return err
+	if !r.yes {
+		if err := r.ask("This begins a new cluster", "yes"); err != nil {
+			return err
+		}
 	}
 	err = r.show(func() string { return "writing the state" }, func() error {
 		_, err := f.Recover(self, rand.Reader)
@@ -136,24 +136,6 @@ func (r *recovery) self(f *offline.Findings) (m identity.Member, err error) {
 	s := cluster.Servers[i]
 	m.Host, m.ClientPort, m.LogPort = s.Host, s.ClientPort, s.LogPort
 	return m, nil
-}
-
-var errNotConfirmed = errors.New("not confirmed: nothing was changed; to confirm without being asked, say --yes")
-
-func (r *recovery) confirm() error {
-	if r.yes {
-		return nil
-	}
-	if _, err := io.WriteString(r.Stdout, "Begin a new cluster with this? Type yes: "); err != nil {
-		return err
-	}
-	if r.Stdin != nil {
-		answer, _ := bufio.NewReader(r.Stdin).ReadString('\n') // an end without a line is no answer
-		if strings.TrimSpace(answer) == "yes" {
-			return nil
-		}
-	}
-	return errNotConfirmed
 }
 
 func (r *recovery) tell(f *offline.Folder, what string) error {

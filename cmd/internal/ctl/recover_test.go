@@ -2,7 +2,6 @@ package ctl
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -30,14 +29,4 @@ func TestFindings(t *testing.T) {
 	f.Commit, f.Snapshot, f.Lost, f.Diverged, f.Time = f.Index, 0, f.Index+9, true, time.Time{}
 	f.Damage = []error{errors.New(`log segment "wal/0000000000000003.wal" is damaged at byte 842: a record is damaged that was synced`)}
 	golden(t, "recover_damaged", findingsText("/var/lib/raftcached", f))
-}
-
-func TestRecoverAsks(t *testing.T) {
-	for answer, ok := range map[string]bool{"yes\n": true, "yes": true, "y\n": false, "no\n": false, "": false} {
-		var out strings.Builder
-		r := &recovery{ctl: &ctl{Process: Process{Stdin: strings.NewReader(answer), Stdout: &out}}}
-		if err := r.confirm(); (err == nil) != ok {
-			t.Errorf("after %q: %v", answer, err)
-		}
-	}
 }

@@ -117,6 +117,7 @@ type restoring struct {
 	header backup.Header
 	begin  admin.RestoreStep // with the plan
 	addr   string            // of the server that has answered last; empty: none
+	begun  bool              // one has done a step
 
 	checked atomic.Bool
 	items   atomic.Int64 // read, or restored
@@ -186,15 +187,27 @@ func (r *restoring) run(ctx context.Context) error {
 	return fmt.Errorf("the restore is not complete (%d of %d items): %w: repeat the command, and it goes on", r.items.Load(), r.header.Items, err)
 }
 
-// insist repeats what failed as long as that gets further now and then. A refusal and
-// damage of the file stay.
+// insist repeats what failed as long as that gets further now and then, and says why it
+// waits. A refusal and damage of the file stay, and so does that nobody has answered yet.
 func (r *restoring) insist(ctx context.Context, try func() error) error {
 	r.moved = time.Now()
+	said := ""
 	for {
 		err := try()
 		var refusal *admin.RefusedError
 		if err == nil || errors.As(err, &refusal) || errors.Is(err, backup.ErrDamaged) || time.Since(r.moved) > restorePatience {
 			return err
+		}
+		if errors.Is(err, errNobody) && !r.begun {
+			return err
+		}
+		why := admin.Why(err)
+		if r.addr != "" {
+			why = r.addr + ": " + why
+		}
+		if why != said {
+			r.ctl.complain(fmt.Errorf("waiting, for up to %v: %s", restorePatience, why))
+			said = why
 		}
 		r.addr = ""
 		select {
@@ -263,7 +276,9 @@ func (r *restoring) step(ctx context.Context, s *admin.RestoreStep) (chunks uint
 			return 0, err
 		}
 	}
-	return r.client.Restore(ctx, r.addr, s)
+	chunks, err = r.client.Restore(ctx, r.addr, s)
+	r.begun = r.begun || err == nil
+	return chunks, err
 }
 
 // pick chooses a server that serves: the leader, which saves a hop.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -62,9 +61,10 @@ func (c *ctl) status(ctx context.Context, output string) error {
 	return nil
 }
 
-// isTerminal reports whether people see what is written as it is written.
-func isTerminal(w io.Writer) bool {
-	f, isFile := w.(*os.File)
+// isTerminal reports whether people see what is written to something, or type what is
+// read from it.
+func isTerminal(stream any) bool {
+	f, isFile := stream.(*os.File)
 	if !isFile {
 		return false
 	}

@@ -41,6 +41,7 @@ type Node interface {
 	ClientAddrs() []net.Addr // where clients are served
 	PeerAddr() string        // where the other servers reach it; empty: it needs none
 	Members() []int          // ids of the servers of its cluster
+	Removed() bool           // it knows that it is none of them any more
 	Close() error
 	Done() <-chan struct{} // closed when the node has stopped, by Close or by a failure
 	Err() error            // why it stopped, if it was not closed
@@ -116,8 +117,10 @@ func (p Process) run(args raftcached.Arguments) int {
 		}
 		defer func() { _ = os.Remove(args.PIDFile) }() // it may be gone already
 	}
-	cfg.Logger.Info("serving", "clients", texts(node.ClientAddrs()), "peers", node.PeerAddr(),
-		"members", texts(node.Members()), "admin", cfg.AdminAddr, "data", cfg.DataDir)
+	if !node.Removed() { // otherwise it waits to be told so by the others, and ends
+		cfg.Logger.Info("serving", "clients", texts(node.ClientAddrs()), "peers", node.PeerAddr(),
+			"members", texts(node.Members()), "admin", cfg.AdminAddr, "data", cfg.DataDir)
+	}
 	stopReloads := reloadAt(reloads, node, cfg)
 	select {
 	case <-node.Done():

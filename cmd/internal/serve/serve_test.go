@@ -52,13 +52,16 @@ func TestVersionAndHelp(t *testing.T) {
 
 // fakeNode stops when it is told to fail or to close.
 type fakeNode struct {
-	done   chan struct{}
-	err    error
-	closed bool
-	reload func() error
+	done    chan struct{}
+	err     error
+	closed  bool
+	removed bool
+	reload  func() error
 }
 
 func (n *fakeNode) PeerAddr() string { return "" }
+
+func (n *fakeNode) Removed() bool { return n.removed }
 
 func (n *fakeNode) Members() []int { return []int{0} }
 
@@ -96,6 +99,11 @@ func TestExitCodes(t *testing.T) {
 	}
 	if code != 1 || !node.closed || !strings.HasSuffix(stderr, "raftcached: sync segment: no space left\n") {
 		t.Errorf("failure: exit code %d, closed %v, stderr %q; want 1, true and the reason", code, node.closed, stderr)
+	}
+
+	node.removed = true
+	if _, stderr := runFake(open, nil); strings.Contains(stderr, "msg=serving") {
+		t.Errorf("a server that knows that it was removed says: %q", stderr)
 	}
 
 	// Told to stop while it waits for the other servers of its cluster.
