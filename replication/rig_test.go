@@ -305,7 +305,7 @@ func (r *rig) addLearner() *rigNode {
 		leader.feed(input{kind: inputChange, change: &m})
 		r.until("changed", func() bool { return leader.machine.core.members.Version > version })
 	}
-	change(MemberChange{Kind: ChangePrepare, ServerID: server, Host: "h", LogPort: 1, Stays: true})
+	change(MemberChange{Kind: ChangePrepare, ServerID: server, Host: "h", LogPort: 1 + server, Stays: true})
 	change(MemberChange{Kind: ChangeAdmit, ServerID: server, Directory: DirectoryID{byte(server + 1)}})
 	members := leader.machine.core.members
 	n := &rigNode{r: r, id: members.Members[members.present(server)].RaftID, fs: disktest.NewCrashable(), formed: formed(len(leader.formed))}
