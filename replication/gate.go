@@ -192,6 +192,9 @@ func (g *Gate) wake(upTo uint64) {
 	}
 }
 
+// Holds reports whether the node has a lease now. It is no read.
+func (g *Gate) Holds() bool { return int64(g.clock()) < g.lease.Load() }
+
 // LastRead is when a client has read on this node, on the clock of Core.Observe and
 // by up to readNoteGap too early; 0: never.
 func (g *Gate) LastRead() time.Duration { return time.Duration(g.lastRead.Load()) }

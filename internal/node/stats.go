@@ -75,6 +75,12 @@ func (n *Node) raftStats() (l protocol.StatList) {
 	l.Add("state_digest", fmt.Sprintf("%016x", digest))
 	l.Add("state_verdict", s.Verdict.String())
 	l.Add("writes_refused", cmp.Or(refusalNames[s.Refusing], "no"))
+	l.Add("leases", cmp.Or(n.cfg.Leases, leasesOff))
+	l.Add("lease", yesNo(n.replica.Gate().Holds()))
+	l.AddInt("lease_holders", int64(s.Holders))
+	l.AddInt("lease_waits", int64(s.HolderWaits.Count))
+	l.AddInt("lease_wait_us", s.HolderWaits.Total.Microseconds())
+	l.AddInt("lease_wait_max_us", s.HolderWaits.Worst.Microseconds())
 	n.addDisk(&l)
 	return l
 }
