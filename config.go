@@ -316,6 +316,10 @@ func (c *Config) checkRest() error {
 	return nil
 }
 
+// loneWait is how long a server that is listed alone waits, at its first start, for
+// others to look for it: they try at least every 750 ms, and TCP again after a second.
+const loneWait = 2 * time.Second
+
 // assembly returns what a node is assembled from, of a complete configuration.
 func (c *Config) assembly() node.Config {
 	n := node.Config{
@@ -331,6 +335,9 @@ func (c *Config) assembly() node.Config {
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,
 			Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, SetVerbosity: c.SetVerbosity, Logger: c.Logger,
 		},
+	}
+	if c.MemoryDisk == nil { // what is in memory was not lost unnoticed
+		n.LoneWait = loneWait
 	}
 	for _, s := range c.Servers {
 		n.Servers = append(n.Servers, node.Server{ID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort, AdminAddr: s.AdminAddr()})

@@ -135,8 +135,12 @@ func TestLoneBecomesThree(t *testing.T) {
 	// Its server.json lists it alone. Without its folder it must not go on as another cluster.
 	must(t, c.Servers[0].Kill())
 	must(t, os.RemoveAll(c.Servers[0].DataDir))
-	wantRefused(ctx, t, c.Servers[0], "has it with another data folder", replaceCommand(c.Servers[0]), "--join")
+	wantRefused(ctx, t, c.Servers[0], "is not the one that is a member of the cluster", replaceCommand(c.Servers[0]))
 	wantWritten(t, c.Servers[1], "k", count)
+	awaitExit(ctx, t, ctlOf(ctx, t, c), 0, "--server", c.Servers[1].AdminAddr, "member", "replace", "0", "--no-wait", "--yes") // nobody looks for it any more
+	must(t, c.Servers[0].Start())
+	must(t, c.Servers[0].AwaitReady(ctx))
+	wantWritten(t, c.Servers[0], "k", count)
 }
 
 // TestDeadServerIsReplaced by an empty folder, once its operator says so. The folder

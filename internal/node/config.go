@@ -42,8 +42,9 @@ type Config struct {
 	AuthFile        string // file of the users; empty: no authentication
 	ShutdownEnabled bool   // let clients stop the node
 
-	Join         string // log ports of a cluster, host:port each, separated by commas, that an empty folder asks to come in
-	ReplaceEmpty bool   // an empty folder may take the place of the one that this server was in the cluster with
+	Join         string        // log ports of a cluster, host:port each, separated by commas, that an empty folder asks to come in
+	LoneWait     time.Duration // how long a server that is listed alone, with an empty folder, waits for others to look for it
+	ReplaceEmpty bool          // an empty folder may take the place of the one that this server was in the cluster with
 
 	Secret     string // of the log port, or empty
 	SecretFile string // holds it, or empty

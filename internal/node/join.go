@@ -29,8 +29,14 @@ func (n *Node) identify(ctx context.Context) error {
 	case err != nil:
 		return folderError(err)
 	}
-	if n.identity.Cluster() == nil && n.cfg.Join != "" {
-		if err := n.join(ctx, strings.Split(n.cfg.Join, ",")); err != nil {
+	if n.identity.Cluster() == nil {
+		switch claim := n.identity.Claim(); {
+		case n.cfg.Join != "":
+			err = n.join(ctx, strings.Split(n.cfg.Join, ","))
+		case claim != nil:
+			err = n.joinClaimant(ctx, claim)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -85,6 +91,13 @@ func (n *Node) form(ctx context.Context) error {
 		if errors.Is(err, peer.ErrFormed) {
 			return n.joinListed(ctx)
 		}
+		if claimed, is := errors.AsType[*peer.ClaimedError](err); is {
+			if err := n.identity.KeepClaim(claimed.Addrs); err != nil {
+				return fmt.Errorf("write down that %w: %w", claimed, err)
+			}
+			n.cfg.Logger.Warn("this server is listed alone, and its data folder is empty, but another cluster looks for it", "cluster", fmt.Sprintf("%016x", claimed.Cluster), "at", claimed.Addrs)
+			return n.joinClaimant(ctx, claimed.Addrs)
+		}
 		var refused *peer.RefusedError
 		if errors.As(err, &refused) {
 			return settings.Errorf("%v", err)
@@ -98,6 +111,16 @@ func (n *Node) form(ctx context.Context) error {
 	}
 	n.cfg.Logger.Info("cluster formed", "cluster", fmt.Sprintf("%016x", cluster.ID), "members", len(cluster.Members))
 	return nil
+}
+
+// joinClaimant makes the node a member of the cluster that has looked for it. It may
+// have to wait for its operator, and does not form another cluster meanwhile.
+func (n *Node) joinClaimant(ctx context.Context, addrs []string) error {
+	err := n.join(ctx, addrs)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w; if this server does not belong to the cluster that has it, run `raftcachectl member remove %d` at another server, and move data folder %q away", err, n.cfg.ServerID, n.cfg.DataDir)
 }
 
 // joinListed makes the node a member of the cluster that listed servers are in.
@@ -235,7 +258,7 @@ func (n *Node) peerConfig() peer.Config {
 	}
 	return peer.Config{
 		AdminAddr: adminAddr, Admit: n.admit, Replaces: n.cfg.ReplaceEmpty,
-		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil, Lost: n.identity.Recovery().LostClusters(),
+		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil, Lost: n.identity.LostClusters(), LoneWait: n.cfg.LoneWait,
 		Constants: constants, Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
 	}
 }

@@ -18,7 +18,7 @@ import (
 const (
 	fileName      = "identity"
 	lockName      = "LOCK"
-	formatVersion = 5
+	formatVersion = 6
 )
 
 // What older versions lack. Version 2 knows no client ports either.
@@ -38,6 +38,7 @@ type file struct {
 	Unowned     Unowned     `json:"unowned,omitzero"`
 	Seen        Memory      `json:"seen,omitempty"` // of other folders
 	Recovery    *Recovery   `json:"recovery,omitempty"`
+	Claim       []string    `json:"claim,omitempty"` // see KeepClaim
 }
 
 // Identity is an open data folder's identity.
@@ -217,6 +218,31 @@ func (id *Identity) Form(c Cluster) error {
 	id.file.Cluster = &c
 	id.mu.Unlock()
 	return id.save()
+}
+
+// KeepClaim durably notes where a cluster may be asked that looks for this node, while
+// that is of none: it must not form another one.
+func (id *Identity) KeepClaim(addrs []string) error {
+	id.mu.Lock()
+	id.file.Claim = addrs
+	id.mu.Unlock()
+	return id.save()
+}
+
+// Claim returns what KeepClaim has noted.
+func (id *Identity) Claim() []string {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.file.Claim
+}
+
+// LostClusters returns the clusters that were lost, and recovered as this node's.
+func (id *Identity) LostClusters() []uint64 {
+	lost := id.Recovery().LostClusters()
+	if c := id.Cluster(); c != nil {
+		lost = append(lost, c.Lost...)
+	}
+	return lost
 }
 
 // KeepRoster replaces the roster, if the new one is a later one. It is written soon, on

@@ -83,6 +83,7 @@ type Cluster struct {
 	Members   []Member  `json:"members"`          // by server id
 	RaftID    uint64    `json:"raftId,omitempty"` // of this folder, if it joined later; else 0
 	Roster    *Roster   `json:"roster,omitempty"`
+	Lost      []uint64  `json:"lost,omitempty"` // clusters that were recovered as this one, if this folder joined later
 }
 
 // Roster is who belonged to the cluster when this server last noted it. The log is the

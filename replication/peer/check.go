@@ -45,6 +45,7 @@ func (t *Transport) notYet(remote *Hello) error {
 	if t.config.Formed {
 		return refuseNow("server %d starts: it reads its log", t.self.ServerID)
 	}
+	t.claim(remote)
 	return refuseNow("server %d is not a member of any cluster yet", t.self.ServerID)
 }
 
@@ -88,11 +89,10 @@ func (t *Transport) checkEmpty(remote *Hello) error {
 // checkMember decides between two members of clusters.
 func (t *Transport) checkMember(remote *Hello) error {
 	if slices.Contains(t.config.Lost, remote.ClusterID) {
-		return refuse("server %d is of cluster %016x, which lost its majority and was recovered as this one, %016x: stop server %d, remove its data folder, and add it here with `raftcachectl member add %d`",
-			remote.ServerID, remote.ClusterID, t.self.ClusterID, remote.ServerID, remote.ServerID)
+		return &OutdatedError{fmt.Sprintf("server %d is of cluster %016x, which lost its majority and was recovered as cluster %016x, of server %d: remove its data folder, and run `raftcachectl member add %d` there",
+			remote.ServerID, remote.ClusterID, t.self.ClusterID, t.self.ServerID, remote.ServerID)}
 	}
 	if remote.ClusterID != t.self.ClusterID {
-		t.giveWay(remote)
 		return refuse("server %d is of cluster %016x, server %d of cluster %016x: do not mix data folders; if that of server %d was put there from elsewhere, %s",
 			t.self.ServerID, t.self.ClusterID, remote.ServerID, remote.ClusterID, remote.ServerID, remedy(remote.ServerID))
 	}
@@ -114,30 +114,6 @@ func (t *Transport) checkMember(remote *Hello) error {
 		return &RemovedError{removal(t.applied, remote.ServerID)}
 	}
 	return nil
-}
-
-// giveWay ends a server that is alone in its cluster while another cluster has it, with
-// another folder, and looks for it here: its folder was lost, and it has begun a second
-// cluster, which its list of servers says is new.
-func (t *Transport) giveWay(remote *Hello) {
-	theirs := remote.roster().Members
-	has := slices.ContainsFunc(theirs, func(m identity.Member) bool {
-		return m.ServerID == t.self.ServerID && m.RaftID != 0 && !m.Retired && m.DirectoryID != t.self.DirectoryID
-	})
-	if len(t.roster.Members) == 1 && len(theirs) > 1 && has {
-		t.handler.HandleExcluded(&OutdatedError{fmt.Sprintf("server %d is alone in cluster %016x, and cluster %016x, of server %d, has it with another data folder: if that was lost, run `raftcachectl member replace %d` at another server, remove the data folder here, and start this server with --join %s; if it does not belong there, run `raftcachectl member remove %d` at another server",
-			t.self.ServerID, t.self.ClusterID, remote.ClusterID, remote.ServerID, t.self.ServerID, joinAddress(remote), t.self.ServerID)})
-	}
-}
-
-// joinAddress is where the sender of a hello can be asked to let a server come in.
-func joinAddress(remote *Hello) string {
-	for _, m := range remote.roster().Members {
-		if m.RaftID == remote.RaftID {
-			return address(m)
-		}
-	}
-	return "HOST:PORT"
 }
 
 // removal says what became of a server whose data folder is no member any more, and

@@ -25,7 +25,8 @@
 //	          [memory limit, item limit, no-evict, tick ms, election ticks, leases],
 //	          [member, ...] that formed the cluster,
 //	          version, next raft id, [member, ...] of the roster; version 0: as formed,
-//	          whether it may replace a folder]
+//	          whether it may replace a folder,
+//	          [lost cluster that was recovered as this one, ...]]
 //	member   [server id, raft id, directory id, host, client port, log port,
 //	          learner, stays one, retired]
 //	refusal  [2, sentence]

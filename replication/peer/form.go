@@ -26,10 +26,14 @@ var ErrFormed = errors.New("the cluster is formed already")
 // Form exchanges directory ids with every listed server and returns the cluster
 // that they form. All servers must be reachable once: if some of them could form a
 // cluster, a node whose folder was wiped could join a second one. It ends with
-// ErrFormed if any of them is in a cluster.
+// ErrFormed if any of them is in a cluster. A node that is listed alone waits for
+// Config.LoneWait, and ends with a *ClaimedError if a cluster looks for it meanwhile.
 // The caller must make the cluster durable before it calls Transport.Join. While it
 // waits, Form calls report from time to time.
 func (t *Transport) Form(ctx context.Context, report func(text string)) (identity.Cluster, error) {
+	if len(t.listed()) == 1 {
+		return t.formAlone(ctx)
+	}
 	reported := time.Now()
 	for {
 		waiting, err := t.formRound(ctx)
@@ -48,6 +52,18 @@ func (t *Transport) Form(ctx context.Context, report func(text string)) (identit
 			return identity.Cluster{}, fmt.Errorf("form the cluster: waited for %s: %w", strings.Join(waiting, ", "), context.Cause(ctx))
 		case <-time.After(formRetry):
 		}
+	}
+}
+
+// formAlone forms the cluster of this node, unless another one looks for it.
+func (t *Transport) formAlone(ctx context.Context) (identity.Cluster, error) {
+	select {
+	case claim := <-t.claims:
+		return identity.Cluster{}, claim
+	case <-ctx.Done():
+		return identity.Cluster{}, fmt.Errorf("form the cluster: %w", context.Cause(ctx))
+	case <-time.After(t.config.LoneWait):
+		return t.formed(), nil
 	}
 }
 

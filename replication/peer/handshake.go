@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -38,8 +37,9 @@ func proof(secret []byte, side byte, dialed, accepted []byte) []byte {
 	return h.Sum(nil)
 }
 
-// greetOn introduces this node on a connection that it has dialed, and returns the
-// peer's hello.
+// greetOn introduces this node on a connection that it has dialed, and returns the hello
+// of the peer if that knows the secret, also with an error. Of two refusals the peer's
+// counts: it may end this node.
 func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
 		return nil, err
@@ -63,24 +63,14 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 		return nil, fmt.Errorf("server %d: %w", remote.ServerID, err)
 	}
 	declined := t.checkDialed(&remote, s)
-	if declined != nil && !t.foreign(&remote) {
-		return nil, declined
+	err = writeFrame(conn, appendPayload(nil, kindProof, proof(t.config.Secret, dialer, ours, theirs))[frameHeaderBytes:])
+	if err == nil {
+		err = readAnswer(conn)
 	}
-	if err := writeFrame(conn, appendPayload(nil, kindProof, proof(t.config.Secret, dialer, ours, theirs))[frameHeaderBytes:]); err != nil {
-		return nil, err
+	if declined != nil && !isRefused(err) {
+		err = declined
 	}
-	if err := readAnswer(conn); declined != nil || err != nil {
-		return nil, cmp.Or(declined, err)
-	}
-	return &remote, conn.SetDeadline(time.Time{})
-}
-
-// foreign reports whether a peer is of another cluster. It is to hear of this one, and
-// has to be sure of who says so: see giveWay.
-func (t *Transport) foreign(remote *Hello) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return remote.ClusterID != 0 && t.self.ClusterID != 0 && remote.ClusterID != t.self.ClusterID
+	return &remote, errors.Join(err, conn.SetDeadline(time.Time{}))
 }
 
 // checkDialed decides on the peer that a connection has led to.

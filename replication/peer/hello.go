@@ -9,16 +9,17 @@ import (
 )
 
 const (
-	protocolVersion = 6
+	protocolVersion = 7
 
 	// membersMax bounds the list of members in a hello.
 	membersMax = 256
 
-	helloFields  = 18
+	helloFields  = 19
 	memberFields = 9
 
-	// incarnationsMax bounds the starts in a hello.
+	// incarnationsMax bounds the starts in a hello, lostMax the lost clusters.
 	incarnationsMax = 1 << 10
+	lostMax         = 1 << 10
 
 	// hostBytesMax is the longest host name.
 	hostBytesMax = 255
@@ -80,6 +81,9 @@ type Hello struct {
 	// Replaces tells that the node, which has an empty folder, may take the place of its
 	// server's folder without an operator's word.
 	Replaces bool
+
+	// Lost are the clusters that were recovered as this one.
+	Lost []uint64
 }
 
 // roster returns who is a member, by the hello of one.
@@ -141,7 +145,11 @@ func encodeHello(h *Hello) []byte {
 		r = &identity.Roster{}
 	}
 	dst = appendMembers(frame.AppendUint(frame.AppendUint(dst, r.Version), r.NextRaftID), r.Members)
-	return frame.AppendBool(dst, h.Replaces)
+	dst = frame.AppendArrayLen(frame.AppendBool(dst, h.Replaces), len(h.Lost))
+	for _, id := range h.Lost {
+		dst = frame.AppendUint(dst, id)
+	}
+	return dst
 }
 
 func appendMembers(dst []byte, members []identity.Member) []byte {
@@ -283,7 +291,7 @@ func readHello(b []byte) (h Hello, err error) {
 	if r := (identity.Roster{Version: f.uint(), NextRaftID: f.uint(), Members: f.members()}); r.Version > 0 {
 		h.Roster = &r
 	}
-	h.Replaces = f.bool()
+	h.Replaces, h.Lost = f.bool(), f.uints(lostMax)
 	if f.err == nil {
 		f.err = h.Lineage.Check()
 	}

@@ -135,7 +135,7 @@ func (t *Transport) joinAt(ctx context.Context, addr string) (c identity.Cluster
 	}
 	for _, m := range answer.roster().Members {
 		if m.DirectoryID == t.config.DirectoryID && m.RaftID != 0 {
-			return identity.Cluster{ID: answer.ClusterID, Constants: answer.Constants, Members: answer.Members, RaftID: m.RaftID, Roster: answer.Roster}, found, nil
+			return identity.Cluster{ID: answer.ClusterID, Constants: answer.Constants, Members: answer.Members, RaftID: m.RaftID, Roster: answer.Roster, Lost: answer.Lost}, found, nil
 		}
 	}
 	return c, found, fmt.Errorf("the answer does not name this data folder: %w", errMalformed)

@@ -49,6 +49,11 @@ func final(err error) bool {
 	return errors.As(err, &refused) && !refused.Passes || errors.As(err, &outdated) || errors.As(err, &removed)
 }
 
+// isRefused reports whether an error is a peer's refusal, of any kind.
+func isRefused(err error) bool {
+	return final(err) || errors.As(err, new(*RefusedError))
+}
+
 // isRefusal reports whether a kind of frame is a refusal.
 func isRefusal(kind uint64) bool {
 	return kind == kindRefusal || kind == kindOutdated || kind == kindRemoved || kind == kindLater

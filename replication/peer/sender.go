@@ -140,7 +140,13 @@ func (s *sender) run() {
 			outdated *OutdatedError
 			removed  *RemovedError
 		)
-		if errors.As(err, &outdated) || errors.As(err, &removed) {
+		excluded := errors.As(err, &outdated) || errors.As(err, &removed)
+		if !excluded && remote != nil && s.stream == StreamControl {
+			if stranger := s.t.meetsStranger(s.peer.RaftID, remote); stranger != nil {
+				excluded, err = true, stranger
+			}
+		}
+		if excluded {
 			s.t.handler.HandleExcluded(err)
 			return
 		}

@@ -67,7 +67,8 @@ type Config struct {
 	Memory      Memory             // of what the peers have shown
 	Secret      []byte             // that peers must know; empty: everybody does
 	Formed      bool               // the node is a member of a cluster, which Join will name
-	Lost        []uint64           // clusters that this node's folder was recovered from
+	Lost        []uint64           // clusters that were lost, and recovered as this node's
+	LoneWait    time.Duration      // how long Form of a server that is listed alone waits to be looked for
 	Constants   identity.Constants // see Hello
 	Listen      string             // host:port
 	AdminAddr   string             // see Hello
@@ -113,6 +114,8 @@ type Transport struct {
 	open        map[net.Conn]bool
 	heard       map[uint64]*atomic.Int64 // see heardOf
 	shipping    map[uint64]bool          // a snapshot is being sent to this peer
+	strangers   map[uint64]uint64        // the other cluster that is where a peer was
+	claims      chan *ClaimedError       // of capacity 1; see claim
 	admins      map[uint64]string        // admin addresses, as the peers have told them
 }
 
@@ -149,11 +152,11 @@ func newTransport(c Config) *Transport {
 		config: c, log: c.Logger, ctx: ctx, cancel: cancel,
 		self: Hello{
 			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guarded: len(c.Secret) > 0, AdminAddr: c.AdminAddr,
-			Constants: c.Constants, Members: slices.Clone(c.Servers), Replaces: c.Replaces,
+			Constants: c.Constants, Members: slices.Clone(c.Servers), Replaces: c.Replaces, Lost: c.Lost,
 		},
 		directories: map[int]identity.DirectoryID{c.ServerID: c.DirectoryID},
 		senders:     map[uint64]*senders{}, accepted: map[acceptKey]acceptedConn{},
-		open: map[net.Conn]bool{}, shipping: map[uint64]bool{}, heard: map[uint64]*atomic.Int64{}, admins: map[uint64]string{},
+		open: map[net.Conn]bool{}, shipping: map[uint64]bool{}, strangers: map[uint64]uint64{}, claims: make(chan *ClaimedError, 1), heard: map[uint64]*atomic.Int64{}, admins: map[uint64]string{},
 	}
 }
 
@@ -227,7 +230,8 @@ func (t *Transport) untrack(c net.Conn) {
 	_ = c.Close() // it may be closed already
 }
 
-// dial connects to a peer and exchanges hellos.
+// dial connects to a peer and exchanges hellos. It may return the peer's with an error,
+// too.
 func (t *Transport) dial(ctx context.Context, addr string, s Stream) (net.Conn, *Hello, error) {
 	d := net.Dialer{Timeout: handshakeTimeout}
 	conn, err := d.DialContext(ctx, "tcp", addr)
@@ -236,7 +240,7 @@ func (t *Transport) dial(ctx context.Context, addr string, s Stream) (net.Conn, 
 	}
 	remote, err := t.greetOn(conn, s)
 	if err != nil {
-		return nil, nil, errors.Join(err, conn.Close())
+		return nil, remote, errors.Join(err, conn.Close())
 	}
 	return conn, remote, nil
 }

@@ -14,13 +14,13 @@ import (
 
 // goldenHello holds, a line each: kind, version, cluster, server, raft id,
 // directory id, boot, incarnations and stream; nonce, secret and admin address; constants; members;
-// roster, and whether it replaces.
+// roster, whether it replaces, and lost clusters.
 const goldenHello = `
-	dc0012 01 06 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
+	dc0013 01 07 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
 	c410 09000000000000000000000000000000 c3 a3613a39
 	96 ce04000000 ce00100000 c2 0a 1e a3616c6c
 	91 99 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2bcb cd2c2f c2 c2 c2
-	05 09 91 99 02 08 c41000000000000000000000000000000000 a0 00 00 c3 c2 c2 c3`
+	05 09 91 99 02 08 c41000000000000000000000000000000000 a0 00 00 c3 c2 c2 c3 91 0b`
 
 // TestHelloBytes holds the format of the handshake: the other node may run
 // another version of this program.
@@ -32,7 +32,7 @@ func TestHelloBytes(t *testing.T) {
 		Constants: testConstants,
 		Members:   []identity.Member{{ServerID: 2, RaftID: 300, DirectoryID: id, Host: "cache.example", ClientPort: 11211, LogPort: 11311}},
 		Roster:    &identity.Roster{Version: 5, NextRaftID: 9, Members: []identity.Member{{ServerID: 2, RaftID: 8, Learner: true}}},
-		Replaces:  true,
+		Replaces:  true, Lost: []uint64{11},
 	}))
 	if want := strings.Join(strings.Fields(goldenHello), ""); got != want {
 		t.Fatalf("hello is\n%s, want\n%s", got, want)
