@@ -2,7 +2,7 @@
 
 // Command backup measures what clients notice of a backup: the latency of sets and gets
 // at a steady rate through all servers, in pairs of a stretch without a backup and one
-// in which raftcachectl backup runs.
+// in which raftcachectl backup runs; and how fast the backup is restored.
 //
 //	go run ./bench/cmd/backup -size 1024
 //
@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -36,8 +37,9 @@ const (
 
 type config struct {
 	steady.Setup
-	rounds int
-	quiet  time.Duration
+	rounds  int
+	quiet   time.Duration
+	restore []int // sizes of clusters
 }
 
 func main() {
@@ -45,15 +47,22 @@ func main() {
 	c.AddFlags(flag.CommandLine)
 	flag.IntVar(&c.rounds, "rounds", 5, "pairs of a stretch without and with a backup")
 	flag.DurationVar(&c.quiet, "quiet", 15*time.Second, "length of a stretch without a backup")
+	sizes := ""
+	flag.StringVar(&sizes, "restore", "", "numbers of servers, like 1,3,5: the backup is then restored into new clusters of so many")
 	flag.Parse()
-	steady.Main("backup", func(ctx context.Context, out *strings.Builder) error {
+	steady.Main("backup", func(ctx context.Context, out *strings.Builder) (err error) {
+		if sizes != "" {
+			if c.restore, err = parseSizes(sizes); err != nil {
+				return err
+			}
+		}
 		return c.In(ctx, func(f steady.Folder) error { return c.run(ctx, f, out) }, "raftcached", "raftcachectl")
 	})
 }
 
 func (c config) run(ctx context.Context, f steady.Folder, out *strings.Builder) error {
 	// So much log is retained that all snapshots are those of backups.
-	servers, err := f.Start(ctx, "servers", c.Servers, map[string]any{"memoryLimitMiB": c.SizeMiB + c.SizeMiB/4 + 8, "logRetainMiB": 16 * (c.SizeMiB + 256)})
+	servers, err := f.Start(ctx, "servers", c.Servers, map[string]any{"memoryLimitMiB": c.limitMiB(), "logRetainMiB": 16 * (c.SizeMiB + 256)})
 	if err != nil {
 		return err
 	}
@@ -62,8 +71,18 @@ func (c config) run(ctx context.Context, f steady.Folder, out *strings.Builder) 
 	if err := r.measure(ctx, out); err != nil {
 		return err
 	}
-	return r.write(out)
+	slow := r.write(out)
+	if len(c.restore) == 0 {
+		return slow
+	}
+	if err := servers.Close(); err != nil { // it would take processors from those that come
+		return err
+	}
+	return errors.Join(slow, r.restoreAll(ctx, f, c.restore, out))
 }
+
+// limitMiB is a memory limit that all items fit.
+func (c config) limitMiB() int { return c.SizeMiB + c.SizeMiB/4 + 8 }
 
 // runner measures one cluster.
 type runner struct {
