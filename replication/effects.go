@@ -23,7 +23,8 @@ type Effects struct {
 	Repairs  []Repair    // for the applier; Shipped must follow each
 	Freeze   bool        // the applier is to be frozen, and an image of its state kept
 
-	Transfers  []Transfer  // begun, to be logged
+	Transfers  []Transfer // begun, to be logged
+	Clocks     []ClockDifference
 	HandedOver bool        // what HandOver has asked for is done, as far as it can be
 	Outcomes   []Outcome   // of what was asked for by an ID
 	Members    *Membership // as of now, if they changed; else nil
@@ -132,6 +133,7 @@ func (e *Effects) reset() Effects {
 		Messages: e.Messages[:0], Ships: e.Ships[:0], Append: e.Append[:0], Apply: e.Apply[:0],
 		Forwards: e.Forwards[:0], Signals: e.Signals[:0], Expired: e.Expired[:0], Reads: e.Reads[:0],
 		Judged: e.Judged[:0], Repairs: e.Repairs[:0], Transfers: e.Transfers[:0], Outcomes: e.Outcomes[:0],
+		Clocks: e.Clocks[:0],
 	}
 }
 

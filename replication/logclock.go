@@ -16,7 +16,19 @@ const (
 
 	// clockReportAge is how long a peer's report of its clock counts.
 	clockReportAge = 5 * time.Second
+
+	// clockDifferenceMax is by how much a peer's clock may differ from ours without a
+	// warning, if it does for clockDifferenceFor: what was held up on its way tells
+	// nothing.
+	clockDifferenceMax = clockJumpMin
+	clockDifferenceFor = 10 * time.Second
 )
+
+// ClockDifference is news of a peer's wall clock, to be logged.
+type ClockDifference struct {
+	Peer  uint64
+	Ahead time.Duration // of ours; negative: behind; 0: no longer far from it
+}
 
 // logClock stamps the entries that this node proposes while it leads. Log time
 // never goes back, advances by the monotonic clock, and slews towards the wall
@@ -32,14 +44,29 @@ type logClock struct {
 type clockReport struct {
 	offsetMs int64 // the peer's wall clock less ours, at receipt
 	at       time.Duration
+	agreed   time.Duration // when it last was as ours, or was first told
+	warned   bool
 }
 
-// report notes a peer's wall clock.
-func (c *logClock) report(peer uint64, offsetMs int64, at time.Duration) {
+// report notes a peer's wall clock. It returns true when it differs for long from ours,
+// and when that is over.
+func (c *logClock) report(peer uint64, offsetMs int64, at time.Duration) (news bool) {
 	if c.peers == nil {
 		c.peers = make(map[uint64]clockReport)
 	}
-	c.peers[peer] = clockReport{offsetMs, at}
+	old, known := c.peers[peer]
+	r := clockReport{offsetMs, at, old.agreed, old.warned}
+	if !known {
+		r.agreed = at
+	}
+	switch differs := offsetMs > clockDifferenceMax.Milliseconds() || offsetMs < -clockDifferenceMax.Milliseconds(); {
+	case !differs:
+		r.agreed, r.warned = at, false
+	case at-r.agreed >= clockDifferenceFor:
+		r.warned = true
+	}
+	c.peers[peer] = r
+	return r.warned != old.warned
 }
 
 // keep forgets the reports of those who have no vote any more.

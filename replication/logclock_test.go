@@ -1,6 +1,9 @@
 package replication
 
 import (
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -88,5 +91,47 @@ func TestLogClockForgetsOldReports(t *testing.T) {
 	}
 	if _, agreed := c.median(clockReportAge+1, 3); agreed {
 		t.Fatal("an old report counts")
+	}
+}
+
+// TestLogClockTellsOfADifference: of a clock that differs for long, once, and when that
+// is over. What was held up, and comes all at once, tells nothing.
+func TestLogClockTellsOfADifference(t *testing.T) {
+	var c logClock
+	for at := range 30 { // a minute of reports at once
+		if c.report(2, int64(at-60)*1000, time.Second) {
+			t.Fatalf("report %d, which was held up, is news", at)
+		}
+	}
+	var news []time.Duration
+	for at := 2 * time.Second; at <= time.Minute; at += time.Second {
+		offset := 3 * time.Second
+		if at <= 5*time.Second || at > 40*time.Second {
+			offset = clockDifferenceMax
+		}
+		if c.report(2, -offset.Milliseconds(), at) {
+			news = append(news, at)
+		}
+	}
+	if want := []time.Duration{15 * time.Second, 41 * time.Second}; !slices.Equal(news, want) {
+		t.Errorf("news at %v, want %v", news, want)
+	}
+}
+
+// TestClockLines: the lines for people.
+func TestClockLines(t *testing.T) {
+	var text strings.Builder
+	r := &Replica{log: slog.New(slog.NewTextHandler(&text, nil))}
+	for _, ahead := range []time.Duration{65 * time.Second, -3200 * time.Millisecond, 0} {
+		r.logClock(&ClockDifference{Peer: 2, Ahead: ahead})
+	}
+	for _, want := range []string{
+		`level=WARN msg="clock: that of server 2 is 1m5s ahead of this server's: have a time server set both; items expire by the median of all clocks"`,
+		`level=WARN msg="clock: that of server 2 is 3s behind this server's: `,
+		`level=INFO msg="clock: server 2 and this one agree again"`,
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not in\n%s", want, text.String())
+		}
 	}
 }

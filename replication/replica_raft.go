@@ -71,6 +71,9 @@ func (r *Replica) carryOut(eff *Effects) {
 	for i := range eff.Transfers {
 		r.logTransfer(&eff.Transfers[i])
 	}
+	for i := range eff.Clocks {
+		r.logClock(&eff.Clocks[i])
+	}
 	if eff.HandedOver {
 		close(r.handedOver)
 	}
@@ -132,6 +135,19 @@ func (r *Replica) logTransfer(t *Transfer) {
 	default:
 		r.log.Info("handing leadership over before the stop", "to", to)
 	}
+}
+
+func (r *Replica) logClock(d *ClockDifference) {
+	name, way := r.name(d.Peer), "ahead of"
+	if d.Ahead < 0 {
+		way = "behind"
+	}
+	if d.Ahead == 0 {
+		r.log.Info(fmt.Sprintf("clock: server %d and this one agree again", name))
+		return
+	}
+	r.log.Warn(fmt.Sprintf("clock: that of server %d is %v %s this server's: have a time server set both; items expire by the median of all clocks",
+		name, d.Ahead.Abs().Round(time.Second), way))
 }
 
 // name returns what a node is called in the log.

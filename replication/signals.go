@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"raftcached/replication/frame"
 )
@@ -56,8 +57,13 @@ func (c *Core) clockSignalled(from uint64, r *frame.Reader) error {
 	if err != nil {
 		return fmt.Errorf("read clock signal: %w", err)
 	}
-	if c.members.votes(from) {
-		c.clock.report(from, wallMs-c.wall.UnixMilli(), c.mono)
+	offsetMs := wallMs - c.wall.UnixMilli()
+	if c.members.votes(from) && c.clock.report(from, offsetMs, c.mono) {
+		news := ClockDifference{Peer: from}
+		if c.clock.peers[from].warned {
+			news.Ahead = time.Duration(offsetMs) * time.Millisecond
+		}
+		c.eff.Clocks = append(c.eff.Clocks, news)
 	}
 	return nil
 }
