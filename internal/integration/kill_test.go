@@ -89,6 +89,9 @@ func TestSnapshotCatchUp(t *testing.T) {
 		}
 	}
 
+	awaitLine(t, leader, fmt.Sprintf(`level=INFO msg="sent a snapshot" server=%d index=\d+`, victim.ID))
+	awaitLine(t, victim, fmt.Sprintf(`level=INFO msg="received a snapshot" server=%d index=\d+ MiB=\d+`, leader.ID))
+
 	// And what it received is on its disk.
 	must(t, victim.Kill())
 	must(t, victim.Start())

@@ -3,8 +3,12 @@ package integration
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
 
 	"raftcached/internal/cluster"
 )
@@ -32,10 +36,21 @@ func wantNoLine(t *testing.T, s *cluster.Server, pattern string) {
 	}
 }
 
+// writtenIn lets the log of a server that is stopped look as if it was written at a time.
+func writtenIn(t *testing.T, s *cluster.Server, at time.Time) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(s.DataDir, "wal", "*"))
+	must(t, err)
+	for _, name := range names {
+		must(t, os.Chtimes(name, at, at))
+	}
+}
+
 // TestLogTellsTheStory: servers log for people who was lost, who leads, that there is
-// no majority, and who is back, with the ids of server.json.
+// no majority, and who is back, with the ids of server.json. With -v they log what they
+// decide, and still no request.
 func TestLogTellsTheStory(t *testing.T) {
-	ctx, c := startCluster(t, cluster.Options{})
+	ctx, c := startCluster(t, cluster.Options{Args: []string{"-v"}})
 	leader, err := c.AwaitLeader(ctx)
 	must(t, err)
 	followers := followersOf(c, leader)
@@ -71,9 +86,19 @@ func TestLogTellsTheStory(t *testing.T) {
 	awaitLine(t, watcher, `majority again after [\d.ms]+; \d of 3"`)
 	must(t, watcher.Stop(ctx))
 	awaitLine(t, watcher, `msg="stopping \(SIGTERM\)"`)
+	writtenIn(t, watcher, time.Now().Add(time.Hour))
 	must(t, watcher.Start())
 	must(t, c.AwaitReady(ctx))
+	awaitLine(t, watcher, `level=WARN msg="clock: it is (59m\d+|1h0m0)s before the last write of the log: set it"`)
+	client := clientOf(t, watcher)
+	for range 20 {
+		must(t, client.Set(&memcache.Item{Key: "not-for-the-log", Value: []byte("nor this")}))
+		_, err := client.Get("not-for-the-log")
+		must(t, err)
+	}
+	awaitLine(t, watcher, `level=DEBUG msg=role state=StateFollower term=\d`)
 	for _, s := range c.Servers {
-		wantNoLine(t, s, `not a member of any cluster`)
+		wantNoLine(t, s, `level=(INFO|WARN|ERROR).*not a member of any cluster`)
+		wantNoLine(t, s, `not-for-the-log|nor this`)
 	}
 }
