@@ -43,8 +43,17 @@ const (
 	// bugCommitKept has a removed server keep to itself what is committed.
 	bugCommitKept
 
-	// bugClockFirst reads the clock before the inputs are taken. The simulation has it.
+	// bugClockFirst reads the clock before the inputs are taken. The simulation has it
+	// and the four that follow.
 	bugClockFirst
+	// bugAppliedEarly tells event loops of entries as applied before they are.
+	bugAppliedEarly
+	// bugStartForgets takes no key for changed when a node starts.
+	bugStartForgets
+	// bugDueIgnored lets items expire by what is applied alone.
+	bugDueIgnored
+	// bugFlushUnmarked takes a flush_all for a change of no key.
+	bugFlushUnmarked
 	// bugStartUnbound lets a node vote that has promised not to, and was started again.
 	bugStartUnbound
 	// bugLeaderUnbound lets a leader that has stepped down vote while its lease may

@@ -66,7 +66,9 @@ func (a *simAsk) look() {
 
 // view reads what the node has. What is due waits, once.
 func (a *simAsk) view(sight Sight) {
-	a.n.reader.SetDue(sight.DueMs)
+	if !a.s.bugs.has(bugDueIgnored) {
+		a.n.reader.SetDue(sight.DueMs)
+	}
 	value := readValue(a.n.reader, a.key)
 	due := a.n.reader.Due()
 	a.n.reader.SetDue(0)

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"slices"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -18,17 +19,16 @@ func (t *simTrouble) depose() {
 		return
 	}
 	d := time.Duration(100+s.rng.IntN(500)) * time.Millisecond
-	how, forget := s.rng.IntN(3), s.rng.IntN(4)
-	withLearners := s.rng.IntN(3) > 0
-	for _, n := range s.nodes {
-		if n == leader || withLearners && !leader.machine.core.members.votes(n.raft) {
-			continue
-		}
-		if how != 0 {
-			t.add(simRule{from: leader, to: n}, d)
-		}
-		if how != 1 {
-			t.add(simRule{from: n, to: leader}, d)
+	how, forget := s.rng.IntN(5), s.rng.IntN(4)
+	with, rest := t.sides(leader)
+	for _, n := range rest {
+		for _, m := range with {
+			if m != leader || how != 0 {
+				t.add(simRule{from: m, to: n}, d)
+			}
+			if m != leader || how != 1 {
+				t.add(simRule{from: n, to: m}, d)
+			}
 		}
 		switch {
 		case !n.up:
@@ -38,7 +38,7 @@ func (t *simTrouble) depose() {
 		case forget == 1:
 			t.raise(n)
 		}
-		t.rush(n)
+		t.rush(n, 350*time.Millisecond)
 	}
 	switch s.rng.IntN(4) {
 	case 0:
@@ -48,10 +48,35 @@ func (t *simTrouble) depose() {
 	}
 }
 
-// rush has the ticks of a node come in bursts.
-func (t *simTrouble) rush(n *simNode) {
+// sides divides the nodes: the leader is with less than half of the voters, and with all
+// learners or none.
+func (t *simTrouble) sides(leader *simNode) (with, rest []*simNode) {
+	s := t.s
+	voters := leader.machine.core.members.Conf.GetVoters()
+	learners := s.rng.IntN(3) > 0
+	spared := s.rng.IntN((len(voters)-1)/2 + 1)
+	with = append(with, leader)
+	for _, i := range s.rng.Perm(len(s.nodes)) {
+		n := s.nodes[i]
+		votes := slices.Contains(voters, n.raft)
+		switch {
+		case n == leader:
+		case votes && spared > 1:
+			spared--
+			with = append(with, n)
+		case !votes && learners:
+			with = append(with, n)
+		default:
+			rest = append(rest, n)
+		}
+	}
+	return with, rest
+}
+
+// rush has the ticks of a node come in bursts, for some time.
+func (t *simTrouble) rush(n *simNode, d time.Duration) {
 	for range 6 {
-		t.s.after(time.Duration(t.s.rng.IntN(350))*time.Millisecond, func() {
+		t.s.after(time.Duration(t.s.rng.Int64N(int64(d))), func() {
 			if n.up {
 				n.ticksDue = 1 + t.s.rng.IntN(2*simElectionTicks)
 				n.core.wake()
@@ -115,7 +140,7 @@ func (t *simTrouble) stallSupport() {
 		default:
 			t.separate(leader, n, 2*d)
 		}
-		s.after(d, func() { t.rush(n) })
+		s.after(d, func() { t.rush(n, 350*time.Millisecond) })
 	}
 }
 
@@ -123,4 +148,116 @@ func (t *simTrouble) stallSupport() {
 func (t *simTrouble) separate(a, b *simNode, d time.Duration) {
 	t.add(simRule{from: a, to: b}, d)
 	t.add(simRule{from: b, to: a}, d)
+}
+
+// starve cuts append streams from the leader, while its control streams live.
+func (t *simTrouble) starve() {
+	s, leader := t.s, t.s.leader()
+	if leader == nil {
+		return
+	}
+	for _, n := range s.nodes {
+		if n != leader && s.rng.IntN(2) == 0 {
+			t.add(simRule{from: leader, to: n, kind: kindAppend, delay: t.some()}, t.some())
+		}
+	}
+}
+
+// confuse cuts the leader off with what clients write there. Another one takes over, and
+// hears the old one again, whose append stream is dead.
+func (t *simTrouble) confuse() {
+	s, old := t.s, t.s.leader()
+	if old == nil {
+		return
+	}
+	d := time.Duration(250+s.rng.IntN(150)) * time.Millisecond
+	for _, n := range s.nodes {
+		if n != old {
+			t.separate(old, n, d)
+			t.add(simRule{from: n, to: old, kind: kindAppend, delay: time.Duration(1+s.rng.IntN(200)) * time.Millisecond}, 2*d)
+		}
+	}
+}
+
+// lag lets appliers stand still, one after the other, some across a start.
+func (t *simTrouble) lag() {
+	for _, n := range t.s.nodes {
+		t.s.after(time.Duration(t.s.rng.IntN(300))*time.Millisecond, func() {
+			if n.up && t.s.rng.IntN(4) == 0 {
+				n.crash()
+				n.start()
+			}
+			t.holdUp(n, 2)
+		})
+	}
+}
+
+// shrink removes a voter while the leader and the fewest others acknowledge, so that
+// what was acknowledged before is committed by the change itself.
+func (t *simTrouble) shrink() {
+	s, leader := t.s, t.s.leader()
+	if leader == nil {
+		return
+	}
+	t.starve()
+	members := leader.machine.core.members
+	if voters := members.Conf.GetVoters(); len(voters) > 2 {
+		m, _ := members.Find(voters[s.rng.IntN(len(voters))])
+		leader.change(&MemberChange{Kind: ChangeRemove, ServerID: m.ServerID})
+		t.holdUp(leader, 2)
+	}
+}
+
+// stepDown cuts a voter off from the leader until it is bound no more, while nobody
+// writes. Then the leader steps down and may vote for it, with learners cut off from
+// all.
+func (t *simTrouble) stepDown() {
+	s, leader := t.s, t.s.leader()
+	if leader == nil {
+		return
+	}
+	voters := leader.machine.core.members.Conf.GetVoters()
+	d := time.Duration(185+s.rng.IntN(40)) * time.Millisecond
+	t.quietTo = s.now + 50*time.Millisecond + d
+	s.after(50*time.Millisecond, func() {
+		for _, i := range s.rng.Perm(len(s.nodes)) {
+			next := s.nodes[i]
+			if next == leader || !slices.Contains(voters, next.raft) {
+				continue
+			}
+			t.separate(leader, next, d)
+			s.after(d, func() {
+				t.raise(leader)
+				t.rush(next, 40*time.Millisecond)
+				for _, n := range s.nodes {
+					for _, m := range s.nodes {
+						if n != m && !slices.Contains(voters, n.raft) {
+							t.separate(n, m, d)
+						}
+					}
+				}
+			})
+			return
+		}
+	})
+}
+
+// reboot starts a node again while grants to it are on their way, and lets its log fall
+// behind.
+func (t *simTrouble) reboot() {
+	s, leader, n := t.s, t.s.leader(), t.s.anyNode()
+	if leader == nil || n == leader || !n.up {
+		return
+	}
+	t.add(simRule{from: leader, to: n, kind: kindSignal, delay: 100 * time.Millisecond}, 40*time.Millisecond)
+	s.after(30*time.Millisecond, func() {
+		if n.up {
+			n.crash()
+			s.after(time.Duration(1+s.rng.IntN(10))*time.Millisecond, n.start)
+		}
+	})
+	s.after(200*time.Millisecond, func() {
+		t.add(simRule{from: leader, to: n, kind: kindAppend}, 300*time.Millisecond)
+		t.add(simRule{from: n, to: leader, kind: kindSignal}, 300*time.Millisecond)
+	})
 }

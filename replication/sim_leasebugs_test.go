@@ -36,16 +36,29 @@ func TestSeededBugsOfLeases(t *testing.T) {
 		bound            float64 // of clocks
 		voters, learners int
 		attack           func(*simTrouble)
+		first            uint64 // seed: it finds the fault, as long as the code is the same
 	}{
-		{"clocks of rates that are too different", 0, 3, 3, 0, (*simTrouble).depose},
-		{"clock read before inputs", bugClockFirst, simClockBound, 3, 0, (*simTrouble).stallSupport},
-		{"vote within a promise of before a start", bugStartUnbound, simClockBound, 3, 0, (*simTrouble).depose},
-		{"lease kept over a transfer", bugLeaseOverTransfer, simClockBound, 3, 0, (*simTrouble).holdTransfer},
-		{"lease kept into a term", bugLeaseIntoTerm, simClockBound, 3, 0, (*simTrouble).depose},
-		{"learners support the leader's lease", bugLearnerSupports, simClockBound, 3, 2, (*simTrouble).depose},
+		{"clocks of rates that are too different", 0, 3, 3, 0, (*simTrouble).depose, 1},
+		{"clock read before inputs", bugClockFirst, simClockBound, 3, 0, (*simTrouble).stallSupport, 27},
+		{"vote within a promise of before a start", bugStartUnbound, simClockBound, 3, 0, (*simTrouble).depose, 6},
+		{"lease kept over a transfer", bugLeaseOverTransfer, simClockBound, 3, 0, (*simTrouble).holdTransfer, 1},
+		{"lease kept into a term", bugLeaseIntoTerm, simClockBound, 3, 0, (*simTrouble).depose, 62},
+		{"leader bound by no promise", bugLeaderUnbound, simClockBound, 3, 2, (*simTrouble).stepDown, 1},
+		{"grant longer than the leader's lease", bugGrantUnbounded, simClockBound, 3, 2, (*simTrouble).depose, 7},
+		{"goal is the commit index", bugGoalIsCommit, simClockBound, 4, 1, (*simTrouble).shrink, 32},
+		{"goal ignored", bugGoalIgnored, simClockBound, 3, 1, (*simTrouble).starve, 1},
+		{"end of the log for what has matched", bugLastIsMatched, simClockBound, 3, 0, (*simTrouble).confuse, 24},
+		{"grant to an earlier process", bugBootIgnored, simClockBound, 3, 1, (*simTrouble).reboot, 1},
+		{"seen when it is sent", bugSeenWhenSent, simClockBound, 3, 1, (*simTrouble).starve, 1},
+		{"own acknowledgement uncapped", bugOwnUncapped, simClockBound, 1, 2, (*simTrouble).starve, 1},
+		{"applied before it can be seen", bugAppliedEarly, simClockBound, 3, 1, (*simTrouble).lag, 1},
+		{"start forgets what the log changes", bugStartForgets, simClockBound, 3, 1, (*simTrouble).lag, 62},
+		{"expiry by what is applied", bugDueIgnored, simClockBound, 3, 1, (*simTrouble).lag, 4},
+		{"flush_all marks no key", bugFlushUnmarked, simClockBound, 3, 1, (*simTrouble).lag, 2},
+		{"learners support the leader's lease", bugLearnerSupports, simClockBound, 3, 2, (*simTrouble).depose, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for seed := *simFirst; seed < *simFirst+uint64(*simLeaseBugs); seed++ {
+			for seed := c.first; seed < c.first+uint64(*simLeaseBugs); seed++ {
 				found := ""
 				t.Run("", func(t *testing.T) {
 					found = simulate(func() {

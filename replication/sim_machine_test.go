@@ -22,6 +22,7 @@ var simFormation = []byte("formation")
 type simMachine struct {
 	*engine.Engine
 	simExtra
+	bugs bugs
 }
 
 // simExtra is the state that is not the engine's.
@@ -72,6 +73,16 @@ func (m *simMachine) Apply(count int, ops []byte, want bool) (any, error) {
 		return nil, err
 	}
 	return results, err
+}
+
+func (m *simMachine) Keys(count int, ops []byte, changed func(hash uint64)) bool {
+	noOthers := m.Engine.Keys(count, ops, changed)
+	if m.bugs.has(bugFlushUnmarked) {
+		if op, _, err := engine.DecodeOp(ops); err == nil && op.Kind == engine.OpFlushAll {
+			return true
+		}
+	}
+	return noOthers
 }
 
 func (m *simMachine) Formation() []byte {

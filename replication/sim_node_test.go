@@ -145,6 +145,9 @@ func (n *simNode) start() {
 	n.machine, err = newMachine(&n.cfg)
 	n.must(err)
 	n.machine.gate.clock = func() time.Duration { return n.clock.at(s.now) }
+	if n.state.bugs = s.bugs; s.bugs.has(bugStartForgets) {
+		n.machine.gate.all.Store(0)
+	}
 	n.known = n.machine.core.members
 	n.file = snapshotFile{store: n.store}
 	n.toRaft, n.toLog, n.toApply, n.toDisk = nil, nil, nil, nil

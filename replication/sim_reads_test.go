@@ -22,7 +22,10 @@ const (
 	simReadsTimeout = 150 * time.Millisecond
 )
 
-var simReadKeys = []string{"key-0", "key-1", "key-2", "key-3", "key-4"}
+// simReadKeys are changed often, but for the last two, which are left to expire.
+var simReadKeys = []string{"key-0", "key-1", "key-2", "key-3", "ttl-0", "ttl-1"}
+
+const simOftenKeys = 4
 
 // simReaders reads and writes a few keys at all nodes.
 type simReaders struct {
@@ -79,7 +82,7 @@ func (r *simReaders) write() {
 			return
 		}
 		n := s.anyNode()
-		if !n.up || n.paused {
+		if !n.up || n.paused || s.now < s.trouble.quietTo {
 			r.write()
 			return
 		}
@@ -90,25 +93,35 @@ func (r *simReaders) write() {
 			}
 			r.write()
 		}}
-		op := engine.Op{Kind: engine.OpSet, Key: []byte(r.key()), Value: fmt.Appendf(nil, "%d ", r.writes)}
-		switch s.rng.IntN(12) {
-		case 0:
-			op = engine.Op{Kind: engine.OpDelete, Key: op.Key}
-		case 1:
-			op.Kind = engine.OpAppend
-		case 2:
-			op.Kind = engine.OpAdd
-		case 3: // for a second
-			op.Exptime = 1
-		case 4:
-			op = engine.Op{Kind: engine.OpTouch, Key: op.Key, Exptime: int64(s.rng.IntN(2))}
-		case 5:
-			if s.rng.IntN(3) == 0 {
-				op = engine.Op{Kind: engine.OpFlushAll, Exptime: int64(s.rng.IntN(2))}
-			}
-		}
+		op := r.change()
 		c.submit(op)
 	})
+}
+
+// change returns a random operation.
+func (r *simReaders) change() engine.Op {
+	rng := r.s.rng
+	op := engine.Op{Kind: engine.OpSet, Key: []byte(r.keys[rng.IntN(simOftenKeys)]), Value: fmt.Appendf(nil, "%d ", r.writes)}
+	switch rng.IntN(12) {
+	case 0:
+		op = engine.Op{Kind: engine.OpDelete, Key: op.Key}
+	case 1:
+		op.Kind = engine.OpAppend
+	case 2:
+		op.Kind = engine.OpAdd
+	case 3:
+		op.Exptime = 1
+	case 4:
+		op = engine.Op{Kind: engine.OpTouch, Key: op.Key, Exptime: int64(rng.IntN(2))}
+	case 5:
+		switch rng.IntN(20) {
+		case 0:
+			op = engine.Op{Kind: engine.OpFlushAll, Exptime: int64(rng.IntN(2))}
+		case 1, 2:
+			op.Key, op.Exptime = []byte(r.keys[simOftenKeys+rng.IntN(len(r.keys)-simOftenKeys)]), 1
+		}
+	}
+	return op
 }
 
 // newTroubled returns a cluster of nodes that vote and others that do not, whose clocks

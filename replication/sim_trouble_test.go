@@ -16,6 +16,7 @@ type simTrouble struct {
 	rules     []simRule
 	originMax time.Duration // what a clock shows at most when its process begins
 	calm      bool
+	quietTo   time.Duration    // nobody writes until then
 	resumed   func(n *simNode) // called when a node was paused, before anything else
 }
 
@@ -39,13 +40,14 @@ const (
 	kindHeartbeat
 	kindHeartbeatResp
 	kindAppResp
+	kindSignal
 	kindEnd
 )
 
 func (k simKind) matches(in *input) bool {
 	m := in.message
 	switch {
-	case k == kindAll:
+	case k == kindAll, k == kindSignal && in.kind == inputSignalled:
 		return true
 	case in.kind != inputStep:
 		return false
@@ -65,8 +67,10 @@ func (k simKind) matches(in *input) bool {
 		return t == pb.MsgHeartbeat
 	case kindHeartbeatResp:
 		return t == pb.MsgHeartbeatResp
-	default:
+	case kindAppResp:
 		return t == pb.MsgAppResp
+	default:
+		return false
 	}
 }
 
@@ -184,7 +188,7 @@ func (t *simTrouble) fault() {
 	case 15, 16:
 		t.holdTransfer()
 	case 17:
-		t.stallSupport()
+		[]func(){t.stallSupport, t.starve, t.confuse, t.lag, t.shrink, t.stepDown, t.reboot}[s.rng.IntN(7)]()
 	case 18:
 		for _, to := range s.nodes {
 			if s.rng.IntN(3) == 0 {

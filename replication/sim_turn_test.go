@@ -96,6 +96,9 @@ func (n *simNode) carryToWorkers(eff *Effects) {
 	}
 	for _, m := range eff.Apply {
 		n.s.order.take(n, m.GetEntries())
+		if ents := m.GetEntries(); n.s.bugs.has(bugAppliedEarly) && len(ents) > 0 {
+			n.machine.gate.appliedTo(ents[len(ents)-1].GetIndex())
+		}
 		n.putApply(applyInput{kind: applyEntries, entries: m})
 	}
 	for _, r := range eff.Repairs {
