@@ -141,6 +141,9 @@ func (n adminNode) changeOf(operation string, r *admin.MemberRequest) (c replica
 	case c.Kind == replication.ChangePrepare && c.Host == "":
 		return c, fmt.Errorf("say where server %d is to run: its host is missing", c.ServerID)
 	}
+	if c.Kind == replication.ChangePrepare && n.transport == nil {
+		return c, errors.New("this server is alone and has no port for other servers: start it with a server.json that gives it a logPort, and add servers then")
+	}
 	for _, p := range n.places() {
 		if own := n.isSelf(&p.Member); c.Kind == replication.ChangePrepare && own || c.Kind != replication.ChangePrepare && p.ServerID == c.ServerID {
 			if c.Host == "" {

@@ -80,3 +80,12 @@ func TestOperationsWithoutMajority(t *testing.T) {
 		t.Errorf("it fails after %v", took)
 	}
 }
+
+// TestLoneServerAwaitsNobody: without a port for the others none could come in.
+func TestLoneServerAwaitsNobody(t *testing.T) {
+	n := openNode(t, loneConfig(t))
+	err := adminNode{n}.Operate(t.Context(), admin.MemberAdd, &admin.MemberRequest{ID: new(1), Host: "h", LogPort: 2})
+	if err == nil || !strings.HasPrefix(err.Error(), "this server is alone and has no port for other servers: start it with a server.json") {
+		t.Errorf("it says %v", err)
+	}
+}

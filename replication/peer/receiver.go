@@ -87,12 +87,18 @@ func (t *Transport) serve(conn net.Conn) error {
 	return t.receive(&remote, in)
 }
 
-// logRefusal logs that a peer was refused. What passes by itself is no news.
+// logRefusal logs that a peer was refused. What passes by itself is no news, and what was
+// said a short time ago.
 func (t *Transport) logRefusal(conn net.Conn, remote *Hello, reason error) {
 	var refused *RefusedError
 	level := slog.LevelWarn
 	if errors.As(reason, &refused) && refused.Passes {
 		level = slog.LevelDebug
+	} else if times, news := t.refusals.news(remote.ServerID, reason.Error(), time.Now()); !news {
+		level = slog.LevelDebug
+	} else if times > 1 {
+		t.log.Warn("refused a peer again", "server", remote.ServerID, "times", times, "reason", reason)
+		return
 	}
 	t.log.Log(t.ctx, level, "refused a peer", "server", remote.ServerID, "remote", conn.RemoteAddr().String(), "reason", reason)
 }

@@ -103,6 +103,7 @@ type Transport struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 	handler  Handler // set by Join; until then only form streams are accepted
+	refusals refusals
 
 	mu          sync.Mutex
 	self        Hello

@@ -181,7 +181,7 @@ EQUAL: all servers hold the same items
 	if want := "raftcachectl: waiting, for up to 30s: "; !strings.HasPrefix(stderr, want) || !strings.Contains(stderr, "no majority has taken the step in time") {
 		t.Errorf("after a failure it says %q", stderr)
 	}
-	if code, _, stderr := run(t, nil, "restore", "-s", "127.0.0.1:1", goldenBackup); code != exitFailed || !strings.Contains(stderr, "no server answers (127.0.0.1:1: connection refused): start one, or name another admin port with --server") {
+	if code, _, stderr := run(t, nil, "restore", "-s", "127.0.0.1:1", goldenBackup); code != exitFailed || !strings.Contains(stderr, "raftcachectl: nothing was restored: no server answers (127.0.0.1:1: connection refused): start one, or name another admin port with --server") {
 		t.Errorf("where nothing listens: exit code %d, %q", code, stderr)
 	}
 	leader.fail = func(int) error { return &admin.RefusedError{Reason: "the cluster is not new"} }

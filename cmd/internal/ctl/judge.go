@@ -139,7 +139,7 @@ func (v *view) addProblem(r *row, t *tally) {
 		p.Help = "It hangs, or a firewall drops what is sent there. Look at its log."
 	case stateReachable:
 		p.Text = "only the other servers reach it: " + r.Reason
-		p.Help = "To see it in full, run raftcachectl on its machine, or give it an adminPort and an adminHost in server.json."
+		p.Help = "To see it in full, run raftcachectl on its machine, or give it an adminPort and an adminHost in server.json, or -admin-listen."
 	case admin.StateStarting, admin.StateCatchingUp, admin.StateQuarantine, admin.StateStopping:
 		p.Help = "Nothing to do: wait."
 	case admin.StateNoMajority:

@@ -183,6 +183,8 @@ func (r *restoring) run(ctx context.Context) error {
 		return nil
 	case errors.As(err, &refusal):
 		return err
+	case !r.begun:
+		return fmt.Errorf("nothing was restored: %w", err)
 	}
 	return fmt.Errorf("the restore is not complete (%d of %d items): %w: repeat the command, and it goes on", r.items.Load(), r.header.Items, err)
 }

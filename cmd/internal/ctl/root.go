@@ -75,7 +75,11 @@ type ctl struct {
 
 // complain writes a line for the operator to the standard error.
 func (c *ctl) complain(err error) {
-	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	text, similar, _ := strings.Cut(err.Error(), "\n\nDid you mean this?\n") // cobra's form
+	if words := strings.Fields(similar); len(words) > 0 {
+		text += ": is " + strings.Join(words, " or ") + " meant?"
+	}
+	text = strings.ReplaceAll(text, "\n", "; ")
 	_, _ = fmt.Fprintln(c.Stderr, "raftcachectl: "+text) // there is no other place to report it
 }
 

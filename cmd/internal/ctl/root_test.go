@@ -25,6 +25,7 @@ func TestUsageErrors(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range []struct{ line, want string }{
 		{"stats", `unknown command "stats" for "raftcachectl"`},
+		{"statsu", "unknown command \"statsu\" for \"raftcachectl\": is status meant?\n"},
 		{"status x", `unexpected argument "x": run "raftcachectl status --help"`},
 		{"status -o yaml", `output "yaml" is unknown: write -o table or -o json`},
 		{"status --nope", `unknown flag: --nope: run "raftcachectl status --help"`},
