@@ -24,8 +24,7 @@ func (n *Node) follow(m *replication.Membership) {
 	if m.Excludes(n.raftID) && !old.Excludes(n.raftID) {
 		n.cfg.Logger.Error("the cluster goes on without this data folder: no clients are served any more")
 	}
-	// A removed server that is started again, to be told, listens where it was.
-	if _, isMember := m.Find(n.raftID); isMember && m.Version > 0 {
+	if m.Version > 0 {
 		_ = n.identity.KeepRoster(rosterOf(m)) // if it failed the next floor fails too, and ends the node
 	}
 }

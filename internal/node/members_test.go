@@ -217,12 +217,11 @@ func TestChangesAreLogged(t *testing.T) {
 // TestRemovedServerKnowsItsAddress when it is started again, although it has no
 // configuration: the others may need its vote, and it is to be told.
 func TestRemovedServerKnowsItsAddress(t *testing.T) {
-	self := replication.Member{ServerID: 4, RaftID: 5, Directory: replication.DirectoryID{5}, Host: "127.0.0.1", ClientPort: 6, LogPort: 7}
-	n := lookout(t, &replication.Membership{Version: 3, NextRaftID: 6, Members: []replication.Member{self}})
-	n.cfg.Servers, n.cfg.PeerAddr, n.cfg.Server.Listen, n.raftID = nil, "", nil, self.RaftID
-	var err error
-	n.identity, err = identity.Open(disk.NewMemory(), "data", self.ServerID, rand.NewChaCha8([32]byte{1}))
+	id, err := identity.Open(disk.NewMemory(), "data", 4, rand.NewChaCha8([32]byte{1}))
 	must(t, err)
+	self := replication.Member{ServerID: 4, RaftID: 5, Directory: replication.DirectoryID(id.DirectoryID()), Host: "127.0.0.1", ClientPort: 6, LogPort: 7}
+	n := lookout(t, &replication.Membership{Version: 3, NextRaftID: 6, Members: []replication.Member{self}})
+	n.identity, n.cfg.Servers, n.cfg.PeerAddr, n.cfg.Server.Listen, n.raftID = id, nil, "", nil, self.RaftID
 	must(t, n.identity.Form(identity.Cluster{ID: 1, RaftID: self.RaftID, Roster: rosterOf(n.members())}))
 	n.follow(&replication.Membership{Version: 4, NextRaftID: 6, Members: place4.Members[:1]})
 	if !n.members().Excludes(self.RaftID) {

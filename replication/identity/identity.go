@@ -10,6 +10,7 @@ import (
 	iofs "io/fs"
 	"math"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"raftcached/replication/disk"
@@ -245,12 +246,15 @@ func (id *Identity) LostClusters() []uint64 {
 	return lost
 }
 
-// KeepRoster replaces the roster, if the new one is a later one. It is written soon, on
-// a goroutine of its own. Any goroutine may call it. The roster must not be changed.
+// KeepRoster replaces the roster, if the new one is a later one that has this data
+// folder: a server that was removed is started again to be told so, and finds in the one
+// before where it listens. It is written soon, on a goroutine of its own. Any goroutine
+// may call it. The roster must not be changed.
 func (id *Identity) KeepRoster(r *Roster) error {
 	id.mu.Lock()
 	c := id.file.Cluster
-	if c == nil || c.Roster != nil && c.Roster.Version >= r.Version {
+	isMember := slices.ContainsFunc(r.Members, func(m Member) bool { return m.DirectoryID == id.file.DirectoryID })
+	if c == nil || !isMember || c.Roster != nil && c.Roster.Version >= r.Version {
 		id.mu.Unlock()
 		return nil
 	}

@@ -150,7 +150,7 @@ func TestVersion2IsRead(t *testing.T) {
 	}
 }
 
-// TestRosterIsKept, the latest one, without the cluster that others hold being changed.
+// TestRosterIsKept, the latest one that has the data folder, without the cluster that others hold being changed.
 func TestRosterIsKept(t *testing.T) {
 	fs := disktest.NewCrashable()
 	id, err := Open(fs, "data", 1, random())
@@ -160,8 +160,10 @@ func TestRosterIsKept(t *testing.T) {
 	}
 	must(t, id.Form(NewCluster(Constants{}, []Member{{ServerID: 1, RaftID: 2}})))
 	formed := id.Cluster()
-	must(t, id.KeepRoster(&Roster{Version: 2, NextRaftID: 4, Members: []Member{{ServerID: 1, RaftID: 3, Learner: true}}}))
-	must(t, id.KeepRoster(&Roster{Version: 1}))
+	self := Member{ServerID: 1, RaftID: 3, DirectoryID: id.DirectoryID(), Learner: true}
+	must(t, id.KeepRoster(&Roster{Version: 2, NextRaftID: 4, Members: []Member{self}}))
+	must(t, id.KeepRoster(&Roster{Version: 1, Members: []Member{{ServerID: 1, RaftID: 3, DirectoryID: id.DirectoryID()}}}))
+	must(t, id.KeepRoster(&Roster{Version: 3, NextRaftID: 4})) // it was removed
 	must(t, id.Close())
 	id, err = Open(disktest.Crash(fs, rand.New(rand.NewPCG(1, 0))), "data", 1, random())
 	must(t, err)
