@@ -83,7 +83,7 @@ func runPlan(t *testing.T, seed uint64, plan *memberPlan) {
 		c.Add(plan.flags()...)
 	}
 	r.fill()
-	h := &history{start: time.Now(), seed: seed}
+	h := &history{start: time.Now(), seed: seed, keys: 3 * keys}
 	stop := h.driveAll(t, c.ClientAddrs())
 	defer stop()
 	h.awaitOperations(t, 50)
