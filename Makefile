@@ -27,6 +27,9 @@ MEMORYFLAGS ?=
 # BACKUPFLAGS are for `make backup`, like BACKUPFLAGS='-size 64 -rounds 1'.
 BACKUPFLAGS ?=
 
+# REPLACEFLAGS are for `make replace`, like REPLACEFLAGS='-leader'.
+REPLACEFLAGS ?=
+
 # SNAPSHOTFLAGS are for `make snapshot`, like SNAPSHOTFLAGS='-size 4096'.
 SNAPSHOTFLAGS ?=
 
@@ -42,7 +45,7 @@ CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-
 	libcache-memcached-fast-perl php-cli php-memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory backup snapshot exporter cluster chaos harm members sim conformance differential rewrite lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory backup replace snapshot exporter cluster chaos harm members sim conformance differential rewrite lint fmt
 
 ## help: list these commands
 help:
@@ -85,6 +88,10 @@ memory:
 ## backup: latency while raftcachectl backup runs, and without
 backup:
 	$(GO) run ./bench/cmd/backup $(BACKUPFLAGS)
+
+## replace: throughput and latency while a dead server is replaced under load
+replace:
+	$(GO) run ./bench/cmd/replace $(REPLACEFLAGS)
 
 ## snapshot: latency during a snapshot, and the time of a restart
 snapshot:

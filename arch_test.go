@@ -80,6 +80,7 @@ var layers = map[string]layer{
 	"bench/steady":          {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/backup":      {may: []string{"bench/footprint", "bench/steady", "internal/cluster"}},
 	"bench/cmd/snapshot":    {may: []string{"bench/footprint", "bench/steady", "internal/cluster"}},
+	"bench/cmd/replace":     {may: []string{"bench/steady", "internal/cluster"}},
 	"bench/cmd/load":        {may: []string{"bench"}},
 	"bench/cmd/compare":     {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/hitratio":    {may: []string{"bench/hitratio", "internal/cluster"}},

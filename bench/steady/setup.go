@@ -88,6 +88,9 @@ func (f Folder) Start(ctx context.Context, subfolder string, n int, settings map
 // Keys returns how many items there are.
 func (s *Setup) Keys() int { return s.SizeMiB << 20 / (s.ValueBytes + keyBytes) }
 
+// Key returns the key of an item.
+func (s *Setup) Key(n int) string { return fmt.Sprintf("k%0*d", keyBytes-1, n) }
+
 // Fill sets every item once.
 func (s *Setup) Fill(ctx context.Context, addrs []string) error {
 	w := bench.DefaultWorkload
