@@ -33,6 +33,9 @@ import (
 //	cut 1 2                   lose all messages between two nodes
 //	heal
 //	flood 1 300               set that many other keys at a node, to fill the log
+//	ask 0 replace 2           ask a node to retire a server's folder, or to remove a server
+//	join 2                    let an empty folder of an awaited server come in
+//	members                   who belongs to the cluster, as each node has applied it
 //	corrupt 1 x               change an item of one node's state, behind raft's back
 //	messages on               show what nodes send each other from now on; all shows
 //	                          digests too, off nothing
@@ -121,6 +124,12 @@ func (st *story) verb(t *testing.T, words []string) {
 		s.cut = map[[2]int]bool{}
 	case "flood":
 		st.flood(t, args)
+	case "ask":
+		st.ask(t, args)
+	case "join":
+		st.join(t, args)
+	case "members":
+		st.members()
 	case "corrupt":
 		st.node(t, args[0]).corrupt(args[1])
 	case "messages":
