@@ -8,7 +8,7 @@ FUZZTIME  ?= 30s
 
 CHAOSRUNS ?= 5
 
-# RUNS is how many clusters `make harm` harms.
+# RUNS is how many clusters `make harm` harms, and histories `make histories` records.
 RUNS ?= 200
 
 # SIMSEEDS is how many seeds `make sim` runs of each simulation, SIMFIRST the first.
@@ -114,6 +114,11 @@ cluster:
 chaos:
 	$(GO) test -count $(CHAOSRUNS) -timeout 1h \
 		-run 'Kill|Snapshot|Majority|Isolated|Paused|Partitions|Linearizable' ./internal/integration
+
+.PHONY: histories
+## histories: RUNS histories of 2,000 operations at all servers with leases, in trouble, checked by porcupine
+histories:
+	$(GO) test ./internal/integration -v -timeout 24h -run '^TestHistories$$' -histories.runs $(RUNS) -histories.operations 2000 -histories.trouble 5s
 
 ## harm: damage, swap and set back the data folders of RUNS real clusters
 harm:

@@ -165,7 +165,11 @@ func (c *Cluster) pids() []int {
 // Options.Network.
 func (c *Cluster) Isolate(id int) { c.network.setCut(c.pairsOf(id), true) }
 
-// Mend undoes every Isolate.
+// Cut loses what one server sends another, and nothing the other way. It needs
+// Options.Network.
+func (c *Cluster) Cut(from, to int) { c.network.setCut([]pair{{from, to}}, true) }
+
+// Mend undoes every Isolate and Cut.
 func (c *Cluster) Mend() {
 	for id := range c.Servers {
 		c.network.setCut(c.pairsOf(id), false)
