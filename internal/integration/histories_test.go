@@ -112,7 +112,7 @@ func disturb(ctx context.Context, t *testing.T, c *cluster.Cluster, random *rand
 		victims = victims[:1]
 	}
 	const shortest = 100 * time.Millisecond
-	longest := min(*historiesTrouble, []time.Duration{300, 500, 1000, 5000}[random.IntN(4)]*time.Millisecond)
+	longest := min(*historiesTrouble, []time.Duration{300 * time.Millisecond, 500 * time.Millisecond, time.Second, 5 * time.Second}[random.IntN(4)])
 	d := shortest + time.Duration(random.Int64N(int64(longest-shortest)))
 	what := &troubles[random.IntN(len(troubles))]
 	t.Logf("server %d leads; %s server %d, and %d more, for %v", leader.ID, what.name, victims[0].ID, len(victims)-1, d)
