@@ -57,7 +57,10 @@ const (
 // judge says what the rows mean together, and what helps.
 func (v *view) judge() {
 	t := v.count()
-	if t.lost() {
+	switch {
+	case v.Cluster == "":
+		v.Problems = append(v.Problems, problem{Text: "it is not formed yet: that takes all servers that are listed, once", Help: "Start those that are missing."})
+	case t.lost():
 		v.Problems = append(v.Problems, problem{Text: t.lostText(), Help: lostHelp + "\n   " + lostWord})
 	}
 	for i := range v.Servers {
@@ -130,6 +133,10 @@ func (v *view) addProblem(r *row, t *tally) {
 		p.Text = "the others do not reach it (" + r.Reason + ")"
 		if r.Since != nil {
 			p.Text = fmt.Sprintf("lost at %s (%s)", clock(*r.Since), r.Reason)
+		}
+		if v.Cluster == "" {
+			p.Text, p.Help = "it is not there ("+r.Reason+")", fmt.Sprintf("Start it: %s.", v.start.command(r.member, v.best.Guarded))
+			break
 		}
 		p.Help = v.start.again(r.member, v.best.Guarded) + " It fetches by itself what it missed."
 		if !t.lost() { // who is removed or replaced must be by a majority

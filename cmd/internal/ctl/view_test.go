@@ -125,6 +125,9 @@ func cases() map[string][]reply {
 	for _, r := range electing {
 		r.status.State, r.status.Reason, r.status.LeaderID = admin.StateNoMajority, "it knows no leader: an election takes less than a second", -1
 	}
+	first := statusOf(0, 2)
+	first.Cluster, first.State, first.Reason, first.Role = "", admin.StateStarting, "it waits until it knows its cluster", ""
+	first.Servers[1].Reachable = false
 	// Server 3 came in by -join, with a secret.
 	joined := []reply{{status: statusOf(0, 4)}, {status: statusOf(1, 4)}, {status: statusOf(2, 4)}, {addr: "10.0.0.4:11411", err: refused}}
 	for _, r := range joined[:3] {
@@ -138,6 +141,7 @@ func cases() map[string][]reply {
 		"well": well, "degraded": degraded, "no_majority": noMajority, "local": local, "silent": silent,
 		"restoring": restoring,
 		"two":       two, "electing": electing, "joined": joined,
+		"first":   {{status: first}, {addr: "10.0.0.2:11411", err: refused}},
 		"members": members, "replica_lost": replica,
 		"full": full, "stalled": stalled,
 		"lone":       {{status: statusOf(0, 1)}},
@@ -148,7 +152,7 @@ func cases() map[string][]reply {
 
 // TestTables compares the tables with testdata, and their verdicts.
 func TestTables(t *testing.T) {
-	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1, "full": 1, "stalled": 1, "electing": 2, "joined": 1}
+	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1, "full": 1, "stalled": 1, "electing": 2, "joined": 1, "first": 2}
 	for name, replies := range cases() {
 		v := newView(replies, listing())
 		if got := v.Verdict.exitCode(); got != codes[name] {
