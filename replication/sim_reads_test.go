@@ -200,7 +200,7 @@ func (s *simulation) addLearner() {
 		}
 		return m, false
 	}
-	s.awaitAsking(change(&MemberChange{Kind: ChangePrepare, ServerID: o.servers, Host: "learner", LogPort: 1, Stays: true}),
+	s.awaitAsking(change(&MemberChange{Kind: ChangePrepare, ServerID: o.servers, Host: "learner", LogPort: 1 + o.servers, Stays: true}),
 		func() bool { _, ok := awaited(); return ok })
 	m, _ := awaited()
 	learner := o.joiner(&m)
