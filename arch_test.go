@@ -82,6 +82,7 @@ var layers = map[string]layer{
 	"bench/cmd/snapshot":    {may: []string{"bench/footprint", "bench/steady", "internal/cluster"}},
 	"bench/cmd/replace":     {may: []string{"bench/steady", "internal/cluster"}},
 	"bench/cmd/load":        {may: []string{"bench"}},
+	"bench/cmd/reads":       {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"bench/cmd/compare":     {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/hitratio":    {may: []string{"bench/hitratio", "internal/cluster"}},
 	"bench/cmd/failover":    {may: []string{"bench", "internal/cluster"}},
