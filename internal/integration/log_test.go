@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,11 +14,16 @@ import (
 	"raftcached/internal/cluster"
 )
 
+// lineAwaited is how long awaitLine waits at most.
+const lineAwaited = time.Minute
+
 // awaitLine waits until a server has logged a line that matches.
 func awaitLine(t *testing.T, s *cluster.Server, pattern string) {
 	t.Helper()
 	line := regexp.MustCompile(pattern)
-	must(t, cluster.Await(t.Context(), func() error {
+	ctx, cancel := context.WithTimeout(t.Context(), lineAwaited)
+	defer cancel()
+	must(t, cluster.Await(ctx, func() error {
 		text, err := os.ReadFile(s.LogFile)
 		if err == nil && !line.Match(text) {
 			err = fmt.Errorf("server %d has not logged %q", s.ID, pattern)

@@ -164,15 +164,14 @@ func logStart(cfg *raftcached.Config) {
 			}
 		}
 	}
-	log := cfg.Logger.With("server", cfg.ServerID)
+	log := cfg.Logger.With("commit", commit, "go", runtime.Version(), "server", cfg.ServerID)
 	switch {
 	case len(cfg.Servers) > 0:
 		log = log.With("of", len(cfg.Servers))
 	case cfg.Join != "":
 		log = log.With("join", cfg.Join)
 	}
-	log.Info("starting raftcached "+raftcached.Version, "commit", commit, "go", runtime.Version(),
-		"data", cfg.DataDir, "memoryMiB", cfg.MemoryLimitBytes>>20,
+	log.Info("starting raftcached "+raftcached.Version, "data", cfg.DataDir, "memoryMiB", cfg.MemoryLimitBytes>>20,
 		"itemSizeMax", cfg.ItemBytesMax, "maxConnections", cfg.MaxConns, "threads", cfg.Threads, "reads", string(cfg.Reads),
 		"logRetainMiB", cfg.LogRetainBytes>>20, "tick", cfg.Tick, "electionTicks", cfg.ElectionTicks)
 }
