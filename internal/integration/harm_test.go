@@ -42,6 +42,7 @@ const (
 var refusals = []*regexp.Regexp{
 	regexp.MustCompile(`(cannot be trusted|is not complete|is damaged at byte|no usable snapshot|does not belong to this data folder|is not what this server has acknowledged|is a copy|formed without this data folder|is not the one that the cluster was formed with|holds a log but no file).*(raftcachectl member replace \d|move the folder away)`),
 	regexp.MustCompile(`data folder ".*" belongs to server \d, not to server \d: give each server a folder of its own; if that of server \d is lost, run .raftcachectl member replace \d`),
+	regexp.MustCompile(`is of cluster [0-9a-f]{16}, and where \d of its \d voters were are servers of cluster [0-9a-f]{16}: .*run .raftcachectl member replace \d`),
 }
 
 // exitConfiguration is the exit code of a server that is configured wrongly.
