@@ -2,7 +2,6 @@ package protocol_test
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -126,12 +125,7 @@ func TestRealMemcached(t *testing.T) {
 // version.
 func startMemcached(t *testing.T) (addr, version string) {
 	t.Helper()
-	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	cluster.NeedMemcached(t)
 	m, err := cluster.StartMemcached(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

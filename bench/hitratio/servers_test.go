@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,12 +16,7 @@ const testTimeout = 30 * time.Second
 // startMemcached starts the real program, or skips the test.
 func startMemcached(t *testing.T) *cluster.Memcached {
 	t.Helper()
-	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
-			t.Fatalf("%v: install the Debian package memcached", err)
-		}
-		t.Skipf("%v: install the Debian package memcached", err)
-	}
+	cluster.NeedMemcached(t)
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	m, err := cluster.StartMemcached(ctx, t.TempDir(), "-m", "64")

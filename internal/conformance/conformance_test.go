@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -32,7 +31,7 @@ func TestClients(t *testing.T) {
 				t.Skip("needs -npm")
 			}
 			if exec.CommandContext(ctx, s.probe[0], s.probe[1:]...).Run() != nil {
-				skip(t, "needs %s: apt-get install %s", s.name, s.debian)
+				cluster.Skip(t, "needs %s: apt-get install %s", s.name, s.debian)
 			}
 			folder := ""
 			if s.npm {
@@ -101,9 +100,7 @@ func startTarget(ctx context.Context, t *testing.T) *target {
 
 func startMemcached(ctx context.Context, t *testing.T) *cluster.Memcached {
 	t.Helper()
-	if _, err := cluster.FindMemcached(); err != nil {
-		skip(t, "needs memcached: %v", err)
-	}
+	cluster.NeedMemcached(t)
 	m, err := cluster.StartMemcached(ctx, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -157,16 +154,6 @@ func failures(ctx context.Context, t *testing.T, s suite, addr string) map[strin
 		failed[o.check] = !o.passed
 	}
 	return failed
-}
-
-// skip skips a test because something is missing. With TEST_RAFTCACHED_REQUIRE=1, as in
-// CI, it fails the test instead.
-func skip(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }
 
 func TestParse(t *testing.T) {

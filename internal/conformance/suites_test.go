@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"raftcached/internal/cluster"
 )
 
 // outcome is the result of one check of a client.
@@ -145,7 +147,7 @@ func installNPM(ctx context.Context, t *testing.T) string {
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--cache", filepath.Join(folder, "cache"))
 	cmd.Dir = folder
 	if output, err := cmd.CombinedOutput(); err != nil {
-		skip(t, "needs packages of npm's registry: %v\n%s", err, output)
+		cluster.Skip(t, "needs packages of npm's registry: %v\n%s", err, output)
 	}
 	return folder
 }

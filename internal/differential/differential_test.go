@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,12 +13,7 @@ import (
 // TestShortRun compares a few requests in every ordinary test run. A longer one,
 // with another seed each time, is `make differential`.
 func TestShortRun(t *testing.T) {
-	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	cluster.NeedMemcached(t)
 	var out, errs strings.Builder
 	args := []string{"-n", "20000", "-seed", "1", "-streams", "32", "-dir", t.TempDir()}
 	if code := run(args, &out, &errs); code != 0 {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,12 +25,7 @@ const testLimit = 2 * time.Minute
 // startMemcached starts a real memcached until the test ends.
 func startMemcached(ctx context.Context, t *testing.T, args ...string) *cluster.Memcached {
 	t.Helper()
-	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	cluster.NeedMemcached(t)
 	m, err := cluster.StartMemcached(ctx, t.TempDir(), args...)
 	if err != nil {
 		t.Fatal(err)

@@ -229,9 +229,7 @@ func TestVerifyUnderLoad(t *testing.T) {
 // an example.
 func TestOperate(t *testing.T) {
 	needProgram(t, "curl", "curl")
-	if _, err := cluster.FindMemcached(); err != nil {
-		skip(t, "%v", err)
-	}
+	cluster.NeedMemcached(t)
 	ctx, c := startCluster(t, cluster.Options{})
 	awaitExit(ctx, t, ctlOf(ctx, t, c), 0, "status")
 	m, err := cluster.StartMemcached(ctx, t.TempDir())

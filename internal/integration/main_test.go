@@ -146,10 +146,7 @@ func needProgram(t *testing.T, name, debianPackage string) string {
 
 func skip(t *testing.T, format string, args ...any) {
 	t.Helper()
-	if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
+	cluster.Skip(t, format, args...)
 }
 
 // isServerError reports whether an error is a SERVER_ERROR line of the server, which

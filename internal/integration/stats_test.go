@@ -156,9 +156,7 @@ func grown(after, before string) int {
 // startBoth starts one server and one memcached, each with an item that was read.
 func startBoth(t *testing.T) (context.Context, *cluster.Server, *cluster.Memcached) {
 	t.Helper()
-	if _, err := cluster.FindMemcached(); err != nil {
-		skip(t, "%v", err)
-	}
+	cluster.NeedMemcached(t)
 	ctx, c := startCluster(t, cluster.Options{Servers: 1})
 	memcached, err := cluster.StartMemcached(ctx, t.TempDir())
 	must(t, err)

@@ -60,12 +60,7 @@ func rowsOf(document string) (rows [][]string) {
 
 // TestItems measures the real programs with few items, of which none is lost.
 func TestItems(t *testing.T) {
-	if _, err := cluster.FindMemcached(); err != nil {
-		if os.Getenv("TEST_RAFTCACHED_REQUIRE") == "1" {
-			t.Fatalf("%v: install the Debian package memcached", err)
-		}
-		t.Skipf("%v: install the Debian package memcached", err)
-	}
+	cluster.NeedMemcached(t)
 	out := runTiny(t, tiny(t, "-parts", "items"))
 	rows := rowsOf(out)
 	if len(rows) != 2 || rows[0][2] != "memcached" || rows[1][2] != "raftcached, nodes: 1" {
