@@ -102,3 +102,13 @@ func (s *Setup) Fill(ctx context.Context, addrs []string) error {
 func (s *Setup) Load(addrs []string) *Load {
 	return &Load{Addrs: addrs, Rate: s.Rate, Conns: s.Conns, Keys: s.Keys(), KeyBytes: keyBytes, ValueBytes: s.ValueBytes}
 }
+
+// Sleep waits for d, or returns the error of ctx when that ends first.
+func Sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

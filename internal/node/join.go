@@ -98,12 +98,8 @@ func (n *Node) form(ctx context.Context) error {
 			n.cfg.Logger.Warn("this server is listed alone, and its data folder is empty, but another cluster looks for it", "cluster", fmt.Sprintf("%016x", claimed.Cluster), "at", claimed.Addrs)
 			return n.joinClaimant(ctx, claimed.Addrs)
 		}
-		var refused *peer.RefusedError
-		if errors.As(err, &refused) {
-			return settings.Errorf("%v", err)
-		}
 		if err != nil {
-			return err
+			return orSettings(err)
 		}
 	}
 	if err := n.identity.Form(cluster); err != nil {
@@ -138,12 +134,8 @@ func (n *Node) joinListed(ctx context.Context) error {
 // ports are at the addresses.
 func (n *Node) join(ctx context.Context, addrs []string) error {
 	cluster, err := peer.Join(ctx, n.peerConfig(), addrs, func(text string) { n.cfg.Logger.Info(text) })
-	var refused *peer.RefusedError
-	if errors.As(err, &refused) {
-		return settings.Errorf("%v", err)
-	}
 	if err != nil {
-		return err
+		return orSettings(err)
 	}
 	if err := n.identity.Form(cluster); err != nil {
 		return fmt.Errorf("write down the cluster: %w", err)
@@ -280,6 +272,14 @@ func folderError(err error) error {
 func addressError(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EACCES) {
 		return settings.Errorf("%v: stop what uses the port, or choose another one", err)
+	}
+	return err
+}
+
+// orSettings makes an error of the settings of what a peer has refused.
+func orSettings(err error) error {
+	if _, is := errors.AsType[*peer.RefusedError](err); is {
+		return settings.Errorf("%v", err)
 	}
 	return err
 }

@@ -146,16 +146,16 @@ func (r *runner) measure(ctx context.Context, out *strings.Builder) error {
 
 // round is a stretch without a backup, and a backup.
 func (r *runner) round(ctx context.Context, pids []int) error {
-	if err := sleep(ctx, settle); err != nil {
+	if err := steady.Sleep(ctx, settle); err != nil {
 		return err
 	}
 	begin, cpu := time.Now(), processorTime(pids)
-	if err := sleep(ctx, r.quiet); err != nil {
+	if err := steady.Sleep(ctx, r.quiet); err != nil {
 		return err
 	}
 	r.quietTimes = append(r.quietTimes, steady.Window{From: begin, To: time.Now()})
 	share := (processorTime(pids) - cpu).Seconds() / time.Since(begin).Seconds()
-	if err := sleep(ctx, settle); err != nil {
+	if err := steady.Sleep(ctx, settle); err != nil {
 		return err
 	}
 	watchCtx, stop := context.WithCancel(ctx)
@@ -192,15 +192,6 @@ func processorTime(pids []int) (sum time.Duration) {
 		}
 	}
 	return sum
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // write prints the latencies, and how many times higher the 99th percentile is during

@@ -11,6 +11,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"raftcached/bench/steady"
 )
 
 const (
@@ -52,7 +54,7 @@ func (c *client) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := c.connect(); err != nil {
 			c.at = (c.at + 1) % len(c.load.addrs)
-			_ = sleep(ctx, retryPause) // the loop ends with the context
+			_ = steady.Sleep(ctx, retryPause) // the loop ends with the context
 			continue
 		}
 		begun, isGet := time.Now(), c.rng.IntN(10) < getsOfTen

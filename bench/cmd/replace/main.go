@@ -103,12 +103,12 @@ func (r *runner) measure(ctx context.Context) error {
 		load.run(ctx)
 	}()
 	r.began = time.Now()
-	err := sleep(ctx, r.quiet)
+	err := steady.Sleep(ctx, r.quiet)
 	if err == nil {
 		err = r.replace(ctx)
 	}
 	if err == nil {
-		err = sleep(ctx, r.quiet)
+		err = steady.Sleep(ctx, r.quiet)
 	}
 	r.ends = time.Now()
 	cancel()
@@ -178,15 +178,6 @@ func (r *runner) start(victim *cluster.Server, args []string) (err error) {
 	args = append(args, "-data", victim.DataDir, "-admin-listen", victim.AdminAddr)
 	r.process, err = cluster.StartProcess(victim.LogFile, nil, r.folder.Programs["raftcached"], args...)
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // sample is an answered request.
