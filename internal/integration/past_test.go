@@ -158,17 +158,7 @@ func TestHarmWhileTheOthersServe(t *testing.T) {
 	older := copied("older", s.DataDir)
 	must(t, s.Start())
 	must(t, s.AwaitReady(ctx))
-	must(t, cluster.Await(ctx, func() error { // two snapshots, and more of the log than its newest segment
-		store(t, leader, "early", 60)
-		snapshots, err := filepath.Glob(filepath.Join(s.DataDir, "snap", "*.snap"))
-		if first := firstSegment(t, s.DataDir); len(snapshots) < 2 || first == newestSegment(t, s) {
-			err = errors.Join(err, fmt.Errorf("%d snapshots, the log begins at %s", len(snapshots), first))
-		}
-		return err
-	}))
-	store(t, leader, "more", 3)
-	must(t, c.AwaitEqual(ctx))
-	must(t, s.Kill())
+	stopWithSegments(ctx, t, c, s, leader)
 	whole := copied("whole", s.DataDir)
 	folders := foreignFolders(t)
 	for _, h := range harms {
@@ -193,6 +183,34 @@ func TestHarmWhileTheOthersServe(t *testing.T) {
 			}
 		}
 	}
+}
+
+// stopWithSegments writes at the leader until the server, killed, has two snapshots and
+// more of the log than its newest segment. A log is cut after a snapshot, so what it has
+// is known for certain only once it does not run.
+func stopWithSegments(ctx context.Context, t *testing.T, c *cluster.Cluster, s, leader *cluster.Server) {
+	t.Helper()
+	missing := func() error {
+		snapshots, err := filepath.Glob(filepath.Join(s.DataDir, "snap", "*.snap"))
+		if first := firstSegment(t, s.DataDir); len(snapshots) < 2 || first == newestSegment(t, s) {
+			err = errors.Join(err, fmt.Errorf("%d snapshots, the log begins at %s", len(snapshots), first))
+		}
+		return err
+	}
+	must(t, cluster.Await(ctx, func() error {
+		if !s.Running() {
+			must(t, s.Start())
+			must(t, s.AwaitReady(ctx))
+		}
+		store(t, leader, "early", 60)
+		if err := missing(); err != nil {
+			return err
+		}
+		store(t, leader, "more", 3)
+		must(t, c.AwaitEqual(ctx))
+		must(t, s.Kill())
+		return missing()
+	}))
 }
 
 // TestOlderCopyIsKnown: a folder that was restored from a copy, although its server
