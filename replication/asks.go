@@ -43,8 +43,9 @@ const AnyServer = -1
 // and again, until it knows the outcome or is told to forget it.
 //
 // It learns from the log that a change took place: an entry has the ID. Who asked is
-// told when that is settled: whoever is not needed any more may be switched off. A refusal
-// comes from the leader. One could come late, while another leader agrees to a later
+// told when that is settled: whoever is not needed any more may be switched off. A node
+// that is removed by what it asked for does not learn that from the log: a member tells
+// it, upon which it stops (Replica.HandleExcluded). A refusal comes from the leader. One could come late, while another leader agrees to a later
 // request for the same. So a request names the term that it is meant for, a leader
 // answers all requests of its term for one ID alike, and a refusal counts if it is of
 // the latest term that was asked. An earlier leader's entry cannot appear after that:
@@ -61,9 +62,9 @@ type asks struct {
 
 // ask is something that was asked of this node.
 type ask struct {
-	MemberChange      // of a transfer only ID and ServerID
-	transfer     bool // move leadership to a server
-	made         bool // the change was applied, and is not settled yet
+	MemberChange        // of a transfer only ID and ServerID
+	transfer     bool   // move leadership to a server
+	made         uint64 // the version of the members that the change has made; 0: none yet
 
 	about []Member      // what the members said of the server when the change was planned
 	from  uint64        // who led when the transfer was asked for; 0: nobody yet
@@ -122,7 +123,7 @@ func (c *Core) tickAsks() {
 // pursue asks who leads, if that is due, and reports whether it knows the outcome.
 func (c *Core) pursue(a *ask) (done bool) {
 	switch {
-	case c.leader == raft.None || a.made:
+	case c.leader == raft.None || a.made > 0:
 		return false
 	case a.transfer && c.transferred(a):
 		c.outcome(a.ID, nil)
@@ -271,7 +272,7 @@ func (c *Core) refusalSignalled(r *frame.Reader) error {
 	if in.err != nil {
 		return fmt.Errorf("read refusal: %w", in.err)
 	}
-	i := slices.IndexFunc(c.asks.open, func(a ask) bool { return a.ID == id && a.Version == version && a.term == term && !a.made })
+	i := slices.IndexFunc(c.asks.open, func(a ask) bool { return a.ID == id && a.Version == version && a.term == term && a.made == 0 })
 	if i >= 0 {
 		c.asks.open = slices.Delete(c.asks.open, i, i+1)
 		c.outcome(id, errors.New(reason))
@@ -299,7 +300,7 @@ func (c *Core) settled(a *ask, changes []AppliedChange) bool {
 		ch := &changes[i]
 		switch {
 		case ch.ID == a.ID && ch.Conf != nil:
-			a.made = true
+			a.made = ch.Members.Version
 		case ch.ID == a.ID && !passes(ch.Refused):
 			c.outcome(a.ID, ch.Refused)
 			return true
@@ -308,9 +309,9 @@ func (c *Core) settled(a *ask, changes []AppliedChange) bool {
 		}
 	}
 	switch {
-	case a.made && (c.members.settled() || c.removed): // a removed node does not hear that it is settled
-		c.outcome(a.ID, nil)
-	case a.made, c.members.Version == a.Version:
+	case a.made > 0 && (c.members.settled() || c.members.Version > a.made || c.cfg.bugs.has(bugOutcomeEarly)):
+		c.outcome(a.ID, nil) // a later change waits for it, too
+	case a.made > 0, c.members.Version == a.Version:
 		return false
 	case !overtaken:
 		c.outcome(a.ID, errUnknownChange)

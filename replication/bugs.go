@@ -42,6 +42,8 @@ const (
 	bugToldEarly
 	// bugCommitKept has a removed server keep to itself what is committed.
 	bugCommitKept
+	// bugOutcomeEarly tells who asked for a change before it is settled.
+	bugOutcomeEarly
 
 	// bugClockFirst reads the clock before the inputs are taken. The simulation has it
 	// and the four that follow.

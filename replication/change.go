@@ -177,7 +177,7 @@ func change(t pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
 // leave returns the membership after raft has left a joint configuration.
 func (m *Membership) leave() (next *Membership, cc *pb.ConfChangeV2, err error) {
 	cc = &pb.ConfChangeV2{}
-	next = &Membership{Version: m.Version, NextRaftID: m.NextRaftID, Members: m.Members}
+	next = &Membership{Version: m.Version, NextRaftID: m.NextRaftID, Members: m.Members, promoted: m.promoted}
 	next.Conf, err = nextConf(m.Conf, cc)
 	return next, cc, err
 }
@@ -283,6 +283,7 @@ func (m *Membership) promote(c *MemberChange) ([]*pb.ConfChangeSingle, error) {
 		return nil, fmt.Errorf("server %d is no learner", c.ServerID)
 	}
 	m.Members[i].Learner, m.Members[i].Stays = false, false
+	m.promoted = m.Members[i].RaftID
 	changes := []*pb.ConfChangeSingle{change(pb.ConfChangeAddNode, m.Members[i].RaftID)}
 	return append(changes, m.drop(func(o *Member) bool { return o.ServerID == c.ServerID && o.Retired })...), nil
 }

@@ -105,6 +105,25 @@ func TestChangesOfMembers(t *testing.T) {
 	}
 }
 
+// TestVoteIsNewsWhenItIsSettled: from the change on, over the end of the joint
+// configuration, until nobody needs the folder that is replaced.
+func TestVoteIsNewsWhenItIsSettled(t *testing.T) {
+	m := formedMembership(formed(3))
+	for i, step := range []struct {
+		kind     ChangeKind // 0: raft leaves the joint configuration
+		promotes bool
+	}{{ChangeReplace, false}, {ChangeAdmit, false}, {ChangePromote, true}, {0, true}, {ChangeSettle, false}} {
+		next, _, err := m.leave()
+		if step.kind != 0 {
+			next, _, err = m.plan(changeOf(m, step.kind, 1))
+		}
+		must(t, err)
+		if m = next; m.Promotes(4) != step.promotes || m.Promotes(1) || m.Promotes(0) {
+			t.Errorf("step %d: %+v", i, m)
+		}
+	}
+}
+
 func checkEncoding(t *testing.T, m *Membership) {
 	t.Helper()
 	b := m.append(nil)

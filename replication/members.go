@@ -59,6 +59,10 @@ type Membership struct {
 	// Settled tells that a majority of the voters knows, by what it has on disk, that
 	// this version is committed; see ChangeSettle.
 	Settled bool
+
+	// promoted is the raft id of the member that has got its vote by this version. It is
+	// not part of the state: 0 if a snapshot has brought the version.
+	promoted uint64
 }
 
 // settled reports whether those who have a vote can do without everybody else.
@@ -139,6 +143,12 @@ func (m *Membership) joint() bool { return len(m.Conf.GetVotersOutgoing()) > 0 }
 // is retired: until raft has left the joint configuration, both count for majorities.
 func (m *Membership) TakesOver(raftID uint64) bool {
 	return m.joint() && m.votes(raftID) && !slices.Contains(m.Conf.GetVotersOutgoing(), raftID)
+}
+
+// Promotes reports whether a member's vote is of this version, and the version is not
+// settled yet: it is no news that others can rely on.
+func (m *Membership) Promotes(raftID uint64) bool {
+	return raftID != 0 && raftID == m.promoted && !m.settled()
 }
 
 // sole reports whether a raft id is the only one with a vote.

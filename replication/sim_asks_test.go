@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -62,13 +63,21 @@ func (c *simMembers) asked(ch *AppliedChange) {
 	if ch.ID == 0 {
 		return
 	}
-	if c.made[ch.ID] {
+	if c.made[ch.ID] > 0 {
 		c.s.failf("a change is made a second time at %d", ch.Index)
 	}
 	if made, told := c.told[ch.ID]; told && !made {
 		c.s.failf("a change that was refused is made at %d", ch.Index)
 	}
-	c.made[ch.ID] = true
+	c.made[ch.ID] = ch.Members.Version
+}
+
+// isSettled reports whether the change that has made a version of the members is
+// settled: somebody has applied what says so, or a later change.
+func (c *simMembers) isSettled(version uint64) bool {
+	return slices.ContainsFunc(c.changes, func(ch AppliedChange) bool {
+		return ch.Members.Version > version || ch.Members.Version == version && ch.Members.settled()
+	})
 }
 
 // outcome: who asked is told what is true. In a turn that took many messages at once
@@ -92,8 +101,11 @@ func (c *simMembers) outcome(n *simNode, o *Outcome) {
 	default:
 		c.s.stats.changesMade++
 	}
-	if made := o.Err == nil; made != c.made[o.ID] {
-		c.s.failf("node %d is told of a change, %v, and it is made: %v", n.id, o.Err, c.made[o.ID])
+	if made := c.made[o.ID] > 0; made != (o.Err == nil) {
+		c.s.failf("node %d is told of a change, %v, and it is made: %v", n.id, o.Err, made)
+	}
+	if o.Err == nil && !c.isSettled(c.made[o.ID]) {
+		c.s.failf("node %d is told of a change that is not settled", n.id)
 	}
 	c.told[o.ID] = o.Err == nil
 }

@@ -167,15 +167,15 @@ type simMembers struct {
 	s       *simulation
 	changes []AppliedChange // ascending indexes, none refused
 	folders map[uint64]DirectoryID
-	made    map[uint64]bool // changes, by the ID under which they were asked for
-	told    map[uint64]bool // outcomes: whether it was made
+	made    map[uint64]uint64 // the versions that changes have made, by the ID under which they were asked for
+	told    map[uint64]bool   // outcomes: whether it was made
 
 	transfers map[uint64]int // to which server, by the ID likewise
 }
 
 func newSimMembers(s *simulation) simMembers {
 	return simMembers{
-		s: s, folders: map[uint64]DirectoryID{}, made: map[uint64]bool{}, told: map[uint64]bool{}, transfers: map[uint64]int{}, changes: []AppliedChange{{Members: formedMembership(s.formed)}},
+		s: s, folders: map[uint64]DirectoryID{}, made: map[uint64]uint64{}, told: map[uint64]bool{}, transfers: map[uint64]int{}, changes: []AppliedChange{{Members: formedMembership(s.formed)}},
 	}
 }
 

@@ -233,7 +233,7 @@ func (n adminNode) seen() (seen []admin.Member) {
 	for _, s := range places {
 		m := admin.Member{
 			ID: s.ServerID, Address: n.address(&s.Member), Self: known && n.isSelf(&s.Member) || !known && s.ServerID == n.cfg.ServerID,
-			Learner: s.Learner, Stays: s.Stays, Awaited: s.RaftID == 0, Replaced: s.Replaced,
+			Learner: s.Learner || s.Unsettled, Stays: s.Stays, Awaited: s.RaftID == 0, Replaced: s.Replaced,
 		}
 		if s.LogPort != 0 {
 			m.LogAddress = joinHostPort(s.Host, s.LogPort)

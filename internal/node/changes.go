@@ -38,7 +38,7 @@ func (p *place) change(old *place) string {
 		return name + " has joined as a read replica"
 	case p.RaftID != old.RaftID && p.Learner:
 		return name + " has joined, and gets a vote when it has caught up"
-	case p.votes() && (p.RaftID != old.RaftID || old.Learner):
+	case p.votes() && !p.Unsettled && (p.RaftID != old.RaftID || old.Learner || old.Unsettled):
 		return name + " votes"
 	case p.Host != old.Host || p.LogPort != old.LogPort || p.ClientPort != old.ClientPort:
 		return fmt.Sprintf("%s is at %s from now on", name, where(p.Host, p.ClientPort, p.LogPort))

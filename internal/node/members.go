@@ -89,6 +89,10 @@ type place struct {
 	// Replaced tells that the folder takes the place of another one, which is retired,
 	// and which has a vote that nobody can use until the new one has it.
 	Replaced bool
+
+	// Unsettled tells that its vote is of a change that is not settled yet: it counts for
+	// majorities, and is not made known.
+	Unsettled bool
 }
 
 // votes reports whether the server can vote.
@@ -116,6 +120,7 @@ func placesOf(m *replication.Membership) (list []place) {
 		if p := &list[i]; m.TakesOver(p.RaftID) {
 			p.Learner, p.Replaced = true, true
 		}
+		list[i].Unsettled = m.Promotes(list[i].RaftID)
 	}
 	return list
 }

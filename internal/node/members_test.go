@@ -214,6 +214,23 @@ func TestChangesAreLogged(t *testing.T) {
 	must(t, n.identity.Close())
 }
 
+// TestVoteIsLoggedWhenItIsSettled, and not while others may still need who had it before.
+func TestVoteIsLoggedWhenItIsSettled(t *testing.T) {
+	member := replication.Member{ServerID: 1, RaftID: 3, Host: "h"}
+	learner := place{Member: member}
+	learner.Learner = true
+	unsettled, settled := place{Member: member, Unsettled: true}, place{Member: member}
+	if got := unsettled.change(&learner); got != "" {
+		t.Errorf("at the change: %q", got)
+	}
+	if got := settled.change(&unsettled); got != "server 1 votes" {
+		t.Errorf("when it is settled: %q", got)
+	}
+	if got := settled.change(&settled); got != "" {
+		t.Errorf("afterwards: %q", got)
+	}
+}
+
 // TestRemovedServerKnowsItsAddress when it is started again, although it has no
 // configuration: the others may need its vote, and it is to be told.
 func TestRemovedServerKnowsItsAddress(t *testing.T) {

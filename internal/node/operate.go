@@ -11,6 +11,7 @@ import (
 	"raftcached/internal/admin"
 	"raftcached/internal/settings"
 	"raftcached/replication"
+	"raftcached/replication/peer"
 )
 
 // operatePatience bounds an operation on the members: several elections, and less
@@ -41,7 +42,7 @@ func (n adminNode) Members(context.Context) (*admin.MemberList, error) {
 		o := &m.Members[i]
 		info := admin.MemberInfo{
 			ID: o.ServerID, Host: o.Host, Port: n.clientPort(o), LogPort: o.LogPort,
-			Learner: o.Learner || m.TakesOver(o.RaftID), Stays: o.Stays, Retired: o.Retired,
+			Learner: o.Learner || m.TakesOver(o.RaftID) || m.Promotes(o.RaftID), Stays: o.Stays, Retired: o.Retired,
 		}
 		if o.RaftID != 0 {
 			info.Folder = o.Directory.String()
@@ -61,6 +62,7 @@ func (n adminNode) Operate(ctx context.Context, operation string, r *admin.Membe
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	go n.watchMajority(ctx, giveUp)
+	var c replication.MemberChange
 	var err error
 	if operation == admin.MemberTransfer {
 		to := replication.AnyServer
@@ -68,14 +70,11 @@ func (n adminNode) Operate(ctx context.Context, operation string, r *admin.Membe
 			to = *r.ID
 		}
 		err = n.replica.Transfer(ctx, to)
-	} else {
-		var c replication.MemberChange
-		if c, err = n.changeOf(operation, r); err == nil {
-			err = n.replica.Change(ctx, c)
-		}
+	} else if c, err = n.changeOf(operation, r); err == nil {
+		err = n.replica.Change(ctx, c)
 	}
 	switch {
-	case err == nil:
+	case err == nil, n.isRemovedBy(&c):
 		n.cfg.Logger.Info("an operator has changed the cluster", "operation", operation, "server", describeRequest(r))
 		return nil
 	case n.replica.Err() != nil:
@@ -88,6 +87,13 @@ func (n adminNode) Operate(ctx context.Context, operation string, r *admin.Membe
 	return &admin.RefusedError{Reason: err.Error()}
 }
 
+// isRemovedBy reports whether a change was to remove or retire this server's folder, and a
+// member has told that this is done, and settled. Nothing else tells who is removed.
+func (n *Node) isRemovedBy(c *replication.MemberChange) bool {
+	removes := c.Kind == replication.ChangeRemove || c.Kind == replication.ChangeReplace
+	return removes && c.ServerID == n.cfg.ServerID && errors.As(n.replica.Err(), new(*peer.RemovedError))
+}
+
 // errVotersLost is the error of a change that nobody can agree to.
 var errVotersLost = errors.New("no majority of the servers can be reached: start those that are down; if they are lost for good, see `raftcachectl recover`")
 
@@ -97,7 +103,7 @@ func (n adminNode) watchMajority(ctx context.Context, giveUp func(error)) {
 	tick := time.NewTicker(narratePeriod)
 	defer tick.Stop()
 	for since := time.Now(); ; {
-		if r := n.reach(); r.reached >= r.majority {
+		if r := n.reach(); r.reached >= r.majority || n.Removed() { // who is removed waits to be told
 			since = time.Now()
 		} else if time.Since(since) > lostPatience {
 			giveUp(errVotersLost)

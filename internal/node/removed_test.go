@@ -1,13 +1,17 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"raftcached/internal/admin"
 	"raftcached/replication"
+	"raftcached/replication/peer"
 )
 
 // TestRetiredNodeEnds: once the folder of a server is retired its server is told so, and
@@ -26,6 +30,33 @@ func TestRetiredNodeEnds(t *testing.T) {
 	}
 	if follower.readsInline() {
 		t.Error("it would show what it has")
+	}
+}
+
+// TestServerIsAskedForItsOwnRemoval, and answers that it is made, at its own admin port, once
+// the others do without it: who removes it may switch the machine off then.
+func TestServerIsAskedForItsOwnRemoval(t *testing.T) {
+	for operation, request := range map[string]admin.MemberRequest{admin.MemberRemove: {}, admin.MemberReplace: {Host: "elsewhere"}} {
+		t.Run(operation, func(t *testing.T) {
+			t.Parallel()
+			nodes := openClusterWith(t, func(cfg *Config) { cfg.AdminAddr = "127.0.0.1:0" })
+			_, n := awaitLeader(t, nodes)
+			request.ID = &n.cfg.ServerID
+			client := &admin.Client{}
+			_, err := client.Operate(t.Context(), n.admin.Addr().String(), operation, &request)
+			for end := time.Now().Add(20 * time.Second); errors.As(err, new(*admin.RefusedError)) && time.Now().Before(end); { // nobody was heard for a moment
+				_, err = client.Operate(t.Context(), n.admin.Addr().String(), operation, &request)
+			}
+			must(t, err)
+			knows := func(other *Node) bool { return other.replica.Members().Excludes(n.raftID) && other.replica.Settled() }
+			if !slices.ContainsFunc(nodes, knows) {
+				t.Error("nobody knows that its removal is settled")
+			}
+			<-n.Done()
+			if err := n.Err(); !errors.As(err, new(*peer.RemovedError)) {
+				t.Errorf("it ends with %v", err)
+			}
+		})
 	}
 }
 
