@@ -61,6 +61,8 @@ type machine struct {
 	appender *Appender
 	applier  *Applier
 	gate     *Gate
+
+	committed uint64 // up to which the log says, at the start, that it is committed
 }
 
 // newMachine restores the state from the newest snapshot and returns the machine
@@ -87,7 +89,7 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 	}
 	m := &machine{
 		core: core, appender: newAppender(cfg, hs), applier: newApplier(st, cfg),
-		gate: newGate(cfg.Machine, cfg.Loops, st.index, core.lastIndex),
+		gate: newGate(cfg.Machine, cfg.Loops, st.index, core.lastIndex), committed: hs.GetCommit(),
 	}
 	return m, m.startInQuarantine(cfg, st.index)
 }

@@ -88,6 +88,10 @@ func (r *Replica) HandOver(ctx context.Context) {
 // time; 0: it was empty.
 func (r *Replica) RestoredMs() int64 { return r.restoredMs }
 
+// CommittedAtStart is the index up to which this node's own log says that it is committed,
+// as of the start: the node applies that without the others.
+func (r *Replica) CommittedAtStart() uint64 { return r.machine.committed }
+
 // SetSpace tells how much room the disk of the log and the snapshots has, and while
 // that is not SpaceAmple, how many bytes are free for a snapshot.
 func (r *Replica) SetSpace(s Space, freeBytes int64) {

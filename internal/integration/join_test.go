@@ -199,6 +199,7 @@ func TestRemovedServerEnds(t *testing.T) {
 		t.Errorf("exit code %d: %s", victim.Process().ExitCode(), tail)
 	}
 	wantRefused(ctx, t, victim, want)
+	wantNoLine(t, victim, `(?s)was removed from the cluster: to bring it back.*msg=serving`)
 	fill(t, leader, "late")
 	wantFilled(t, third, "late")
 }

@@ -64,13 +64,29 @@ func (n *Node) confirmMembers(ctx context.Context) error {
 		return errNoMajority
 	}
 	index, _ := n.replica.Digest() // the state is that new, and the members may follow a little later
+	if n.awaitMembers(ctx, index) != nil {
+		return errNoMajority
+	}
+	return nil
+}
+
+// errInQuarantine tells that the state does not go on.
+var errInQuarantine = errors.New("this server is in quarantine")
+
+// awaitMembers returns when what is made known of the members is of an index or later.
+func (n *Node) awaitMembers(ctx context.Context, index uint64) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for s := n.replica.Status(); s.Applied < index || s.MembersVersion > n.replica.Members().Version; s = n.replica.Status() {
+		if s.Verdict == replication.VerdictRepairing {
+			return errInQuarantine
+		}
 		select {
 		case <-tick.C:
+		case <-n.replica.Done():
+			return n.replica.Err()
 		case <-ctx.Done():
-			return errNoMajority
+			return context.Cause(ctx)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -15,6 +16,17 @@ import (
 func (n *Node) openPast() error {
 	var err error
 	n.files, err = openFiles(n.cfg.Disk, n.cfg.DataDir, n.cfg.segmentBytes(), n.identity, n.readingLog())
+	return n.pastError(err)
+}
+
+// applyPast returns when the node has applied what its own log has as committed: it knows
+// then, for one thing, whether it was removed. Where its state is not the majority's, it
+// waits for nothing.
+func (n *Node) applyPast(ctx context.Context) error {
+	err := n.awaitMembers(ctx, n.replica.CommittedAtStart())
+	if errors.Is(err, errInQuarantine) {
+		return nil
+	}
 	return n.pastError(err)
 }
 

@@ -53,6 +53,9 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, done: make(chan struct{}), life: life{since: time.Now()}}
 	n.narrator = narrator{node: n, lost: map[int]time.Time{}}
 	if err := n.start(ctx); err != nil {
+		if n.replica != nil {
+			n.handOver()
+		}
 		return nil, errors.Join(err, n.release())
 	}
 	go n.watch()
@@ -97,6 +100,9 @@ func (n *Node) start(ctx context.Context) error {
 	n.checkLogTime()
 	if n.transport != nil {
 		n.transport.Join(*n.identity.Cluster(), n.raftID, n.replica)
+	}
+	if err = n.applyPast(ctx); err != nil {
+		return err
 	}
 	if n.front, err = server.Start(n.serverOptions(), n); err != nil {
 		return addressError(err)

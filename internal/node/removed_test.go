@@ -60,6 +60,27 @@ func TestServerIsAskedForItsOwnRemoval(t *testing.T) {
 	}
 }
 
+// TestLogIsAppliedBeforeClientsComeIn, as far as it says that it is committed, also where
+// nobody else is there: who was removed knows it then.
+func TestLogIsAppliedBeforeClientsComeIn(t *testing.T) {
+	nodes := openCluster(t)
+	leader, follower := awaitLeader(t, nodes)
+	for id := range 5 {
+		change(t, leader, replication.MemberChange{Kind: replication.ChangePrepare, ServerID: 10 + id, Host: "h", LogPort: 1 + id})
+	}
+	awaitMembers(t, follower, func(m *replication.Membership) bool { return m.Version == 5 })
+	for _, n := range nodes {
+		must(t, n.Close())
+	}
+	cfg := follower.cfg
+	var err error
+	cfg.PeerListener, err = net.Listen("tcp", cfg.PeerAddr)
+	must(t, err)
+	if n := openNode(t, cfg); n.replica.Members().Version != 5 {
+		t.Errorf("it has come to version %d of the members", n.replica.Members().Version)
+	}
+}
+
 // change has the leader change the members.
 func change(t *testing.T, leader *Node, c replication.MemberChange) {
 	t.Helper()

@@ -49,7 +49,9 @@ func (n *Node) stop(cause error) {
 // that it has.
 func (n *Node) handOver() {
 	n.life.stopping.Store(true)
-	n.front.StopAccepting()
+	if n.front != nil {
+		n.front.StopAccepting()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
 	defer cancel()
 	n.replica.HandOver(ctx)
