@@ -168,6 +168,32 @@ func TestDeadServerIsReplaced(t *testing.T) {
 	wantRefused(ctx, t, victim, fmt.Sprintf("the data folder of server %d was replaced by folder", victim.ID), "`raftcachectl member add`")
 }
 
+// TestFolderIsLostWhileOthersAreDown: a server that is listed with others begins nothing
+// without them. What was acknowledged is there when they come back.
+func TestFolderIsLostWhileOthersAreDown(t *testing.T) {
+	t.Parallel()
+	ctx, c := startCluster(t, cluster.Options{})
+	victim, leader, third := victimOf(ctx, t, c)
+	fill(t, victim, "early")
+	for _, s := range c.Servers {
+		must(t, s.Kill())
+	}
+	must(t, os.RemoveAll(victim.DataDir))
+	must(t, victim.Start())
+	awaitLine(t, victim, "waiting for server")
+	must(t, leader.Start())
+	must(t, third.Start())
+	select {
+	case <-victim.Process().Done():
+	case <-ctx.Done():
+		t.Fatalf("server %d goes on: %s", victim.ID, victim.LogTail())
+	}
+	wantRefused(ctx, t, victim, replaceCommand(victim))
+	wantFilled(t, leader, "early")
+	fill(t, third, "late")
+	wantFilled(t, leader, "late")
+}
+
 // TestEmptyFolderReplaces what its server was, by itself, where the configuration lets it.
 func TestEmptyFolderReplaces(t *testing.T) {
 	t.Parallel()

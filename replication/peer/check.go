@@ -26,6 +26,8 @@ func (t *Transport) checkHello(remote *Hello) (member bool, err error) {
 		return false, refuse("stream %d is unknown: run the same raftcached everywhere", remote.Stream)
 	}
 	switch formed, empty := t.self.ClusterID != 0, remote.ClusterID == 0; {
+	case !formed && t.config.Formed: // it does not say so yet: who formed with it would be of another cluster
+		return false, refuseNow("server %d starts: it reads its log", t.self.ServerID)
 	case !formed && !empty:
 		return false, t.notYet(remote)
 	case !formed:
@@ -41,9 +43,6 @@ func (t *Transport) checkHello(remote *Hello) (member bool, err error) {
 func (t *Transport) notYet(remote *Hello) error {
 	if remote.Stream == StreamForm {
 		return nil
-	}
-	if t.config.Formed {
-		return refuseNow("server %d starts: it reads its log", t.self.ServerID)
 	}
 	t.claim(remote)
 	return refuseNow("server %d is not a member of any cluster yet", t.self.ServerID)

@@ -51,6 +51,31 @@ func TestFormationIsLearnedLate(t *testing.T) {
 	}
 }
 
+// TestFormationWaitsForThoseThatStart: while all the others read their logs, a node whose
+// folder is empty does not take them for others like it. It learns that they are formed.
+func TestFormationWaitsForThoseThatStart(t *testing.T) {
+	list := members(3)
+	a, b, c := listen(t, list, 0, nil), listen(t, list, 1, nil), listen(t, list, 2, nil)
+	cluster := formAll(t, a, b, c)
+	var formed []*node
+	for i, n := range []*node{a, b} {
+		must(t, n.Close())
+		formed = append(formed, listen(t, list, i, func(c *Config) { c.Formed = true }))
+	}
+	must(t, c.Close())
+	wiped := listen(t, list, 2, func(c *Config) { c.DirectoryID = identity.DirectoryID{99} })
+	waiting, err := wiped.formRound(t.Context())
+	if must(t, err); len(waiting) != 2 {
+		t.Fatalf("it waits for %q", waiting)
+	}
+	for _, n := range formed {
+		n.take(cluster)
+	}
+	if _, err := wiped.form(t.Context()); !errors.Is(err, ErrFormed) {
+		t.Fatalf("when they have started: %v", err)
+	}
+}
+
 func TestRefusalsAtFormation(t *testing.T) {
 	for _, c := range []struct {
 		name   string
