@@ -17,7 +17,13 @@
 //
 // # Frame
 //
-//	length 4, big endian, of what follows | MessagePack (package frame), an array:
+// In a handshake, and behind it, where a checksum says that nothing was damaged on its
+// way; a damaged frame ends the connection, and the other node dials again:
+//
+//	length 4, big endian, of the array | array
+//	length 4, big endian, of the array | CRC-32C of the array 4, big endian | array
+//
+// The array is MessagePack (package frame):
 //
 //	hello    [1, version, cluster id, server id, raft id, directory id bin 16, boot,
 //	          [incarnation, ...], stream, nonce bin 16, whether it has a secret,
@@ -60,7 +66,7 @@
 // Each proof covers both hellos, and so both nonces, identities and the stream: it is
 // of no use on another connection. Without a secret its key is empty, and anybody can
 // make it. What follows the handshake is neither encrypted nor signed. Whoever can
-// change what is on its way can change that.
+// change what is on its way can change that, and the checksum too.
 //
 // Either side compares the other's lineage with the newest that its folder has shown,
 // and remembers it durably before it goes on. Until the end of the handshake a frame

@@ -51,7 +51,7 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	if err := writeFrame(conn, ours); err != nil {
 		return nil, err
 	}
-	theirs, err := readFrame(conn, nil, helloBytesMax)
+	theirs, err := readFrame(conn, helloBytesMax)
 	if err != nil {
 		return nil, fmt.Errorf("read hello: %w", err)
 	}
@@ -63,7 +63,7 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 		return nil, fmt.Errorf("server %d: %w", remote.ServerID, err)
 	}
 	declined := t.checkDialed(&remote, s)
-	err = writeFrame(conn, appendPayload(nil, kindProof, proof(t.config.Secret, dialer, ours, theirs))[frameHeaderBytes:])
+	err = writeFrame(conn, appendContents(nil, kindProof, proof(t.config.Secret, dialer, ours, theirs)))
 	if err == nil {
 		err = readAnswer(conn)
 	}
@@ -118,7 +118,7 @@ func remedy(serverID int) string {
 // answer shakes hands on a connection that a peer has dialed, and decides on the
 // peer. An error that is no refusal was not told.
 func (t *Transport) answer(conn net.Conn) (remote Hello, err error) {
-	theirs, err := readFrame(conn, nil, helloBytesMax)
+	theirs, err := readFrame(conn, helloBytesMax)
 	if err != nil {
 		return remote, err
 	}
@@ -136,7 +136,7 @@ func (t *Transport) answer(conn net.Conn) (remote Hello, err error) {
 	if err := writeFrame(conn, ours); err != nil {
 		return remote, err
 	}
-	if err := writeFrame(conn, appendPayload(nil, kindProof, proof(t.config.Secret, acceptor, theirs, ours))[frameHeaderBytes:]); err != nil {
+	if err := writeFrame(conn, appendContents(nil, kindProof, proof(t.config.Secret, acceptor, theirs, ours))); err != nil {
 		return remote, err
 	}
 	err = readProof(conn, proof(t.config.Secret, dialer, theirs, ours))
@@ -181,7 +181,7 @@ var errWrongSecret = errors.New("its secret for the log port is another one: giv
 
 // readProof reads the peer's proof, which must be the given one.
 func readProof(conn net.Conn, want []byte) error {
-	b, err := readFrame(conn, nil, helloBytesMax)
+	b, err := readFrame(conn, helloBytesMax)
 	if err != nil {
 		return fmt.Errorf("read proof: %w", err)
 	}
@@ -202,7 +202,7 @@ func readProof(conn net.Conn, want []byte) error {
 
 // readAnswer reads how the peer has decided.
 func readAnswer(conn net.Conn) error {
-	b, err := readFrame(conn, nil, helloBytesMax)
+	b, err := readFrame(conn, helloBytesMax)
 	if err != nil {
 		return fmt.Errorf("await the end of the handshake: %w", err)
 	}

@@ -22,7 +22,7 @@ func shake(t *testing.T, addr net.Addr, h *Hello, secret string) error {
 	must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
 	ours := encodeHello(h)
 	must(t, writeFrame(conn, ours))
-	theirs, err := readFrame(conn, nil, helloBytesMax)
+	theirs, err := readFrame(conn, helloBytesMax)
 	must(t, err)
 	if _, err := readHello(theirs); err != nil {
 		return err
@@ -30,11 +30,11 @@ func shake(t *testing.T, addr net.Addr, h *Hello, secret string) error {
 	if err := readProof(conn, proof([]byte(secret), acceptor, ours, theirs)); err != nil {
 		return err
 	}
-	must(t, writeFrame(conn, appendPayload(nil, kindProof, proof([]byte(secret), dialer, ours, theirs))[frameHeaderBytes:]))
+	must(t, writeFrame(conn, appendContents(nil, kindProof, proof([]byte(secret), dialer, ours, theirs))))
 	if err := readAnswer(conn); err != nil || h.Stream != StreamJoin {
 		return err
 	}
-	answer, err := readFrame(conn, nil, helloBytesMax)
+	answer, err := readFrame(conn, helloBytesMax)
 	must(t, err)
 	_, err = readHello(answer)
 	return err
@@ -111,11 +111,11 @@ func TestSecret(t *testing.T) {
 	defer func() { must(t, conn.Close()) }()
 	ours := encodeHello(&high)
 	must(t, writeFrame(conn, ours))
-	theirs, err := readFrame(conn, nil, helloBytesMax)
+	theirs, err := readFrame(conn, helloBytesMax)
 	must(t, err)
-	_, err = readFrame(conn, nil, helloBytesMax)
+	_, err = readFrame(conn, helloBytesMax)
 	must(t, err)
-	must(t, writeFrame(conn, appendPayload(nil, kindProof, proof([]byte("open wheat"), dialer, ours, theirs))[frameHeaderBytes:]))
+	must(t, writeFrame(conn, appendContents(nil, kindProof, proof([]byte("open wheat"), dialer, ours, theirs))))
 	if err := readAnswer(conn); err == nil || !strings.Contains(err.Error(), "its secret for the log port is another one") {
 		t.Errorf("without the secret: %v", err)
 	}
@@ -140,7 +140,7 @@ func TestProof(t *testing.T) {
 			t.Errorf("proof %d is the same", i)
 		}
 	}
-	r := frame.NewReader(appendPayload(nil, kindProof, base)[frameHeaderBytes:])
+	r := frame.NewReader(appendContents(nil, kindProof, base))
 	if kind, err := readKind(&r); err != nil || kind != kindProof {
 		t.Errorf("kind %d, %v", kind, err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	protocolVersion = 7
+	protocolVersion = 8
 
 	// membersMax bounds the list of members in a hello.
 	membersMax = 256

@@ -125,7 +125,7 @@ func (t *Transport) joinAt(ctx context.Context, addr string) (c identity.Cluster
 	if err := conn.SetDeadline(time.Now().Add(joinTimeout + handshakeTimeout)); err != nil {
 		return c, found, err
 	}
-	b, err := readFrame(conn, nil, helloBytesMax)
+	b, err := readFrame(conn, helloBytesMax)
 	if err != nil {
 		return c, found, fmt.Errorf("await the answer: %w", err)
 	}

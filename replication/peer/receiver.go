@@ -53,7 +53,11 @@ func (t *Transport) accept() {
 		t.wg.Go(func() {
 			defer t.untrack(conn)
 			if err := t.serve(conn); err != nil && t.ctx.Err() == nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-				t.log.Debug("connection of a peer ended", "remote", conn.RemoteAddr().String(), "err", err)
+				level := slog.LevelDebug
+				if errors.Is(err, errDamaged) { // the network or a machine is not sound
+					level = slog.LevelWarn
+				}
+				t.log.Log(t.ctx, level, "connection of a peer ended", "remote", conn.RemoteAddr().String(), "err", err)
 			}
 		})
 	}
@@ -128,7 +132,7 @@ func (t *Transport) receive(remote *Hello, in *bufio.Reader) error {
 	t.mu.Unlock()
 	var buf []byte
 	for {
-		b, err := readFrame(in, buf, frameBytesMax)
+		b, err := readSealed(in, buf, frameBytesMax)
 		if err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func (t *Transport) ship(s *senders, header []byte, sizeBytes int64, file io.Rea
 func shipFile(conn net.Conn, header []byte, sizeBytes int64, file io.Reader) error {
 	head := frame.AppendUint(frame.AppendArrayLen(nil, 3), kindSnapshot)
 	head = frame.AppendInt(frame.AppendBytes(head, header), sizeBytes)
-	if err := writeFrame(conn, head); err != nil {
+	if err := writeSealed(conn, head); err != nil {
 		return fmt.Errorf("send head of snapshot: %w", err)
 	}
 	chunk := make([]byte, shipChunkBytes)
@@ -73,7 +73,7 @@ func shipFile(conn net.Conn, header []byte, sizeBytes int64, file io.Reader) err
 		n, err := io.ReadFull(file, chunk)
 		if n > 0 {
 			if err := errors.Join(conn.SetDeadline(time.Now().Add(shipTimeout)),
-				writeFrame(conn, appendPayload(nil, kindChunk, chunk[:n])[frameHeaderBytes:])); err != nil {
+				writeSealed(conn, appendContents(nil, kindChunk, chunk[:n]))); err != nil {
 				return fmt.Errorf("send snapshot: %w", err)
 			}
 		}
@@ -84,7 +84,7 @@ func shipFile(conn net.Conn, header []byte, sizeBytes int64, file io.Reader) err
 			return fmt.Errorf("read snapshot: %w", err)
 		}
 	}
-	if err := writeFrame(conn, frame.AppendUint(frame.AppendArrayLen(nil, 1), kindEnd)); err != nil {
+	if err := writeSealed(conn, frame.AppendUint(frame.AppendArrayLen(nil, 1), kindEnd)); err != nil {
 		return fmt.Errorf("send end of snapshot: %w", err)
 	}
 	if err := conn.SetDeadline(time.Now().Add(shipTimeout)); err != nil {
@@ -94,7 +94,7 @@ func shipFile(conn net.Conn, header []byte, sizeBytes int64, file io.Reader) err
 }
 
 func readVerdict(conn net.Conn) error {
-	b, err := readFrame(conn, nil, helloBytesMax)
+	b, err := readSealed(conn, nil, helloBytesMax)
 	if err != nil {
 		return fmt.Errorf("await the receiver's verdict: %w", err)
 	}
@@ -115,7 +115,7 @@ func readVerdict(conn net.Conn) error {
 
 // receiveSnapshot receives a snapshot and answers with the handler's verdict.
 func (t *Transport) receiveSnapshot(from uint64, conn net.Conn, in *bufio.Reader) error {
-	b, err := readFrame(in, nil, shipHeaderBytesMax)
+	b, err := readSealed(in, nil, shipHeaderBytesMax)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (t *Transport) receiveSnapshot(from uint64, conn net.Conn, in *bufio.Reader
 		sentence = sentence[:min(len(sentence), refusalBytesMax)]
 	}
 	verdict := frame.AppendUint(frame.AppendArrayLen(nil, 2), kindVerdict)
-	return writeFrame(conn, frame.AppendString(verdict, sentence))
+	return writeSealed(conn, frame.AppendString(verdict, sentence))
 }
 
 // chunkReader reads the contents of the chunks up to the end frame.
@@ -174,7 +174,7 @@ func (c *chunkReader) next() error {
 	if err := c.conn.SetReadDeadline(time.Now().Add(shipTimeout)); err != nil {
 		return err
 	}
-	b, err := readFrame(c.in, c.buf, shipChunkBytes+helloBytesMax)
+	b, err := readSealed(c.in, c.buf, shipChunkBytes+helloBytesMax)
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"encoding/hex"
 	"reflect"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // directory id, boot, incarnations and stream; nonce, secret and admin address; constants; members;
 // roster, whether it replaces, and lost clusters.
 const goldenHello = `
-	dc0013 01 07 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
+	dc0013 01 08 cf0000010000000000 02 cd012c c41001020300000000000000000000000000 07 92 05 06 04
 	c410 09000000000000000000000000000000 c3 a3613a39
 	96 ce04000000 ce00100000 c2 0a 1e a3616c6c
 	91 99 02 cd012c c41001020300000000000000000000000000 ad63616368652e6578616d706c65 cd2bcb cd2c2f c2 c2 c2
@@ -57,7 +58,7 @@ func TestMessagesAreChecked(t *testing.T) {
 		c.change(m)
 		b, err := appendMessage(nil, m, 9)
 		must(t, err)
-		r := frame.NewReader(b[frameHeaderBytes:])
+		r := frame.NewReader(b[sealedHeaderBytes:])
 		_, err = readKind(&r)
 		must(t, err)
 		payload, err := r.Bytes(frameBytesMax)
@@ -89,14 +90,41 @@ func TestHelloRoundTrip(t *testing.T) {
 	}
 }
 
+// TestDamageIsNoticed: no bit of a frame can change on its way without a sign.
+func TestDamageIsNoticed(t *testing.T) {
+	sent := appendPayload(nil, kindForward, []byte("some operations"))
+	sent, err := appendMessage(sent, message(1, 2, 5), 9)
+	must(t, err)
+	first, err := readSealed(bytes.NewReader(sent), nil, frameBytesMax)
+	must(t, err)
+	for bit := range 8 * len(sent) {
+		b := bytes.Clone(sent)
+		b[bit/8] ^= 1 << (bit % 8)
+		in := bytes.NewReader(b)
+		got, err := readSealed(in, nil, frameBytesMax)
+		if err == nil && bytes.Equal(got, first) {
+			_, err = readSealed(in, nil, frameBytesMax)
+		}
+		if err == nil {
+			t.Fatalf("bit %d changed without a sign", bit)
+		}
+	}
+}
+
 // FuzzFrame feeds bytes of a peer to everything that decodes them.
 func FuzzFrame(f *testing.F) {
 	f.Add(encodeHello(&Hello{Lineage: lineage(1), Members: []identity.Member{{Host: "h"}}}))
 	m, err := appendMessage(nil, message(1, 2, 5), 9)
 	must(f, err)
-	f.Add(m[frameHeaderBytes:])
-	f.Add(appendPayload(nil, kindForward, []byte("x"))[frameHeaderBytes:])
+	f.Add(m[sealedHeaderBytes:])
+	f.Add(appendPayload(nil, kindForward, []byte("x"))[sealedHeaderBytes:])
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if contents, err := readSealed(bytes.NewReader(b), nil, frameBytesMax); err == nil {
+			var again bytes.Buffer
+			if err := writeSealed(&again, contents); err != nil || !bytes.HasPrefix(b, again.Bytes()) {
+				t.Fatalf("%x became %x, %v", b, again.Bytes(), err)
+			}
+		}
 		if h, err := readHello(b); err == nil {
 			if again, err := readHello(encodeHello(&h)); err != nil || !reflect.DeepEqual(again, h) {
 				t.Fatalf("%+v became %+v, %v", h, again, err)
