@@ -55,6 +55,9 @@ var (
 	// place.
 	ErrRemoved = errors.New("this server is no member of the cluster any more")
 
+	// ErrMalformed: the leader could not read the operation, which a sound node does not
+	// send. It was not executed.
+	ErrMalformed = errors.New("malformed operation")
 	// ErrDiskStalled: the node's disk does not answer. The write was not executed.
 	ErrDiskStalled = errors.New("this server's disk does not answer, writes are refused")
 	// ErrClosed: the node is closed.
@@ -232,6 +235,7 @@ var statusErrors = map[protocol.Status]error{
 	protocol.StatusNoLeader: ErrNoLeader, protocol.StatusOutcomeUnknown: ErrOutcomeUnknown, protocol.StatusTimeout: ErrReadTimeout,
 	protocol.StatusRepairing: ErrRepairing, protocol.StatusNoMajority: ErrNoMajority, protocol.StatusRemoved: ErrRemoved,
 	protocol.StatusFilling:     ErrRestoring,
+	protocol.StatusMalformed:   ErrMalformed,
 	protocol.StatusDiskStalled: ErrDiskStalled,
 }
 

@@ -16,18 +16,23 @@ const (
 )
 
 // Apply applies the count operations of ops, in order, and returns their results
-// if want is set, nil otherwise. Bytes that are no operations are an error, the same
-// on all nodes; the operations before them are applied.
-func (e *Engine) Apply(count int, ops []byte, want bool) (*Results, error) {
+// if want is set, nil otherwise. It cannot fail: from the first operation on that
+// cannot be read, all are refused with StatusMalformed, and what follows the last one
+// is ignored. So it is on every node, as it depends on count and ops alone.
+func (e *Engine) Apply(count int, ops []byte, want bool) *Results {
 	defer e.publish()
+	count = min(count, len(ops)) // each has a byte at least
 	var results *Results
 	if want {
-		results = newResults(min(count, len(ops)))
+		results = newResults(count)
 	}
 	for i := range count {
 		op, rest, err := DecodeOp(ops)
 		if err != nil {
-			return results, fmt.Errorf("operation %d of %d: %w", i, count, err)
+			for range count - i {
+				results.refuse()
+			}
+			return results
 		}
 		ops = rest
 		r := e.perform(&op)
@@ -37,10 +42,23 @@ func (e *Engine) Apply(count int, ops []byte, want bool) (*Results, error) {
 		e.tidy(e.stored) // r may alias memory that this frees
 		e.stored = 0
 	}
-	if len(ops) > 0 {
-		return results, fmt.Errorf("%d bytes after %d operations: %w", len(ops), count, ErrMalformed)
+	return results
+}
+
+// Check returns an error if ops are not count operations: Apply would refuse some of
+// them. It depends on them alone; any goroutine may call it.
+func (*Engine) Check(count int, ops []byte) error {
+	for i := range count {
+		_, rest, err := DecodeOp(ops)
+		if err != nil {
+			return fmt.Errorf("operation %d of %d: %w", i+1, count, err)
+		}
+		ops = rest
 	}
-	return results, nil
+	if len(ops) > 0 {
+		return fmt.Errorf("%d bytes after %d operations: %w", len(ops), count, ErrMalformed)
+	}
+	return nil
 }
 
 // perform does one operation. Slices of the result may alias a record; they are

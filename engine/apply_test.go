@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,10 +18,7 @@ var testLimits = Limits{MemoryBytes: 1 << 20, ItemBytesMax: 64 << 10}
 // one applies a single operation and returns its result.
 func one(t testing.TB, e *Engine, op Op) item.Result {
 	t.Helper()
-	out, err := e.Apply(1, AppendOp(nil, &op), true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := e.Apply(1, AppendOp(nil, &op), true)
 	return only(t, out)
 }
 
@@ -307,12 +306,76 @@ func TestNoEvict(t *testing.T) {
 func TestMalformedOperations(t *testing.T) {
 	op := k(OpSet, "v")
 	ok := AppendOp(nil, &op)
-	for cut := range ok {
-		if _, err := newEngine(t, testLimits).Apply(1, ok[:cut], true); err == nil {
-			t.Errorf("operation cut to %d bytes was applied", cut)
+	e := newEngine(t, testLimits)
+	for cut := 1; cut < len(ok); cut++ {
+		if e.Check(1, ok[:cut]) == nil {
+			t.Errorf("operation cut to %d bytes passes", cut)
+		}
+		if got := only(t, e.Apply(1, ok[:cut], true)); got.Status != item.StatusMalformed || e.Stats().CurrItems != 0 {
+			t.Errorf("operation cut to %d bytes: status %d, %d items", cut, got.Status, e.Stats().CurrItems)
 		}
 	}
-	if _, err := newEngine(t, testLimits).Apply(1, append(ok, 1), true); err == nil {
-		t.Error("bytes behind the operations were passed over")
+	if e.Check(1, ok) != nil || e.Check(1, append(ok, 1)) == nil || e.Check(0, nil) != nil {
+		t.Error("bytes behind the operations pass")
 	}
+	var got []item.Status // what comes before is applied, what comes after is not
+	for r := range e.Apply(4, append(append(bytes.Clone(ok), 0xff, 0xff), ok...), true).All(new(item.Result)) {
+		got = append(got, r.Status)
+	}
+	if want := []item.Status{item.StatusStored, item.StatusMalformed, item.StatusMalformed, item.StatusMalformed}; !slices.Equal(got, want) {
+		t.Errorf("statuses %v, want %v", got, want)
+	}
+}
+
+// FuzzApply applies any bytes on two engines, one of which is asked for results: they
+// do not panic, agree, stay sound, and refuse what Check refuses.
+func FuzzApply(f *testing.F) {
+	var all []byte
+	for kind := OpSet; kind < opKindEnd; kind++ {
+		op := Op{Kind: kind, Delta: 1 << 20, Exptime: 100, Flags: 7, Value: []byte("12")}
+		if kind.hasKey() {
+			op.Key = []byte("k")
+		}
+		all = AppendOp(all, &op)
+		f.Add(uint16(1), AppendOp(nil, &op), int64(1000))
+		op.Fields, op.Initial, op.Vivify, op.Recache, op.NewCAS = item.AllFields, 5, -1, 30, 1<<60
+		f.Add(uint16(2), AppendOp(all, &op), int64(planTimeMax))
+	}
+	f.Add(uint16(opKindEnd), all, int64(1))
+	f.Add(uint16(2), []byte{0xff, 0xff}, int64(0))
+	plan := FillPlan{TimeMs: planTimeMax, Chunks: 1, Items: 1, Bytes: 100}
+	fill := AppendOp(nil, &Op{Kind: OpFillBegin, Value: plan.Append(nil)})
+	fill = AppendOp(fill, &Op{Kind: OpFillItems, CAS: plan.ID(), Value: []byte("\x01\x01\x00\x01\x00\x00\x01kv")})
+	f.Add(uint16(3), AppendOp(fill, &Op{Kind: OpFillEnd, CAS: plan.ID()}), int64(9))
+	f.Fuzz(func(t *testing.T, count uint16, ops []byte, later int64) {
+		a, b := newEngine(t, testLimits), newEngine(t, testLimits)
+		for range 2 {
+			later = max(0, min(later, planTimeMax-testStart))
+			results := a.Apply(int(count), ops, true)
+			if b.Apply(int(count), ops, false) != nil || results.Len() != min(int(count), len(ops)) {
+				t.Fatalf("%d results of %d operations", results.Len(), count)
+			}
+			refused := 0
+			for r := range results.All(new(item.Result)) {
+				if r.Status == item.StatusMalformed {
+					refused++
+				}
+			}
+			if refused > 0 && a.Check(int(count), ops) == nil {
+				t.Fatal("refused what passes the check")
+			}
+			for _, e := range []*Engine{a, b} {
+				e.Advance(testStart + later)
+				check(t, e)
+			}
+			if digestOf(a) != digestOf(b) {
+				t.Fatal("two engines differ")
+			}
+		}
+	})
+}
+
+func digestOf(e *Engine) (d [2]uint64) {
+	d[0], d[1] = e.Digest()
+	return d
 }

@@ -31,9 +31,7 @@ func benchEngine(b *testing.B, n int) *Engine {
 		key = benchKey(key, uint64(i))
 		op.Key = key
 		buf = AppendOp(buf[:0], &op)
-		if _, err := e.Apply(1, buf, false); err != nil {
-			b.Fatal(err)
-		}
+		e.Apply(1, buf, false)
 	}
 	return e
 }
@@ -131,9 +129,7 @@ func BenchmarkSetEvicting(b *testing.B) {
 			for e.Stats().Evictions == 0 {
 				op.Key = benchKey(nil, next)
 				next++
-				if _, err := e.Apply(1, AppendOp(nil, &op), false); err != nil {
-					b.Fatal(err)
-				}
+				e.Apply(1, AppendOp(nil, &op), false)
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -150,9 +146,7 @@ func benchmarkSets(b *testing.B, e *Engine, number func(*rand.Rand) uint64) {
 		key = benchKey(key, number(rng))
 		op.Key = key
 		buf = AppendOp(buf[:0], &op)
-		if _, err := e.Apply(1, buf, false); err != nil {
-			b.Fatal(err)
-		}
+		e.Apply(1, buf, false)
 	}
 }
 
@@ -223,10 +217,7 @@ func BenchmarkSubBatch(b *testing.B) {
 			b.ReportAllocs()
 			plain := new(item.Result)
 			for b.Loop() {
-				results, err := e.Apply(c.count, ops, true)
-				if err != nil {
-					b.Fatal(err)
-				}
+				results := e.Apply(c.count, ops, true)
 				for r := range results.All(plain) {
 					if r.Status == item.StatusMiss {
 						b.Fatal("miss")

@@ -87,6 +87,13 @@ func (r *Results) add(result *item.Result, full bool) {
 	r.full[last] = append(r.full[last], kept)
 }
 
+// refuse adds the result of an operation that could not be read; r may be nil.
+func (r *Results) refuse() {
+	if r != nil {
+		r.statuses = append(r.statuses, uint8(item.StatusMalformed))
+	}
+}
+
 // copy returns a copy of b, nil if that is empty. Earlier copies stay where they
 // are.
 func (r *Results) copy(b []byte) []byte {

@@ -15,7 +15,7 @@ const (
 	codeAuth        = 0x20
 	codeUnknown     = 0x81
 	codeOutOfMemory = 0x82
-	codeInternal    = 0x84 // the outcome is unknown
+	codeInternal    = 0x84 // the outcome is unknown, or the server is at fault
 	codeTemporary   = 0x86 // there was no effect; the client may try again
 )
 
@@ -36,6 +36,7 @@ var binaryErrors = [...]binaryError{
 	StatusTooLarge:       {codeTooLarge, "Too large."},
 	StatusOutOfMemory:    {codeOutOfMemory, "Out of memory"},
 	StatusFilling:        {code: codeTemporary},
+	StatusMalformed:      {code: codeInternal},
 	StatusNoLeader:       {code: codeTemporary},
 	StatusOutcomeUnknown: {code: codeInternal},
 	StatusTimeout:        {code: codeTemporary},

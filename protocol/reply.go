@@ -29,6 +29,7 @@ var replyLines = [...]string{
 	StatusTooSmall:       "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n",
 	StatusOutOfBounds:    "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n",
 	StatusFilling:        "SERVER_ERROR a backup is being restored\r\n",
+	StatusMalformed:      "SERVER_ERROR malformed operation\r\n",
 	StatusNoLeader:       "SERVER_ERROR no leader\r\n",
 	StatusOutcomeUnknown: "SERVER_ERROR outcome unknown\r\n",
 	StatusTimeout:        "SERVER_ERROR read not confirmed in time\r\n",

@@ -28,6 +28,7 @@ const (
 	StatusTooSmall    = item.StatusTooSmall    // MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m
 	StatusOutOfBounds = item.StatusOutOfBounds // MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust
 	StatusFilling     = item.StatusFilling     // SERVER_ERROR a backup is being restored
+	StatusMalformed   = item.StatusMalformed   // SERVER_ERROR malformed operation
 )
 
 // The outcomes of requests that were not executed, or may not have been.

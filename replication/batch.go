@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"raftcached/replication/frame"
 )
@@ -28,7 +29,16 @@ const (
 	loopsMax = 257
 )
 
-var errMalformed = errors.New("malformed batch")
+// stampMsMax is beyond any stamp, in ms of Unix time, and little enough to be added to.
+const stampMsMax = 1 << 50
+
+var (
+	errMalformed = errors.New("malformed batch")
+
+	// errLater says that bytes are those of a later version of the program. It ends a
+	// node that has to apply them; what is malformed is refused.
+	errLater = errors.New("run a newer raftcached")
+)
 
 // clusterOrigin is the origin of the cluster's own sub-batches; no raft id is 0.
 // A leader alone makes them. They have no number, and applying one again has no
@@ -113,10 +123,13 @@ func entryHeader(r *frame.Reader) (h header, err error) {
 		return h, fmt.Errorf("read entry version: %w", err)
 	}
 	if version != entryVersion {
-		return h, fmt.Errorf("entry has version %d, this program knows %d: run a newer raftcached", version, entryVersion)
+		return h, fmt.Errorf("entry has version %d, this program knows %d: %w", version, entryVersion, errLater)
 	}
 	if h.stampMs, err = r.Int64(); err != nil {
 		return h, fmt.Errorf("read entry stamp: %w", err)
+	}
+	if h.stampMs < 0 || h.stampMs > stampMsMax {
+		return h, fmt.Errorf("read entry stamp %d: %w", h.stampMs, errMalformed)
 	}
 	if !r.SkipNil() {
 		if h.hints, err = readHints(r); err != nil {
@@ -146,23 +159,41 @@ func readHints(r *frame.Reader) ([]byte, error) {
 // sub-batches and their bytes. Every sub-batch must come from origin, so that none
 // is the cluster's own, and from the start of it that the peer has shown: one of a
 // higher boot number would shut the origin out.
-func splitForwarded(payload []byte, origin, boot uint64) (n int, subs []byte, err error) {
+//
+// Operations that check refuses are removed, and refused says why. What is left of
+// their sub-batch is applied in its turn, so that the origin answers its clients with
+// an error, and those of later ones as ever.
+func splitForwarded(payload []byte, origin, boot uint64, check func(count int, ops []byte) error) (n int, subs []byte, refused, err error) {
 	r := frame.NewReader(payload)
 	if n, err = r.ArrayLen(subBatchesMax); err != nil {
-		return 0, nil, fmt.Errorf("read forwarded payload: %w", err)
+		return 0, nil, nil, fmt.Errorf("read forwarded payload: %w", err)
 	}
+	var sound []byte // what is kept, once something was removed
 	subs = r.Rest()
 	for range n {
+		before := r.Rest()
 		s, err := readSubBatch(&r)
 		if err != nil {
-			return 0, nil, err
+			return 0, nil, nil, err
 		}
 		if s.Origin != origin || s.Origin == clusterOrigin || s.Boot != boot {
-			return 0, nil, fmt.Errorf("forwarded sub-batch of origin %d and boot %d came from %d and %d: %w", s.Origin, s.Boot, origin, boot, errMalformed)
+			return 0, nil, nil, fmt.Errorf("forwarded sub-batch of origin %d and boot %d came from %d and %d: %w", s.Origin, s.Boot, origin, boot, errMalformed)
+		}
+		if reason := check(s.Count, s.Ops); reason != nil {
+			if refused == nil {
+				sound, refused = slices.Clone(subs[:len(subs)-len(before)]), fmt.Errorf("refused sub-batch %d of loop %d: %w", s.Seq, s.Loop, reason)
+			}
+			s.Count, s.Ops = 0, nil
+			sound = appendSubBatch(sound, &s)
+		} else if refused != nil {
+			sound = append(sound, before[:len(before)-len(r.Rest())]...)
 		}
 	}
 	if len(r.Rest()) != 0 {
-		return 0, nil, fmt.Errorf("forwarded payload has %d bytes too many: %w", len(r.Rest()), errMalformed)
+		return 0, nil, nil, fmt.Errorf("forwarded payload has %d bytes too many: %w", len(r.Rest()), errMalformed)
 	}
-	return n, subs, nil
+	if refused != nil {
+		subs = sound
+	}
+	return n, subs, refused, nil
 }

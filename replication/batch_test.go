@@ -83,30 +83,55 @@ func TestMalformedHintsAreRefused(t *testing.T) {
 	}
 }
 
+// anyOps is a check that everything passes but ff.
+func anyOps(_ int, ops []byte) error {
+	if bytes.HasPrefix(ops, []byte{0xff}) {
+		return errMalformed
+	}
+	return nil
+}
+
+// TestForwardedOperationsAreChecked: operations that cannot be read leave, and the rest
+// of what was forwarded goes on, with the same numbers.
+func TestForwardedOperationsAreChecked(t *testing.T) {
+	for bad := range 3 {
+		sent := exampleSubBatches()
+		sent[bad].Count, sent[bad].Ops = 1, []byte{0xff, 0xff}
+		n, subs, refused, err := splitForwarded(append(frame.AppendArrayLen(nil, 3), encodeSubBatches(sent)...), 1, 2, anyOps)
+		if err != nil || refused == nil || n != 3 {
+			t.Fatalf("%d sub-batches, %v, %v", n, refused, err)
+		}
+		sent[bad].Count, sent[bad].Ops = 0, nil
+		if !bytes.Equal(subs, encodeSubBatches(sent)) {
+			t.Errorf("what is left of %d is %q", bad, subs)
+		}
+	}
+}
+
 func TestForwardedPayloadIsChecked(t *testing.T) {
 	subs := encodeSubBatches(exampleSubBatches())
 	payload := append(frame.AppendArrayLen(nil, 3), subs...)
-	n, got, err := splitForwarded(payload, 1, 2)
-	if err != nil || n != 3 || !bytes.Equal(got, subs) {
+	n, got, refused, err := splitForwarded(payload, 1, 2, anyOps)
+	if err != nil || refused != nil || n != 3 || !bytes.Equal(got, subs) {
 		t.Fatalf("%d sub-batches, %v", n, err)
 	}
-	if _, _, err := splitForwarded(payload, 2, 2); err == nil {
+	if _, _, _, err := splitForwarded(payload, 2, 2, anyOps); err == nil {
 		t.Error("sub-batches of another origin were accepted")
 	}
-	if _, _, err := splitForwarded(payload, 1, 1); err == nil {
+	if _, _, _, err := splitForwarded(payload, 1, 1, anyOps); err == nil {
 		t.Error("sub-batches of a start that the peer has not shown were accepted")
 	}
-	if _, _, err := splitForwarded(append(payload, 0), 1, 2); err == nil {
+	if _, _, _, err := splitForwarded(append(payload, 0), 1, 2, anyOps); err == nil {
 		t.Error("bytes behind the last sub-batch were accepted")
 	}
 	own := SubBatch{Origin: clusterOrigin, Count: 1, Ops: []byte("x")}
 	for from := range uint64(2) {
-		if _, _, err := splitForwarded(appendSubBatch(frame.AppendArrayLen(nil, 1), &own), from, 0); err == nil {
+		if _, _, _, err := splitForwarded(appendSubBatch(frame.AppendArrayLen(nil, 1), &own), from, 0, anyOps); err == nil {
 			t.Errorf("a sub-batch of the cluster's own was accepted from %d", from)
 		}
 	}
 	for cut := range 200 {
-		if _, _, err := splitForwarded(payload[:cut], 1, 2); err == nil {
+		if _, _, _, err := splitForwarded(payload[:cut], 1, 2, anyOps); err == nil {
 			t.Errorf("payload cut to %d bytes was accepted", cut)
 		}
 	}
@@ -131,7 +156,7 @@ func FuzzBatchDecode(f *testing.F) {
 	f.Add(appendEntry(nil, 1, nil, 1, appendSubBatch(nil, &SubBatch{Origin: clusterOrigin, Count: 1, Ops: []byte("x")})))
 	f.Add(frame.AppendBytes(frame.AppendUint(frame.AppendArrayLen(nil, 2), signalHints), []byte("hash-one")))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if n, subs, err := splitForwarded(b, 1, 2); err == nil {
+		if n, subs, _, err := splitForwarded(b, 1, 2, anyOps); err == nil {
 			checkEntry(t, appendEntry(nil, 1, nil, n, subs), n)
 		}
 		core := &Core{leader: 2, memberState: memberState{members: formedMembership(formed(3))}}

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 
+	"raftcached/replication/frame"
+
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -144,7 +146,32 @@ func checkEntries(m *pb.Message) error {
 		if e.GetIndex() != index+1 || e.GetTerm() < term || e.GetTerm() > m.GetTerm() {
 			return fmt.Errorf("entry %d of term %d after entry %d of term %d: %w", e.GetIndex(), e.GetTerm(), index, term, errMalformed)
 		}
+		if err := checkApplicable(e); err != nil {
+			return fmt.Errorf("entry %d: %w", e.GetIndex(), err)
+		}
 		index, term = e.GetIndex(), e.GetTerm()
+	}
+	return nil
+}
+
+// checkApplicable refuses an entry that could not be applied: the node would end, and again
+// at each start. What no program can read may pass, as applying it has no effect.
+func checkApplicable(e *pb.Entry) error {
+	switch e.GetType() {
+	case pb.EntryNormal:
+		if len(e.GetData()) == 0 { // a new leader's first entry
+			return nil
+		}
+		r := frame.NewReader(e.GetData())
+		if _, err := entryHeader(&r); errors.Is(err, errLater) {
+			return err
+		}
+	case pb.EntryConfChangeV2:
+		if _, err := readChange(e.GetData()); errors.Is(err, errLater) {
+			return err
+		}
+	default:
+		return fmt.Errorf("type %v: %w", e.GetType(), errMalformed)
 	}
 	return nil
 }

@@ -151,10 +151,18 @@ func lead(t *testing.T, core *Core) {
 	t.Fatal("it does not lead")
 }
 
-// TestRaftNeverPanics feeds messages that are put together at random.
+// TestRaftNeverPanics feeds messages that are put together at random, with absurd
+// numbers among them.
 func TestRaftNeverPanics(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	small := func() *uint64 { return new(rng.Uint64N(16)) }
+	absurd := []uint64{math.MaxUint64, math.MaxUint64 - 1, math.MaxInt64, math.MaxInt64 + 1, indexMax, indexMax + 1, termJumpMax, termJumpMax + 3}
+	odd := func(n uint64) *uint64 {
+		if rng.IntN(12) == 0 {
+			return new(absurd[rng.IntN(len(absurd))])
+		}
+		return new(rng.Uint64N(n))
+	}
+	small := func() *uint64 { return odd(16) }
 	for range 300 {
 		core := newBorderCore(t)
 		if rng.IntN(2) == 0 {
@@ -164,18 +172,95 @@ func TestRaftNeverPanics(t *testing.T) {
 		for range 50 {
 			m := &pb.Message{
 				Type: pb.MessageType(rng.IntN(int(pb.MsgForgetLeader) + 1)).Enum(), From: new(1 + rng.Uint64N(4)), To: new(uint64(1)),
-				Term: new(rng.Uint64N(5)), Index: small(), LogTerm: new(rng.Uint64N(4)), Commit: small(), RejectHint: small(), Reject: new(rng.IntN(2) == 0),
+				Term: odd(5), Index: small(), LogTerm: odd(4), Commit: small(), RejectHint: small(), Reject: new(rng.IntN(2) == 0),
 			}
 			for i := range rng.Uint64N(4) {
-				m.Entries = append(m.Entries, entryOf(m.GetIndex()+i+1, max(m.GetLogTerm(), m.GetTerm())))
+				e := entryOf(m.GetIndex()+i+1, max(m.GetLogTerm(), m.GetTerm()))
+				e.Type, e.Data = pb.EntryType(rng.IntN(3)).Enum(), garbage[rng.IntN(len(garbage))]
+				m.Entries = append(m.Entries, e)
 			}
 			if m.GetType() == pb.MsgSnap {
 				m.Snapshot = &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: small(), Term: small(), ConfState: &pb.ConfState{Voters: []uint64{1, 2, 3}}}}
 			}
-			_ = core.Step(m, 0)
+			_ = core.Step(m, *odd(9))
 			core.Tick()
 			core.Ready(&eff)
 		}
+	}
+}
+
+// garbage is data of entries: none, what no program can read, and what a later one may.
+var garbage = [][]byte{nil, {0xff, 0xff}, {0x94, 1}, {0x94, 1, 0xcf, 255, 255, 255, 255, 255, 255, 255, 255, 0xc0, 0x90}, {0x94, entryVersion + 1, 5, 0xc0, 0x90}}
+
+// TestEntriesOfALaterVersionAreRefused: what would end this node, and end it again at
+// each start, does not get into its log. What is malformed may, as it has no effect.
+func TestEntriesOfALaterVersionAreRefused(t *testing.T) {
+	later := (&MemberChange{Kind: ChangeSettle}).append(nil)
+	later[1] = changeVersion + 1
+	laterChange, err := proto.Marshal(&pb.ConfChangeV2{Context: later})
+	must(t, err)
+	for _, c := range []struct {
+		name string
+		kind pb.EntryType
+		data []byte
+		want error
+	}{
+		{"malformed", pb.EntryNormal, garbage[1], nil},
+		{"later", pb.EntryNormal, garbage[4], errLater},
+		{"malformed change", pb.EntryConfChangeV2, garbage[1], nil},
+		{"later change", pb.EntryConfChangeV2, laterChange, errLater},
+		{"of raft's old kind", pb.EntryConfChange, nil, errMalformed},
+	} {
+		core := newBorderCore(t)
+		err := core.Step(peerMessage(pb.MsgApp, func(m *pb.Message) {
+			e := entryOf(11, 2)
+			e.Type, e.Data = c.kind.Enum(), c.data
+			m.Index, m.LogTerm, m.Entries = new(uint64(10)), new(uint64(2)), []*pb.Entry{e}
+		}), 0)
+		if !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// TestUnreadableEntriesHaveNoEffect: a node goes on behind an entry that no program can
+// read, reports it, and is as every other node.
+func TestUnreadableEntriesHaveNoEffect(t *testing.T) {
+	cfg := ReplicaConfig{ID: 1, Formed: borderMembers, Boot: 1, Loops: 1, Machine: &textMachine{}}
+	a, b := newState(&cfg), newState(&cfg)
+	b.machine = &textMachine{}
+	b.id = 2
+	sound := &SubBatch{Origin: 1, Boot: 1, Seq: 1, Tag: 7, Count: 1, Ops: []byte("x")}
+	ents := []*pb.Entry{
+		{Data: appendEntry(nil, 5, nil, 2, append(appendSubBatch(nil, sound), 0xff))}, // applies up to what cannot be read
+		{Data: garbage[1]},
+		{Data: garbage[2]},
+		{Data: garbage[3]},
+		{Data: appendEntry(nil, stampMsMax+1, nil, 0, nil)},
+		{Type: pb.EntryConfChangeV2.Enum(), Data: garbage[1]},
+		{Type: pb.EntryConfChange.Enum()},
+		{Data: appendEntry(nil, 6, nil, 1, appendSubBatch(nil, &SubBatch{Origin: 1, Boot: 1, Seq: 2, Tag: 8, Count: 1, Ops: []byte("y")}))},
+	}
+	for i, e := range ents {
+		e.Index, e.Term = new(uint64(i+1)), new(uint64(1))
+	}
+	for _, st := range []*state{a, b} {
+		var out Batch
+		must(t, st.apply(ents, nil, &out))
+		if got := st.machine.(*textMachine).text; got != "xy" || st.index != uint64(len(ents)) || st.stampMs != 6 || len(out.Report.Refused) != 6 {
+			t.Fatalf("state %q at %d, stamp %d, %d refused", got, st.index, st.stampMs, len(out.Report.Refused))
+		}
+		if len(out.Answers[0]) != map[uint64]int{1: 2, 2: 0}[st.id] {
+			t.Fatalf("node %d: %d answers", st.id, len(out.Answers[0]))
+		}
+	}
+	if a.stateDigest() != b.stateDigest() {
+		t.Fatal("two nodes differ")
+	}
+	var out Batch
+	err := a.apply([]*pb.Entry{{Index: new(a.index + 1), Data: garbage[4]}}, nil, &out)
+	if !errors.Is(err, errLater) {
+		t.Fatalf("an entry of a later version: %v", err)
 	}
 }
 

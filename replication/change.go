@@ -105,7 +105,7 @@ func decodeChange(b []byte) (*MemberChange, error) {
 	r := memberReader{Reader: &from}
 	r.fields(changeFields)
 	if v := r.uint(1<<63 - 1); r.err == nil && v != changeVersion {
-		return nil, fmt.Errorf("change of members has version %d, this program knows %d: run a newer raftcached", v, changeVersion)
+		return nil, fmt.Errorf("change of members has version %d, this program knows %d: %w", v, changeVersion, errLater)
 	}
 	c := &MemberChange{
 		Kind: ChangeKind(r.uint(uint64(changeEnd) - 1)), Version: r.uint(1<<63 - 1), ID: r.uint(1<<64 - 1),

@@ -247,17 +247,12 @@ func (c *Core) Read(loop, n int) {
 	c.reads.join(loop, n, c.mono+c.cfg.RequestTimeout)
 }
 
-// Forwarded takes a peer's sub-batches of the start that the peer has shown. Without leadership they are dropped:
-// their origin sends them again when it learns who leads.
-func (c *Core) Forwarded(from, boot uint64, payload []byte) error {
-	n, subs, err := splitForwarded(payload, from, boot)
-	if err != nil {
-		return err
-	}
+// Forwarded takes n sub-batches of a peer, which splitForwarded has checked. Without
+// leadership they are dropped: their origin sends them again when it learns who leads.
+func (c *Core) Forwarded(n int, subs []byte) {
 	if c.leads() {
 		c.batcher.add(n, subs)
 	}
-	return nil
 }
 
 // Interrupted tells that forwarded sub-batches to a peer may have been lost.

@@ -72,8 +72,17 @@ type AppliedUpTo struct {
 	Changes []AppliedChange
 	Members *Membership
 
+	Refused []RefusedEntry // no program can read them
+
 	Digests []StateDigest // at the indexes at which nodes compare their states
 	Repair  RepairStage   // the latest, if anything changed
+}
+
+// RefusedEntry is an entry that has no effect on any node, from what cannot be read in
+// it on.
+type RefusedEntry struct {
+	Index  uint64
+	Reason error
 }
 
 // OwnSeq is the last sequence number of an event loop that took effect.

@@ -7,7 +7,6 @@ import pb "go.etcd.io/raft/v3/raftpb"
 type input struct {
 	kind     inputKind
 	peer     uint64
-	boot     uint64
 	loop, n  int
 	tag      uint64
 	bytes    []byte
@@ -19,6 +18,17 @@ type input struct {
 	space    Space
 	forRaft  bool
 	ok       bool
+}
+
+// forwarded returns the input of a peer's sub-batches, of the start that the peer has
+// shown. An error says that it has sent what cannot be applied; if there is an input
+// too, that was made of the rest.
+func forwarded(from, boot uint64, payload []byte, check func(int, []byte) error) (*input, error) {
+	n, subs, refused, err := splitForwarded(payload, from, boot, check)
+	if err != nil {
+		return nil, err
+	}
+	return &input{kind: inputForwarded, peer: from, n: n, bytes: subs}, refused
 }
 
 type inputKind uint8
@@ -54,7 +64,7 @@ func (in *input) feed(core *Core) error {
 	case inputHint:
 		core.Hint(in.bytes)
 	case inputForwarded:
-		return core.Forwarded(in.peer, in.boot, in.bytes)
+		core.Forwarded(in.n, in.bytes)
 	case inputSignalled:
 		return core.Signalled(in.peer, in.bytes)
 	case inputInterrupted:

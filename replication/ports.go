@@ -9,8 +9,8 @@ import (
 
 // StateMachine is the deterministic state that the log is applied to. Advance,
 // Hint, Apply, Digest, View and Restore are called by the applier's goroutine
-// only, or while it is held off; NextDueMs, Formation, Keys and SizeBytes by any
-// goroutine.
+// only, or while it is held off; NextDueMs, Formation, Check, Keys and SizeBytes by
+// any goroutine.
 type StateMachine interface {
 	// Advance moves the state's time to stampMs (ms of Unix time), never back.
 	// It is called once at the start of each entry and does a bounded amount of
@@ -28,8 +28,12 @@ type StateMachine interface {
 
 	// Apply applies the count operations of ops. If want is set it returns their
 	// results, a value that only the Client understands and that shares no memory
-	// with ops or the state.
-	Apply(count int, ops []byte, want bool) (results any, err error)
+	// with ops or the state. It cannot fail: what Check does not allow it refuses, in
+	// the same way on all nodes.
+	Apply(count int, ops []byte, want bool) (results any)
+
+	// Check returns an error if ops are not count operations. It depends on ops alone.
+	Check(count int, ops []byte) error
 
 	// Keys calls changed with a hash of each key that the operations may change, and
 	// reports false if they may change others, or cannot be read. It depends on ops

@@ -34,10 +34,12 @@ func (m *textMachine) Formation() []byte { return nil }
 
 func (m *textMachine) Keys(int, []byte, func(uint64)) bool { return false }
 
-func (m *textMachine) Apply(_ int, ops []byte, _ bool) (any, error) {
+func (m *textMachine) Apply(_ int, ops []byte, _ bool) any {
 	m.text += string(ops)
-	return nil, nil
+	return nil
 }
+
+func (m *textMachine) Check(int, []byte) error          { return nil }
 func (m *textMachine) Digest() (contents, order uint64) { return uint64(len(m.text)), 0 }
 func (m *textMachine) Restore(r io.Reader) error {
 	b, err := io.ReadAll(r)

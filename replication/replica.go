@@ -143,9 +143,21 @@ func (r *Replica) HandleRaft(_ uint64, m *pb.Message, round uint64) {
 	r.in.put(input{kind: inputStep, message: m, round: round})
 }
 
-// HandleForward takes a peer's sub-batches of the start that it has shown.
+// HandleForward takes a peer's sub-batches of the start that it has shown, and checks
+// them: on the peer's goroutine, as the raft loop has enough to do.
 func (r *Replica) HandleForward(from, boot uint64, payload []byte) {
-	r.in.put(input{kind: inputForwarded, peer: from, boot: boot, bytes: payload})
+	in, err := forwarded(from, boot, payload, r.cfg.Machine.Check)
+	if err != nil {
+		r.dropped(from, err)
+	}
+	if in != nil {
+		r.in.put(*in)
+	}
+}
+
+// dropped logs that a peer has sent what it never should.
+func (r *Replica) dropped(from uint64, err error) {
+	r.log.Warn("dropped what a peer sent", "server", r.name(from), "err", err)
 }
 
 // HandleExcluded ends the replica: a peer knows that this node's data folder is a

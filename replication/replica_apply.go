@@ -50,6 +50,9 @@ func (r *Replica) carryOutApply(e *applyEffect) {
 	case effectAnswers:
 		r.cfg.Clients[e.loop].Answers(e.answers)
 	case effectReport:
+		for _, e := range e.report.Refused {
+			r.log.Error("an entry of the raft log cannot be read: it is passed over, as on all servers", "index", e.Index, "err", e.Reason)
+		}
 		r.in.put(input{kind: inputApplied, applied: e.report})
 	case effectWrite:
 		r.toDisk.put(e.write)

@@ -32,7 +32,7 @@ func (r *Replica) raftLoop() {
 		core.Observe(now.Sub(r.start), now)
 		for i := range taken {
 			if err := taken[i].feed(core); err != nil {
-				r.log.Warn("dropped what a peer sent", "server", r.name(taken[i].peer), "err", err)
+				r.dropped(taken[i].peer, err)
 			}
 		}
 		if tick {

@@ -57,6 +57,9 @@ func (c *Core) clockSignalled(from uint64, r *frame.Reader) error {
 	if err != nil {
 		return fmt.Errorf("read clock signal: %w", err)
 	}
+	if wallMs < 0 || wallMs > stampMsMax {
+		return fmt.Errorf("clock at %d ms: %w", wallMs, errMalformed)
+	}
 	offsetMs := wallMs - c.wall.UnixMilli()
 	if c.members.votes(from) && c.clock.report(from, offsetMs, c.mono) {
 		news := ClockDifference{Peer: from}

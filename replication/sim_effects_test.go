@@ -66,6 +66,13 @@ func (n *simNode) send(m *pb.Message, round uint64) {
 	}
 }
 
+// forwarded is what the leader makes of this node's sub-batches.
+func (n *simNode) forwarded(payload []byte) input {
+	in, err := forwarded(n.raftID(), n.boot, payload, n.engine.Check)
+	n.must(err)
+	return *in
+}
+
 // network carries something to a node, or loses it. It reports false if it loses
 // it by chance.
 func (n *simNode) network(raftID uint64, in input) bool {

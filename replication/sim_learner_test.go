@@ -168,7 +168,7 @@ func TestRowsOfMembers(t *testing.T) {
 			t.Fatal("the replica was not told that it was removed")
 		}
 		leader := s.leader()
-		leader.put(input{kind: inputForwarded, peer: replica.raft, boot: replica.boot, bytes: append([]byte{0x91}, appendSubBatch(nil, &late)...)})
+		leader.put(replica.forwarded(append([]byte{0x91}, appendSubBatch(nil, &late)...)))
 		s.runUntil(s.now + time.Second)
 		for _, n := range s.nodes {
 			if got, ok := s.get(n, "k"); !ok || got != "1" || rows(n) != 0 {

@@ -3,7 +3,6 @@ package replication
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -57,22 +56,21 @@ func (m *simMachine) Hint(hashes []byte) {
 	m.Engine.Hint(hashes)
 }
 
-func (m *simMachine) Apply(count int, ops []byte, want bool) (any, error) {
+func (m *simMachine) Apply(count int, ops []byte, want bool) any {
 	if bytes.Equal(ops, simFormation) {
 		if m.formations == 0 && m.entries != 1 || count != 1 || want {
-			return nil, fmt.Errorf("formed in entry %d, by %d operations, wanted: %v", m.entries, count, want)
+			panic(fmt.Sprintf("formed in entry %d, by %d operations, wanted: %v", m.entries, count, want))
 		}
 		m.formations++
-		return nil, nil
+		return nil
 	}
 	if m.formations == 0 {
-		return nil, errors.New("the log does not begin with the formation")
+		panic("the log does not begin with the formation")
 	}
-	results, err := m.Engine.Apply(count, ops, want)
-	if results == nil {
-		return nil, err
+	if results := m.Engine.Apply(count, ops, want); results != nil {
+		return results
 	}
-	return results, err
+	return nil
 }
 
 func (m *simMachine) Keys(count int, ops []byte, changed func(hash uint64)) bool {

@@ -112,7 +112,7 @@ func (n *simNode) carryToWorkers(eff *Effects) {
 func (n *simNode) carrySignals(eff *Effects) {
 	for _, f := range eff.Forwards {
 		n.s.showForward(n, f)
-		n.network(f.To, input{kind: inputForwarded, peer: n.raftID(), boot: n.boot, bytes: slices.Clone(f.Payload)})
+		n.network(f.To, n.forwarded(slices.Clone(f.Payload)))
 	}
 	for _, f := range eff.Signals {
 		n.s.showSignal(n, f)

@@ -3,6 +3,7 @@ package replication
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -73,8 +74,9 @@ func newState(cfg *ReplicaConfig) *state {
 	}
 }
 
-// apply applies entries, and notes in out what came of them. An error means that
-// this program cannot apply what the cluster has agreed on: the node must stop.
+// apply applies entries, and notes in out what came of them. An error means that the
+// cluster has agreed on what only a later program understands: the node must stop.
+// What no program can read is refused: it has no effect, on any node.
 func (st *state) apply(ents []*pb.Entry, responses []*pb.Message, out *Batch) error {
 	if out.Answers == nil {
 		out.Answers = make([][]Answer, st.loops)
@@ -106,11 +108,14 @@ func (st *state) applyEntry(e *pb.Entry, out *Batch) error {
 		if err := st.applyChange(e, out); err != nil {
 			return err
 		}
-	case e.GetType() != pb.EntryNormal:
-		return fmt.Errorf("entry has type %v, which this program does not know: run a newer raftcached", e.GetType())
+	case e.GetType() != pb.EntryNormal: // the border lets none pass
+		out.Report.Refused = append(out.Report.Refused, RefusedEntry{e.GetIndex(), fmt.Errorf("type %v: %w", e.GetType(), errMalformed)})
 	case len(data) > 0: // a new leader's first entry is empty
-		if err := st.applyData(data, out); err != nil {
+		switch err := st.applyData(data, out); {
+		case errors.Is(err, errLater):
 			return err
+		case err != nil:
+			out.Report.Refused = append(out.Report.Refused, RefusedEntry{e.GetIndex(), err})
 		}
 		st.logBytes += int64(len(data))
 	}
@@ -122,6 +127,7 @@ func (st *state) applyEntry(e *pb.Entry, out *Batch) error {
 	return nil
 }
 
+// applyData applies the sub-batches of an entry, up to one that cannot be read.
 func (st *state) applyData(data []byte, out *Batch) error {
 	r := frame.NewReader(data)
 	h, err := entryHeader(&r)
@@ -138,40 +144,32 @@ func (st *state) applyData(data []byte, out *Batch) error {
 		if err != nil {
 			return err
 		}
-		if err := st.applySubBatch(&s, out); err != nil {
-			return err
-		}
+		st.applySubBatch(&s, out)
 	}
 	return nil
 }
 
-func (st *state) applySubBatch(s *SubBatch, out *Batch) error {
+func (st *state) applySubBatch(s *SubBatch, out *Batch) {
 	if s.Origin == clusterOrigin {
-		if _, err := st.machine.Apply(s.Count, s.Ops, false); err != nil {
-			return fmt.Errorf("apply the cluster's own sub-batch: %w", err)
-		}
-		return nil
+		st.machine.Apply(s.Count, s.Ops, false)
+		return
 	}
 	if st.members.at(s.Origin) < 0 { // its rows are gone: it must not get others
-		return nil
+		return
 	}
 	own := s.Origin == st.id && s.Boot == st.boot && s.Loop < st.loops
 	switch st.table.admit(s) {
 	case verdictDuplicate:
-		return nil
+		return
 	case verdictGap:
 		out.Report.Gap = out.Report.Gap || own
-		return nil
+		return
 	}
-	results, err := st.machine.Apply(s.Count, s.Ops, own && s.Count > 0)
-	if err != nil {
-		return fmt.Errorf("apply sub-batch %d of (%d, %d): %w", s.Seq, s.Origin, s.Loop, err)
-	}
+	results := st.machine.Apply(s.Count, s.Ops, own && s.Count > 0)
 	if own {
 		out.Report.own(s.Loop, s.Seq)
 		out.Answers[s.Loop] = append(out.Answers[s.Loop], Answer{Tag: s.Tag, Results: results})
 	}
-	return nil
 }
 
 // noteInstalled reports that the state was replaced by a snapshot.

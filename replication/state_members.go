@@ -1,6 +1,10 @@
 package replication
 
-import pb "go.etcd.io/raft/v3/raftpb"
+import (
+	"errors"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
 
 // applyChange applies an entry that changes the members, or refuses it, as every
 // node does at this index. raft is told by the report.
@@ -29,12 +33,14 @@ func (st *state) tell(change *AppliedChange, out *Batch) {
 // apply returns the membership after an entry of type EntryConfChangeV2.
 func (m *Membership) apply(e *pb.Entry, bugs bugs) (*Membership, *AppliedChange, error) {
 	c, err := readChange(e.GetData())
-	if err != nil {
+	if errors.Is(err, errLater) {
 		return nil, nil, err
 	}
 	change := &AppliedChange{Index: e.GetIndex(), Members: m}
 	var next *Membership
-	if c == nil {
+	if err != nil {
+		// It changes nothing, on any node.
+	} else if c == nil {
 		next, change.Conf, err = m.leave()
 	} else {
 		change.ID = c.ID

@@ -83,6 +83,7 @@ const (
 	StatusTooSmall    // cache_memlimit: below the least
 	StatusOutOfBounds // cache_memlimit: above what the cluster can grow to
 	StatusFilling     // not done: the items of a backup are being restored
+	StatusMalformed   // not done: no operation that a server can read
 
 	// StatusesEnd is the first value that is free for outcomes of requests that
 	// were not executed.

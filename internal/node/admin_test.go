@@ -178,7 +178,7 @@ type slow struct {
 }
 
 // Apply implements replication.StateMachine.
-func (m *slow) Apply(count int, ops []byte, want bool) (any, error) {
+func (m *slow) Apply(count int, ops []byte, want bool) any {
 	m.gate.Lock()
 	defer m.gate.Unlock()
 	return m.machine.Apply(count, ops, want)

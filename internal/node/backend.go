@@ -2,7 +2,6 @@ package node
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -256,14 +255,16 @@ func (l *loopBackend) answer(a *replication.Answer) {
 	if len(l.waiting) == 0 || l.waiting[0].tag != a.Tag {
 		return
 	}
-	if a.Results == nil {
-		l.fail(protocol.StatusOutcomeUnknown)
+	if a.Results == nil { // it was given up here, or its leader could not read it
+		l.fail(cmp.Or(l.waiting[0].over, protocol.StatusMalformed))
 		return
 	}
 	results := a.Results.(*engine.Results) // of this node's machine
-	if n := l.pop(); n != results.Len() {
-		panic(fmt.Sprintf("%d results of %d operations", results.Len(), n))
+	if results.Len() != l.waiting[0].count {
+		l.fail(protocol.StatusOutcomeUnknown) // a leader has changed it
+		return
 	}
+	l.pop()
 	for r := range results.All(&l.result) {
 		l.loop.WriteDone(r)
 	}

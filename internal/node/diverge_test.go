@@ -27,12 +27,10 @@ type corruptible struct {
 }
 
 // Apply implements replication.StateMachine.
-func (m *corruptible) Apply(count int, ops []byte, want bool) (any, error) {
+func (m *corruptible) Apply(count int, ops []byte, want bool) any {
 	if m.due.CompareAndSwap(true, false) {
 		op := engine.Op{Kind: engine.OpSet, Key: []byte("corrupt"), Value: []byte("x")}
-		if _, err := m.machine.Apply(1, engine.AppendOp(nil, &op), false); err != nil {
-			return nil, err
-		}
+		m.machine.Apply(1, engine.AppendOp(nil, &op), false)
 	}
 	return m.machine.Apply(count, ops, want)
 }

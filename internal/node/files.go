@@ -115,12 +115,11 @@ func (s snapshots) Open(index, term uint64) (io.ReadCloser, error) { return s.St
 type machine struct{ *engine.Engine }
 
 // Apply implements replication.StateMachine. The results are *engine.Results.
-func (m machine) Apply(count int, ops []byte, want bool) (any, error) {
-	results, err := m.Engine.Apply(count, ops, want)
-	if results == nil {
-		return nil, err // and not a nil of its type
+func (m machine) Apply(count int, ops []byte, want bool) any {
+	if results := m.Engine.Apply(count, ops, want); results != nil {
+		return results
 	}
-	return results, err
+	return nil // and not one of its type
 }
 
 // View implements replication.StateMachine.

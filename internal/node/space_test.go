@@ -53,10 +53,7 @@ func TestRefusedInItsTurn(t *testing.T) {
 	}
 	defer e.Close()
 	stored := func(tag uint64) []replication.Answer {
-		results, err := machine{e}.Apply(1, engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k")}), true)
-		if err != nil {
-			t.Fatal(err)
-		}
+		results := machine{e}.Apply(1, engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k")}), true)
 		return []replication.Answer{{Tag: tag, Results: results}}
 	}
 	a := &answered{}
@@ -86,6 +83,14 @@ func TestRefusedInItsTurn(t *testing.T) {
 	l.Expired(4, false, replication.RefusalDiskFull)
 	l.Answers(stored(5))
 	want("a snapshot held the third", unknown, full, protocol.StatusStored)
+	a.statuses, l.waiting = nil, []submitted{{tag: 6, count: 2}, {tag: 7, count: 1}}
+	l.Answers([]replication.Answer{{Tag: 6}})
+	want("the leader could not read it", protocol.StatusMalformed, protocol.StatusMalformed)
+	l.Answers([]replication.Answer{{Tag: 7, Results: stored(7)[0].Results}})
+	want("the next one goes on", protocol.StatusStored)
+	l.waiting = []submitted{{tag: 8, count: 2}}
+	l.Answers(stored(8))
+	want("it came back with fewer operations", unknown, unknown)
 	if l.waiting != nil {
 		t.Errorf("%d sub-batches wait for nothing", len(l.waiting))
 	}

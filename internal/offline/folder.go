@@ -221,9 +221,9 @@ func memberOf(m identity.Member) replication.Member {
 type machine struct{ *engine.Engine }
 
 // Apply implements replication.StateMachine.
-func (m machine) Apply(count int, ops []byte, _ bool) (any, error) {
-	_, err := m.Engine.Apply(count, ops, false)
-	return nil, err
+func (m machine) Apply(count int, ops []byte, _ bool) any {
+	m.Engine.Apply(count, ops, false)
+	return nil
 }
 
 // View implements replication.StateMachine.

@@ -19,7 +19,7 @@ func (s *Counters) AddWrite(cmd protocol.Command, codec protocol.Codec, fields i
 		s.Add(storeNoMemory, 1)
 		return
 	case protocol.StatusNoLeader, protocol.StatusOutcomeUnknown, protocol.StatusTimeout,
-		protocol.StatusRepairing, protocol.StatusNoMajority, protocol.StatusRemoved, protocol.StatusFilling,
+		protocol.StatusRepairing, protocol.StatusNoMajority, protocol.StatusRemoved, protocol.StatusFilling, protocol.StatusMalformed,
 		protocol.StatusDiskStalled, protocol.StatusNonNumeric:
 		return
 	}
