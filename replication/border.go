@@ -39,13 +39,15 @@ func (c *Core) Step(m *pb.Message, round uint64) error {
 		return fmt.Errorf("message %v: %w", m.GetType(), err)
 	}
 	c.handover.heard[m.GetFrom()] = c.handover.ticks
-	if m.GetType() == pb.MsgReadIndex && !c.confirmsReads() {
-		return nil // it is asked again
-	}
 	if c.failed == nil {
 		c.checkLog(m)
 	}
+	if m.GetType() == pb.MsgReadIndex {
+		c.askedToRead(m)
+		return nil
+	}
 	c.acknowledged(m, round)
+	c.reads.support.answered(m)
 	c.step(m)
 	c.promiseLeader(m, round)
 	return nil

@@ -87,6 +87,11 @@ const (
 	bugOwnUncapped
 	// bugRejectionCapped shows raft a rejection of a lower index.
 	bugRejectionCapped
+
+	// bugReadJoinsRound confirms a read by a round that had begun before it came.
+	bugReadJoinsRound
+	// bugRequestConfirmsAll confirms all reads by a peer's request for its own.
+	bugRequestConfirmsAll
 )
 
 func (b bugs) has(one bugs) bool { return b&one != 0 }

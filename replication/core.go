@@ -82,7 +82,7 @@ type Core struct {
 	commit       uint64
 	applied      uint64
 	readIndex    uint64 // the highest one that raft has confirmed
-	alone        bool   // the only voter, with an entry of its own term applied
+	appliedTerm  uint64 // of the entry at applied
 	formDue      bool   // leads, and has not made sure yet that the state is formed
 
 	memberState
@@ -148,7 +148,7 @@ func newCore(cfg Config) (*Core, error) {
 		cfg:       cfg,
 		raw:       raw,
 		origin:    newOrigin(cfg.ID, cfg.Boot, cfg.Loops),
-		reads:     reads{boot: cfg.Boot},
+		reads:     reads{boot: cfg.Boot, bugs: cfg.bugs},
 		lastIndex: last,
 		onDisk:    last,
 		applied:   cfg.Applied,
@@ -281,7 +281,7 @@ func (c *Core) Appended(responses []*pb.Message) {
 func (c *Core) Applied(a *AppliedUpTo) {
 	c.applied = max(c.applied, a.Index)
 	c.noteMembers(a)
-	c.alone = c.members.sole(c.cfg.ID) && c.leads() && a.Term == c.term
+	c.appliedTerm = max(c.appliedTerm, a.Term)
 	c.clock.raise(a.StampMs, c.mono)
 	for _, o := range a.Own {
 		c.origin.applied(c.mono, o.Loop, o.Seq, func(tag uint64) {

@@ -115,21 +115,13 @@ func (c *Core) gather() {
 	if c.leader != raft.None {
 		c.origin.number(c.mono, c.send)
 	}
-	if c.leader != raft.None && c.confirmsReads() {
-		if id := c.reads.next(); id != nil {
-			c.raw.ReadIndex(id)
-		}
-	}
+	c.askForReads()
 	c.propose()
 	c.takeReady()
+	c.reads.support.asking = false
 	c.renewLease()
 	c.flushForward()
 }
-
-// confirmsReads reports whether raft may be asked to confirm a read, of this node or of
-// a peer. For an only voter raft names what it knows to be committed, without waiting
-// for an entry of its own term: after a start that may be less than it has acknowledged.
-func (c *Core) confirmsReads() bool { return c.alone || !c.members.sole(c.cfg.ID) }
 
 // reset returns empty effects that use the memory of e. What e was of is let go: to a
 // server that catches up, inFlightBytesMax are sent at once.
@@ -153,9 +145,8 @@ func (c *Core) takeReady() {
 		for _, m := range rd.Messages {
 			c.dispatch(m)
 		}
-		for _, rs := range rd.ReadStates {
-			c.reads.confirm(rs.RequestCtx, rs.Index)
-			c.readIndex = max(c.readIndex, rs.Index)
+		for i := range rd.ReadStates {
+			c.confirmed(&rd.ReadStates[i])
 		}
 		c.reportRefused()
 	}
@@ -165,7 +156,7 @@ func (c *Core) takeReady() {
 
 func (c *Core) dispatch(m *pb.Message) {
 	switch {
-	case c.barred(m), c.withheld(m):
+	case c.barred(m), c.withheld(m), c.reads.support.spared(m):
 	case m.GetFrom() != c.cfg.ID: // raft forwards another node's read, which is asked again
 	case m.GetTo() == raft.LocalAppendThread:
 		if n := len(m.GetEntries()); n > 0 {
@@ -210,14 +201,13 @@ func (c *Core) noteStatus() {
 		c.holders.begin(c.term)
 	}
 	c.formDue = c.leads()
-	c.alone = false // until an entry of this term is applied
 	c.changeIndex = c.lastIndex
 	c.asks.refused = nil
+	c.reads.begin()
 	c.forward.n, c.forward.subs = 0, c.forward.subs[:0]
 	if c.leader != raft.None {
 		c.resendDue = false
 		c.origin.resend(c.mono, c.send)
-		c.reads.retry()
 		c.noteHandedOver(c.leader)
 	}
 }
@@ -276,6 +266,12 @@ func (c *Core) proposeEntry(data []byte) bool {
 
 // leads reports whether this node was the leader as of the last Ready.
 func (c *Core) leads() bool { return c.state == raft.StateLeader }
+
+// alone reports whether this node is the only voter, and knows all that was ever
+// committed: an entry of its own term is applied.
+func (c *Core) alone() bool {
+	return c.members.sole(c.cfg.ID) && c.leads() && c.appliedTerm == c.term
+}
 
 func (c *Core) stamp() int64 {
 	return c.clock.stamp(c.mono, c.wall, len(c.members.Conf.GetVoters()))

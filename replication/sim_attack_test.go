@@ -144,6 +144,28 @@ func (t *simTrouble) stallSupport() {
 	}
 }
 
+// answerLate holds back for a short time what tells the leader that the others know no
+// later one. Then it hears nothing, and they elect another.
+func (t *simTrouble) answerLate() {
+	s, leader := t.s, t.s.leader()
+	if leader == nil {
+		return
+	}
+	d := time.Duration(100+s.rng.IntN(200)) * time.Millisecond
+	begins := time.Duration(1+s.rng.IntN(60)) * time.Millisecond
+	for _, n := range s.nodes {
+		if n == leader {
+			continue
+		}
+		t.add(simRule{from: n, to: leader, kind: kindHeartbeatResp, delay: 2 * d}, begins)
+		t.add(simRule{from: n, to: leader, kind: kindReadIndex, delay: 2 * d}, begins)
+		s.after(begins, func() {
+			t.separate(n, leader, 2*d)
+			t.rush(n, d)
+		})
+	}
+}
+
 // separate loses all between two nodes.
 func (t *simTrouble) separate(a, b *simNode, d time.Duration) {
 	t.add(simRule{from: a, to: b}, d)

@@ -63,22 +63,50 @@ func TestSeededBugsOfLeases(t *testing.T) {
 		{"learners support the leader's lease", bugLearnerSupports, simClockBound, 3, 2, (*simTrouble).depose, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for seed := c.first; seed < c.first+uint64(*simLeaseBugs); seed++ {
-				found := ""
-				t.Run("", func(t *testing.T) {
-					found = simulate(func() {
-						runAttacks(newTroubled(t, seed, c.voters, c.learners, c.bound, c.bugs), c.attack)
-					})
-				})
-				if found != "" && !leaseViolation.MatchString(found) {
-					t.Fatalf("seed %d fails for another reason: %s", seed, found)
-				}
-				if found != "" {
-					t.Logf("found with seed %d: %.300s", seed, found)
-					return
-				}
-			}
-			t.Errorf("not found within %d seeds", *simLeaseBugs)
+			mustFindBug(t, c.first, func(t *testing.T, seed uint64) {
+				runAttacks(newTroubled(t, seed, c.voters, c.learners, LeasesAll, c.bound, c.bugs), c.attack)
+			})
+		})
+	}
+}
+
+// mustFindBug runs seeds until a lease or a read is found to be wrong.
+func mustFindBug(t *testing.T, first uint64, run func(t *testing.T, seed uint64)) {
+	for seed := first; seed < first+uint64(*simLeaseBugs); seed++ {
+		found := ""
+		t.Run("", func(t *testing.T) {
+			found = simulate(func() { run(t, seed) })
+		})
+		if found != "" && !leaseViolation.MatchString(found) {
+			t.Fatalf("seed %d fails for another reason: %s", seed, found)
+		}
+		if found != "" {
+			t.Logf("found with seed %d: %.300s", seed, found)
+			return
+		}
+	}
+	t.Errorf("not found within %d seeds", *simLeaseBugs)
+}
+
+// TestSeededBugsOfReads breaks on purpose how reads are confirmed where there are no
+// leases. Nothing is found where nothing is broken.
+func TestSeededBugsOfReads(t *testing.T) {
+	needSeeds(t)
+	run := func(t *testing.T, seed uint64, voters int, bugs bugs) {
+		runAttacks(newTroubled(t, seed, voters, 0, LeasesOff, simClockBound, bugs), (*simTrouble).answerLate)
+	}
+	for _, c := range []struct {
+		name   string
+		bugs   bugs
+		voters int
+		first  uint64 // seed: it finds the fault, as long as the code is the same
+	}{
+		{"read joins a round that had begun before it came", bugReadJoinsRound, 3, 1},
+		{"request of a peer confirms all reads", bugRequestConfirmsAll, 3, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mustFindNothing(t, c.first, func() { run(t, c.first, c.voters, 0) })
+			mustFindBug(t, c.first, func(t *testing.T, seed uint64) { run(t, seed, c.voters, c.bugs) })
 		})
 	}
 }

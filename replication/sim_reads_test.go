@@ -126,9 +126,9 @@ func (r *simReaders) change() engine.Op {
 
 // newTroubled returns a cluster of nodes that vote and others that do not, whose clocks
 // differ by no more than a bound, with a leader.
-func newTroubled(t *testing.T, seed uint64, voters, learners int, bound float64, bugs bugs) *simulation {
+func newTroubled(t *testing.T, seed uint64, voters, learners int, leases Leases, bound float64, bugs bugs) *simulation {
 	s := newSimulation(t, seed, 0, bugs)
-	s.stepwise, s.leases = true, LeasesAll
+	s.stepwise, s.leases = true, leases
 	s.trouble = &simTrouble{s: s, originMax: time.Minute, calm: true, resumed: func(*simNode) {}}
 	s.formed = formed(voters)
 	for i := range s.formed {
@@ -235,9 +235,10 @@ func (s *simulation) recovers() {
 }
 
 // readsOf returns the cluster of a seed: of three or five that vote, or fewer, with
-// none to two that do not.
+// none to two that do not, with leases or without.
 func readsOf(t *testing.T, seed uint64, bound float64, bugs bugs) *simulation {
-	return newTroubled(t, seed, []int{3, 5, 3, 1, 2, 5}[seed%6], int(seed/6)%3, bound, bugs)
+	leases := []Leases{LeasesOff, LeasesAll, LeasesAll, LeasesLeader}[seed/2%4]
+	return newTroubled(t, seed, []int{3, 5, 3, 1, 2, 5}[seed%6], int(seed/6)%3, leases, bound, bugs)
 }
 
 // TestSimulatedReads reads at all nodes, those without a vote included, while changes

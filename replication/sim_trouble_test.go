@@ -40,6 +40,7 @@ const (
 	kindHeartbeat
 	kindHeartbeatResp
 	kindAppResp
+	kindReadIndex
 	kindSignal
 	kindEnd
 )
@@ -69,6 +70,8 @@ func (k simKind) matches(in *input) bool {
 		return t == pb.MsgHeartbeatResp
 	case kindAppResp:
 		return t == pb.MsgAppResp
+	case kindReadIndex:
+		return t == pb.MsgReadIndex
 	default:
 		return false
 	}

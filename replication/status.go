@@ -44,7 +44,7 @@ type Status struct {
 func (c *Core) Status() Status {
 	return Status{
 		ID: c.cfg.ID, Leader: c.leader, Term: c.term, State: c.state,
-		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, ReadIndex: c.readIndex, Alone: c.alone,
+		Commit: c.commit, Applied: c.applied, LastIndex: c.lastIndex, ReadIndex: c.readIndex, Alone: c.alone(),
 		Removed: c.removed, MembersVersion: c.members.Version, Verdict: c.guard.verdict, Digests: c.guard.digests, Refusing: c.refusal(),
 		Holders: len(c.holders.list), HolderWaits: c.holders.waits,
 	}
