@@ -11,6 +11,9 @@ CHAOSRUNS ?= 5
 # RUNS is how many clusters `make harm` harms, and histories `make histories` records.
 RUNS ?= 200
 
+# KEEP is where `make histories` keeps what nothing explains: history, logs and data.
+KEEP ?= /tmp/raftcached-histories
+
 # SIMSEEDS is how many seeds `make sim` runs of each simulation, SIMFIRST the first.
 SIMSEEDS ?= 100
 SIMFIRST ?= 1
@@ -118,7 +121,7 @@ chaos:
 .PHONY: histories
 ## histories: RUNS histories of 2,000 operations at all servers with leases, in trouble, checked by porcupine
 histories:
-	$(GO) test ./internal/integration -v -timeout 24h -run '^TestHistories$$' -histories.runs $(RUNS) -histories.operations 2000 -histories.trouble 5s
+	$(GO) test ./internal/integration -v -timeout 24h -run '^TestHistories$$' -histories.runs $(RUNS) -histories.clusters 4 -histories.operations 2000 -histories.trouble 5s -histories.keep $(KEEP)
 
 ## harm: damage, swap and set back the data folders of RUNS real clusters
 harm:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,7 +31,15 @@ func (c *Cluster) Add(args ...string) *Server {
 		executable:  first.executable,
 		environment: first.environment,
 	}
+	if c.network != nil {
+		s.hide(host)
+		if err := c.network.pass(host, s); err != nil {
+			panic(err) // the address is the cluster's own
+		}
+	}
 	s.JoinAt(join, args...)
+	c.adding.Lock()
+	defer c.adding.Unlock()
 	c.Servers = append(c.Servers, s)
 	return s
 }
@@ -42,7 +51,7 @@ func (s *Server) LogPort() int { return logPort + s.ID }
 // started with an empty folder. It needs no server.json any more. args are more of its
 // flags.
 func (s *Server) JoinAt(addrs []string, args ...string) {
-	s.args = append([]string{"-id", strconv.Itoa(s.ID), "-join", strings.Join(addrs, ","), "-data", s.DataDir, "-admin-listen", s.AdminAddr}, args...)
+	s.args = append([]string{"-id", strconv.Itoa(s.ID), "-join", strings.Join(addrs, ","), "-data", s.DataDir, "-admin-listen", s.AdminAddr}, slices.Concat(s.hidden, args)...)
 }
 
 // Announcement returns the arguments of raftcachectl that announce a server of Add.

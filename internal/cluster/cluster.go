@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -40,9 +41,10 @@ type Options struct {
 
 // Cluster is a set of real servers.
 type Cluster struct {
-	Servers []*Server // by id
-	Config  string    // the server.json of all
-	network *network  // nil without Options.Network
+	Servers []*Server  // by id
+	Config  string     // the server.json of all
+	adding  sync.Mutex // while Servers grows: the network looks at them
+	network *network   // nil without Options.Network
 }
 
 // Server is one server of a Cluster. It outlives its process.
@@ -55,6 +57,7 @@ type Server struct {
 
 	executable  string
 	args        []string
+	hidden      []string // flags of where it listens behind the network
 	environment []string
 	process     atomic.Pointer[Process] // nil before the first start
 }
@@ -89,7 +92,8 @@ func New(o Options) (*Cluster, error) {
 			s.executable, s.args = Limited(o.Limits, s.executable, s.args...)
 		}
 		if o.Network {
-			s.args = append(s.args, "-peer-listen", joinAddr(host, hiddenPort+id))
+			s.hide(host)
+			s.args = append(s.args, s.hidden...)
 		}
 		c.Servers = append(c.Servers, s)
 	}
@@ -142,16 +146,29 @@ func (o Options) writeConfig(file, host string) error {
 // server really listens.
 func (c *Cluster) startNetwork(host string) error {
 	c.network = newNetwork(func(conn net.Conn) int { return ownerOf(conn, c.pids()) })
-	for id := range c.Servers {
-		if _, err := c.network.listen(joinAddr(host, logPort+id), id, joinAddr(host, hiddenPort+id)); err != nil {
+	for _, s := range c.Servers {
+		if err := c.network.pass(host, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// pass has connections to a server go through the network.
+func (n *network) pass(host string, s *Server) error {
+	_, err := n.listen(joinAddr(host, s.LogPort()), s.ID, joinAddr(host, hiddenPort+s.ID))
+	return err
+}
+
+// hide has a server listen behind the network.
+func (s *Server) hide(host string) {
+	s.hidden = []string{"-peer-listen", joinAddr(host, hiddenPort+s.ID)}
+}
+
 // pids returns the process id of each server, 0 for one that was not started.
 func (c *Cluster) pids() []int {
+	c.adding.Lock()
+	defer c.adding.Unlock()
 	pids := make([]int, len(c.Servers))
 	for i, s := range c.Servers {
 		if p := s.process.Load(); p != nil {

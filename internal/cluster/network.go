@@ -18,14 +18,14 @@ type network struct {
 	// origin returns which server an accepted connection comes from; -1: none.
 	origin func(conn net.Conn) int
 
-	wait      sync.WaitGroup
-	listeners []net.Listener // filled before any connection comes
+	wait sync.WaitGroup
 
-	mu      sync.Mutex
-	cut     map[pair]bool
-	changed chan struct{} // closed when cut has changed, and replaced
-	closed  bool
-	conns   map[net.Conn]bool
+	mu        sync.Mutex
+	listeners []net.Listener
+	cut       map[pair]bool
+	changed   chan struct{} // closed when cut has changed, and replaced
+	closed    bool
+	conns     map[net.Conn]bool
 }
 
 func newNetwork(origin func(conn net.Conn) int) *network {
@@ -39,7 +39,9 @@ func (n *network) listen(addr string, target int, targetAddr string) (string, er
 	if err != nil {
 		return "", fmt.Errorf("listen in front of server %d: %w", target, err)
 	}
+	n.mu.Lock()
 	n.listeners = append(n.listeners, listener)
+	n.mu.Unlock()
 	n.wait.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -68,10 +70,10 @@ func (n *network) setCut(pairs []pair, cut bool) {
 // close ends everything.
 func (n *network) close() error {
 	var errs []error
+	n.mu.Lock()
 	for _, l := range n.listeners {
 		errs = append(errs, l.Close())
 	}
-	n.mu.Lock()
 	n.closed = true
 	close(n.changed)
 	n.changed = make(chan struct{})

@@ -49,6 +49,7 @@ type memberPlan struct {
 	filler   int // items of 10 KiB that are there at first
 	steps    []*memberStep
 	expected []int // members in the end
+	replicas []int // those of them that are to have no vote
 }
 
 // memberStep is one change.
@@ -58,6 +59,8 @@ type memberStep struct {
 	asked  int         // the server whose admin port is asked first
 	kill   *memberKill // nil: nobody
 	also   *memberStep // one that begins at the same time; nil: none
+
+	replica bool // it is added to have no vote
 }
 
 // memberKill is a kill -9 in the middle of a change.

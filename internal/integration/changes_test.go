@@ -203,7 +203,7 @@ func (r *memberRun) comeIn(ctx context.Context, s *memberStep) error {
 	r.moment(s, planAdmitted)
 	if err := r.await(ctx, func() error {
 		for _, m := range r.members() {
-			if m.ID == s.server && (m.Learner || m.Retired || m.Folder == "") {
+			if m.ID == s.server && (m.Learner && !m.Stays || m.Retired || m.Folder == "") {
 				return fmt.Errorf("server %d has no vote: %s", s.server, server.LogTail())
 			}
 		}
@@ -251,6 +251,7 @@ func (r *memberRun) ask(ctx context.Context, s *memberStep, operation string, wa
 	if operation == admin.MemberAdd {
 		request.Host, request.LogPort = host, server.LogPort()
 		request.Port, _ = strconv.Atoi(port)
+		request.Learner = s.replica
 	}
 	for asked := s.asked; ; asked = r.nextAfter(asked) {
 		answer := make(chan error, 1)

@@ -115,7 +115,7 @@ func (r *memberRun) awaitExpected() error {
 			}
 			var got []int
 			for _, m := range list.Members {
-				if m.Folder == "" || m.Learner || m.Retired {
+				if m.Folder == "" || m.Learner != slices.Contains(r.plan.replicas, m.ID) || m.Retired {
 					return fmt.Errorf("server %d has %+v", id, m)
 				}
 				got = append(got, m.ID)

@@ -1,131 +1,173 @@
 package integration
 
 import (
-	"context"
 	"flag"
+	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/anishathalye/porcupine"
 
 	"raftcached/internal/cluster"
 )
 
 var (
 	historiesRuns       = flag.Int("histories.runs", 1, "histories that TestHistories records")
-	historiesOperations = flag.Int("histories.operations", 400, "operations of each of them")
+	historiesClusters   = flag.Int("histories.clusters", 1, "clusters that it records them of at a time")
+	historiesOperations = flag.Int("histories.operations", 400, "operations of each of them, at least")
 	historiesTrouble    = flag.Duration("histories.trouble", time.Second, "how long a trouble may last")
+	historiesKeep       = flag.String("histories.keep", "", "where a history that nothing explains is kept, with logs and data folders")
+)
+
+const (
+	// historiesPerCluster is how many histories one cluster lives through.
+	historiesPerCluster = 40
+
+	// historyPace is the time between two operations of one client: 2,000 operations of
+	// six clients take two to three seconds, and some troubles.
+	historyPace = 8 * time.Millisecond
+
+	// historyMax bounds one history. The longest troubles, and changes of members, are in it.
+	historyMax = 3 * time.Minute
 )
 
 // TestHistories lets clients at all servers read, and set, append and delete, while every
 // server may answer reads by itself. Servers are killed, stopped and cut off, one way
-// too, alone or two at a time. porcupine then checks the history.
+// too, alone or two at a time; leadership moves; servers are added, replaced and removed.
+// porcupine then checks the history. A cluster lives through many of them, one after the
+// other, each with keys of its own.
 func TestHistories(t *testing.T) {
 	t.Parallel()
-	for run := range *historiesRuns {
-		t.Run(strconv.Itoa(run), func(t *testing.T) {
-			ctx, c := startCluster(t, cluster.Options{Network: true, Settings: map[string]any{"leases": "all"}})
-			h := &history{start: time.Now(), seed: rand.Uint64()}
-			t.Logf("seed %d", h.seed)
-			stop := h.driveAll(t, slices.Repeat(c.ClientAddrs(), 2))
-			defer stop()
-			random := rand.New(rand.NewPCG(h.seed, 1<<32))
-			leased := 0
-			for done := 0; done < *historiesOperations; done += 200 {
-				h.awaitOperations(t, 150)
-				leased += readsLeased(ctx, t, c)
-				disturb(ctx, t, c, random)
-				must(t, c.AwaitReady(ctx))
-				h.awaitOperations(t, 50)
-			}
-			stop()
-			h.check(t)
-			if t.Logf("%d reads by leases, as of each trouble", leased); leased == 0 {
-				t.Error("no read was answered by a lease")
+	var begun atomic.Int64
+	totals := &historyTotals{troubles: map[string]int{}}
+	var wait sync.WaitGroup
+	for range *historiesClusters {
+		wait.Go(func() {
+			for run := begun.Add(1); run <= int64(*historiesRuns); run = begun.Add(1) {
+				t.Run(fmt.Sprintf("from %d", run), func(t *testing.T) {
+					l := newLasting(t, totals, map[string]any{"leases": "all"})
+					l.run(t, run)
+					for n := 1; n < historiesPerCluster && !t.Failed(); n++ {
+						if run = begun.Add(1); run > int64(*historiesRuns) {
+							return
+						}
+						l.run(t, run)
+					}
+				})
 			}
 		})
 	}
-}
-
-// readsLeased returns how many reads the servers have answered by leases since they run.
-func readsLeased(ctx context.Context, t *testing.T, c *cluster.Cluster) (count int) {
-	t.Helper()
-	for _, s := range c.Servers {
-		stats, err := cluster.Stats(ctx, s.ClientAddr, "")
-		must(t, err)
-		count += statOf(t, stats, "reads_leased") + statOf(t, stats, "reads_waited")
+	wait.Wait()
+	totals.report(t)
+	if leased, all := totals.leased+totals.waited, totals.leased+totals.waited+totals.confirmed; leased < all/leasedAtLeast {
+		t.Errorf("%d of %d reads were answered by leases, want one of %d", leased, all, leasedAtLeast)
 	}
-	return count
 }
 
-// troubles are what disturb does to a server, and how it is undone.
-var troubles = []struct {
-	name       string
-	begin, end func(c *cluster.Cluster, s *cluster.Server) error
-}{
-	{
-		"kill", func(_ *cluster.Cluster, s *cluster.Server) error { return s.Kill() },
-		func(_ *cluster.Cluster, s *cluster.Server) error { return s.Start() },
-	},
-	{
-		"stop", func(_ *cluster.Cluster, s *cluster.Server) error { return s.Pause() },
-		func(_ *cluster.Cluster, s *cluster.Server) error { return s.Resume() },
-	},
-	{"isolate", func(c *cluster.Cluster, s *cluster.Server) error { c.Isolate(s.ID); return nil }, mended},
-	{"lose what it sends", func(c *cluster.Cluster, s *cluster.Server) error {
-		for _, other := range followersOf(c, s) {
-			c.Cut(s.ID, other.ID)
+// leasedAtLeast is of how many reads one is answered by a lease. Troubles take many.
+const leasedAtLeast = 3
+
+// TestHistoriesFindStaleReads: servers that answer reads without the others show old
+// values, and that is found.
+func TestHistoriesFindStaleReads(t *testing.T) {
+	t.Parallel()
+	totals := &historyTotals{troubles: map[string]int{}}
+	l := newLasting(t, totals, map[string]any{"reads": "local"})
+	must(t, cluster.Await(t.Context(), func() error {
+		if h := l.record(t, int64(totals.histories)); h.judge() != porcupine.Illegal {
+			return fmt.Errorf("%d operations were explained", len(h.operations))
 		}
 		return nil
-	}, mended},
-	{"lose what it is sent", func(c *cluster.Cluster, s *cluster.Server) error {
-		for _, other := range followersOf(c, s) {
-			c.Cut(other.ID, s.ID)
-		}
-		return nil
-	}, mended},
-	{"lose one link", func(c *cluster.Cluster, s *cluster.Server) error {
-		other := followersOf(c, s)[0]
-		c.Cut(s.ID, other.ID)
-		c.Cut(other.ID, s.ID)
-		return nil
-	}, mended},
+	}))
+	totals.report(t)
 }
 
-func mended(c *cluster.Cluster, _ *cluster.Server) error {
-	c.Mend()
-	return nil
+// run records a history, and has it checked.
+func (l *lasting) run(t *testing.T, run int64) {
+	begun := time.Now()
+	h := l.record(t, run)
+	recorded := time.Now()
+	result := h.judge()
+	t.Logf("history %d: %d operations, %d of unknown outcome, in %v, checked in %v", run, len(h.operations), h.unknown(),
+		recorded.Sub(begun).Round(time.Millisecond), time.Since(recorded).Round(time.Millisecond))
+	if result != porcupine.Ok {
+		t.Errorf("history %d, of %d operations: %s, want an order that explains it", run, len(h.operations), result)
+		l.keep(t, h, run)
+	}
 }
 
-// disturb troubles the leader, another server or both for 0.1 s to -histories.trouble,
-// which it comes close to in one of four times.
-func disturb(ctx context.Context, t *testing.T, c *cluster.Cluster, random *rand.Rand) {
+// record records a history of a cluster in trouble.
+func (l *lasting) record(t *testing.T, run int64) *history {
 	t.Helper()
-	leader, err := c.AwaitLeader(ctx)
-	must(t, err)
-	victims := []*cluster.Server{leader, followersOf(c, leader)[random.IntN(len(c.Servers)-1)]}
-	switch random.IntN(4) {
-	case 0:
-		victims = victims[1:]
-	case 1, 2:
-		victims = victims[:1]
+	h := &history{start: time.Now(), seed: rand.Uint64(), name: strconv.FormatInt(run, 10) + "-", pace: historyPace}
+	stop := h.driveAll(t, slices.Repeat(l.addrs(), 2))
+	defer stop()
+	ctx, cancel := l.within(historyMax)
+	defer cancel()
+	for h.count() < *historiesOperations {
+		h.awaitOperations(t, 50+l.random.IntN(200))
+		l.sample(ctx, t)
+		what := l.disturb(ctx, t)
+		l.totals.add(func() { l.totals.troubles[what]++ })
+		must(t, l.awaitServing(ctx))
 	}
-	const shortest = 100 * time.Millisecond
-	longest := min(*historiesTrouble, []time.Duration{300 * time.Millisecond, 500 * time.Millisecond, time.Second, 5 * time.Second}[random.IntN(4)])
-	d := shortest + time.Duration(random.Int64N(int64(longest-shortest)))
-	what := &troubles[random.IntN(len(troubles))]
-	t.Logf("server %d leads; %s server %d, and %d more, for %v", leader.ID, what.name, victims[0].ID, len(victims)-1, d)
-	for _, v := range victims {
-		must(t, what.begin(c, v))
+	h.awaitOperations(t, 50)
+	l.sample(ctx, t)
+	stop()
+	l.totals.add(func() {
+		l.totals.histories++
+		l.totals.operations += len(h.operations)
+		l.totals.unknown += h.unknown()
+	})
+	return h
+}
+
+// keep copies a history and what its cluster has written to where somebody looks at it.
+func (l *lasting) keep(t *testing.T, h *history, run int64) {
+	if *historiesKeep == "" {
+		return
 	}
-	lasts := time.NewTimer(d) // that is what was drawn: nothing is awaited
-	defer lasts.Stop()
-	select {
-	case <-lasts.C:
-	case <-ctx.Done():
+	dir := filepath.Join(*historiesKeep, strconv.FormatInt(run, 10))
+	must(t, os.MkdirAll(dir, 0o755))
+	must(t, os.CopyFS(filepath.Join(dir, "cluster"), os.DirFS(filepath.Dir(l.c.Config))))
+	var text []byte
+	for _, op := range h.operations {
+		text = fmt.Appendf(text, "%v %v client %d: %+v -> %+v\n", time.Duration(op.Call), time.Duration(op.Return), op.ClientId, op.Input, op.Output)
 	}
-	for _, v := range victims {
-		must(t, what.end(c, v))
+	must(t, os.WriteFile(filepath.Join(dir, "history.txt"), fmt.Appendf(text, "began %v\n", h.start), 0o644))
+	result, info := porcupine.CheckOperationsVerbose(cacheModel, h.observable(), time.Minute)
+	must(t, porcupine.VisualizePath(cacheModel, info, filepath.Join(dir, "history.html")))
+	t.Logf("%s: kept in %s", result, dir)
+}
+
+// historyTotals are what all histories have met.
+type historyTotals struct {
+	mu                        sync.Mutex
+	histories, operations     int
+	unknown                   int // outcomes
+	leased, waited, confirmed int // reads, by how they were answered
+	troubles                  map[string]int
+}
+
+func (s *historyTotals) add(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *historyTotals) report(t *testing.T) {
+	t.Helper()
+	t.Logf("%d histories, %d operations, %d of unknown outcome; reads by leases: %d at once, %d after a change; %d confirmed by a majority",
+		s.histories, s.operations, s.unknown, s.leased, s.waited, s.confirmed)
+	for _, what := range slices.Sorted(maps.Keys(s.troubles)) {
+		t.Logf("%5d x %s", s.troubles[what], what)
 	}
 }

@@ -121,7 +121,9 @@ func outputOf(v any) output {
 type history struct {
 	start time.Time
 	seed  uint64
-	keys  int // 0: as many as keys says
+	name  string        // begins the keys
+	keys  int           // 0: as many as keys says
+	pace  time.Duration // 0: as pace says
 	stop  atomic.Bool
 
 	mu         sync.Mutex
@@ -151,17 +153,24 @@ func (h *history) driveAll(t *testing.T, addrs []string) (stop func()) {
 // check has porcupine look for an order of all operations that explains the answers.
 func (h *history) check(t *testing.T) {
 	t.Helper()
-	unknown := 0
-	for _, op := range h.operations {
-		if outputOf(op.Output).unknown {
-			unknown++
-		}
-	}
-	t.Logf("%d operations, %d of unknown outcome", len(h.operations), unknown)
-	result := porcupine.CheckOperationsTimeout(cacheModel, h.observable(), time.Minute)
-	if result != porcupine.Ok {
+	t.Logf("%d operations, %d of unknown outcome", len(h.operations), h.unknown())
+	if result := h.judge(); result != porcupine.Ok {
 		t.Errorf("history of %d operations: %s, want an order that explains it", len(h.operations), result)
 	}
+}
+
+func (h *history) judge() porcupine.CheckResult {
+	return porcupine.CheckOperationsTimeout(cacheModel, h.observable(), time.Minute)
+}
+
+// unknown returns how many operations have an unknown outcome.
+func (h *history) unknown() (count int) {
+	for _, op := range h.operations {
+		if outputOf(op.Output).unknown {
+			count++
+		}
+	}
+	return count
 }
 
 // observable leaves out appends of unknown outcome that nobody has seen: each would
@@ -187,13 +196,13 @@ const pace = 5 * time.Millisecond
 // drive runs one client until the history is stopped.
 func (h *history) drive(id int, client *memcache.Client) {
 	random := rand.New(rand.NewPCG(h.seed, uint64(id)))
-	ticker := time.NewTicker(pace)
+	ticker := time.NewTicker(cmp.Or(h.pace, pace))
 	defer ticker.Stop()
 	for n := 0; !h.stop.Load(); n++ {
 		<-ticker.C
 		in := input{
 			kind:  []string{"set", "append", "append", "delete", "get", "get", "get"}[random.IntN(7)],
-			key:   fmt.Sprintf("key-%d", random.IntN(cmp.Or(h.keys, keys))),
+			key:   fmt.Sprintf("%skey-%d", h.name, random.IntN(cmp.Or(h.keys, keys))),
 			value: fmt.Sprintf("%d.%d ", id, n),
 		}
 		call := time.Since(h.start)
@@ -247,16 +256,18 @@ func hasNoEffect(err error) bool {
 // awaitOperations waits until n more operations were answered.
 func (h *history) awaitOperations(t *testing.T, n int) {
 	t.Helper()
-	count := func() int {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return len(h.operations)
-	}
-	want := count() + n
+	want := h.count() + n
 	must(t, cluster.Await(t.Context(), func() error {
-		if got := count(); got < want {
+		if got := h.count(); got < want {
 			return fmt.Errorf("%d operations of %d", got, want)
 		}
 		return nil
 	}))
+}
+
+// count returns how many operations were answered.
+func (h *history) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.operations)
 }
