@@ -145,7 +145,7 @@ func (o Options) writeConfig(file, host string) error {
 // startNetwork puts a proxy on each server's logPort, in front of the port where the
 // server really listens.
 func (c *Cluster) startNetwork(host string) error {
-	c.network = newNetwork(func(conn net.Conn) int { return ownerOf(conn, c.pids()) })
+	c.network = newNetwork(func(conn net.Conn) int { return ownerOf(conn, c.pids()) }, func(id int) bool { return c.server(id).Running() })
 	for _, s := range c.Servers {
 		if err := c.network.pass(host, s); err != nil {
 			return err
@@ -163,6 +163,12 @@ func (n *network) pass(host string, s *Server) error {
 // hide has a server listen behind the network.
 func (s *Server) hide(host string) {
 	s.hidden = []string{"-peer-listen", joinAddr(host, hiddenPort+s.ID)}
+}
+
+func (c *Cluster) server(id int) *Server {
+	c.adding.Lock()
+	defer c.adding.Unlock()
+	return c.Servers[id]
 }
 
 // pids returns the process id of each server, 0 for one that was not started.

@@ -18,6 +18,9 @@ type network struct {
 	// origin returns which server an accepted connection comes from; -1: none.
 	origin func(conn net.Conn) int
 
+	// runs reports whether a server runs. To one that does not, nothing is passed on.
+	runs func(target int) bool
+
 	wait sync.WaitGroup
 
 	mu        sync.Mutex
@@ -28,8 +31,8 @@ type network struct {
 	conns     map[net.Conn]bool
 }
 
-func newNetwork(origin func(conn net.Conn) int) *network {
-	return &network{origin: origin, cut: map[pair]bool{}, changed: make(chan struct{}), conns: map[net.Conn]bool{}}
+func newNetwork(origin func(conn net.Conn) int, runs func(target int) bool) *network {
+	return &network{origin: origin, runs: runs, cut: map[pair]bool{}, changed: make(chan struct{}), conns: map[net.Conn]bool{}}
 }
 
 // listen passes connections to addr on to the server target, which listens at
@@ -119,6 +122,9 @@ func (n *network) forget(conn net.Conn) {
 // serve connects one connection with a new one to the target.
 func (n *network) serve(near net.Conn, target int, targetAddr string) {
 	defer n.forget(near)
+	if !n.runs(target) {
+		return // before the origin is looked for, which takes time; others dial again and again
+	}
 	p := pair{n.origin(near), target}
 	if p.origin < 0 || !n.keep(near) || !n.awaitWhole(p) {
 		return

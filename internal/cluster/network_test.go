@@ -31,7 +31,7 @@ func TestNetworkHoldsBackWhileCut(t *testing.T) {
 			}()
 		}
 	}()
-	n := newNetwork(func(conn net.Conn) int { return ownerOf(conn, []int{1, os.Getpid()}) })
+	n := newNetwork(func(conn net.Conn) int { return ownerOf(conn, []int{1, os.Getpid()}) }, func(int) bool { return true })
 	addr, err := n.listen("127.0.0.1:0", 7, echo.Addr().String())
 	if err != nil {
 		t.Fatal(err)
