@@ -61,6 +61,7 @@ func TestHistories(t *testing.T) {
 						}
 						l.run(t, run)
 					}
+					totals.report(t)
 				})
 			}
 		})
@@ -165,6 +166,8 @@ func (s *historyTotals) add(f func()) {
 
 func (s *historyTotals) report(t *testing.T) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	t.Logf("%d histories, %d operations, %d of unknown outcome; reads by leases: %d at once, %d after a change; %d confirmed by a majority",
 		s.histories, s.operations, s.unknown, s.leased, s.waited, s.confirmed)
 	for _, what := range slices.Sorted(maps.Keys(s.troubles)) {

@@ -12,13 +12,14 @@ import (
 	"raftcached/replication"
 )
 
-// openLeased opens a cluster whose leader has leases, and waits for one. What is
-// applied on the leader passes gate.
+// openLeased opens a cluster whose leader has leases, and waits for one. It lasts for
+// almost a second without a word of the others, so that a busy machine does not end it.
+// What is applied on the leader passes gate.
 func openLeased(t *testing.T) (nodes []*Node, leader *Node, gate *sync.Mutex) {
 	t.Helper()
 	gates := make([]sync.Mutex, 3)
 	nodes = openClusterWith(t, func(cfg *Config) {
-		cfg.Leases = "leader"
+		cfg.Leases, cfg.ElectionTicks, cfg.RequestTimeout = "leader", 100, 5*time.Second
 		cfg.wrap = func(m machine) replication.StateMachine { return &slow{m, &gates[cfg.ServerID]} }
 	})
 	leader, _ = awaitLeader(t, nodes)

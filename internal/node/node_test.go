@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/testclient"
 	"raftcached/internal/transcript"
 	"raftcached/protocol/server"
 	"raftcached/replication/disk"
@@ -44,13 +45,17 @@ func openNode(t *testing.T, cfg Config) *Node {
 	return n
 }
 
+// requestPatience is how long a request may wait in a test, below testclient.Patience: on
+// a busy machine nodes elect a leader at any time, more than once.
+const requestPatience = testclient.Patience * 3 / 4
+
 // loneConfig is the configuration of a node alone, with the defaults of package
-// raftcached.
+// raftcached, but for requestPatience.
 func loneConfig(t *testing.T) Config {
 	return Config{
 		Servers: []Server{{Host: "localhost", ClientPort: 11211}}, Disk: disk.OS(), DataDir: t.TempDir(),
 		Limits:         engine.Limits{MemoryBytes: 64 << 20, ItemBytesMax: 1 << 20},
-		RequestTimeout: 2 * time.Second, Tick: 10 * time.Millisecond, ElectionTicks: 20, HeartbeatTicks: 2, LogRetainBytes: 1 << 30,
+		RequestTimeout: requestPatience, Tick: 10 * time.Millisecond, ElectionTicks: 20, HeartbeatTicks: 2, LogRetainBytes: 1 << 30,
 		Server: server.Options{Listen: []string{"127.0.0.1:0"}, Loops: 2},
 		Logger: slog.New(slog.DiscardHandler),
 	}

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// answerTimeout is how long an answer may take.
-const answerTimeout = 10 * time.Second
+// answerTimeout is how long an answer may take, on a busy machine whose servers elect a
+// leader meanwhile, too.
+const answerTimeout = 20 * time.Second
 
 // Options of a replay.
 type Options struct {
