@@ -12,7 +12,7 @@ import (
 )
 
 // askTimeout bounds one request to a server.
-const askTimeout = 5 * time.Second
+const askTimeout = 20 * time.Second
 
 // RaftStats is what `stats raft` answers.
 type RaftStats struct {

@@ -9,7 +9,7 @@ import (
 
 // writerTimeout is above a server's request timeout, so that a writer sees the
 // server's answer.
-const writerTimeout = 10 * time.Second
+const writerTimeout = 30 * time.Second
 
 // Writer is a client that has one connection, to one of several servers. When a
 // request fails, by an answer or because the connection ends, it tries that request

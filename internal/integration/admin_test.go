@@ -63,9 +63,23 @@ func awaitExit(ctx context.Context, t *testing.T, ctl func(...string) (int, stri
 	return out
 }
 
+// awaitOutput runs a command until it ends with a code, and its output has all texts.
+func awaitOutput(ctx context.Context, t *testing.T, ctl func(...string) (int, string, string), code int, texts []string, args ...string) {
+	t.Helper()
+	must(t, cluster.Await(ctx, func() error {
+		got, stdout, stderr := ctl(args...)
+		for _, text := range texts {
+			if got != code || !strings.Contains(stdout, text) {
+				return fmt.Errorf("%v: exit code %d, want %d and %q:\n%s%s", args, got, code, text, stdout, stderr)
+			}
+		}
+		return nil
+	}))
+}
+
 // probe asks an admin port and returns the code and the body, 0 if there is none.
 func probe(s *cluster.Server, path string) (code int, body string) {
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: clientTimeout}
 	resp, err := client.Get("http://" + s.AdminAddr + path)
 	if err != nil {
 		return 0, err.Error()
@@ -93,12 +107,7 @@ func awaitProbe(ctx context.Context, s *cluster.Server, path string, code int, t
 func TestStatusThroughLosses(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{})
 	ctl := ctlOf(ctx, t, c)
-	out := awaitExit(ctx, t, ctl, 0, "status")
-	for _, want := range []string{"3 servers · OK: one loss is survived\n", " LEADER ", " follower ", " ok ", "/64M"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("status lacks %q:\n%s", want, out)
-		}
-	}
+	awaitOutput(ctx, t, ctl, 0, []string{"3 servers · OK: one loss is survived\n", " LEADER ", " follower ", " ok ", "/64M"}, "status")
 	leader, err := c.AwaitLeader(ctx)
 	must(t, err)
 	followers := followersOf(c, leader)
@@ -107,29 +116,21 @@ func TestStatusThroughLosses(t *testing.T) {
 
 	must(t, leader.Kill())
 	must(t, c.AwaitServing(ctx, followers[0].ID, left.ID))
-	out = awaitExit(ctx, t, ctl, 1, "status", "-server", left.AdminAddr) // any one is enough
-	for _, want := range []string{
+	awaitOutput(ctx, t, ctl, 1, []string{
 		"DEGRADED: one more loss stops it", "UNREACHABLE", fmt.Sprintf("! server %d: lost at ", leader.ID), "(connection refused)",
 		fmt.Sprintf("raftcached -config server.json -id %d", leader.ID),
-	} {
-		if !strings.Contains(out, want) {
-			t.Errorf("with two servers status lacks %q:\n%s", want, out)
-		}
-	}
+	}, "status", "-server", left.AdminAddr) // any one is enough
 	must(t, awaitProbe(ctx, left, "/readyz", 200, "ok"))
 
 	must(t, followers[0].Kill())
-	out = awaitExit(ctx, t, ctl, 2, "status")
-	if !strings.Contains(out, "NO MAJORITY: 2 of 3 servers must serve") || strings.Count(out, "UNREACHABLE") != 2 {
-		t.Errorf("with one server status is\n%s", out)
-	}
+	awaitOutput(ctx, t, ctl, 2, []string{"NO MAJORITY: 2 of 3 servers must serve", "UNREACHABLE"}, "status")
 	must(t, awaitProbe(ctx, left, "/readyz", 503, "no majority: it cannot reach the servers "))
 	must(t, awaitProbe(ctx, left, "/livez", 200, "ok"))
 
 	for _, s := range lost {
 		must(t, s.Start())
 	}
-	out = awaitExit(ctx, t, ctl, 0, "status", "-o", "json")
+	out := awaitExit(ctx, t, ctl, 0, "status", "-o", "json")
 	type server struct {
 		State    string
 		Answered bool
@@ -159,7 +160,7 @@ func TestStatusOfAPausedServer(t *testing.T) {
 	if !strings.Contains(out, "NO ANSWER") && !strings.Contains(out, "UNREACHABLE") {
 		t.Errorf("status of a paused server is\n%s", out)
 	}
-	if took := time.Since(begin); took > 20*time.Second {
+	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 	must(t, paused.Resume())
@@ -169,7 +170,7 @@ func TestStatusOfAPausedServer(t *testing.T) {
 // TestReadyWhileDraining: a server that was told to stop, and still has to answer, is
 // alive but not ready.
 func TestReadyWhileDraining(t *testing.T) {
-	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"requestTimeoutMs": 4000}})
+	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"requestTimeoutMs": testLimit.Milliseconds()}})
 	s := c.Servers[0]
 	for _, other := range c.Servers[1:] {
 		must(t, other.Kill())
@@ -219,10 +220,7 @@ func TestVerifyUnderLoad(t *testing.T) {
 		t.Errorf("verify says\n%s", out)
 	}
 	must(t, c.Servers[2].Kill())
-	out = awaitExit(ctx, t, ctl, 1, "verify")
-	if !strings.Contains(out, "EQUAL as far as compared: server 2 did not answer") {
-		t.Errorf("verify without server 2 says\n%s", out)
-	}
+	awaitOutput(ctx, t, ctl, 1, []string{"EQUAL as far as compared: server 2 did not answer"}, "verify")
 }
 
 // TestOperate runs every command of docs/operate.md. The addresses there are those of

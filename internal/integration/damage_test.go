@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,25 +53,27 @@ func store(t *testing.T, s *cluster.Server, prefix string, count int) {
 // is made, and the log stays short.
 func TestDamagedSnapshotIsNotSent(t *testing.T) {
 	t.Parallel()
-	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"logRetainMiB": 1}})
+	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"logRetainMiB": 1, "electionTicks": 100}})
 	victim, leader, third := victimOf(ctx, t, c)
 	store(t, leader, "kept", 3)
 	must(t, c.AwaitEqual(ctx))
 	must(t, victim.Kill())
 	store(t, leader, "late", 300)
-	harmed := 0
 	for _, s := range []*cluster.Server{leader, third} {
-		// Each server keeps two snapshots, and any of them may be sent.
-		names, err := filepath.Glob(filepath.Join(s.DataDir, "snap", "*.snap"))
-		must(t, err)
-		for _, name := range names {
-			if flipBehind(t, name, "kept1") {
-				harmed++
+		must(t, cluster.Await(ctx, func() error { // until it has taken one
+			// Each server keeps two snapshots, and any of them may be sent.
+			names, err := filepath.Glob(filepath.Join(s.DataDir, "snap", "*.snap"))
+			harmed := 0
+			for _, name := range names {
+				if flipBehind(t, name, "kept1") {
+					harmed++
+				}
 			}
-		}
-	}
-	if harmed < 2 {
-		t.Fatalf("%d snapshots damaged", harmed)
+			if harmed == 0 {
+				err = errors.Join(err, fmt.Errorf("server %d has %d snapshots, none of which has the item", s.ID, len(names)))
+			}
+			return err
+		}))
 	}
 	must(t, victim.Start())
 	must(t, victim.AwaitReady(ctx))
@@ -94,7 +97,7 @@ func TestDamagedSnapshotIsNotSent(t *testing.T) {
 // ends with a sentence, and the others go on.
 func TestSegmentDamagedWhileItServes(t *testing.T) {
 	t.Parallel()
-	ctx, c := startCluster(t, cluster.Options{})
+	ctx, c := startCluster(t, cluster.Options{Settings: steady()})
 	victim, leader, third := victimOf(ctx, t, c)
 	fill(t, leader, "early")
 	must(t, victim.Kill())

@@ -36,7 +36,7 @@ const (
 	historyPace = 8 * time.Millisecond
 
 	// historyMax bounds one history. The longest troubles, and changes of members, are in it.
-	historyMax = 3 * time.Minute
+	historyMax = 8 * time.Minute
 )
 
 // TestHistories lets clients at all servers read, and set, append and delete, while every

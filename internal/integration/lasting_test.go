@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ const (
 func newLasting(t *testing.T, totals *historyTotals, settings map[string]any) *lasting {
 	t.Helper()
 	plan := &memberPlan{servers: lastingVoters, retain: 1, expected: []int{0, 1, 2}}
+	maps.Copy(settings, impatient())
 	_, c := startCluster(t, cluster.Options{Servers: plan.servers, Network: true, Args: plan.flags(), Settings: settings})
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &lasting{

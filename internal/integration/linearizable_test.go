@@ -26,7 +26,7 @@ import (
 // effect twice, a read was stale or a write was lost.
 func TestLinearizable(t *testing.T) {
 	const clientsPerServer = 2
-	ctx, c := startCluster(t, cluster.Options{Network: true})
+	ctx, c := startCluster(t, cluster.Options{Network: true, Settings: impatient()})
 	h := &history{start: time.Now(), seed: rand.Uint64()}
 	t.Logf("seed %d", h.seed)
 	stop := h.driveAll(t, slices.Repeat(c.ClientAddrs(), clientsPerServer))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,12 +18,24 @@ import (
 
 const (
 	// testLimit bounds how long one test waits for anything.
-	testLimit = 2 * time.Minute
+	testLimit = 4 * time.Minute
 
-	// clientTimeout is above the servers' request timeout of 2 s, so that a client
-	// sees the server's answer and not its own timeout.
-	clientTimeout = 10 * time.Second
+	// requestPatience is the servers' request timeout, if a test sets no other one: on a
+	// busy machine servers elect a leader at any time, more than once.
+	requestPatience = 20 * time.Second
+
+	// clientTimeout is above it, so that a client sees the server's answer and not its own
+	// timeout.
+	clientTimeout = requestPatience * 3 / 2
 )
+
+// impatient are settings of servers that answer after 2 s what they cannot know, as they
+// do by default. It is for tests that have them do so.
+func impatient() map[string]any { return map[string]any{"requestTimeoutMs": 2000} }
+
+// steady are settings with which leadership does not move on a busy machine, as long as
+// nobody moves it, or kills.
+func steady() map[string]any { return map[string]any{"electionTicks": 100} }
 
 // executable is the raftcached program that TestMain built.
 var executable string
@@ -48,6 +61,9 @@ func startCluster(t *testing.T, o cluster.Options) (context.Context, *cluster.Cl
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	o.Executable, o.Dir = executable, t.TempDir()
+	settings := map[string]any{"requestTimeoutMs": requestPatience.Milliseconds()}
+	maps.Copy(settings, o.Settings)
+	o.Settings = settings
 	if o.Servers == 0 {
 		o.Servers = 3
 	}

@@ -12,11 +12,11 @@ import (
 // TestIsolatedLeader cuts the leader off. The others elect another leader and serve.
 // The isolated one returns nothing stale, and catches up when the links are mended.
 func TestIsolatedLeader(t *testing.T) {
-	ctx, c := startCluster(t, cluster.Options{Network: true})
+	ctx, c := startCluster(t, cluster.Options{Network: true, Settings: impatient()})
 	old, err := c.AwaitLeader(ctx)
 	must(t, err)
 	clients := clientsOf(t, c)
-	must(t, clients[old.ID].Set(&memcache.Item{Key: "k", Value: []byte("before")}))
+	setUntilStored(t, clients[old.ID], "k", "before")
 
 	c.Isolate(old.ID)
 	other := followersOf(c, old)[0]
@@ -59,7 +59,7 @@ func TestPausedLeader(t *testing.T) {
 
 // TestPartitionsUnderLoad isolates one server after the other under load.
 func TestPartitionsUnderLoad(t *testing.T) {
-	ctx, c := startCluster(t, cluster.Options{Network: true})
+	ctx, c := startCluster(t, cluster.Options{Network: true, Settings: impatient()})
 	l := startLoad(t, c, 2)
 	defer l.finish()
 	for _, s := range c.Servers {

@@ -16,7 +16,7 @@ import (
 )
 
 // walkLimit is how long the walk may take.
-const walkLimit = time.Minute
+const walkLimit = testLimit
 
 // walkOf splits docs/operate.md into the walk through a cluster and the rest.
 func walkOf(t *testing.T, text string) (walk, rest string) {
