@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"raftcached"
 
@@ -32,6 +33,7 @@ func Example() {
 		return
 	}
 	socket := memcache.New(node.ClientAddrs()[0].String())
+	socket.Timeout = 10 * time.Second
 	item, err := socket.Get("greeting")
 	if err != nil {
 		fmt.Println(err)

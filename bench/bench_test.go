@@ -107,7 +107,7 @@ func TestCompare(t *testing.T) {
 	if err := Fill(ctx, targets[0], w); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := Compare(ctx, targets, "mixed", w, 100*time.Millisecond, 2)
+	rows, err := Compare(ctx, targets, "mixed", w, 300*time.Millisecond, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

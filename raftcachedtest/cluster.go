@@ -18,7 +18,7 @@ import (
 
 const (
 	// startTimeout bounds how long Start waits for a cluster to serve.
-	startTimeout = 30 * time.Second
+	startTimeout = 2 * time.Minute
 
 	// pollInterval is the pause between two looks at what is awaited.
 	pollInterval = 2 * time.Millisecond

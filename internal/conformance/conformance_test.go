@@ -81,7 +81,9 @@ func startTarget(ctx context.Context, t *testing.T) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Executable: executable, Dir: dir, Servers: 3})
+	c, err := cluster.Start(ctx, cluster.Options{
+		Executable: executable, Dir: dir, Servers: 3, Settings: map[string]any{"requestTimeoutMs": 20_000}, // leadership may move
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

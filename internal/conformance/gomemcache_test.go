@@ -19,7 +19,7 @@ func gomemcache(addrs []string) (outcomes []outcome) {
 	var clients []*memcache.Client
 	for _, addr := range addrs {
 		c := memcache.New(addr)
-		c.Timeout = 10 * time.Second
+		c.Timeout = 30 * time.Second
 		clients = append(clients, c)
 		defer func() { _ = c.Close() }() // nothing is lost if it fails
 	}
