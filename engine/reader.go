@@ -23,7 +23,7 @@ type Item struct {
 	Value    []byte
 	ExpiryMs int64      // ms of Unix time on the log's clock; 0: never
 	Marks    item.Marks // Stale and AlreadyWon; HitBefore, as this node knows it
-	NowMs    int64      // the engine's time
+	NowMs    int64      // the engine's time, or that of SetTime if it is later
 
 	// IdleSeconds have passed since the access before, as this node knows it.
 	IdleSeconds int64
@@ -49,6 +49,9 @@ type Reader struct {
 	seconds uint32 // see SetNow
 	dueMs   int64  // see SetDue
 	due     bool   // see Due
+	nowMs   int64  // see SetTime
+	lateMs  int64  // see SetTime
+	late    bool   // see Late
 
 	expired atomic.Int64 // misses that met an item that had expired
 }
@@ -81,23 +84,48 @@ func (r *Reader) SetDue(stampMs int64) { r.dueMs, r.due = stampMs, false }
 // gone by the stamp of SetDue.
 func (r *Reader) Due() bool { return r.due }
 
-// flushDue reports whether a delayed flush_all fires by the stamp of SetDue. It
-// is asked before an item is looked up: a flush that has fired has left none.
-func (r *Reader) flushDue() bool {
-	if r.due = false; r.dueMs == 0 {
-		return false
-	}
-	at := r.engine.flushAt.Load()
-	return at != 0 && at <= r.dueMs
+// SetTime tells the reader a guess of the log's time now, by which the calls of Look that
+// follow tell what is left to live, and at the latest when it may be by now: an item that
+// is gone then is not shown, and Late reports that. The engine's time decides what has
+// expired. 0: there is no guess.
+func (r *Reader) SetTime(nowMs, lateMs int64) { r.nowMs, r.lateMs = nowMs, lateMs }
+
+// TimeMs is the engine's time: the latest stamp, ms of Unix time.
+func (r *Reader) TimeMs() int64 {
+	ms := r.store.Enter().NowMs()
+	r.store.Leave()
+	return ms
 }
 
-// gone reports whether an item that was found expires by the stamp of SetDue.
-func (r *Reader) gone(ref store.Ref) bool {
-	if r.dueMs == 0 {
+// Late reports whether the last call of View or Look has withheld an item, since it may have
+// expired by SetTime, and has not by the engine's time.
+func (r *Reader) Late() bool { return r.late }
+
+// flush begins a call, and returns when a delayed flush_all fires; 0: none is pending. It
+// is asked before an item is looked up: a flush that has fired has left none.
+func (r *Reader) flush() (atMs int64) {
+	if r.due, r.late = false, false; r.dueMs|r.lateMs == 0 {
+		return 0
+	}
+	return r.engine.flushAt.Load()
+}
+
+// withheld reports whether an item that was found is not to be shown, because it
+// expires, or the flush_all fires, by the stamp of SetDue or by SetTime.
+func (r *Reader) withheld(ref store.Ref, flushMs int64) bool {
+	if r.dueMs|r.lateMs == 0 {
 		return false
 	}
 	at := ref.ExpiryMs()
-	return at != 0 && at <= r.dueMs
+	if flushMs != 0 && (at == 0 || flushMs < at) {
+		at = flushMs
+	}
+	if at == 0 {
+		return false
+	}
+	r.due = at <= r.dueMs
+	r.late = !r.due && at <= r.lateMs
+	return r.due || r.late
 }
 
 // View calls f with dst, the key and the item and returns what f returns, or
@@ -105,13 +133,13 @@ func (r *Reader) gone(ref store.Ref) bool {
 // soon: what the applier retires meanwhile stays in memory.
 func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
 	hash := store.Hash(key)
-	hides, flushed := r.engine.hides.Load(), r.flushDue()
+	hides, flushMs := r.engine.hides.Load(), r.flush()
 	st := r.store.Enter()
 	ref, ok := st.Lookup(hash, key)
 	if ok && r.hidden(hides) {
 		ok = false
-	} else if ok && (flushed || r.gone(ref)) {
-		ok, r.due = false, true
+	} else if ok && r.withheld(ref, flushMs) {
+		ok = false
 	} else if ok {
 		var it Item
 		it.Flags, it.CAS, it.Value = ref.Content()
@@ -128,20 +156,20 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 // access unless keepAccess is set or f appends nothing: then it answered nobody.
 func (r *Reader) Look(dst, key []byte, keepAccess bool, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
 	hash := store.Hash(key)
-	hides, flushed := r.engine.hides.Load(), r.flushDue()
+	hides, flushMs := r.engine.hides.Load(), r.flush()
 	st := r.store.Enter()
 	ref, ok := st.Lookup(hash, key)
 	if ok && r.hidden(hides) {
 		ok = false
-	} else if ok && (flushed || r.gone(ref)) {
-		ok, r.due = false, true
+	} else if ok && r.withheld(ref, flushMs) {
+		ok = false
 	} else if ok {
 		_, value, m := ref.Read()
 		a := ref.Access()
 		before := len(dst)
 		dst = f(dst, key, Item{
 			Flags: m.Flags, CAS: m.CAS, Value: value, ExpiryMs: m.ExpiryMs, Marks: withHit(m.Marks, a),
-			NowMs: st.NowMs(), IdleSeconds: idleSeconds(a, r.now(st)),
+			NowMs: max(st.NowMs(), r.nowMs), IdleSeconds: idleSeconds(a, r.now(st)),
 		})
 		if !keepAccess && len(dst) > before {
 			r.note(st, ref, hash)

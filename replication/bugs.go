@@ -85,6 +85,8 @@ const (
 	bugSeenWhenSent
 	// bugOwnUncapped shows raft this node's own acknowledgements, whatever holders have.
 	bugOwnUncapped
+	// bugGuessJudges takes an item for expired that has by a reader's guess of the time.
+	bugGuessJudges
 	// bugRejectionCapped shows raft a rejection of a lower index.
 	bugRejectionCapped
 

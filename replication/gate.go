@@ -118,6 +118,9 @@ func (g *Gate) Leased() (now time.Duration, leased bool) {
 	return now, int64(now) < until
 }
 
+// Now is the time since the replica was started, as Leased returns it.
+func (g *Gate) Now() time.Duration { return g.clock() }
+
 // Sight is what a read of one key has to heed. The zero value is nothing.
 type Sight struct {
 	// Index is the change of the key that is under way: the read waits until it is

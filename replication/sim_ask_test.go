@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/item"
 )
 
 // simAsk is a read of a key at a node, as an event loop goes about it, which may stand
@@ -15,6 +16,9 @@ type simAsk struct {
 	done func()
 	over bool
 	upTo uint64 // the log's end when it was found that a change is under way
+
+	confirmed bool // by a majority
+	timed     bool // it has waited for the time
 }
 
 // simAwait is an ask that waits until an index is applied.
@@ -48,7 +52,8 @@ func (a *simAsk) confirm() {
 			return
 		}
 		a.s.stats.reads++
-		a.show(readValue(a.n.reader, a.key))
+		a.confirmed = true
+		a.view(Sight{})
 	}})
 }
 
@@ -64,20 +69,52 @@ func (a *simAsk) look() {
 	a.pause(func() { a.view(sight) })
 }
 
-// view reads what the node has. What is due waits, once.
+// view reads what the node has. What is due waits, once, and what seems to have expired.
 func (a *simAsk) view(sight Sight) {
+	r := a.n.reader
 	if !a.s.bugs.has(bugDueIgnored) {
-		a.n.reader.SetDue(sight.DueMs)
+		r.SetDue(sight.DueMs)
 	}
-	value := readValue(a.n.reader, a.key)
-	due := a.n.reader.Due()
-	a.n.reader.SetDue(0)
-	if due {
+	if !a.timed {
+		r.SetTime(a.n.guess.At(a.n.machine.gate.Now()))
+	}
+	value := readValue(r, a.key)
+	due, late := r.Due(), r.Late() && !a.s.bugs.has(bugGuessJudges)
+	r.SetDue(0)
+	r.SetTime(0, 0)
+	switch {
+	case due:
 		a.await(sight.End)
 		return
+	case late:
+		a.askTime()
+		return
+	case !a.confirmed:
+		a.s.stats.leased++
 	}
-	a.s.stats.leased++
 	a.show(value)
+}
+
+// askTime has an empty sub-batch stamped, and goes on when that is applied, or was
+// given up.
+func (a *simAsk) askTime() {
+	n := a.n
+	a.s.stats.timed++
+	a.timed = true
+	n.lastTag++
+	c := &simClient{s: a.s, node: n, asked: max(1, n.machine.gate.Now()), told: func(simOutcome, *item.Result) {
+		switch {
+		case a.over, !n.up: // it has crashed
+		case a.confirmed:
+			a.view(Sight{})
+		case a.upTo > 0:
+			a.view(n.machine.gate.LookUpTo(a.upTo))
+		default:
+			a.look()
+		}
+	}}
+	n.waiting = append(n.waiting, simWaiter{tag: n.lastTag, client: c})
+	n.put(input{kind: inputSubmit, tag: n.lastTag})
 }
 
 // await waits until an index is applied, or was cut off.

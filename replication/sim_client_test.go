@@ -38,6 +38,8 @@ type simClient struct {
 	// told and toldRead, if set, take the outcome instead of the model.
 	told     func(simOutcome, *item.Result)
 	toldRead func(ok bool)
+
+	asked time.Duration // when it has asked for the time, on the node's clock; 0: it has not
 }
 
 // next sends another request, to another node now and then.

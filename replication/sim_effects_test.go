@@ -281,6 +281,9 @@ func (n *simNode) answer(a *Answer) {
 	if len(n.waiting) == 0 || n.waiting[0].tag != a.Tag {
 		return
 	}
+	if asked := n.waiting[0].client.asked; asked > 0 {
+		n.guess.Learn(asked, n.machine.gate.Now(), n.engine.TimeMs())
+	}
 	if a.Results == nil {
 		n.pop(simUnknown, nil)
 		return

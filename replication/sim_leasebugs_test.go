@@ -59,6 +59,7 @@ func TestSeededBugsOfLeases(t *testing.T) {
 		{"applied before it can be seen", bugAppliedEarly, simClockBound, 3, 1, (*simTrouble).lag, 1},
 		{"start forgets what the log changes", bugStartForgets, simClockBound, 3, 1, (*simTrouble).lag, 62},
 		{"expiry by what is applied", bugDueIgnored, simClockBound, 3, 1, (*simTrouble).lag, 4},
+		{"expiry by a reader's own clock", bugGuessJudges, simClockBound, 3, 1, (*simTrouble).lag, 1},
 		{"flush_all marks no key", bugFlushUnmarked, simClockBound, 3, 1, (*simTrouble).lag, 2},
 		{"learners support the leader's lease", bugLearnerSupports, simClockBound, 3, 2, (*simTrouble).depose, 1},
 	} {

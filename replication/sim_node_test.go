@@ -78,6 +78,7 @@ type simNode struct {
 	readers []*simClient
 	asks    []*simAsk // those that go on in this life
 	awaits  []simAwait
+	guess   Guess
 }
 
 // simWaiter is a client that waits for a sub-batch.
@@ -158,6 +159,7 @@ func (n *simNode) start() {
 	n.io, n.arrivals, n.backlog, n.waiting, n.readers = nil, nil, nil, nil, nil
 	n.paused, n.ticksDue, n.floorDue = false, 0, 0
 	n.clock.restart(s)
+	n.guess = Guess{}
 	n.stopping, n.handedOver, n.draining = false, false, false
 	n.wasTight = n.space != SpaceAmple
 	n.up = true

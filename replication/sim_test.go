@@ -98,7 +98,7 @@ type simStats struct {
 	crashes, torn, diskFaults, partitions                            int
 	snapshots, snapshotsInstalled, ships                             int
 	acked, unknown, noLeader, reads, refused                         int
-	leased, waited, leases                                           int // reads without a message; times that a lease was seen
+	leased, waited, timed, leases                                    int // reads without a message; that asked for the time; times that a lease was seen
 	setAside                                                         int
 	transfers, handOvers, handedOn                                   int
 	full, snapshotsGivenUp                                           int

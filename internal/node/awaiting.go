@@ -13,8 +13,10 @@ type keyWait struct {
 }
 
 // isUnderWay reports whether a read of a key has to wait, as far as that is known
-// without its item, and tells the reader what is due.
+// without its item, and tells the reader what is due, and what time it is.
 func (l *loopBackend) isUnderWay(key []byte, h server.Heed) bool {
+	l.time.seems = false
+	l.reader.SetTime(l.time.at(h))
 	if !h.Changes {
 		l.reader.SetDue(0)
 		return false
@@ -36,6 +38,10 @@ func (l *loopBackend) sight(key []byte, h server.Heed) replication.Sight {
 // item then turns out to be due, there is a second one, for the log's end as of the
 // first.
 func (l *loopBackend) Await(keys [][]byte, h server.Heed, waiter any) (server.Heed, bool) {
+	if l.time.seems {
+		h.Timed = true
+		return h, l.awaitTime(waiter)
+	}
 	index := h.UpTo
 	if index == 0 {
 		h.UpTo = max(1, l.gate.End())

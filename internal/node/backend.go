@@ -43,6 +43,7 @@ type loopBackend struct {
 	look   look
 	waits  []keyWait // of Await
 	move   func()    // goOn, bound once
+	time   logTime
 
 	ops          []byte // the forming sub-batch
 	count        int
@@ -60,6 +61,7 @@ type submitted struct {
 	tag   uint64
 	count int
 	bytes int
+	asked time.Duration   // of one that asks for the time: when, on the gate's clock
 	over  protocol.Status // what it is to be answered with when it is its turn, if that is known
 }
 
@@ -74,6 +76,7 @@ func newLoopBackend(n *Node, id int) *loopBackend {
 // Barrier implements server.Loop.
 func (l *loopBackend) Barrier() server.Grant {
 	now, leased := l.gate.Leased()
+	l.time.nowMs, l.time.lateMs = l.time.guess.At(now)
 	if now-l.looked >= clockGap {
 		l.looked = now
 		l.reader.SetNow(time.Now().Unix())
@@ -122,7 +125,7 @@ func (l *loopBackend) Get(dst, key []byte, withCAS bool, h server.Heed) ([]byte,
 	switch {
 	case found:
 		return dst, server.Hit
-	case l.reader.Due():
+	case l.withheld():
 		return dst, server.UnderWay
 	}
 	return dst, server.Miss
@@ -140,7 +143,7 @@ func (l *loopBackend) view(key []byte, h server.Heed, f func(it engine.Item)) se
 	switch {
 	case found:
 		return server.Hit
-	case l.reader.Due():
+	case l.withheld():
 		return server.UnderWay
 	}
 	return server.Miss
@@ -255,6 +258,9 @@ func (l *loopBackend) answer(a *replication.Answer) {
 	if len(l.waiting) == 0 || l.waiting[0].tag != a.Tag {
 		return
 	}
+	if asked := l.waiting[0].asked; asked > 0 {
+		l.learnTime(asked)
+	}
 	if a.Results == nil { // it was given up here, or its leader could not read it
 		l.fail(cmp.Or(l.waiting[0].over, protocol.StatusMalformed))
 		return
@@ -291,6 +297,9 @@ func (l *loopBackend) pop() int {
 	l.waiting = l.waiting[1:]
 	if len(l.waiting) == 0 {
 		l.waiting = nil
+	}
+	if w.asked > 0 {
+		l.timeOver()
 	}
 	return w.count
 }

@@ -43,7 +43,7 @@ type Client struct {
 	blocked []*call // not begun: too many bytes are in flight
 	writes  []*call
 	reads   []*call
-	waits   int // reads that wait for changes, in backend.waits
+	waits   int // reads that wait in backend.Await
 }
 
 // call is one operation or one read.
@@ -383,9 +383,12 @@ func (c *Client) giveUp() {
 	queue := c.queue
 	c.queue, c.posted, c.over = nil, nil, true
 	c.mu.Unlock()
-	waits := make([]*call, 0, len(c.backend.waits))
+	waits := make([]*call, 0, c.waits)
 	for _, w := range c.backend.waits {
 		waits = append(waits, w.waiter.(*call))
+	}
+	for _, w := range c.backend.time.waiters {
+		waits = append(waits, w.(*call))
 	}
 	for _, call := range slices.Concat(c.writes, c.reads, waits, c.blocked, queue) {
 		call.err = ErrClosed

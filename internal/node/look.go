@@ -31,7 +31,7 @@ func (l *loopBackend) Look(dst []byte, req *protocol.Request, h server.Heed) ([]
 	dst, found := l.reader.Look(dst, req.Key, keepAccess, k.view)
 	k.req = nil
 	switch {
-	case l.reader.Due():
+	case l.withheld():
 		return dst, server.UnderWay
 	case found && k.writes, !found && req.Fields&item.HasVivify != 0:
 		return dst, server.NeedsWrite

@@ -33,7 +33,7 @@ const (
 	Miss       Found = iota // there is no such item
 	Hit                     // there is
 	NeedsWrite              // the item would change: the request has to be written
-	UnderWay                // the item is changing: Loop.Await
+	UnderWay                // the item is changing, or may have expired: Loop.Await
 )
 
 // Grant is the outcome of Loop.Barrier.
@@ -50,6 +50,7 @@ const (
 type Heed struct {
 	Changes bool   // items that are changing: their reads wait
 	UpTo    uint64 // what the backend has put here in Await, for a read that has waited
+	Timed   bool   // so has it this: the read does not wait for time to pass any more
 }
 
 // Loop is the part of the backend that serves one event loop. All its methods
@@ -73,8 +74,8 @@ type Loop interface {
 	// that NeedsWrite has to be passed to Write.
 	Look(dst []byte, req *protocol.Request, h Heed) ([]byte, Found)
 
-	// Await waits for the changes of keys, of which the first was UnderWay. If it
-	// reports true, Completer.Awaited answers the waiter. Then these keys are read again
+	// Await waits for the changes of keys, of which the first was UnderWay, or until it is
+	// known whether that has expired. If it reports true, Completer.Awaited answers the waiter. Then these keys are read again
 	// with the Heed that it has returned, and only with that: changes that come
 	// later are not waited for.
 	Await(keys [][]byte, h Heed, waiter any) (Heed, bool)

@@ -79,7 +79,7 @@ func (c *conn) look(req *protocol.Request) bool {
 
 // heed is what the first request heeds.
 func (c *conn) heed() Heed {
-	if c.reads.first.Changes {
+	if c.reads.first != (Heed{}) {
 		return c.reads.first
 	}
 	return c.reads.heed
