@@ -46,6 +46,8 @@ type Reader struct {
 	store  store.Reader
 	hints  []byte
 
+	handles []store.Handle // of List; reused
+
 	seconds uint32 // see SetNow
 	dueMs   int64  // see SetDue
 	due     bool   // see Due
