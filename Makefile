@@ -147,7 +147,7 @@ clients:
 
 ## conformance: other clients and the transcripts against real servers; needs npm
 conformance: clients
-	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|Netcat|Pymemcache|LoneServer' \
+	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|ProgramsThatListKeys|Netcat|Pymemcache|LoneServer' \
 		./internal/node ./protocol ./internal/integration
 	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run Clients ./internal/conformance -npm
 

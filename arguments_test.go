@@ -63,6 +63,7 @@ func TestFlags(t *testing.T) {
 		{"-t 3", func(c Config) bool { return c.Threads == 3 }},
 		{"-M", func(c Config) bool { return c.NoEvict }},
 		{"--disable-flush-all", func(c Config) bool { return c.FlushDisabled }},
+		{"-X", func(c Config) bool { return c.DumpingDisabled }},
 		{"-o idle_timeout=90", func(c Config) bool { return c.IdleTimeout == 90*time.Second }},
 		{"-v", func(c Config) bool { return c.Verbose == 1 }},
 		{"-v -v", func(c Config) bool { return c.Verbose == 2 }},

@@ -89,6 +89,10 @@ type Config struct {
 	IdleTimeout   time.Duration // a connection idle this long is closed; 0: never
 	FlushDisabled bool          // refuse flush_all
 
+	// DumpingDisabled refuses the commands that list keys: lru_crawler metadump and
+	// mgdump, stats cachedump.
+	DumpingDisabled bool
+
 	// UnlistAfter is for how long this node must not have reached a server until it
 	// leaves it out of its answers to config get cluster; 0: it leaves none out.
 	UnlistAfter time.Duration
@@ -332,7 +336,7 @@ func (c *Config) assembly() node.Config {
 		AuthFile: c.AuthFile, Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
 		Server: server.Options{
 			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
-			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled,
+			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled, DumpDisabled: c.DumpingDisabled,
 			Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, SetVerbosity: c.SetVerbosity, Logger: c.Logger,
 		},
 	}

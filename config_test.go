@@ -118,7 +118,7 @@ func TestShippedServerJSON(t *testing.T) {
 func TestReadClusterTakesEveryField(t *testing.T) {
 	file := writeConfig(t, `{
 		"Path": "state", "memorylimitmib": 128, "ITEMSIZEMAX": 2097152, "disableEvictions": true,
-		"disableFlushAll": true, "reads": "local", "requestTimeoutMs": 500, "tickMs": 20,
+		"disableFlushAll": true, "disableDumping": true, "reads": "local", "requestTimeoutMs": 500, "tickMs": 20,
 		"electionTicks": 50, "heartbeatTicks": 5, "maxConnections": 77, "threads": 3,
 		"idleTimeoutSeconds": 9, "unlistAfterSeconds": 7, "logRetainMiB": 4, "authFile": "users",
 		"SERVERS": [
@@ -142,7 +142,7 @@ func TestReadClusterTakesEveryField(t *testing.T) {
 	if want := filepath.Join(filepath.Dir(file), "users"); cfg.AuthFile != want {
 		t.Errorf("file of users is %q, want %q", cfg.AuthFile, want)
 	}
-	if cfg.MemoryLimitBytes != 128<<20 || cfg.ItemBytesMax != 2<<20 || !cfg.NoEvict || !cfg.FlushDisabled ||
+	if cfg.MemoryLimitBytes != 128<<20 || cfg.ItemBytesMax != 2<<20 || !cfg.NoEvict || !cfg.FlushDisabled || !cfg.DumpingDisabled ||
 		cfg.Reads != ReadsLocal || cfg.RequestTimeout != 500*time.Millisecond || cfg.Tick != 20*time.Millisecond ||
 		cfg.ElectionTicks != 50 || cfg.HeartbeatTicks != 5 || cfg.MaxConns != 77 || cfg.Threads != 3 ||
 		cfg.IdleTimeout != 9*time.Second || cfg.UnlistAfter != 7*time.Second || cfg.LogRetainBytes != 4<<20 {
@@ -163,7 +163,7 @@ func TestReadClusterRefusesWithASentence(t *testing.T) {
 		{"trailing", `{"servers": [` + one + `]} {}`, `line 1 is not JSON (invalid character '{' after top-level value): check its commas, quotes and brackets`},
 		{"no servers", `{}`, `0 servers are listed: list 1 to 9`},
 		{"servers", `{"servers": {}}`, `field "servers" in the file is {}: write a list, like [{"id": 0, "host": "127.0.0.1", "clientPort": 11211, "logPort": 11311}]`},
-		{"unknown", `{"server": []}`, `unknown field "server" in the file: use path, servers, memoryLimitMiB, itemSizeMax, disableEvictions, disableFlushAll, authFile, secret, secretFile, join, replaceEmpty, reads, leases, requestTimeoutMs, tickMs, electionTicks, heartbeatTicks, maxConnections, threads, idleTimeoutSeconds, unlistAfterSeconds, logRetainMiB, diskReserveMiB, enableShutdown`},
+		{"unknown", `{"server": []}`, `unknown field "server" in the file: use path, servers, memoryLimitMiB, itemSizeMax, disableEvictions, disableFlushAll, disableDumping, authFile, secret, secretFile, join, replaceEmpty, reads, leases, requestTimeoutMs, tickMs, electionTicks, heartbeatTicks, maxConnections, threads, idleTimeoutSeconds, unlistAfterSeconds, logRetainMiB, diskReserveMiB, enableShutdown`},
 		{"unknown inside", `{"servers": [{"id": 0, "port": 1}]}`, `unknown field "port" in entry 1 of servers: use id, host, clientPort, logPort, adminPort, adminHost, path`},
 		{"twice", `{"path": "a", "PATH": "b"}`, `field "path" is given twice in the file: keep one`},
 		{"no id", `{"servers": [{"host": "h", "clientPort": 1, "logPort": 2}]}`, `entry 1 of servers has no "id": add it`},

@@ -194,7 +194,7 @@ func (p *Parser) parseStats(line []byte, req *Request) {
 		}
 	case "cachedump":
 		class, okClass := parseUint(t.at(2), math.MaxUint32)
-		_, okLimit := parseUint(t.at(3), math.MaxUint32)
+		limit, okLimit := parseUint(t.at(3), math.MaxUint32)
 		switch {
 		case t.count < 4:
 			req.fail(replyBadDump)
@@ -202,6 +202,8 @@ func (p *Parser) parseStats(line []byte, req *Request) {
 			req.fail(replyBadFormat)
 		case class >= slabClasses:
 			req.fail(replyBadSlab)
+		default:
+			*req = Request{Command: CacheDump, Delta: limit, NoItems: class != dumpClass}
 		}
 	}
 }

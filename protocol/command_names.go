@@ -7,6 +7,7 @@ var commandNames = [...]string{
 	Touch: "touch", Delete: "delete", Incr: "incr", Decr: "decr", FlushAll: "flush_all",
 	CacheMemlimit: "cache_memlimit",
 	MetaGat:       "mg", MetaGet: "mg", MetaDebug: "me", Noop: "mn", ConfigGet: "config", SASLList: "sasl list", SASLAuth: "sasl auth",
+	MetaDump: "lru_crawler metadump", MGDump: "lru_crawler mgdump", CacheDump: "stats cachedump", Crawler: "lru_crawler",
 	Version: "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
 }
 

@@ -22,6 +22,7 @@
 //	cache_memlimit MB [noreply]
 //	version | verbosity LEVEL [noreply] | stats [ARG...] | shutdown [graceful] | quit
 //	config get WHAT
+//	lru_crawler metadump|mgdump|crawl all|hash|CLASS,... | enable | disable | tocrawl N | sleep N
 //	mg|md|ma KEY FLAG...                              meta commands
 //	ms KEY BYTES FLAG...
 //	me KEY [b]

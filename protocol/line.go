@@ -159,6 +159,8 @@ func (p *Parser) parseAdmin(req *Request) bool {
 		if req.Delta = level; !ok {
 			p.refuse(req, replyBadFormat)
 		}
+	case "lru_crawler":
+		p.parseCrawler(req)
 	case "shutdown":
 		req.Command = Shutdown
 		if t.count > 2 || t.count == 2 && string(t.at(1)) != "graceful" {

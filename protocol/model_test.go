@@ -140,7 +140,8 @@ func (m *model) answer(r *protocol.Request) []byte {
 			}
 		}
 		return append(reply, protocol.ReplyEnd...)
-	case protocol.Invalid, protocol.Version, protocol.Verbosity, protocol.Stats, protocol.Shutdown, protocol.Quit, protocol.ConfigGet:
+	case protocol.Invalid, protocol.Version, protocol.Verbosity, protocol.Stats, protocol.Shutdown, protocol.Quit, protocol.ConfigGet,
+		protocol.MetaDump, protocol.MGDump, protocol.CacheDump, protocol.Crawler:
 		reply = []byte(adminReply(r))
 	default:
 		result := m.carryOut(r)
@@ -162,6 +163,13 @@ func adminReply(r *protocol.Request) string {
 		return "SERVER_ERROR: shutdown not enabled\r\n"
 	case protocol.ConfigGet:
 		return "ERROR\r\n"
+	case protocol.Crawler:
+		if string(r.Arg) == "enable" {
+			return "ERROR failed to start lru crawler thread\r\n"
+		}
+		return "OK\r\n"
+	case protocol.MetaDump, protocol.MGDump, protocol.CacheDump: // of classes without items
+		return string(protocol.AppendDumpEnd(protocol.AppendDumpBegin(nil, r.Command), r.Command))
 	case protocol.Stats:
 		list, line := stats(string(r.Arg))
 		if line == "" {

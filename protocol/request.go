@@ -38,6 +38,10 @@ const (
 	ConfigGet // "config get ARG", ElastiCache's auto discovery
 	SASLList  // Binary's list of SASL mechanisms
 	SASLAuth  // Binary's SASL auth and step: Key is the mechanism, Value its message
+	MetaDump  // lru_crawler metadump
+	MGDump    // lru_crawler mgdump
+	CacheDump // stats cachedump
+	Crawler   // lru_crawler, others: Arg is the subcommand
 )
 
 // IsRead reports whether the command reads the cache without going through the log.
@@ -54,6 +58,9 @@ func (c Command) IsWrite() bool {
 	}
 	return c.IsStore()
 }
+
+// IsDump reports whether the command lists the items.
+func (c Command) IsDump() bool { return c == MetaDump || c == MGDump || c == CacheDump }
 
 // IsStore reports whether the command carries a value to store.
 func (c Command) IsStore() bool {
@@ -83,7 +90,7 @@ type Request struct {
 	Flags   uint32 // client flags of storage commands
 	Exptime int64  // as the client sent it: 0, negative, relative or absolute seconds
 	CAS     uint64 // cas unique of cas, or with HasCAS
-	Delta   uint64 // of incr and decr; of cache_memlimit the limit in bytes
+	Delta   uint64 // of incr and decr; of cache_memlimit the limit in bytes; of CacheDump the most items, 0: all
 
 	Key   []byte   // the only or the first key
 	Keys  [][]byte // all keys of get, gets, gat and gats; reused by the parser
@@ -100,6 +107,9 @@ type Request struct {
 	Form Form // of the answer
 
 	Arg []byte // of stats, the rest of the line, trimmed; of ConfigGet, what is asked for
+
+	// NoItems means that a dump asks for slab classes that hold nothing.
+	NoItems bool
 
 	// Reply is the answer to an Invalid request of Text or Meta: an error line with
 	// its end. It is empty if "noreply" silences the error.

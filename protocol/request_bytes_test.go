@@ -40,12 +40,34 @@ func AppendRequest(dst []byte, r *Request) []byte {
 		dst = appendUint(dst, r.Delta)
 	case ConfigGet:
 		dst = appendWords(append(dst, " get"...), r.Arg)
+	case MetaDump, MGDump, CacheDump, Crawler:
+		dst = appendDump(dst, r)
 	case Stats:
 		if len(r.Arg) > 0 {
 			dst = appendWords(dst, r.Arg)
 		}
 	}
 	return appendLineEnd(dst, r)
+}
+
+// appendDump appends what lru_crawler and stats cachedump are asked.
+func appendDump(dst []byte, r *Request) []byte {
+	class, classes := " 1", " all"
+	if r.NoItems {
+		class, classes = " 2", " 2"
+	}
+	switch arg := string(r.Arg); {
+	case r.Command == CacheDump:
+		return appendUint(append(dst, class...), r.Delta)
+	case r.Command != Crawler:
+		return append(dst, classes...)
+	case arg == "crawl":
+		return append(dst, " crawl all"...)
+	case arg == "tocrawl", arg == "sleep":
+		return append(append(append(dst, ' '), arg...), " 0"...)
+	default:
+		return append(append(dst, ' '), arg...)
+	}
 }
 
 // appendMetaRequest appends a meta command with the flags that it was sent with.

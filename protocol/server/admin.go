@@ -21,6 +21,8 @@ func (c *conn) administer(req *protocol.Request) {
 		c.confirm(req, "MN\r\n", "")
 	case protocol.Stats:
 		c.answerStats(req)
+	case protocol.Crawler:
+		c.crawl(req)
 	case protocol.Shutdown:
 		c.shutdown()
 	case protocol.Quit:

@@ -16,9 +16,14 @@ func (silent) State() stats.State                     { return stats.State{} }
 func (silent) Stats(string) (protocol.StatList, bool) { return nil, true }
 func (silent) Members(string) (uint64, []Member)      { return 1, nil }
 func (silent) Barrier() Grant                         { return GrantAll }
+func (silent) BarrierOfAll() Grant                    { return GrantAll }
 func (silent) Write(*protocol.Request) bool           { return false }
 func (silent) Flush()                                 {}
 func (silent) Prepare([][]byte)                       {}
+
+func (silent) List(dst []byte, _ protocol.Command, _ uint64, _ int) ([]byte, uint64, int, bool) {
+	return dst, 0, 0, false
+}
 
 func (silent) Await([][]byte, Heed, any) (Heed, bool) { return Heed{}, false }
 

@@ -61,6 +61,15 @@ type Loop interface {
 	// Completer.BarriersDone answers later, in the order of these calls.
 	Barrier() Grant
 
+	// BarrierOfAll is Barrier, but never GrantChanges.
+	BarrierOfAll() Grant
+
+	// List appends what the dump of command c tells of at most limit items, and
+	// returns where the next call goes on, how many these were, and whether there are
+	// more. The first call begins at 0. The work of a call is bounded. An item that is
+	// there from the first call to the last is told of exactly once.
+	List(dst []byte, c protocol.Command, at uint64, limit int) (out []byte, next uint64, told int, more bool)
+
 	// Prepare announces the keys of the next reads, so that the backend can fetch
 	// what it needs for all of them at once. It may do nothing.
 	Prepare(keys [][]byte)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -167,6 +168,37 @@ func (l *memoryLoop) Barrier() Grant {
 	}
 	l.barriers++
 	return GrantLater
+}
+
+// BarrierOfAll implements Loop.
+func (l *memoryLoop) BarrierOfAll() Grant {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	l.b.note("barrier of all")
+	if !l.b.delayBarriers {
+		return GrantAll
+	}
+	l.barriers++
+	return GrantLater
+}
+
+// List implements Loop: one item at a time, in the order of the keys.
+func (l *memoryLoop) List(dst []byte, c protocol.Command, at uint64, limit int) (out []byte, next uint64, told int, more bool) {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	keys := slices.Sorted(maps.Keys(l.b.items))
+	if at >= uint64(len(keys)) || limit == 0 {
+		return dst, 0, 0, false
+	}
+	l.b.note("list")
+	it := l.b.items[keys[at]]
+	dst, tells := protocol.AppendDumped(dst, c, &protocol.Dumped{
+		Key: []byte(keys[at]), Flags: it.flags, CAS: it.cas, ValueBytes: len(it.value), SizeBytes: len(it.value), Expiry: -1,
+	})
+	if tells {
+		told = 1
+	}
+	return dst, at + 1, told, at+1 < uint64(len(keys))
 }
 
 // Get implements Loop.

@@ -24,6 +24,8 @@
 //	get                                                  would change, like a write
 //	stats conns        all earlier writes are answered,  at once
 //	                   and each loop has reported
+//	lru_crawler        all earlier writes are answered,  in steps, from Loop.List
+//	metadump and such  and a barrier of all has ended
 //	everything else    all earlier writes are answered   at once
 //
 // A request that has to wait stays unparsed in the connection's input, and so does
@@ -45,13 +47,15 @@
 //	          and the form (flags and key) of each that is not Text
 //	output    outboundBytesMax, outChunkBytes and one item; for answers of gat,
 //	          which cannot be delayed, outboundHardBytesMax; for stats conns 150
-//	          bytes for each connection of the server
+//	          bytes for each connection of the server; for a dump outboundBytesMax and
+//	          one step
 //
 // A connection that reaches a bound is not read from until it is below it again.
 //
 // # Goroutines
 //
 // All state of a connection and of a loop belongs to the goroutine of its event
-// loop. The exceptions are Post and the published counters. No lock is held while
+// loop. The exceptions are Post, the published counters and whether lru_crawler was
+// disabled. No lock is held while
 // another one is acquired.
 package server

@@ -13,6 +13,7 @@ const (
 	classRead                  // by Loop.Get or Loop.Look
 	classWrite                 // by Loop.Write
 	classListing               // by asking all loops for their connections
+	classDump                  // by Loop.List, in steps
 	classMembers               // by Backend.Members
 	classLocked                // not at all: the client has to authenticate first
 	classFlushOff              // not at all: flush_all is not allowed
@@ -36,6 +37,8 @@ func (c *conn) classify(req *protocol.Request) class {
 		return classWrite
 	case req.Command == protocol.Stats && string(req.Arg) == "conns":
 		return classListing
+	case req.Command.IsDump():
+		return classDump
 	default:
 		return classAnswer
 	}
@@ -63,7 +66,8 @@ func removesOld(req *protocol.Request) bool {
 //
 //	a write waits for nothing, up to a bound of unanswered writes;
 //	everything else waits for the answers to all earlier writes;
-//	a read waits also for a barrier, and a listing for all loops.
+//	a read waits also for a barrier, as the first step of a dump does, and a listing
+//	for all loops.
 func (c *conn) precede(k class, size, buffered int) wait {
 	switch {
 	case k == classWrite && c.unanswered >= unansweredWritesMax:
@@ -73,7 +77,9 @@ func (c *conn) precede(k class, size, buffered int) wait {
 	case c.unanswered > 0:
 		return waitWrites
 	case k == classRead && !c.reads.cover(size):
-		return c.askBarrier(buffered)
+		return c.awaitBarrier(c.loop.backend.Barrier(), buffered)
+	case k == classDump && c.dump == nil && !c.reads.cover(size):
+		return c.awaitBarrier(c.loop.backend.BarrierOfAll(), buffered)
 	case k == classListing:
 		return c.gather()
 	default:
@@ -93,6 +99,8 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	switch k {
 	case classRead:
 		return c.read(req, size, input) // and reads.refused stays
+	case classDump:
+		return c.dumpItems(req, size)
 	case classWrite:
 		if !c.write(req) {
 			return false

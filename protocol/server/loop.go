@@ -41,6 +41,8 @@ type loop struct {
 	touched []*conn            // served at ResultsEnd
 	blocked []*conn            // in waitBackend, in the order in which they were refused
 
+	dumps dumps // of its connections
+
 	flushWanted bool   // the backend has something to submit
 	sweeps      uint64 // calls of Tick, plus 1
 

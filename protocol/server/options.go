@@ -72,6 +72,7 @@ type Options struct {
 	AuthFile      string
 
 	FlushDisabled bool   // refuse flush_all (-F)
+	DumpDisabled  bool   // refuse to list keys (-X)
 	Shutdown      func() // run by the shutdown command (-A); nil refuses the command. It must not block.
 
 	Version           string // answer of the version command; default "1.6.45"

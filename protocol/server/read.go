@@ -5,11 +5,11 @@ import (
 	"raftcached/protocol/server/stats"
 )
 
-// askBarrier has a barrier cover the buffered bytes of input, and returns what
-// their reads have to wait for.
-func (c *conn) askBarrier(buffered int) wait {
+// awaitBarrier has a barrier that was asked for cover the buffered bytes of input, and
+// returns what their reads have to wait for.
+func (c *conn) awaitBarrier(g Grant, buffered int) wait {
 	l := c.loop
-	if g := l.backend.Barrier(); g != GrantLater {
+	if g != GrantLater {
 		c.reads.granted, c.reads.heed, c.reads.confirmed = buffered, Heed{Changes: g == GrantChanges}, false
 		return waitNothing
 	}

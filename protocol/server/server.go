@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"raftcached/protocol/server/eventloop"
 	"raftcached/protocol/server/stats"
@@ -12,11 +13,14 @@ import (
 
 // Server is a running server. Its methods may be called from any goroutine.
 type Server struct {
-	options   Options
-	backend   Backend
-	stats     *stats.Collector
-	engine    *eventloop.Engine
-	loops     []*loop
+	options Options
+	backend Backend
+	stats   *stats.Collector
+	engine  *eventloop.Engine
+	loops   []*loop
+
+	crawlerDisabled atomic.Bool // by the command lru_crawler
+
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -54,7 +58,7 @@ func (s *Server) newCollector() *stats.Collector {
 		Version: o.Version, RaftcachedVersion: o.RaftcachedVersion, EventLoop: eventloop.Version,
 		Interface: o.Listen[0], MaxConnections: o.MaxConnections, ItemBytesMax: o.ItemBytesMax,
 		Verbosity: o.Verbosity, IdleTimeout: o.IdleTimeout,
-		Shutdown: o.Shutdown != nil, Flush: !o.FlushDisabled,
+		Shutdown: o.Shutdown != nil, Flush: !o.FlushDisabled, Dump: !o.DumpDisabled,
 		Login: o.Authenticator != nil, AuthFile: o.AuthFile,
 	}
 	if addr, ok := s.Addr().(*net.TCPAddr); ok {

@@ -22,6 +22,7 @@ const (
 	waitBarrier          // the answer to a barrier: ResultsEnd
 	waitChange           // a change of what it reads: ResultsEnd
 	waitListing          // reports of all loops for "stats conns": listed
+	waitTurn             // its turn in a dump: loop.dumpStep
 	waitBackend          // room at the backend, which refused the write: unblock
 	waitClient           // the client to take replies: Writable
 )
@@ -32,6 +33,8 @@ func (c *conn) await(w wait) {
 	switch w {
 	case waitBackend:
 		c.loop.blocked = append(c.loop.blocked, c)
+	case waitTurn:
+		c.loop.dumpLater(c)
 	case waitClient:
 		c.events.NotifyOutbound(outboundBytesMax / 2)
 	}

@@ -25,6 +25,8 @@ func (b *steps) Barrier() Grant {
 	return GrantLater
 }
 
+func (b *steps) BarrierOfAll() Grant { return b.Barrier() }
+
 func (b *steps) Write(*protocol.Request) bool { return !b.full }
 
 // answer answers the oldest write.
@@ -64,6 +66,9 @@ func TestWhatEachClassWaitsFor(t *testing.T) {
 		{"add a 0 0 2000000", classTooLarge, waitNothing, waitWrites, waitWrites},
 		{"flush_all", classFlushOff, waitNothing, waitWrites, waitWrites},
 		{"stats conns", classListing, waitListing, waitWrites, waitWrites},
+		{"lru_crawler metadump all", classDump, waitBarrier, waitWrites, waitWrites},
+		{"stats cachedump 1 0", classDump, waitBarrier, waitWrites, waitWrites},
+		{"lru_crawler enable", classAnswer, waitNothing, waitWrites, waitWrites},
 		{"config get cluster", classMembers, waitNothing, waitWrites, waitWrites},
 		{"get AmazonElastiCache:cluster", classMembers, waitNothing, waitWrites, waitWrites},
 	} {

@@ -154,7 +154,7 @@ func TestStatsCountRefusedStores(t *testing.T) {
 
 func TestStatsArguments(t *testing.T) {
 	c := dial(t, start(t, newMemory(), func(o *Options) { o.Verbosity = 2 }))
-	for _, arg := range []string{"items", "cachedump 1 1", "detail dump"} {
+	for _, arg := range []string{"items", "detail dump"} {
 		c.Send("stats " + arg)
 		c.Expect("END")
 	}

@@ -19,6 +19,7 @@ type Settings struct {
 	Verbosity      int
 	IdleTimeout    time.Duration
 	Shutdown       bool   // the shutdown command is allowed
+	Dump           bool   // keys may be listed
 	Flush          bool   // the flush_all command is allowed
 	Login          bool   // clients must authenticate
 	AuthFile       string // where the users are from
@@ -55,7 +56,7 @@ func (c *Collector) addSettings(l *protocol.StatList) {
 	l.AddInt("slab_automove", 0)
 	l.Add("lru_crawler", "no")
 	l.Add("flush_enabled", yesNo(s.Flush))
-	l.Add("dump_enabled", "no")
+	l.Add("dump_enabled", yesNo(s.Dump))
 	l.Add("hash_algorithm", "xxh64")
 	l.Add("lru_maintainer_thread", "no")
 	l.Add("lru_segmented", "no")

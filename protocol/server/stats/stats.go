@@ -68,8 +68,6 @@ func (c *Collector) Report(arg string) (list protocol.StatList, ok bool) {
 		t.addSlabs(&list)
 	case "sizes":
 		list.Add("sizes_status", "disabled")
-	case "cachedump":
-		// Nothing is listed: memcached lists one slab class, and there are none.
 	default:
 		return nil, false
 	}

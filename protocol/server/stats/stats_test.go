@@ -67,7 +67,6 @@ func TestNamesAndOrder(t *testing.T) {
 			1:free_chunks_end 1:get_hits 1:cmd_set 1:delete_hits 1:incr_hits 1:decr_hits 1:cas_hits 1:cas_badval
 			1:touch_hits active_slabs total_malloced`},
 		{"sizes", "sizes_status"},
-		{"cachedump 1 1", ""},
 	} {
 		if got, _ := report(t, c, test.arg); !slices.Equal(got, strings.Fields(test.want)) {
 			t.Errorf("stats %s has\n%v, want\n%v", test.arg, got, strings.Fields(test.want))
