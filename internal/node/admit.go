@@ -92,6 +92,29 @@ func (n *Node) awaitMembers(ctx context.Context, index uint64) error {
 	return nil
 }
 
+// awaitLeader returns when the node knows a leader, so that no client is told at a start
+// that there is none. It waits as long as a request would: without a majority the
+// clients are served too, so that they learn why.
+func (n *Node) awaitLeader(ctx context.Context) error {
+	tick, enough := time.NewTicker(time.Millisecond), time.NewTimer(n.cfg.RequestTimeout)
+	defer tick.Stop()
+	defer enough.Stop()
+	for {
+		if s := n.replica.Status(); s.Leader != 0 || s.Removed || s.Verdict != replication.VerdictOK {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-enough.C:
+			return nil
+		case <-n.replica.Done():
+			return n.pastError(n.replica.Err())
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // mustLead returns an error unless this node leads: all voters speak to the leader.
 func (n *Node) mustLead() error {
 	s := n.replica.Status()

@@ -104,6 +104,9 @@ func (n *Node) start(ctx context.Context) error {
 	if err = n.applyPast(ctx); err != nil {
 		return err
 	}
+	if err = n.awaitLeader(ctx); err != nil {
+		return err
+	}
 	if n.front, err = server.Start(n.serverOptions(), n); err != nil {
 		return addressError(err)
 	}

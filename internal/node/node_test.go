@@ -215,6 +215,16 @@ func TestStatsClusterOfALoneNode(t *testing.T) {
 		"S: STAT server:0:leader yes\nS: STAT server:0:votes yes\nS: STAT server:0:reachable yes\nS: END\n")
 }
 
+// TestOpenKnowsALeader: whoever reaches the port is not told that there is none.
+func TestOpenKnowsALeader(t *testing.T) {
+	nodes := openClusterWith(t, func(cfg *Config) { cfg.RequestTimeout = time.Minute })
+	for i, n := range nodes {
+		if _, known := n.Leader(); !known {
+			t.Errorf("node %d serves without a leader", i)
+		}
+	}
+}
+
 // TestSecondNodeOnTheSameFolder gets a sentence.
 func TestSecondNodeOnTheSameFolder(t *testing.T) {
 	cfg := loneConfig(t)
