@@ -24,6 +24,7 @@ type Listed struct {
 // and whether there is more; the first call begins at 0. An item that is there all the
 // while is listed exactly once, others may be listed or not. Listing is no access.
 func (r *Reader) List(at uint64, f func(it Listed)) (next uint64, more bool) {
+	flushMs := r.flush()
 	st := r.store.Enter()
 	defer r.store.Leave()
 	items := 0
@@ -31,7 +32,7 @@ func (r *Reader) List(at uint64, f func(it Listed)) (next uint64, more bool) {
 	for homes := 0; more && items < listItemsMax && homes < listHomesMax; homes++ {
 		hides := r.engine.hides.Load()
 		at, more, r.handles = st.Scan(at, r.handles, func(ref store.Ref) {
-			if r.gone(ref) || r.hidden(hides) {
+			if r.hidden(hides) || r.withheld(ref, flushMs) {
 				return
 			}
 			key, value, m := ref.Read()
