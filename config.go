@@ -74,7 +74,7 @@ type Config struct {
 	NoEvict          bool  // answer "out of memory" rather than evict
 
 	Reads          Reads
-	Leases         Leases        // of the cluster as it is formed; later the nodes keep what they agreed on
+	Leases         Leases        // of the cluster as it is formed; later its log says them
 	RequestTimeout time.Duration // a request waits at most this long for the cluster
 
 	// Raft's clock. An election starts after ElectionTicks to twice as many ticks

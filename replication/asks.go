@@ -87,7 +87,7 @@ var errUnknownChange = errors.New("whether the members were changed as asked is 
 // it, unless Forget comes first.
 func (c *Core) Change(change *MemberChange) {
 	change.Version = c.members.Version
-	c.ask(ask{MemberChange: *change, about: c.members.of(change.ServerID)})
+	c.ask(ask{MemberChange: *change, about: c.members.about(change)})
 }
 
 // Transfer asks that a server with a vote becomes the leader, or with AnyServer the
@@ -315,7 +315,7 @@ func (c *Core) settled(a *ask, changes []AppliedChange) bool {
 		return false
 	case !overtaken:
 		c.outcome(a.ID, errUnknownChange)
-	case !slices.Equal(a.about, c.members.of(a.ServerID)):
+	case !slices.Equal(a.about, c.members.about(&a.MemberChange)):
 		c.outcome(a.ID, errRaced)
 	case c.removed:
 		c.outcome(a.ID, ErrRetired)

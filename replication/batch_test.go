@@ -165,7 +165,7 @@ func FuzzBatchDecode(f *testing.F) {
 			_, _ = readChange(data)
 		}
 		members := frame.NewReader(b)
-		_, _ = readMembership(&members, snapshotSettled)
+		_, _ = readMembership(&members, snapshotLeases)
 		r := frame.NewReader(b)
 		if h, err := entryHeader(&r); err == nil {
 			if len(h.hints)%hintBytes != 0 || len(h.hints) > hintsBytesMax {

@@ -39,6 +39,9 @@ func newBorderCore(t *testing.T) *Core {
 	}
 	m, err := newMachine(&cfg)
 	must(t, err)
+	for _, mono := range []time.Duration{0, time.Hour} { // it is bound no more
+		m.core.Observe(mono, simEpoch)
+	}
 	return m.core
 }
 

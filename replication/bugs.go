@@ -66,6 +66,12 @@ const (
 	bugLeaseOverTransfer
 	// bugLeaseIntoTerm keeps the lease of a leader that is none any more.
 	bugLeaseIntoTerm
+	// bugPromiseWhenSwitched has a node promise only once it has applied that there are
+	// leases.
+	bugPromiseWhenSwitched
+	// bugHoldersForgotten lets writes wait for holders only while new ones may be granted
+	// a lease.
+	bugHoldersForgotten
 	// bugLearnerSupports counts learners for the leader's lease.
 	bugLearnerSupports
 

@@ -38,12 +38,14 @@ const (
 	// is committed. So once it is committed itself, a majority of the new voters knows
 	// that, and needs nobody who was removed.
 	ChangeSettle
+	// ChangeLeases changes which nodes may answer reads without asking a majority.
+	ChangeLeases
 	changeEnd
 )
 
 // String names the kind.
 func (k ChangeKind) String() string {
-	return [...]string{"none", "prepare", "replace", "admit", "promote", "remove", "move", "settle", "unknown"}[min(k, changeEnd)]
+	return [...]string{"none", "prepare", "replace", "admit", "promote", "remove", "move", "settle", "leases", "unknown"}[min(k, changeEnd)]
 }
 
 // MemberChange is one change of the members, as it stands in the log.
@@ -57,6 +59,7 @@ type MemberChange struct {
 	Host                string      // ChangePrepare, ChangeReplace, ChangeMove
 	ClientPort, LogPort int         // so
 	Stays               bool        // ChangePrepare, ChangeReplace
+	Leases              Leases      // ChangeLeases, which is about no server
 
 	// Force has the leader propose it even if too few voters can be reached
 	// afterwards. It is not in the log.
@@ -64,8 +67,9 @@ type MemberChange struct {
 }
 
 const (
-	changeVersion = 1
-	changeFields  = 10
+	changeServers = 1 // version of a change of a server
+	changeVersion = 2 // of one of the leases, which has another field
+	changeFields  = 11
 )
 
 var (
@@ -75,15 +79,23 @@ var (
 
 // append appends the encoding of c to dst, see doc.go.
 func (c *MemberChange) append(dst []byte) []byte {
-	dst = frame.AppendArrayLen(dst, changeFields)
-	for _, v := range []uint64{changeVersion, uint64(c.Kind), c.Version, c.ID, uint64(c.ServerID)} {
+	version := uint64(changeServers)
+	if c.Kind == ChangeLeases {
+		version = changeVersion
+	}
+	dst = frame.AppendArrayLen(dst, changeFields-int(changeVersion-version))
+	for _, v := range []uint64{version, uint64(c.Kind), c.Version, c.ID, uint64(c.ServerID)} {
 		dst = frame.AppendUint(dst, v)
 	}
 	dst = frame.AppendBytes(dst, c.Directory[:])
 	dst = frame.AppendString(dst, c.Host)
 	dst = frame.AppendUint(dst, uint64(c.ClientPort))
 	dst = frame.AppendUint(dst, uint64(c.LogPort))
-	return frame.AppendBool(dst, c.Stays)
+	dst = frame.AppendBool(dst, c.Stays)
+	if version == changeVersion {
+		dst = frame.AppendUint(dst, uint64(c.Leases))
+	}
+	return dst
 }
 
 // readChange decodes the change that an entry of type EntryConfChangeV2 holds, or
@@ -103,14 +115,20 @@ func readChange(data []byte) (*MemberChange, error) {
 func decodeChange(b []byte) (*MemberChange, error) {
 	from := frame.NewReader(b)
 	r := memberReader{Reader: &from}
-	r.fields(changeFields)
-	if v := r.uint(1<<63 - 1); r.err == nil && v != changeVersion {
+	n, v := r.array(changeFields), r.uint(1<<63-1)
+	if r.err == nil && v > changeVersion {
 		return nil, fmt.Errorf("change of members has version %d, this program knows %d: %w", v, changeVersion, errLater)
 	}
 	c := &MemberChange{
 		Kind: ChangeKind(r.uint(uint64(changeEnd) - 1)), Version: r.uint(1<<63 - 1), ID: r.uint(1<<64 - 1),
 		ServerID: int(r.uint(1 << 31)), Directory: r.directory(), Host: r.text(),
 		ClientPort: int(r.uint(portMax)), LogPort: int(r.uint(portMax)), Stays: r.bool(),
+	}
+	if v == changeVersion {
+		c.Leases = Leases(r.uint(uint64(leasesEnd) - 1))
+	}
+	if want := changeFields - changeVersion + int(v); r.err == nil && n != want {
+		r.err = fmt.Errorf("array of %d, want %d: %w", n, want, errMalformed)
 	}
 	if r.err != nil {
 		return nil, fmt.Errorf("decode change of members: %w", r.err)
@@ -137,7 +155,7 @@ func (m *Membership) plan(c *MemberChange) (next *Membership, cc *pb.ConfChangeV
 	case m.joint():
 		return nil, nil, errJoint
 	}
-	next = &Membership{Version: m.Version + 1, NextRaftID: m.NextRaftID, Members: slices.Clone(m.Members)}
+	next = &Membership{Version: m.Version + 1, NextRaftID: m.NextRaftID, Members: slices.Clone(m.Members), Leases: m.Leases}
 	var changes []*pb.ConfChangeSingle
 	switch c.Kind {
 	case ChangePrepare:
@@ -154,6 +172,8 @@ func (m *Membership) plan(c *MemberChange) (next *Membership, cc *pb.ConfChangeV
 		err = next.move(c)
 	case ChangeSettle:
 		err = next.settle(m)
+	case ChangeLeases:
+		err = next.lease(c)
 	default:
 		err = fmt.Errorf("change of kind %d is unknown: run a newer raftcached", c.Kind)
 	}
@@ -177,7 +197,7 @@ func change(t pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
 // leave returns the membership after raft has left a joint configuration.
 func (m *Membership) leave() (next *Membership, cc *pb.ConfChangeV2, err error) {
 	cc = &pb.ConfChangeV2{}
-	next = &Membership{Version: m.Version, NextRaftID: m.NextRaftID, Members: m.Members, promoted: m.promoted}
+	next = &Membership{Version: m.Version, NextRaftID: m.NextRaftID, Members: m.Members, Leases: m.Leases, promoted: m.promoted}
 	next.Conf, err = nextConf(m.Conf, cc)
 	return next, cc, err
 }
@@ -326,5 +346,13 @@ func (m *Membership) move(c *MemberChange) error {
 	}
 	o := &m.Members[i]
 	o.Host, o.ClientPort, o.LogPort = c.Host, c.ClientPort, c.LogPort
+	return nil
+}
+
+func (m *Membership) lease(c *MemberChange) error {
+	if c.Leases == LeasesFormed {
+		return errors.New("say which leases there are to be: off, leader or all")
+	}
+	m.Leases = c.Leases
 	return nil
 }

@@ -80,7 +80,7 @@ func TestChangesOfMembers(t *testing.T) {
 		{ChangeAdmit, 1, "0/1, 1/7 learner, 2/3; [1 3] vote"}, // 6 is not used again
 		{ChangeRemove, 2, "0/1, 1/7 learner; [1] vote"},
 		{ChangeRemove, 0, "change raft's configuration: removed all voters"},
-		{changeEnd, 0, "change of kind 8 is unknown: run a newer raftcached"},
+		{changeEnd, 0, "change of kind 9 is unknown: run a newer raftcached"},
 	} {
 		next, _, err := m.leave()
 		if step.kind != 0 {
@@ -128,23 +128,65 @@ func checkEncoding(t *testing.T, m *Membership) {
 	t.Helper()
 	b := m.append(nil)
 	r := frame.NewReader(b)
-	read, err := readMembership(&r, snapshotSettled)
+	read, err := readMembership(&r, snapshotLeases)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(read.Members, m.Members) || !slices.Equal(read.append(nil), b) || len(r.Rest()) > 0 {
 		t.Fatalf("read %+v, wrote %+v", read, m)
 	}
-	before := append([]byte{b[0] - 1}, b[1:len(b)-1]...) // an array of one less
-	r = frame.NewReader(before)
-	if old, err := readMembership(&r, snapshotMembers); err != nil || old.Settled || !slices.Equal(old.Members, m.Members) || len(r.Rest()) > 0 {
-		t.Fatalf("read %+v of version %d, %v; wrote %+v", old, snapshotMembers, err, m)
+	for less := 1; less <= 2; less++ { // what older versions lack: which leases there are, and whether it is settled
+		version := uint64(snapshotLeases - less)
+		r = frame.NewReader(append([]byte{b[0] - byte(less)}, b[1:len(b)-less]...))
+		old, err := readMembership(&r, version)
+		if err != nil || old.Settled != (less < 2 && m.Settled) || old.Leases != LeasesFormed || !slices.Equal(old.Members, m.Members) || len(r.Rest()) > 0 {
+			t.Fatalf("read %+v of version %d, %v; wrote %+v", old, version, err, m)
+		}
 	}
 	for i := range b {
 		r := frame.NewReader(b[:i])
-		if _, err := readMembership(&r, snapshotSettled); err == nil {
+		if _, err := readMembership(&r, snapshotLeases); err == nil {
 			t.Fatalf("%d of %d bytes are read", i, len(b))
 		}
+	}
+}
+
+// goldenLeases is the context of a change of the leases in the log.
+const goldenLeases = `9b 02 08 05 cd 1234 00 c410 00000000000000000000000000000000 a0 00 00 c2 03`
+
+// TestChangeOfLeases holds what a change of the leases does, and its format in the log.
+func TestChangeOfLeases(t *testing.T) {
+	m := formedMembership(formed(3))
+	m.Version = 5
+	c := MemberChange{Kind: ChangeLeases, Version: 5, ID: 0x1234, Leases: LeasesAll}
+	want, err := hex.DecodeString(strings.ReplaceAll(goldenLeases, " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.append(nil); !slices.Equal(got, want) {
+		t.Fatalf("change is\n% x, want\n% x", got, want)
+	}
+	if read, err := decodeChange(want); err != nil || *read != c {
+		t.Fatalf("read %+v: %v", read, err)
+	}
+	for i := range want {
+		if _, err := decodeChange(want[:i]); err == nil {
+			t.Fatalf("%d of %d bytes are read", i, len(want))
+		}
+	}
+	if _, err := decodeChange(append([]byte{0x9a}, want[1:len(want)-1]...)); err == nil {
+		t.Fatal("a change of the leases without them is read")
+	}
+	next, cc, err := m.plan(&c)
+	if err != nil || next.Leases != LeasesAll || next.Version != 6 || !slices.Equal(next.Members, m.Members) || !proto.Equal(next.Conf, m.Conf) || len(cc.GetChanges()) != 1 {
+		t.Fatalf("planned %+v, %v, %v", next, cc, err)
+	}
+	checkEncoding(t, next)
+	if settled, _, err := next.plan(&MemberChange{Kind: ChangeSettle, Version: 6}); err != nil || settled.Leases != LeasesAll || !settled.Settled {
+		t.Fatalf("settled it is %+v, %v", settled, err)
+	}
+	if _, _, err := m.plan(&MemberChange{Kind: ChangeLeases, Version: 5}); err == nil {
+		t.Fatal("leases that are not named are agreed to")
 	}
 }
 

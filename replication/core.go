@@ -50,7 +50,7 @@ type Config struct {
 	ElectionTicks, HeartbeatTicks int
 	Tick                          time.Duration
 	RequestTimeout                time.Duration
-	Leases                        Leases
+	Leases                        Leases // as the cluster was formed
 
 	Logger raft.Logger
 
@@ -167,7 +167,7 @@ func newCore(cfg Config) (*Core, error) {
 		return c, nil
 	}
 	// A sole voter has nobody to wait for, unless it may have promised something.
-	c.campaignDue = c.promise.span > 0
+	c.campaignDue = true
 	if had, err := c.hadOthers(last); had || err != nil {
 		return c, err
 	}

@@ -50,7 +50,8 @@
 // With leases a node answers reads by what is in its own log: the leader while a majority
 // has promised to elect nobody else (promise, leaderLease), other nodes while the leader
 // has granted them a lease, and publishes nothing that they do not have (holders,
-// readLease). Gate is what event loops ask.
+// readLease). Gate is what event loops ask. Which leases there are is part of the members,
+// and changes with them (ChangeLeases); the promises are always made.
 //
 // # Equal states
 //
@@ -139,12 +140,13 @@
 //	length uint32 little endian | array 3: version uint (1) | last stamp int | array n of row
 //	row, array 4: origin uint | loop uint | boot uint | seq uint
 //
-// Once the members are no longer those that formed the cluster, it is of version 3,
-// an array of 4 with them behind the rows. In version 2 they do not tell whether they
-// are settled:
+// Once the members are no longer those that formed the cluster, or the leases have been
+// changed, it is of version 4, an array of 4 with them behind the rows. In version 3 they
+// do not tell which leases there are (0: as the cluster was formed, 1 off, 2 leader,
+// 3 all), in version 2 neither whether they are settled:
 //
-//	array 5: changes so far uint | next raft id uint | array n of member | configuration |
-//	    settled bool
+//	array 6: changes so far uint | next raft id uint | array n of member | configuration |
+//	    settled bool | leases uint
 //	member, array 9: server id uint | raft id uint | directory id bin 16 | host str |
 //	    client port uint | log port uint | learner bool | stays bool | retired bool
 //	configuration, array 5: voters | learners | outgoing voters | next learners, each an
@@ -154,6 +156,8 @@
 //
 //	array 10: version uint (1) | kind uint | changes before uint | id uint | server id uint |
 //	    directory id bin 16 | host str | client port uint | log port uint | stays bool
+//
+// One that changes the leases is of version 2, and has them at the end of an array 11.
 //
 // # Concurrency
 //

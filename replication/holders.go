@@ -142,7 +142,10 @@ func (h *holders) limit() uint64 {
 // and would not reach that peer again.
 func (c *Core) capAck(m *pb.Message) *pb.Message {
 	h := &c.holders
-	if c.cfg.Leases != LeasesAll || m.GetType() != pb.MsgAppResp || h.term == 0 || m.GetTerm() != h.term {
+	if c.cfg.bugs.has(bugHoldersForgotten) && c.leases() != LeasesAll {
+		return m
+	}
+	if m.GetType() != pb.MsgAppResp || h.term == 0 || m.GetTerm() != h.term {
 		return m
 	}
 	if m.GetReject() {
@@ -326,7 +329,7 @@ func (c *Core) grants(to uint64) bool {
 	s := c.raw.BasicStatus()
 	led := s.RaftState == raft.StateLeader && s.HardState.GetTerm() == c.holders.term
 	moves := c.transferring() != raft.None || c.transferee != raft.None
-	return led && !moves && c.lease.term == c.holders.term && !c.lease.over && c.lease.until > c.mono &&
+	return c.leases() == LeasesAll && led && !moves && c.lease.term == c.holders.term && !c.lease.over && c.lease.until > c.mono &&
 		inConf(c.members.Conf, to) && !c.members.Excludes(to) && c.mono >= c.holders.barred[to]
 }
 

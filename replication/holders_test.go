@@ -66,22 +66,29 @@ func TestOnlyVoterWaitsForHolders(t *testing.T) {
 	}, bugOwnUncapped)
 }
 
-// TestRejectionsPass (L1): raft is shown a rejection as it is, whatever holders have.
+// TestRejectionsPass (L1): raft is shown a rejection as it is, whatever holders have: it
+// takes one of a lower index for stale, and would not send a follower what it lacks.
 func TestRejectionsPass(t *testing.T) {
-	r := newRig(t, 3, LeasesAll, 0)
-	leader := r.elect()
-	h, f := r.others(leader)[0], r.others(leader)[1]
-	r.readers(h)
-	r.hold = appendsTo(h)
-	leader.set("k")
-	core := leader.machine.core
-	m := ackFor(f.id, leader.id, core.term, core.lastIndex, true)
-	if got := core.capAck(m); got != m {
-		t.Fatalf("a rejection of index %d is shown as %v", core.lastIndex, got)
-	}
-	if got := core.capAck(ackFor(f.id, leader.id, core.term, core.lastIndex, false)); got.GetIndex() >= core.lastIndex {
-		t.Fatalf("an acknowledgement of index %d is shown, the holder has %d", got.GetIndex(), core.holders.limit())
-	}
+	eachBug(t, func(t *testing.T, bugs bugs) {
+		r := newRig(t, 3, LeasesAll, bugs)
+		h := r.addLearner()
+		leader := r.elect()
+		f := r.others(leader)[0]
+		r.readers(h)
+		r.hold = appendsTo(h)
+		r.cut(f)
+		leader.set("k")
+		r.deliver()
+		r.lose = nil
+		r.run(5 * simTick)
+		core := leader.machine.core
+		if core.holders.find(h.id) == nil || core.holders.limit() >= core.lastIndex {
+			t.Fatalf("nobody is waited for: %+v", core.holders.list)
+		}
+		if caughtUp := f.machine.core.lastIndex == core.lastIndex; caughtUp != (bugs == 0) {
+			t.Fatalf("bugs %b: a follower has got what it lacked: %v", bugs, caughtUp)
+		}
+	}, bugRejectionCapped)
 }
 
 // TestTrickle (L2): a holder whose entries do not arrive is none soon, though there are

@@ -1,22 +1,37 @@
 package replication
 
 import (
+	"cmp"
 	"time"
 
 	"go.etcd.io/raft/v3/quorum"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// Leases is which nodes may answer reads without asking a majority. It is the same on
-// all nodes.
+// Leases is which nodes may answer reads without asking a majority. The cluster is
+// formed with it, and changes it by log entries, see ChangeLeases.
+//
+// It decides who relies on promises, never who makes them: all nodes do at all times. So
+// it may be different on two nodes while it is changed, and a lease that was granted
+// before stays what it is until it ends.
 type Leases uint8
 
 // The values of Leases.
 const (
-	LeasesOff Leases = iota
+	LeasesFormed Leases = iota // as the cluster was formed; in ReplicaConfig: off
+	LeasesOff
 	LeasesLeader
 	LeasesAll // the leader grants them to all others
+	leasesEnd
 )
+
+// String names the value.
+func (l Leases) String() string {
+	return [...]string{"as formed", "off", "leader", "all", "unknown"}[min(l, leasesEnd)]
+}
+
+// leases is what this node has applied.
+func (c *Core) leases() Leases { return cmp.Or(c.members.Leases, c.cfg.Leases, LeasesOff) }
 
 const (
 	// roundsMax is how many rounds of heartbeats a leader remembers.
@@ -125,7 +140,7 @@ func (c *Core) leaves(m *pb.Message) {
 		a := c.holders.ack(m.GetTo())
 		a.seen = max(a.seen, m.GetEntries()[n-1].GetIndex())
 	}
-	if m.GetType() != pb.MsgHeartbeat && m.GetType() != pb.MsgTimeoutNow || c.promise.span == 0 {
+	if m.GetType() != pb.MsgHeartbeat && m.GetType() != pb.MsgTimeoutNow {
 		return
 	}
 	if m.GetTerm() != l.term {
@@ -162,7 +177,7 @@ func (c *Core) acknowledged(m *pb.Message, round uint64) {
 func (c *Core) renewLease() {
 	l := &c.lease
 	switch {
-	case !c.leads() || l.term != c.term || l.over || c.guard.verdict == VerdictRepairing || c.removed:
+	case !c.leads() || l.term != c.term || l.over || c.leases() == LeasesOff || c.guard.verdict == VerdictRepairing || c.removed:
 		if !c.cfg.bugs.has(bugLeaseIntoTerm) {
 			l.until, l.stale = 0, true
 		}

@@ -27,7 +27,7 @@ type ReplicaConfig struct {
 	Tick                          time.Duration
 	ElectionTicks, HeartbeatTicks int
 	RequestTimeout                time.Duration
-	Leases                        Leases
+	Leases                        Leases // as the cluster was formed
 
 	// LogRetainBytes is about how much of the log stays on disk, or the size of
 	// the state if that is more. A snapshot is taken after each half of it.

@@ -60,6 +60,8 @@ type Membership struct {
 	// this version is committed; see ChangeSettle.
 	Settled bool
 
+	Leases Leases // LeasesFormed: never changed
+
 	// promoted is the raft id of the member that has got its vote by this version. It is
 	// not part of the state: 0 if a snapshot has brought the version.
 	promoted uint64
@@ -136,6 +138,14 @@ func (m *Membership) of(serverID int) (list []Member) {
 	return list
 }
 
+// about returns what is said of the server that a change is about.
+func (m *Membership) about(c *MemberChange) []Member {
+	if c.Kind == ChangeLeases {
+		return nil
+	}
+	return m.of(c.ServerID)
+}
+
 // joint reports whether raft is between two configurations.
 func (m *Membership) joint() bool { return len(m.Conf.GetVotersOutgoing()) > 0 }
 
@@ -201,7 +211,8 @@ func (m *Membership) append(dst []byte) []byte {
 		}
 	}
 	dst = frame.AppendBool(dst, m.Conf.GetAutoLeave())
-	return frame.AppendBool(dst, m.Settled)
+	dst = frame.AppendBool(dst, m.Settled)
+	return frame.AppendUint(dst, uint64(m.Leases))
 }
 
 func (o *Member) append(dst []byte) []byte {
@@ -218,7 +229,7 @@ func (o *Member) append(dst []byte) []byte {
 }
 
 const (
-	membershipFields = 5
+	membershipFields = 6
 	memberFields     = 9
 )
 
@@ -276,14 +287,10 @@ func (r *memberReader) directory() (d DirectoryID) {
 }
 
 // readMembership decodes what append wrote. A snapshot of version 2 does not tell
-// whether it is settled: none was then.
+// whether it is settled: none was then. Before version 4 leases were as formed.
 func readMembership(from *frame.Reader, version uint64) (*Membership, error) {
 	r := memberReader{Reader: from}
-	if version == snapshotMembers {
-		r.fields(membershipFields - 1)
-	} else {
-		r.fields(membershipFields)
-	}
+	r.fields(membershipFields - int(snapshotLeases-version))
 	m := &Membership{Version: r.uint(1<<63 - 1), NextRaftID: r.uint(1<<63 - 1), Conf: &pb.ConfState{}}
 	for range r.array(membersMax) {
 		r.fields(memberFields)
@@ -300,7 +307,10 @@ func readMembership(from *frame.Reader, version uint64) (*Membership, error) {
 		}
 	}
 	m.Conf.AutoLeave = new(r.bool())
-	m.Settled = version > snapshotMembers && r.bool()
+	m.Settled = version >= snapshotSettled && r.bool()
+	if version >= snapshotLeases {
+		m.Leases = Leases(r.uint(uint64(leasesEnd) - 1))
+	}
 	if r.err != nil {
 		return nil, fmt.Errorf("read members: %w", r.err)
 	}

@@ -20,6 +20,9 @@ const campaignTransfer = "CampaignTransfer"
 // have promised before. It lasts promiseSpan on this node's clock. Nothing releases it
 // but time: no higher term, and not that a leader steps down.
 //
+// It does not ask whether there are leases: a leader may have applied that they are
+// switched on before others have, and relies on their promises from then on.
+//
 // Only an election by raft's transfer is no concern of it: the leader's lease has ended
 // for its term before it asks a voter to take over.
 //
@@ -27,7 +30,7 @@ const campaignTransfer = "CampaignTransfer"
 // the promise is two ticks shorter. Where ticks come so fast that raft would begin
 // sooner, the last one waits.
 type promise struct {
-	span  time.Duration // 0: there are no leases
+	span  time.Duration // how long one lasts
 	until time.Duration
 	begun bool // the clock was read
 
@@ -37,15 +40,15 @@ type promise struct {
 
 // promiseSpan is the election timeout less two ticks.
 func promiseSpan(cfg *Config) time.Duration {
-	if cfg.Leases == LeasesOff {
-		return 0
-	}
 	return time.Duration(cfg.ElectionTicks-2) * cfg.Tick
 }
 
 // promiseFrom promises from a time on. It must not be before what is promised is
 // known to anybody.
 func (c *Core) promiseFrom(at time.Duration) {
+	if c.cfg.bugs.has(bugPromiseWhenSwitched) && c.leases() == LeasesOff {
+		return
+	}
 	c.promise.until = max(c.promise.until, at+c.promise.span)
 }
 
@@ -54,8 +57,8 @@ func (c *Core) promiseFrom(at time.Duration) {
 // leader to them. Changes that are committed but not applied are not looked for: raft
 // lets nobody stand before they are.
 func (c *Core) hadOthers(last uint64) (bool, error) {
-	if c.promise.span == 0 || c.members.Version > 0 {
-		return c.promise.span > 0, nil
+	if c.members.Version > 0 {
+		return true, nil
 	}
 	for i := c.raw.BasicStatus().HardState.GetCommit() + 1; i <= last; {
 		ents, err := c.cfg.Log.Entries(i, last+1, applyBytesMax)
@@ -93,7 +96,7 @@ func (p *promise) observed(mono time.Duration, bugs bugs) {
 // bound reports whether this node may take no part in an election.
 func (c *Core) bound() bool {
 	p := &c.promise
-	return p.span > 0 && (!p.begun || c.mono < p.until)
+	return !p.begun || c.mono < p.until
 }
 
 // withheld reports whether a message would break the promise, whoever it is from.
@@ -119,7 +122,7 @@ func (c *Core) promiseLeader(m *pb.Message, round uint64) {
 	default:
 		return
 	}
-	if c.promise.span == 0 || c.failed != nil {
+	if c.failed != nil {
 		return
 	}
 	s := c.raw.BasicStatus()

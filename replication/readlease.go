@@ -53,7 +53,7 @@ func (c *Core) Reading(at time.Duration) { c.reading.lastRead = at }
 func (c *Core) tickReadLease() {
 	l := &c.reading
 	switch {
-	case c.cfg.Leases != LeasesAll, c.leads(), c.leader == raft.None, c.guard.verdict == VerdictRepairing, c.removed,
+	case c.leases() != LeasesAll, c.leads(), c.leader == raft.None, c.guard.verdict == VerdictRepairing, c.removed,
 		l.lastRead == 0, c.mono-l.lastRead > wantAfterRead, c.mono < l.next:
 		return
 	}

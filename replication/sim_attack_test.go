@@ -185,6 +185,13 @@ func (t *simTrouble) starve() {
 	}
 }
 
+// outrun loses the entries for one node until the leader's log does not hold them any more.
+func (t *simTrouble) outrun() {
+	if n := t.s.anyNode(); n != t.s.leader() {
+		t.add(simRule{to: n, kind: kindAppend}, time.Duration(50+t.s.rng.IntN(400))*time.Millisecond)
+	}
+}
+
 // confuse cuts the leader off with what clients write there. Another one takes over, and
 // hears the old one again, whose append stream is dead.
 func (t *simTrouble) confuse() {

@@ -112,6 +112,9 @@ func (n *simNode) appendStep(e *appendEffect) simStep {
 		return func(done func()) {
 			n.facts.installing = e.meta.GetIndex()
 			n.s.stats.snapshotsInstalled++
+			if n.machine.core.reading.term > 0 { // no longer: what a holder lacks is not committed, and so not cut
+				n.s.stats.holdersInstalled++
+			}
 			n.putApply(applyInput{kind: applyInstall, meta: e.meta, reply: func(err error) {
 				n.must(err)
 				done()

@@ -61,11 +61,13 @@ func TestSeededBugsOfLeases(t *testing.T) {
 		{"expiry by what is applied", bugDueIgnored, simClockBound, 3, 1, (*simTrouble).lag, 4},
 		{"expiry by a reader's own clock", bugGuessJudges, simClockBound, 3, 1, (*simTrouble).lag, 1},
 		{"flush_all marks no key", bugFlushUnmarked, simClockBound, 3, 1, (*simTrouble).lag, 2},
+		{"promises begin with the switch", bugPromiseWhenSwitched, simClockBound, 3, 0, (*simTrouble).switchOn, 10},
+		{"holders are forgotten with the switch", bugHoldersForgotten, simClockBound, 3, 1, (*simTrouble).switchOff, 1},
 		{"learners support the leader's lease", bugLearnerSupports, simClockBound, 3, 2, (*simTrouble).depose, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mustFindBug(t, c.first, func(t *testing.T, seed uint64) {
-				runAttacks(newTroubled(t, seed, c.voters, c.learners, LeasesAll, c.bound, c.bugs), c.attack)
+				runAttacks(newTroubled(t, seed, c.voters, c.learners, LeasesAll, c.bound, simLogRetainBytes, c.bugs), c.attack)
 			})
 		})
 	}
@@ -94,7 +96,7 @@ func mustFindBug(t *testing.T, first uint64, run func(t *testing.T, seed uint64)
 func TestSeededBugsOfReads(t *testing.T) {
 	needSeeds(t)
 	run := func(t *testing.T, seed uint64, voters int, bugs bugs) {
-		runAttacks(newTroubled(t, seed, voters, 0, LeasesOff, simClockBound, bugs), (*simTrouble).answerLate)
+		runAttacks(newTroubled(t, seed, voters, 0, LeasesOff, simClockBound, simLogRetainBytes, bugs), (*simTrouble).answerLate)
 	}
 	for _, c := range []struct {
 		name   string

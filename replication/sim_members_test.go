@@ -229,6 +229,8 @@ func (c *simMembers) count(before, after *Membership) {
 	learners := func(m *Membership) int { return len(m.Conf.GetLearners()) }
 	stats := &c.s.stats
 	switch {
+	case after.Leases != before.Leases:
+		stats.switched++
 	case learners(after) > learners(before):
 		stats.admitted++
 	case after.joint() && len(after.Members) == len(before.Members)-1 && learners(after) < learners(before):

@@ -114,7 +114,7 @@ func (n *simNode) start() {
 	n.life++
 	n.openIdentity()
 	o := wal.Options{
-		Bootstrap: formedMembership(s.formed).Conf, SegmentBytes: 8 << 10, MemoryBytesMax: 2 << 10,
+		Bootstrap: formedMembership(s.formed).Conf, SegmentBytes: s.logRetainBytes, MemoryBytesMax: 2 << 10,
 		Owner: wal.Owner{Directory: n.owner().Owner.Directory, Boot: n.boot},
 		Floor: n.readFloor(), KeepFloor: n.keepFloor,
 	}
@@ -136,7 +136,7 @@ func (n *simNode) start() {
 		ID: n.raftID(), Formed: s.formed, Boot: n.boot, Loops: 1,
 		Log: n.log, Snapshots: n.store, Diverged: n.diverged, Machine: n.state,
 		Tick: simTick, ElectionTicks: simElectionTicks, HeartbeatTicks: simHeartbeatTicks,
-		RequestTimeout: simRequestTimeout, LogRetainBytes: simLogRetainBytes,
+		RequestTimeout: simRequestTimeout, LogRetainBytes: s.logRetainBytes,
 		Logger:      slog.New(slog.DiscardHandler),
 		digestEvery: simDigestEvery, partBytes: simPartBytes, promoteLagMax: simPromoteLagMax, bugs: s.bugs,
 	}

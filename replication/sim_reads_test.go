@@ -18,6 +18,13 @@ const (
 	// simClockBound is by how much the rates of clocks may differ: see leaseOf.
 	simClockBound = 0.1
 
+	// simShortLogBytes is so little that whoever misses some entries needs a snapshot.
+	simShortLogBytes = 1 << 10
+
+	// simReadsCovering is how many seeds cover between them what TestSimulatedReads is
+	// about. So many run by default: they are cheap.
+	simReadsCovering = 24
+
 	// simReadsTimeout is short, so that clients come back soon.
 	simReadsTimeout = 150 * time.Millisecond
 )
@@ -126,9 +133,9 @@ func (r *simReaders) change() engine.Op {
 
 // newTroubled returns a cluster of nodes that vote and others that do not, whose clocks
 // differ by no more than a bound, with a leader.
-func newTroubled(t *testing.T, seed uint64, voters, learners int, leases Leases, bound float64, bugs bugs) *simulation {
+func newTroubled(t *testing.T, seed uint64, voters, learners int, leases Leases, bound float64, logRetainBytes int64, bugs bugs) *simulation {
 	s := newSimulation(t, seed, 0, bugs)
-	s.stepwise, s.leases = true, leases
+	s.stepwise, s.leases, s.logRetainBytes = true, leases, logRetainBytes
 	s.trouble = &simTrouble{s: s, originMax: time.Minute, calm: true, resumed: func(*simNode) {}}
 	s.formed = formed(voters)
 	for i := range s.formed {
@@ -214,8 +221,11 @@ func runReads(s *simulation) {
 	s.trouble.calm, s.trouble.resumed = false, r.burst
 	end := s.now + simReadsLength
 	s.trouble.again(end)
-	if s.seed%4 == 0 {
+	if s.seed%4 == 1 {
 		s.operate(end)
+	}
+	if s.seed%7 == 2 {
+		s.switching(end)
 	}
 	s.runUntil(end)
 	r.stopped = true
@@ -238,7 +248,8 @@ func (s *simulation) recovers() {
 // none to two that do not, with leases or without.
 func readsOf(t *testing.T, seed uint64, bound float64, bugs bugs) *simulation {
 	leases := []Leases{LeasesOff, LeasesAll, LeasesAll, LeasesLeader}[seed/2%4]
-	return newTroubled(t, seed, []int{3, 5, 3, 1, 2, 5}[seed%6], int(seed/6)%3, leases, bound, bugs)
+	retain := []int64{simShortLogBytes, simLogRetainBytes}[seed/3%2]
+	return newTroubled(t, seed, []int{3, 5, 3, 1, 2, 5}[seed%6], int(seed/6)%3, leases, bound, retain, bugs)
 }
 
 // TestSimulatedReads reads at all nodes, those without a vote included, while changes
@@ -246,13 +257,22 @@ func readsOf(t *testing.T, seed uint64, bound float64, bugs bugs) *simulation {
 // No read shows what its key had before what was committed when it began.
 func TestSimulatedReads(t *testing.T) {
 	needSeeds(t)
-	for seed := *simFirst; seed < *simFirst+uint64(*simSeeds); seed++ {
+	var sum simStats
+	seeds := *simSeeds
+	if seeds == simSeedsDefault {
+		seeds = simReadsCovering
+	}
+	for seed := *simFirst; seed < *simFirst+uint64(seeds); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			mustFindNothing(t, seed, func() {
 				s := readsOf(t, seed, simClockBound, 0)
 				runReads(s)
 				t.Logf("%+v", s.stats)
+				sum.addReads(&s.stats)
 			})
 		})
+	}
+	if !t.Failed() && seeds >= simReadsCovering && !sum.coversReads() {
+		t.Fatalf("covered too little: %+v", sum)
 	}
 }

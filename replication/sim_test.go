@@ -79,18 +79,19 @@ type simulation struct {
 	trace  *uint64           // if set, a running hash of everything that happened
 	show   func(line string) // if set, is given what nodes send each other
 
-	slowShips    bool
-	stepwise     bool // a node may wait between any two steps of its raft loop, and has a clock of its own
-	harming      bool // folders are harmed: nodes have identities, and may stop
-	dropPermille int
-	cut          map[[2]int]bool // from, to
-	leases       Leases          // with trouble
-	trouble      *simTrouble     // on the network, or nil
-	clients      []*simClient
-	order        *simOrder // of the changes that reads are checked against, or nil
-	model        simModel
-	check        simChecker
-	stats        simStats
+	slowShips      bool
+	stepwise       bool // a node may wait between any two steps of its raft loop, and has a clock of its own
+	harming        bool // folders are harmed: nodes have identities, and may stop
+	dropPermille   int
+	logRetainBytes int64
+	cut            map[[2]int]bool // from, to
+	leases         Leases          // with trouble
+	trouble        *simTrouble     // on the network, or nil
+	clients        []*simClient
+	order          *simOrder // of the changes that reads are checked against, or nil
+	model          simModel
+	check          simChecker
+	stats          simStats
 }
 
 // simStats says what a run covered, so that a test can insist on it.
@@ -99,12 +100,13 @@ type simStats struct {
 	snapshots, snapshotsInstalled, ships                             int
 	acked, unknown, noLeader, reads, refused                         int
 	leased, waited, timed, leases                                    int // reads without a message; that asked for the time; times that a lease was seen
+	grants, returned, holdersInstalled                               int // of read leases; snapshots that nodes install which had one
 	setAside                                                         int
 	transfers, handOvers, handedOn                                   int
 	full, snapshotsGivenUp                                           int
 	corrupted, quarantines, noMajorities, repairs, heldBack, checked int
 
-	admitted, promoted, replaced, removed, changesMade, changesRefused, changesUnknown, told, moved int
+	admitted, promoted, replaced, removed, changesMade, changesRefused, changesUnknown, told, moved, switched int
 
 	hinted uint64 // hints in the log, at the end
 }
@@ -114,7 +116,7 @@ type simFailure struct{ text string }
 
 func newSimulation(t *testing.T, seed uint64, nodes int, bugs bugs) *simulation {
 	cryptotest.SetGlobalRandom(t, seed)
-	s := &simulation{t: t, seed: seed, bugs: bugs, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}}
+	s := &simulation{t: t, seed: seed, bugs: bugs, logRetainBytes: simLogRetainBytes, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}}
 	s.model = newSimModel(s)
 	s.formed = formed(nodes)
 	for i := range s.formed {

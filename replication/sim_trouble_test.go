@@ -185,13 +185,13 @@ func (t *simTrouble) fault() {
 	case 10:
 		s.anyNode().transfer([]int{s.anyNode().member.ServerID, AnyServer}[s.rng.IntN(2)])
 	case 11:
-		t.add(simRule{nil, n, kindAppend, 0}, t.some())
+		t.outrun()
 	case 12, 13, 14:
 		t.depose()
 	case 15, 16:
 		t.holdTransfer()
 	case 17:
-		[]func(){t.stallSupport, t.starve, t.confuse, t.lag, t.shrink, t.stepDown, t.reboot}[s.rng.IntN(7)]()
+		[]func(){t.stallSupport, t.starve, t.confuse, t.lag, t.shrink, t.stepDown, t.reboot, t.switchOn, t.switchOff}[s.rng.IntN(9)]()
 	case 18:
 		for _, to := range s.nodes {
 			if s.rng.IntN(3) == 0 {

@@ -115,6 +115,12 @@ func (n *simNode) carrySignals(eff *Effects) {
 		n.network(f.To, n.forwarded(slices.Clone(f.Payload)))
 	}
 	for _, f := range eff.Signals {
+		switch f.Payload[1] {
+		case signalGrant:
+			n.s.stats.grants++
+		case signalReturned:
+			n.s.stats.returned++
+		}
 		n.s.showSignal(n, f)
 		n.network(f.To, input{kind: inputSignalled, peer: n.raftID(), bytes: f.Payload})
 	}

@@ -20,12 +20,14 @@ import (
 const (
 	// snapshotFormed is the version of a snapshot whose members are those that
 	// formed the cluster, snapshotMembers of one that has them in its head,
-	// snapshotSettled of one that also tells whether they are settled.
+	// snapshotSettled of one that also tells whether they are settled, snapshotLeases of
+	// one that tells which leases there are too.
 	snapshotFormed  = 1
 	snapshotMembers = 2
 	snapshotSettled = 3
+	snapshotLeases  = 4
 
-	snapshotHeadFields = 4 // of versions 2 and 3, see doc.go
+	snapshotHeadFields = 4 // of versions 2 to 4, see doc.go
 
 	// snapshotHeadBytesMax bounds the head of a snapshot, see doc.go.
 	snapshotHeadBytesMax = 64 << 20
@@ -288,8 +290,8 @@ func readHead(head []byte) (stampMs int64, t *table, members *Membership, err er
 		return 0, nil, nil, fmt.Errorf("read head of snapshot: array of %d, want %d: %w", n, snapshotHeadFields, errMalformed)
 	}
 	version, err := r.Uint64()
-	if err != nil || version < snapshotFormed || version > snapshotSettled {
-		return 0, nil, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotSettled)
+	if err != nil || version < snapshotFormed || version > snapshotLeases {
+		return 0, nil, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotLeases)
 	}
 	if stampMs, err = r.Int64(); err != nil {
 		return 0, nil, nil, fmt.Errorf("read stamp of snapshot: %w", err)
@@ -308,7 +310,7 @@ func (st *state) appendHead(dst []byte) []byte {
 	changed := st.members.Version > 0 && !st.bugs.has(bugMembersForgotten)
 	version, fields := uint64(snapshotFormed), snapshotHeadFields-1
 	if changed {
-		version, fields = snapshotSettled, snapshotHeadFields
+		version, fields = snapshotLeases, snapshotHeadFields
 	}
 	dst = frame.AppendUint(frame.AppendArrayLen(dst, fields), version)
 	dst = frame.AppendInt(dst, st.stampMs)

@@ -9,7 +9,7 @@
 //	GET /readyz   200 if the server serves clients, or 503 and one sentence that says why not
 //	GET /status   Status as JSON
 //	GET /members  MemberList as JSON
-//	POST /members/add, replace, remove, promote, move, transfer
+//	POST /members/add, replace, remove, promote, move, transfer, leases
 //	              MemberRequest as JSON; the answer is the MemberList after it
 //	POST /backup  a backup of the cluster, as internal/backup draws it
 //	POST /restore RestoreStep as JSON; the answer says how many chunks there are

@@ -26,24 +26,27 @@ const (
 	MemberPromote  = "promote"  // a read replica gets a vote
 	MemberMove     = "move"     // it has other addresses
 	MemberTransfer = "transfer" // it leads
+	MemberLeases   = "leases"   // of no server: which ones may answer reads without asking the others
 )
 
-var memberOperations = []string{MemberAdd, MemberReplace, MemberRemove, MemberPromote, MemberMove, MemberTransfer}
+var memberOperations = []string{MemberAdd, MemberReplace, MemberRemove, MemberPromote, MemberMove, MemberTransfer, MemberLeases}
 
 // MemberRequest is what an operation is to do. What is zero stays as it is, or is as
 // at the server that is asked.
 type MemberRequest struct {
-	ID      *int   `json:"id,omitempty"` // absent, for MemberTransfer: the most advanced voter
+	ID      *int   `json:"id,omitempty"` // absent, for MemberTransfer: the most advanced voter; absent for MemberLeases
 	Host    string `json:"host,omitempty"`
 	Port    int    `json:"port,omitempty"` // for clients
 	LogPort int    `json:"logPort,omitempty"`
 	Learner bool   `json:"learner,omitempty"` // MemberAdd: a read replica
 	Force   bool   `json:"force,omitempty"`   // even if too few voters can be reached then
+	Leases  string `json:"leases,omitempty"`  // MemberLeases: off, leader or all
 }
 
 // MemberList is the members as of one version, which counts their changes.
 type MemberList struct {
 	Version uint64       `json:"version"`
+	Leases  string       `json:"leases,omitempty"` // off, leader or all
 	Members []MemberInfo `json:"members"`
 }
 
@@ -85,7 +88,7 @@ func (s *Server) operate(operation string) http.HandlerFunc {
 			answer(w, http.StatusBadRequest, fmt.Sprintf("the body is no request for a member: %v", err))
 			return
 		}
-		if request.ID == nil && operation != MemberTransfer {
+		if request.ID == nil && operation != MemberTransfer && operation != MemberLeases {
 			answer(w, http.StatusBadRequest, "name the server by its id")
 			return
 		}

@@ -26,6 +26,14 @@ const (
 	SpaceLow   = "low"   // less than the reserve
 )
 
+// The values of Status.Lease.
+const (
+	LeaseLeader = "leader" // it leads, and no other server can before the lease ends
+	LeaseHolder = "holder" // the leader has granted it one
+	LeaseNone   = "none"   // each read waits for a majority
+	LeaseOff    = "off"    // so, because the cluster has no leases
+)
+
 // The values of Status.WritesRefused.
 const (
 	RefusedDiskFull    = "disk full"
@@ -52,6 +60,11 @@ type Status struct {
 	// WritesRefused is why new writes are refused, one of the constants Refused…; empty
 	// if they are not, or if State says why. Reads are answered.
 	WritesRefused string `json:"writesRefused,omitempty"`
+
+	// Leases is which servers may answer reads without asking the others: off, leader or
+	// all. Lease is whether this one may now, one of the constants Lease…
+	Leases string `json:"leases,omitempty"`
+	Lease  string `json:"lease,omitempty"`
 
 	Memory Memory `json:"memory"`
 	Disk   *Disk  `json:"disk,omitempty"` // nil: unknown

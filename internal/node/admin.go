@@ -190,6 +190,7 @@ func (n adminNode) addReplica(s *admin.Status) {
 	if r.Leader != 0 {
 		s.LeaderID = n.serverID(r.Leader)
 	}
+	s.Leases, s.Lease = n.leases(), n.lease(&r)
 	e := n.engine.Stats()
 	s.Memory = admin.Memory{Items: e.CurrItems, Bytes: e.Bytes, LimitBytes: e.LimitMaxBytes, Digest: backup.Digest(e.Sum)}
 	if r.Digests != nil {

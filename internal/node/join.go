@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -174,7 +173,7 @@ func (n *Node) checkConstants(c *identity.Cluster) error {
 			c.Constants.TickMs, c.Constants.ElectionTicks, ours.TickMs, ours.ElectionTicks)
 	}
 	n.adoptLimits(c.Constants.Limits)
-	n.adoptLeases(c.Constants.Leases)
+	n.adoptLeases(c)
 	return nil
 }
 
@@ -200,19 +199,6 @@ func (n *Node) adoptLimits(l identity.Limits) {
 func (n *Node) takeLimits(l identity.Limits) {
 	n.cfg.Limits = engine.Limits{MemoryBytes: l.MemoryLimitBytes, ItemBytesMax: int(l.ItemBytesMax), NoEvict: l.NoEvict}
 }
-
-// adoptLeases replaces the configured value of leases by that which the cluster was
-// formed with.
-func (n *Node) adoptLeases(l identity.Leases) {
-	formed := cmp.Or(string(l), leasesOff)
-	if l != n.constants().Leases && len(n.cfg.Servers) > 0 {
-		n.cfg.Logger.Warn("the configured leases have no effect: they were set at formation", "configured", n.cfg.Leases, "formed with", formed)
-	}
-	n.cfg.Leases = formed
-}
-
-// leasesOff is the setting leases that has no name in the constants of a cluster.
-const leasesOff = "off"
 
 // constants are the settings that all nodes of the cluster must have in common.
 func (n *Node) constants() identity.Constants {

@@ -86,7 +86,7 @@ func TestOtherLimitsAreAWarning(t *testing.T) {
 		"memory limit has no effect: change it with the command cache_memlimit", `configured=134217728 "formed with"=67108864`,
 		"item limit has no effect: it was set at formation", `configured=2097152 "formed with"=1048576`,
 		"evictions are disabled was set at formation", `configured=true "formed with"=false`,
-		"leases have no effect: they were set at formation", `configured=all "formed with"=off`,
+		"leases have no effect: change those of the cluster with `raftcachectl leases`", "configured=all cluster=off",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("warnings lack %q: %s", want, got)

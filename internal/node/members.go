@@ -21,6 +21,9 @@ func (n *Node) follow(m *replication.Membership) {
 	}
 	n.known.Store(m)
 	n.tellChanges(placesOf(old), placesOf(m))
+	if m.Leases != old.Leases {
+		n.cfg.Logger.Info("leases are " + m.Leases.String() + " from now on")
+	}
 	if m.Excludes(n.raftID) && !old.Excludes(n.raftID) {
 		n.cfg.Logger.Error("the cluster goes on without this data folder: no clients are served any more")
 	}
@@ -34,7 +37,7 @@ func noted(c *identity.Cluster) *replication.Membership {
 	m := &replication.Membership{}
 	list := c.Members
 	if r := c.Roster; r != nil {
-		m.Version, m.NextRaftID, list = r.Version, r.NextRaftID, r.Members
+		m.Version, m.NextRaftID, m.Leases, list = r.Version, r.NextRaftID, leasesOf(r.Leases), r.Members
 	}
 	for _, o := range list {
 		m.NextRaftID = max(m.NextRaftID, o.RaftID+1)
@@ -53,6 +56,9 @@ func memberOf(o identity.Member) replication.Member {
 // rosterOf is what the identity file is to have of a membership.
 func rosterOf(m *replication.Membership) *identity.Roster {
 	r := &identity.Roster{Version: m.Version, NextRaftID: m.NextRaftID}
+	if m.Leases != replication.LeasesFormed {
+		r.Leases = m.Leases.String()
+	}
 	for _, o := range m.Members {
 		r.Members = append(r.Members, identity.Member{
 			ServerID: o.ServerID, RaftID: o.RaftID, DirectoryID: identity.DirectoryID(o.Directory),

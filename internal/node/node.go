@@ -147,18 +147,6 @@ func (n *Node) startReplica() error {
 	return nil
 }
 
-// leasesOf returns a value of the setting leases as replication has it.
-func leasesOf(leases string) replication.Leases {
-	switch leases {
-	case "leader":
-		return replication.LeasesLeader
-	case "all":
-		return replication.LeasesAll
-	default:
-		return replication.LeasesOff
-	}
-}
-
 func (n *Node) serverOptions() server.Options {
 	o := n.cfg.Server
 	o.ItemBytesMax = n.cfg.Limits.ItemBytesMax // as the cluster was formed with

@@ -37,7 +37,7 @@ func (n adminNode) Members(context.Context) (*admin.MemberList, error) {
 		return nil, errNotServingYet
 	}
 	m := n.replica.Members()
-	list := &admin.MemberList{Version: m.Version, Members: []admin.MemberInfo{}}
+	list := &admin.MemberList{Version: m.Version, Leases: n.leases(), Members: []admin.MemberInfo{}}
 	for i := range m.Members {
 		o := &m.Members[i]
 		info := admin.MemberInfo{
@@ -128,7 +128,14 @@ func describeRequest(r *admin.MemberRequest) string {
 func (n adminNode) changeOf(operation string, r *admin.MemberRequest) (c replication.MemberChange, err error) {
 	kinds := map[string]replication.ChangeKind{
 		admin.MemberAdd: replication.ChangePrepare, admin.MemberReplace: replication.ChangeReplace, admin.MemberRemove: replication.ChangeRemove,
-		admin.MemberPromote: replication.ChangePromote, admin.MemberMove: replication.ChangeMove,
+		admin.MemberPromote: replication.ChangePromote, admin.MemberMove: replication.ChangeMove, admin.MemberLeases: replication.ChangeLeases,
+	}
+	if operation == admin.MemberLeases {
+		c = replication.MemberChange{Kind: kinds[operation], Leases: leasesOf(r.Leases)}
+		if c.Leases.String() != r.Leases {
+			return c, fmt.Errorf("leases %q are unknown: say off, leader or all", r.Leases)
+		}
+		return c, nil
 	}
 	c = replication.MemberChange{
 		Kind: kinds[operation], ServerID: *r.ID, Host: settings.BareHost(r.Host), ClientPort: r.Port, LogPort: r.LogPort, Stays: r.Learner, Force: r.Force,

@@ -75,7 +75,7 @@ func (n *Node) raftStats() (l protocol.StatList) {
 	l.Add("state_digest", fmt.Sprintf("%016x", digest))
 	l.Add("state_verdict", s.Verdict.String())
 	l.Add("writes_refused", cmp.Or(refusalNames[s.Refusing], "no"))
-	l.Add("leases", cmp.Or(n.cfg.Leases, leasesOff))
+	l.Add("leases", n.leases())
 	l.Add("lease", yesNo(n.replica.Gate().Holds()))
 	l.AddInt("lease_holders", int64(s.Holders))
 	l.AddInt("lease_waits", int64(s.HolderWaits.Count))

@@ -71,7 +71,7 @@ func (f *Folder) Recover(self identity.Member, random io.Reader) (cluster uint64
 	self.ServerID, self.DirectoryID = f.ServerID, next.DirectoryID()
 	self.RaftID = max(f.Members.NextRaftID, f.RaftID+1)
 	self.Learner, self.Stays, self.Retired = false, false, false
-	c := identity.NewCluster(f.id.Cluster().Constants, []identity.Member{self})
+	c := identity.NewCluster(f.constants(), []identity.Member{self})
 	r := identity.Recovery{
 		Cluster: f.Cluster, Earlier: f.Recovery.LostClusters(), DirectoryID: f.Directory, Index: f.Index, Term: f.Term,
 		Unfinished: true, FirstSegment: f.last + 1, SnapshotTerm: f.term + 1,
@@ -95,6 +95,20 @@ func (f *Folder) Recover(self identity.Member, random io.Reader) (cluster uint64
 	}
 	f.id, f.Recovery, f.Cluster, f.Directory = next, next.Recovery(), c.ID, next.DirectoryID()
 	return c.ID, f.Finish()
+}
+
+// constants are those of the new cluster: as its members had changed them.
+func (f *Folder) constants() identity.Constants {
+	c := f.id.Cluster().Constants
+	switch f.Members.Leases {
+	case replication.LeasesOff:
+		c.Leases = identity.LeasesOff
+	case replication.LeasesLeader:
+		c.Leases = identity.LeasesLeader
+	case replication.LeasesAll:
+		c.Leases = identity.LeasesAll
+	}
+	return c
 }
 
 // unstage removes what an interrupted recovery has written.

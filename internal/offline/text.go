@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"raftcached/replication"
 )
 
 // dumpTime is how times are written, in UTC.
@@ -141,6 +143,9 @@ func writeEntry(line func(string, ...any), r *Record) {
 
 func changeText(e *EntryRecord) string {
 	m := e.Change
+	if m.Kind == replication.ChangeLeases {
+		return fmt.Sprintf("change of members %d: leases %v", m.Version+1, m.Leases)
+	}
 	text := fmt.Sprintf("change of members %d: %v server %d", m.Version+1, m.Kind, m.ServerID)
 	if m.Host != "" {
 		text += fmt.Sprintf(" at %s, ports %d and %d", m.Host, m.ClientPort, m.LogPort)

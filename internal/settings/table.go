@@ -97,7 +97,7 @@ var Table = []Setting{
 	},
 	{
 		Field: "Leases", Flags: []string{"leases"}, JSON: "leases", Kind: Choice, Choices: []string{"off", "leader", "all"}, Arg: "MODE",
-		Default: "off", Help: "which servers answer linearizable reads without asking the others: none, the leader, or all; set when the cluster is formed",
+		Default: "off", Help: "which servers answer linearizable reads without asking the others: none, the leader, or all; set when the cluster is formed, and changed by raftcachectl leases",
 	},
 	{
 		Field: "RequestTimeout", Flags: []string{"request-timeout"}, JSON: "requestTimeoutMs", Arg: "TIME",

@@ -50,9 +50,9 @@ type Constants struct {
 	Leases Leases `json:"leases,omitempty"`
 }
 
-// Leases is which nodes may answer reads without asking a majority. It never changes:
-// what a lease is worth depends on what all others have promised. A cluster that was
-// formed before there were leases has LeasesOff.
+// Leases is which nodes may answer reads without asking a majority, as long as the log has
+// not changed it: see Roster. A cluster that was formed before there were leases has
+// LeasesOff.
 type Leases string
 
 // The values of Leases.
@@ -92,6 +92,9 @@ type Roster struct {
 	Version    uint64   `json:"version"` // counts changes of the members
 	NextRaftID uint64   `json:"nextRaftId"`
 	Members    []Member `json:"members"` // those that are awaited have raft id 0
+
+	// Leases is off, leader or all if the log has changed what the cluster was formed with.
+	Leases string `json:"leases,omitempty"`
 }
 
 // NewCluster returns the cluster of the given members. Its id is a hash of the sorted

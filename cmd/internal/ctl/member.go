@@ -28,6 +28,8 @@ type operation struct {
 	name  string // of the command and of the admin port
 	flags memberFlags
 	id    int // -1: none was named
+
+	leases string // of admin.MemberLeases
 }
 
 const memberExits = `Exit code: 0 it is done; 1 it was refused or failed; 2 there is no majority, or no
@@ -240,7 +242,7 @@ func isRefusal(err error) bool {
 // request is what the admin port is asked for.
 func (o *operation) request() *admin.MemberRequest {
 	r := &admin.MemberRequest{
-		Host: o.flags.host, Port: o.flags.port, LogPort: o.flags.logPort, Learner: o.flags.learner, Force: o.flags.force,
+		Host: o.flags.host, Port: o.flags.port, LogPort: o.flags.logPort, Learner: o.flags.learner, Force: o.flags.force, Leases: o.leases,
 	}
 	if o.id >= 0 {
 		r.ID = &o.id

@@ -111,6 +111,8 @@ func (c *ctl) follow(ctx context.Context, o *operation, v *view, before, after *
 		return c.say("server %d is at %s for the others\n", o.id, addressOf(after, o.id))
 	case admin.MemberTransfer:
 		return c.transferred(ctx)
+	case admin.MemberLeases:
+		return c.say("leases are %s\n", after.Leases)
 	}
 	if err := c.say(" 1/4 majority (%s) agrees  ok\n", join(v.serving(o.id))); err != nil {
 		return err

@@ -1,8 +1,10 @@
 package ctl
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +43,10 @@ func (c colors) ofState(state, text string) string {
 
 var statusTitles = []string{"ID", "ADDRESS", "ROLE", "STATE", "APPLIED", "LAG", "SEEN", "MEM", "DISK FREE", "VERSION", "UP"}
 
-const stateColumn = 3
+const (
+	stateColumn = 3
+	leaseColumn = 4 // of a cluster with leases
+)
 
 // write writes the view for people.
 func (v *view) write(w io.Writer, c colors) error {
@@ -56,6 +61,12 @@ func (v *view) write(w io.Writer, c colors) error {
 	table := [][]string{statusTitles}
 	for i := range v.Servers {
 		table = append(table, v.Servers[i].cells())
+	}
+	if v.Leases != "" && v.Leases != admin.LeaseOff {
+		table[0] = slices.Insert(slices.Clone(statusTitles), leaseColumn, "LEASE")
+		for i := range v.Servers {
+			table[i+1] = slices.Insert(table[i+1], leaseColumn, cmp.Or(v.Servers[i].Lease, "-"))
+		}
 	}
 	writeTable(&text, table, func(line, column int, cell string) string {
 		if line > 0 && column == stateColumn {

@@ -40,7 +40,8 @@ type view struct {
 	Format   int       `json:"formatVersion"` // 1
 	Cluster  string    `json:"cluster"`
 	Verdict  verdict   `json:"verdict"`
-	Meaning  string    `json:"meaning"` // what the verdict means for the next loss
+	Meaning  string    `json:"meaning"`          // what the verdict means for the next loss
+	Leases   string    `json:"leases,omitempty"` // as in admin.Status; absent: unknown
 	Servers  []row     `json:"servers"`
 	Problems []problem `json:"problems"`
 
@@ -79,6 +80,7 @@ type row struct {
 	UptimeSeconds int64         `json:"uptimeSeconds,omitempty"`
 	StateVerdict  string        `json:"stateVerdict,omitempty"`
 	WritesRefused string        `json:"writesRefused,omitempty"`
+	Lease         string        `json:"lease,omitempty"` // as in admin.Status
 
 	member *admin.Member // as the server that knows the most has it
 }
@@ -113,7 +115,7 @@ type problem struct {
 // newView puts the answers together; at least one is a status.
 func newView(replies []reply, start *starter) *view {
 	answers, best := map[int]*admin.Status{}, bestOf(replies)
-	v := &view{Format: 1, Cluster: best.Cluster, Problems: []problem{}, start: start, best: best}
+	v := &view{Format: 1, Cluster: best.Cluster, Leases: best.Leases, Problems: []problem{}, start: start, best: best}
 	for _, r := range replies {
 		switch s := r.status; {
 		case s == nil:
@@ -146,7 +148,7 @@ func newView(replies []reply, start *starter) *view {
 func answeredRow(m admin.Member, s *admin.Status, commit uint64) row {
 	r := row{
 		ID: m.ID, Address: m.Address, Role: s.Role, State: s.State, Reason: s.Reason, Answered: true, Applied: s.Applied,
-		Disk: s.Disk, Version: s.Version, UptimeSeconds: s.UptimeSeconds, StateVerdict: s.Verdict, WritesRefused: s.WritesRefused,
+		Disk: s.Disk, Version: s.Version, UptimeSeconds: s.UptimeSeconds, StateVerdict: s.Verdict, WritesRefused: s.WritesRefused, Lease: s.Lease,
 	}
 	if s.Role != "" { // it has read its log
 		r.Lag, r.Memory = commit-min(commit, s.Applied), &s.Memory

@@ -120,6 +120,12 @@ func cases() map[string][]reply {
 		lost(r.status, 3, "connection refused")
 	}
 
+	leased := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {addr: "10.0.0.3:11411", err: refused}}
+	for i, lease := range []string{admin.LeaseLeader, admin.LeaseHolder} {
+		leased[i].status.Leases, leased[i].status.Lease = "all", lease
+		lost(leased[i].status, 2, "connection refused")
+	}
+
 	two := []reply{{status: statusOf(0, 2)}, {status: statusOf(1, 2)}}
 	electing := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
 	for _, r := range electing {
@@ -143,7 +149,7 @@ func cases() map[string][]reply {
 		"two":       two, "electing": electing, "joined": joined,
 		"first":   {{status: first}, {addr: "10.0.0.2:11411", err: refused}},
 		"members": members, "replica_lost": replica,
-		"full": full, "stalled": stalled,
+		"full": full, "stalled": stalled, "leased": leased,
 		"lone":       {{status: statusOf(0, 1)}},
 		"starting":   {{status: statusOf(0, 3)}, {status: starting}, {status: quarantine}},
 		"two_worlds": append(well, reply{addr: "10.0.0.9:11411", status: foreign}),
@@ -152,7 +158,7 @@ func cases() map[string][]reply {
 
 // TestTables compares the tables with testdata, and their verdicts.
 func TestTables(t *testing.T) {
-	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1, "full": 1, "stalled": 1, "electing": 2, "joined": 1, "first": 2}
+	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1, "full": 1, "stalled": 1, "electing": 2, "joined": 1, "first": 2, "leased": 1}
 	for name, replies := range cases() {
 		v := newView(replies, listing())
 		if got := v.Verdict.exitCode(); got != codes[name] {
