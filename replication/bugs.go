@@ -44,6 +44,9 @@ const (
 	bugCommitKept
 	// bugOutcomeEarly tells who asked for a change before it is settled.
 	bugOutcomeEarly
+	// bugJoinsUnconfirmed refuses empty folders by members that are not made known yet. The
+	// simulation has it.
+	bugJoinsUnconfirmed
 
 	// bugClockFirst reads the clock before the inputs are taken. The simulation has it
 	// and the four that follow.

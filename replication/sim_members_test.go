@@ -110,7 +110,7 @@ func (o *simOperator) step(leader *simNode) {
 	s, members := o.s, leader.machine.core.members.Members
 	for i := range members {
 		if m := &members[i]; m.RaftID == 0 && s.rng.IntN(4) > 0 {
-			s.anyNode().change(&MemberChange{Kind: ChangeAdmit, ServerID: m.ServerID, Directory: o.joiner(m).member.Directory})
+			o.asks(o.joiner(m), s.anyNode(), false)
 		}
 	}
 	if s.now >= o.until {
@@ -133,6 +133,10 @@ func (o *simOperator) step(leader *simNode) {
 		if n := s.byRaft(m.RaftID); n != nil && n.up && s.rng.IntN(2) == 0 {
 			n.crash() // why it is replaced; it comes back all the same
 			s.after(time.Duration(s.rng.IntN(3000))*time.Millisecond, n.start)
+			if s.rng.IntN(2) == 0 {
+				o.asks(o.joiner(&m), leader, true)
+				return
+			}
 		}
 	}
 	s.anyNode().change(c)

@@ -106,7 +106,7 @@ type simStats struct {
 	full, snapshotsGivenUp                                           int
 	corrupted, quarantines, noMajorities, repairs, heldBack, checked int
 
-	admitted, promoted, replaced, removed, changesMade, changesRefused, changesUnknown, told, moved, switched int
+	admitted, promoted, replaced, removed, changesMade, changesRefused, changesUnknown, told, moved, switched, joinsRefused int
 
 	hinted uint64 // hints in the log, at the end
 }

@@ -180,7 +180,12 @@ func TestFolderIsLostWhileOthersAreDown(t *testing.T) {
 	}
 	must(t, os.RemoveAll(victim.DataDir))
 	must(t, victim.Start())
-	awaitLine(t, victim, "waiting for server")
+	must(t, cluster.Await(ctx, func() error {
+		if code, body := probe(victim, "/readyz"); !strings.Contains(body, "it waits until it knows its cluster") {
+			return fmt.Errorf("%d %s", code, body)
+		}
+		return nil
+	}))
 	must(t, leader.Start())
 	must(t, third.Start())
 	select {

@@ -30,24 +30,19 @@ func (n *Node) admit(ctx context.Context, j peer.Joiner) error {
 }
 
 func (n *Node) letIn(ctx context.Context, j peer.Joiner) error {
-	if done, err := n.admitted(&j); done {
-		return err // it may be needed for a majority
+	switch a, _ := n.admission(&j); a {
+	case replication.AdmissionMember, replication.AdmissionRetired:
+		return n.refusal(a, &j) // without a majority, for which it may be needed
 	}
 	if err := n.confirmMembers(ctx); err != nil {
 		return err
 	}
-	if done, err := n.admitted(&j); done {
-		return err
+	a, changes := n.admission(&j)
+	if a != replication.AdmissionGranted {
+		return n.refusal(a, &j)
 	}
-	changes, err := n.admission(&j)
-	if err != nil {
-		return err
-	}
-	if s, ok := n.configured(n.cfg.ServerID); ok && n.replica.Status().Alone && s.LogPort != 0 {
-		// Nobody had to find this server so far.
-		if self, _ := n.replica.Members().Find(n.raftID); self.Host != s.Host || self.ClientPort != s.ClientPort || self.LogPort != s.LogPort {
-			changes = append([]replication.MemberChange{{Kind: replication.ChangeMove, ServerID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort}}, changes...)
-		}
+	if move, needed := n.moveOfLone(); needed {
+		changes = append([]replication.MemberChange{move}, changes...)
 	}
 	for _, c := range changes {
 		if err := n.replica.Change(ctx, c); err != nil {
@@ -55,6 +50,59 @@ func (n *Node) letIn(ctx context.Context, j peer.Joiner) error {
 		}
 	}
 	return nil
+}
+
+// admission decides by what this node knows.
+func (n *Node) admission(j *peer.Joiner) (replication.Admission, []replication.MemberChange) {
+	s, members := n.replica.Status(), n.replica.Members()
+	return members.Admission(&replication.Newcomer{
+		ServerID: j.ServerID, Directory: replication.DirectoryID(j.DirectoryID), Host: j.Host, ClientPort: j.ClientPort, LogPort: j.LogPort, Replaces: j.Replaces,
+	}, replication.Vantage{Leads: s.Leader == s.ID, Hears: func(raftID uint64) bool {
+		m, ok := members.Find(raftID)
+		return ok && n.reaches(&m)
+	}})
+}
+
+// refusal says why a folder is not let in, or nothing if it is a member.
+func (n *Node) refusal(a replication.Admission, j *peer.Joiner) error {
+	switch a {
+	case replication.AdmissionMember:
+		return nil
+	case replication.AdmissionRetired:
+		return &peer.RemovedError{Sentence: fmt.Sprintf("the data folder of server %d was retired: remove it, and start the server again", j.ServerID)}
+	case replication.AdmissionOutdated:
+		return &peer.OutdatedError{Sentence: fmt.Sprintf("the data folder of server %d is not the one that is a member of the cluster, and lacks what the server has acknowledged: run `raftcachectl member replace %d` at another server, and start server %d with an empty folder",
+			j.ServerID, j.ServerID, j.ServerID)}
+	case replication.AdmissionElsewhere:
+		return n.whoLeads()
+	case replication.AdmissionLater:
+		return fmt.Errorf("server %d runs with another data folder, which is a member of the cluster: stop it first", j.ServerID)
+	}
+	flags := ""
+	if j.Host != "" {
+		flags = fmt.Sprintf(" --host %s --port %d --log-port %d", j.Host, j.ClientPort, j.LogPort)
+	}
+	return &peer.RefusedError{Sentence: fmt.Sprintf("server %d is not a member of the cluster, and is not awaited: run `raftcachectl member add %d%s` first", j.ServerID, j.ServerID, flags)}
+}
+
+// whoLeads says whom a folder is to ask.
+func (n *Node) whoLeads() error {
+	if m, ok := n.members().Find(n.replica.Status().Leader); ok && !n.isSelf(&m) {
+		return fmt.Errorf("server %d leads, at %s, and knows who is heard", m.ServerID, joinHostPort(m.Host, m.LogPort))
+	}
+	return errNoMajority
+}
+
+// moveOfLone returns the change by which a lone server is where its configuration says:
+// nobody had to find it so far.
+func (n *Node) moveOfLone() (c replication.MemberChange, needed bool) {
+	s, ok := n.configured(n.cfg.ServerID)
+	self, _ := n.replica.Members().Find(n.raftID)
+	if !ok || s.LogPort == 0 || !n.replica.Status().Alone {
+		return c, false
+	}
+	c = replication.MemberChange{Kind: replication.ChangeMove, ServerID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort}
+	return c, self.Host != s.Host || self.ClientPort != s.ClientPort || self.LogPort != s.LogPort
 }
 
 // confirmMembers returns when a majority has confirmed that no other members than this
@@ -113,84 +161,4 @@ func (n *Node) awaitLeader(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// mustLead returns an error unless this node leads: all voters speak to the leader.
-func (n *Node) mustLead() error {
-	s := n.replica.Status()
-	if s.Leader == s.ID {
-		return nil
-	}
-	if m, ok := n.members().Find(s.Leader); ok {
-		return fmt.Errorf("server %d leads, at %s, and knows who is heard", m.ServerID, joinHostPort(m.Host, m.LogPort))
-	}
-	return errNoMajority
-}
-
-// admitted reports whether a folder is, or was, a member: then there is nothing to do.
-func (n *Node) admitted(j *peer.Joiner) (done bool, err error) {
-	for _, m := range n.replica.Members().Members {
-		switch {
-		case m.Directory != replication.DirectoryID(j.DirectoryID):
-		case m.Retired:
-			return true, &peer.RemovedError{Sentence: fmt.Sprintf("the data folder of server %d was retired: remove it, and start the server again", j.ServerID)}
-		default:
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// admission returns the changes that make an empty folder a member.
-func (n *Node) admission(j *peer.Joiner) ([]replication.MemberChange, error) {
-	admit := replication.MemberChange{Kind: replication.ChangeAdmit, ServerID: j.ServerID, Directory: replication.DirectoryID(j.DirectoryID)}
-	switch m := inPlace(n.replica.Members().Members, j.ServerID); {
-	case m == nil:
-	case m.RaftID != 0:
-		replace, err := n.replacement(j, m)
-		return []replication.MemberChange{replace, admit}, err
-	case j.Host == "" || m.Host == j.Host && m.ClientPort == j.ClientPort && m.LogPort == j.LogPort:
-		return []replication.MemberChange{admit}, nil
-	default: // the server knows better where it is than who has prepared for it
-		move := replication.MemberChange{Kind: replication.ChangeMove, ServerID: j.ServerID, Host: j.Host, ClientPort: j.ClientPort, LogPort: j.LogPort}
-		return []replication.MemberChange{move, admit}, nil
-	}
-	flags := ""
-	if j.Host != "" {
-		flags = fmt.Sprintf(" --host %s --port %d --log-port %d", j.Host, j.ClientPort, j.LogPort)
-	}
-	return nil, &peer.RefusedError{Sentence: fmt.Sprintf("server %d is not a member of the cluster, and is not awaited: run `raftcachectl member add %d%s` first", j.ServerID, j.ServerID, flags)}
-}
-
-// inPlace returns the member that has a server's place, or is awaited there: not the
-// folder that is retired. It is nil if there is none.
-func inPlace(members []replication.Member, serverID int) *replication.Member {
-	for i := range members {
-		if m := &members[i]; m.ServerID == serverID && !m.Retired {
-			return m
-		}
-	}
-	return nil
-}
-
-// replacement returns the change by which an empty folder may take the place of one
-// that is a member. It may if its operator has said so for such cases, and if nobody
-// hears the other folder. Of the voters a majority has to agree, to which the other
-// folder belongs, and not the empty one.
-func (n *Node) replacement(j *peer.Joiner, old *replication.Member) (c replication.MemberChange, err error) {
-	notLeading := n.mustLead()
-	switch {
-	case !j.Replaces:
-		return c, &peer.OutdatedError{Sentence: fmt.Sprintf("the data folder of server %d is not the one that is a member of the cluster, and lacks what the server has acknowledged: run `raftcachectl member replace %d` at another server, and start server %d with an empty folder",
-			j.ServerID, j.ServerID, j.ServerID)}
-	case notLeading != nil:
-		return c, notLeading
-	case n.reaches(old):
-		return c, fmt.Errorf("server %d runs with another data folder, which is a member of the cluster: stop it first", j.ServerID)
-	}
-	c = replication.MemberChange{Kind: replication.ChangeReplace, ServerID: j.ServerID, Host: old.Host, ClientPort: old.ClientPort, LogPort: old.LogPort}
-	if j.Host != "" {
-		c.Host, c.ClientPort, c.LogPort = j.Host, j.ClientPort, j.LogPort
-	}
-	return c, nil
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"raftcached/replication"
@@ -22,30 +23,6 @@ func TestEndingServerRefusesNobodyForGood(t *testing.T) {
 	}
 }
 
-// TestInPlace: while a folder is replaced, its server has two members. The retired one is
-// heard by nobody; to judge by it would let a third folder remove the one that comes in.
-func TestInPlace(t *testing.T) {
-	retired := replication.Member{ServerID: 1, RaftID: 2, Retired: true}
-	comes := replication.Member{ServerID: 1, RaftID: 4, Learner: true}
-	awaited := replication.Member{ServerID: 1}
-	other := replication.Member{ServerID: 2, RaftID: 3}
-	for _, c := range []struct {
-		members []replication.Member
-		raftID  uint64
-		found   bool
-	}{
-		{[]replication.Member{retired, comes, other}, 4, true},
-		{[]replication.Member{awaited, retired, other}, 0, true},
-		{[]replication.Member{retired, other}, 0, false},
-		{[]replication.Member{other}, 0, false},
-	} {
-		m := inPlace(c.members, 1)
-		if (m != nil) != c.found || m != nil && (m.RaftID != c.raftID || m.Retired) {
-			t.Errorf("of %+v, %+v has the place of server 1", c.members, m)
-		}
-	}
-}
-
 // TestMembersAreConfirmed: what was agreed on at one server is known at another one, once
 // that has asked a majority.
 func TestMembersAreConfirmed(t *testing.T) {
@@ -55,7 +32,7 @@ func TestMembersAreConfirmed(t *testing.T) {
 		n := nodes[id%3]
 		change(t, leader, replication.MemberChange{Kind: replication.ChangePrepare, ServerID: 10, Host: "h", LogPort: 1})
 		must(t, n.confirmMembers(t.Context()))
-		if inPlace(n.replica.Members().Members, 10) == nil {
+		if !slices.ContainsFunc(n.replica.Members().Members, func(m replication.Member) bool { return m.ServerID == 10 }) {
 			t.Fatalf("change %d: server %d does not await it", id, n.cfg.ServerID)
 		}
 		change(t, leader, replication.MemberChange{Kind: replication.ChangeRemove, ServerID: 10})
