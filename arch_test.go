@@ -98,6 +98,7 @@ var layers = map[string]layer{
 // owners lists the modules that one package alone may import.
 var owners = map[string]string{
 	"github.com/spf13/cobra":            "cmd/internal/ctl",
+	"github.com/spf13/pflag":            "cmd/internal/ctl",
 	"github.com/panjf2000/gnet/v2":      "protocol/server/eventloop",
 	"github.com/vmihailenco/msgpack/v5": "replication/frame",
 }

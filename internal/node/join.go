@@ -16,10 +16,8 @@ import (
 	"raftcached/replication/peer"
 )
 
-// identify finds out who this node is: it opens the data folder, listens for
-// peers, and forms the cluster if it was never formed. Of a formed cluster the node
-// takes over the limits before it reports its own to peers.
-func (n *Node) identify(ctx context.Context) error {
+// openIdentity opens the data folder, and locks it.
+func (n *Node) openIdentity() error {
 	var err error
 	n.identity, err = identity.Open(n.cfg.Disk, n.cfg.DataDir, n.cfg.ServerID, rand.Reader)
 	switch {
@@ -28,7 +26,14 @@ func (n *Node) identify(ctx context.Context) error {
 	case err != nil:
 		return folderError(err)
 	}
+	return nil
+}
+
+// identify finds out who this node is, by its data folder: it listens for peers, and forms the cluster if it was never formed. Of a formed cluster the node
+// takes over the limits before it reports its own to peers.
+func (n *Node) identify(ctx context.Context) error {
 	if n.identity.Cluster() == nil {
+		var err error
 		switch claim := n.identity.Claim(); {
 		case n.cfg.Join != "":
 			err = n.join(ctx, strings.Split(n.cfg.Join, ","))
@@ -49,6 +54,7 @@ func (n *Node) identify(ctx context.Context) error {
 		if len(n.secret) == 0 {
 			n.cfg.Logger.Warn("whoever reaches the log port is taken for a server: let only the servers reach it, or give all of them the same secret")
 		}
+		var err error
 		if n.transport, err = peer.Listen(n.peerConfig()); err != nil {
 			return addressError(err)
 		}
@@ -141,9 +147,33 @@ func (n *Node) join(ctx context.Context, addrs []string) error {
 	}
 	n.cfg.Logger.Info("joined the cluster", "cluster", fmt.Sprintf("%016x", cluster.ID))
 	if len(n.cfg.Servers) == 0 { // it was told of the cluster's address, and of nothing else
+		if other := differences(n.constants(), cluster.Constants); len(other) > 0 {
+			n.cfg.Logger.Warn("the cluster's settings count, not those that this server has: " + strings.Join(other, ", "))
+		}
 		n.takeLimits(cluster.Constants.Limits)
+		n.cfg.Leases = cmp.Or(string(cluster.Constants.Leases), leasesOff)
 	}
 	return nil
+}
+
+// differences says which constants of a cluster a server has otherwise.
+func differences(ours, theirs identity.Constants) (list []string) {
+	for _, c := range []struct {
+		name         string
+		ours, theirs any
+	}{
+		{"memory limit in bytes", ours.MemoryLimitBytes, theirs.MemoryLimitBytes},
+		{"largest item in bytes", ours.ItemBytesMax, theirs.ItemBytesMax},
+		{"evictions disabled", ours.NoEvict, theirs.NoEvict},
+		{"tick in ms", ours.TickMs, theirs.TickMs},
+		{"ticks to an election", ours.ElectionTicks, theirs.ElectionTicks},
+		{"leases", cmp.Or(string(ours.Leases), leasesOff), cmp.Or(string(theirs.Leases), leasesOff)},
+	} {
+		if c.ours != c.theirs {
+			list = append(list, fmt.Sprintf("%s %v, not %v", c.name, c.theirs, c.ours))
+		}
+	}
+	return list
 }
 
 // fillAddresses sets what a node that is not listed in its configuration is started

@@ -94,6 +94,31 @@ func TestOtherLimitsAreAWarning(t *testing.T) {
 	}
 }
 
+// TestClusterSettingsCount for a server that joins by an address: a sentence says which.
+func TestClusterSettingsCount(t *testing.T) {
+	ours := identity.Constants{Limits: identity.Limits{MemoryLimitBytes: 64 << 20, ItemBytesMax: 1 << 20}, Ticks: identity.Ticks{TickMs: 10, ElectionTicks: 20}}
+	if got := differences(ours, ours); len(got) != 0 {
+		t.Errorf("without a difference: %q", got)
+	}
+	theirs := ours
+	theirs.MemoryLimitBytes, theirs.Leases = 128<<20, "all"
+	if got := strings.Join(differences(ours, theirs), ", "); got != "memory limit in bytes 134217728, not 67108864, leases all, not off" {
+		t.Errorf("it says %q", got)
+	}
+}
+
+// TestFolderIsStartedTwice: what is said names the folder, and not a port that both have.
+func TestFolderIsStartedTwice(t *testing.T) {
+	cfg := loneConfig(t)
+	cfg.AdminAddr = "127.0.0.1:0"
+	n := openNode(t, cfg)
+	cfg.AdminAddr = n.admin.Addr().String()
+	_, err := Open(t.Context(), cfg)
+	if err == nil || !strings.Contains(err.Error(), cfg.DataDir) || strings.Contains(err.Error(), cfg.AdminAddr) {
+		t.Errorf("it says %v", err)
+	}
+}
+
 // TestOtherTicksAreRefused: time is counted by them.
 func TestOtherTicksAreRefused(t *testing.T) {
 	cfg := loneConfig(t)

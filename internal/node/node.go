@@ -74,6 +74,9 @@ func (n *Node) start(ctx context.Context) error {
 	if n.secret, err = settings.ReadSecret(n.cfg.Secret, n.cfg.SecretFile); err != nil {
 		return err
 	}
+	if err = n.openIdentity(); err != nil {
+		return err // before its ports: who starts a folder twice has both in common
+	}
 	if n.cfg.AdminAddr != "" {
 		if n.admin, err = admin.Listen(n.cfg.AdminAddr, n.secret, adminNode{n}, n.cfg.Logger); err != nil {
 			return addressError(err)

@@ -129,6 +129,9 @@ func (l *Line) parseFlags(args []string) error {
 	}
 	err := flags.Parse(splitLetters(args))
 	if err == nil && flags.NArg() > 0 && !l.Help && !l.Version && !l.License {
+		if written, meant := misspelt(args); meant != "" { // its letters were taken for flags
+			return usageErrorf("unknown flag %s: did you mean %s?", written, meant)
+		}
 		err = fmt.Errorf("unexpected argument %q: every setting is a flag", flags.Arg(0))
 	}
 	return explain(err)
@@ -250,6 +253,9 @@ func explain(err error) error {
 	}
 	text := err.Error()
 	if name, unknown := strings.CutPrefix(text, "flag provided but not defined: "); unknown {
+		if meant := nearestFlag(strings.TrimLeft(name, "-")); meant != "" {
+			return usageErrorf("unknown flag %s: did you mean %s?", name, meant)
+		}
 		return usageErrorf("unknown flag %s: run it with -h to see the flags", name)
 	}
 	if name, bare := strings.CutPrefix(text, "flag needs an argument: "); bare {

@@ -59,7 +59,11 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := readProof(conn, proof(t.config.Secret, acceptor, ours, theirs)); err != nil {
+	err = readProof(conn, proof(t.config.Secret, acceptor, ours, theirs))
+	if errors.Is(err, errWrongSecret) {
+		return nil, refuse("server %d has another secret for the log port than server %d: give all servers the same secret", remote.ServerID, t.config.ServerID)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("server %d: %w", remote.ServerID, err)
 	}
 	declined := t.checkDialed(&remote, s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -78,6 +79,7 @@ func (t *Transport) admit(conn net.Conn, remote *Hello) error {
 func Join(ctx context.Context, c Config, addrs []string, report func(text string)) (identity.Cluster, error) {
 	t := newTransport(c)
 	defer t.cancel()
+	given := len(addrs)
 	addrs = slices.Clone(addrs)
 	reported := time.Now()
 	for {
@@ -86,6 +88,9 @@ func Join(ctx context.Context, c Config, addrs []string, report func(text string
 			cluster, found, err := t.joinAt(ctx, addrs[i])
 			if err == nil {
 				return cluster, nil
+			}
+			if i < given && !isRefused(err) {
+				err = errors.Join(err, otherPort(ctx, addrs[i]))
 			}
 			if final(err) {
 				return identity.Cluster{}, fmt.Errorf("join the cluster at %s: %w", addrs[i], err)
@@ -107,6 +112,36 @@ func Join(ctx context.Context, c Config, addrs []string, report func(text string
 		case <-time.After(joinRetry):
 		}
 	}
+}
+
+// otherPort returns a refusal if a server is asked at a port of its that is not for servers:
+// one for clients answers a line of memcached's, an admin port is HTTP's.
+func otherPort(ctx context.Context, addr string) error {
+	d := net.Dialer{Timeout: handshakeTimeout}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil // as joinAt has found
+	}
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	var head [4]byte
+	err = conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	if err == nil {
+		_, err = io.WriteString(conn, "version\r\n\r\n")
+	}
+	if err == nil {
+		_, err = io.ReadFull(conn, head[:])
+	}
+	const advice = "name the log port of a member, as `raftcachectl member list` shows it"
+	switch word := string(head[:]); {
+	case err != nil:
+		return nil
+	case word == "HTTP":
+		return refuse("this is an admin port, not one for servers: %s", advice)
+	case slices.Contains([]string{"VERS", "ERRO", "CLIE", "SERV"}, word):
+		return refuse("this is a port for clients, not one for servers: %s", advice)
+	}
+	return nil
 }
 
 // joinAt asks one server, and returns where it has other members.

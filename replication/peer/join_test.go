@@ -3,6 +3,8 @@ package peer
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -57,7 +59,8 @@ func TestJoin(t *testing.T) {
 // TestJoinRefusals: what stays as it is ends the attempt.
 func TestJoinRefusals(t *testing.T) {
 	list := members(2)
-	a := listen(t, list[:1], 0, nil)
+	secret := []byte("open sesame")
+	a := listen(t, list[:1], 0, func(c *Config) { c.Secret = secret })
 	formAll(t, a)
 	for _, c := range []struct {
 		name    string
@@ -68,13 +71,48 @@ func TestJoinRefusals(t *testing.T) {
 		{"not awaited", refuse("run `raftcachectl member add 1`"), nil, "member add 1"},
 		{"another folder", &OutdatedError{"another folder is there"}, nil, "another folder"},
 		{"removed", &RemovedError{"it was removed"}, nil, "it was removed"},
+		{"another secret", nil, func(c *Config) { c.Secret = []byte("open wheat") }, "server 0 has another secret for the log port than server 1"},
 		{"other ticks", nil, func(c *Config) { c.Constants.TickMs++ }, "start it with those of the cluster"},
 	} {
 		a.config.Admit = func(context.Context, Joiner) error { return c.refusal }
-		b := listen(t, list, 1, c.change)
+		b := listen(t, list, 1, func(b *Config) {
+			b.Secret = secret
+			if c.change != nil {
+				c.change(b)
+			}
+		})
 		if _, err := join(t, b, list[:1]); err == nil || !strings.Contains(err.Error(), c.want) || !final(err) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		must(t, b.Close())
+	}
+}
+
+// TestJoinAtAnotherPort: who asks at a port of a server that is not for servers is told which
+// one it is.
+func TestJoinAtAnotherPort(t *testing.T) {
+	for answer, want := range map[string]string{
+		"ERROR\r\n":                        "this is a port for clients, not one for servers: name the log port",
+		"HTTP/1.1 400 Bad Request\r\n\r\n": "this is an admin port, not one for servers: name the log port",
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+				_, _ = conn.Read(make([]byte, 1<<10)) // whatever it was
+				_, _ = io.WriteString(conn, answer)
+				_ = conn.Close()
+			}
+		}()
+		at := members(2)[:1]
+		at[0].Host, at[0].LogPort = "127.0.0.1", l.Addr().(*net.TCPAddr).Port
+		b := listen(t, members(2), 1, nil)
+		if _, err := join(t, b, at); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("it is told %v, want %q", err, want)
+		}
+		must(t, errors.Join(l.Close(), b.Close()))
+		<-served
 	}
 }

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"raftcached"
+	"raftcached/internal/settings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // The exit codes of every command. What 1 and 2 mean for status is in its help.
@@ -112,6 +114,13 @@ directory, and otherwise at 127.0.0.1:11411.`,
 	flags.StringVar(&c.secret, "secret-file", "", "`FILE` with the cluster's secret, for what changes something on another machine")
 	flags.DurationVar(&c.timeout, "timeout", timeoutDefault, "how long a server may take to answer")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --"); unknown {
+			var names []string
+			cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+			if meant := settings.Nearest(name, names); meant != "" {
+				return fmt.Errorf("unknown flag --%s: did you mean --%s?", name, meant)
+			}
+		}
 		return fmt.Errorf("%w: run %q", err, cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(

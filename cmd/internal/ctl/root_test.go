@@ -28,6 +28,7 @@ func TestUsageErrors(t *testing.T) {
 		{"statsu", "unknown command \"statsu\" for \"raftcachectl\": is status meant?\n"},
 		{"status x", `unexpected argument "x": run "raftcachectl status --help"`},
 		{"status -o yaml", `output "yaml" is unknown: write -o table or -o json`},
+		{"status --outptu json", "unknown flag --outptu: did you mean --output?"},
 		{"status --nope", `unknown flag: --nope: run "raftcachectl status --help"`},
 		{"import", `name one memcached, like 10.0.0.9:11211: run "raftcachectl import --help"`},
 		{"import 10.0.0.9", `memcached "10.0.0.9" is no address: write host:port, like 10.0.0.9:11211`},
