@@ -151,12 +151,11 @@ func (n *Node) join(ctx context.Context, addrs []string) error {
 			n.cfg.Logger.Warn("the cluster's settings count, not those that this server has: " + strings.Join(other, ", "))
 		}
 		n.takeLimits(cluster.Constants.Limits)
-		n.cfg.Leases = cmp.Or(string(cluster.Constants.Leases), leasesOff)
 	}
 	return nil
 }
 
-// differences says which constants of a cluster a server has otherwise.
+// differences says which limits and ticks of a cluster a server has otherwise.
 func differences(ours, theirs identity.Constants) (list []string) {
 	for _, c := range []struct {
 		name         string
@@ -167,7 +166,6 @@ func differences(ours, theirs identity.Constants) (list []string) {
 		{"evictions disabled", ours.NoEvict, theirs.NoEvict},
 		{"tick in ms", ours.TickMs, theirs.TickMs},
 		{"ticks to an election", ours.ElectionTicks, theirs.ElectionTicks},
-		{"leases", cmp.Or(string(ours.Leases), leasesOff), cmp.Or(string(theirs.Leases), leasesOff)},
 	} {
 		if c.ours != c.theirs {
 			list = append(list, fmt.Sprintf("%s %v, not %v", c.name, c.theirs, c.ours))

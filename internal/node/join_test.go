@@ -101,8 +101,8 @@ func TestClusterSettingsCount(t *testing.T) {
 		t.Errorf("without a difference: %q", got)
 	}
 	theirs := ours
-	theirs.MemoryLimitBytes, theirs.Leases = 128<<20, "all"
-	if got := strings.Join(differences(ours, theirs), ", "); got != "memory limit in bytes 134217728, not 67108864, leases all, not off" {
+	theirs.MemoryLimitBytes, theirs.TickMs = 128<<20, 20
+	if got := strings.Join(differences(ours, theirs), ", "); got != "memory limit in bytes 134217728, not 67108864, tick in ms 20, not 10" {
 		t.Errorf("it says %q", got)
 	}
 }
