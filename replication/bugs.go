@@ -53,8 +53,9 @@ const (
 	bugClockFirst
 	// bugAppliedEarly tells event loops of entries as applied before they are.
 	bugAppliedEarly
-	// bugStartForgets takes no key for changed when a node starts.
-	bugStartForgets
+	// bugBeforeLeaseForgotten takes no key for changed by what came to the log before
+	// the node had a lease.
+	bugBeforeLeaseForgotten
 	// bugDueIgnored lets items expire by what is applied alone.
 	bugDueIgnored
 	// bugFlushUnmarked takes a flush_all for a change of no key.

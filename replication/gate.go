@@ -66,7 +66,9 @@ type Lease struct {
 // # Who stores what
 //
 // The raft loop, in publish, before anything else of the same effects leaves: it
-// withdraws a lease first, marks what goes to the log, and extends a lease last.
+// withdraws a lease first, marks what goes to the log, and extends a lease last. While
+// the node has no lease nobody looks: entries are not decoded for their keys then, and
+// count for all keys. So who gets a lease waits once for what its log holds.
 // The applier, in applied, after the effects of entries are visible and before
 // answers leave. LastRead is stored by event loops.
 type Gate struct {
@@ -87,6 +89,7 @@ type Gate struct {
 	machine StateMachine
 	marking uint64            // index of the entry that is being marked
 	mark    func(hash uint64) // markKey, bound once
+	bugs    bugs
 }
 
 // awaited is the lowest index that an event loop waits for; 0: none.
@@ -213,7 +216,7 @@ func (g *Gate) publish(eff *Effects) {
 		g.lease.Store(until)
 	}
 	for _, m := range eff.Append {
-		g.markAll(m)
+		g.markAll(m, until > 0)
 	}
 	if until > g.lease.Load() {
 		g.lease.Store(until)
@@ -223,21 +226,27 @@ func (g *Gate) publish(eff *Effects) {
 	}
 }
 
-// markAll marks what a MsgStorageAppend changes.
-func (g *Gate) markAll(m *pb.Message) {
+// markAll marks what a MsgStorageAppend changes: its keys, or all.
+func (g *Gate) markAll(m *pb.Message, keys bool) {
 	if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
 		i := s.GetMetadata().GetIndex()
 		g.all.Store(i)
 		g.end.Store(i)
 	}
+	n := len(m.GetEntries())
+	if n == 0 {
+		return
+	}
+	last := m.GetEntries()[n-1].GetIndex()
+	if !keys && !g.bugs.has(bugBeforeLeaseForgotten) {
+		g.all.Store(last)
+	}
 	for _, e := range m.GetEntries() {
-		if !g.markEntry(e) {
+		if keys && !g.markEntry(e) {
 			g.all.Store(e.GetIndex())
 		}
 	}
-	if n := len(m.GetEntries()); n > 0 {
-		g.end.Store(m.GetEntries()[n-1].GetIndex())
-	}
+	g.end.Store(last)
 }
 
 // markEntry marks the keys of an entry, and its stamp. It reports false if the entry

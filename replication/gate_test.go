@@ -2,6 +2,7 @@ package replication
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -136,6 +137,43 @@ func TestKeysAfterAStartAndASnapshot(t *testing.T) {
 	g.want(t, "a", 0)
 }
 
+// TestKeysWithoutALease: what goes to the log while there is none counts for all keys.
+func TestKeysWithoutALease(t *testing.T) {
+	g := newGateBench()
+	had := g.lease
+	g.lease.Until = 0
+	g.append(gateEntry(101, 5, gateSet("a")), gateEntry(102, 5, gateSet("b")))
+	g.lease = had
+	g.append(gateEntry(103, 5, gateSet("a")))
+	g.want(t, "a", 103)
+	for _, key := range []string{"b", "c"} {
+		g.want(t, key, 102)
+	}
+	g.appliedTo(102)
+	g.want(t, "a", 103)
+	g.want(t, "b", 0)
+	g.want(t, "c", 0)
+}
+
+// BenchmarkPublish is what the raft loop does about the keys of 100 sets.
+func BenchmarkPublish(b *testing.B) {
+	for name, until := range map[string]time.Duration{"lease": time.Second, "no lease": 0} {
+		b.Run(name, func(b *testing.B) {
+			g := newGateBench()
+			g.lease.Until = until
+			ops := make([]engine.Op, 100)
+			for i := range ops {
+				ops[i] = engine.Op{Kind: engine.OpSet, Key: fmt.Appendf(nil, "key-%012d", i), Value: make([]byte, 100)}
+			}
+			eff := &Effects{Lease: g.lease, Append: []*pb.Message{{Entries: []*pb.Entry{gateEntry(101, 5, ops...)}}}}
+			b.ReportAllocs()
+			for b.Loop() {
+				g.publish(eff)
+			}
+		})
+	}
+}
+
 // TestALogThatIsCutOff: a change that another leader has cut off is not waited for
 // any longer than what is there instead, and one before it is not forgotten.
 func TestALogThatIsCutOff(t *testing.T) {
@@ -241,13 +279,13 @@ func TestALeaseIsWithdrawnBeforeMarksAndExtendedAfter(t *testing.T) {
 	}{
 		{"given", Lease{Term: 7}, Lease{Until: time.Second, Term: 7}, false, true},
 		{"kept", Lease{Until: time.Second, Term: 7}, Lease{Until: time.Second, Term: 7}, true, true},
-		{"withdrawn", Lease{Until: time.Second, Term: 7}, Lease{Term: 7}, false, false},
+		{"shortened", Lease{Until: time.Second, Term: 7}, Lease{Until: 1, Term: 7}, false, false},
 		{"of another term", Lease{Until: time.Second, Term: 7}, Lease{Until: 2 * time.Second, Term: 8}, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGateBench()
 			m := &leaseAtMarks{gate: g}
-			g.machine = m
+			g.machine, g.now = m, 1
 			g.publish(&Effects{Lease: c.before})
 			g.lease = c.after
 			g.append(gateEntry(101, 5, gateSet("a")))

@@ -91,6 +91,7 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 		core: core, appender: newAppender(cfg, hs), applier: newApplier(st, cfg),
 		gate: newGate(cfg.Machine, cfg.Loops, st.index, core.lastIndex), committed: hs.GetCommit(),
 	}
+	m.gate.bugs = cfg.bugs
 	return m, m.startInQuarantine(cfg, st.index)
 }
 

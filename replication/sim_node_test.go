@@ -146,7 +146,7 @@ func (n *simNode) start() {
 	n.machine, err = newMachine(&n.cfg)
 	n.must(err)
 	n.machine.gate.clock = func() time.Duration { return n.clock.at(s.now) }
-	if n.state.bugs = s.bugs; s.bugs.has(bugStartForgets) {
+	if n.state.bugs = s.bugs; s.bugs.has(bugBeforeLeaseForgotten) {
 		n.machine.gate.all.Store(0)
 	}
 	n.known = n.machine.core.members
