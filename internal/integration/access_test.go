@@ -32,6 +32,7 @@ func awaitAnswer(ctx context.Context, t *testing.T, s *cluster.Server, request, 
 // TestPasswords: three servers require a password, and each one reads its users
 // again on SIGHUP.
 func TestPasswords(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	users := filepath.Join(dir, "users")
 	must(t, os.WriteFile(users, []byte("foo:bar\n"), 0o600))

@@ -105,6 +105,7 @@ func awaitProbe(ctx context.Context, s *cluster.Server, path string, code int, t
 // TestStatusThroughLosses: what raftcachectl status and readyz say of three servers,
 // of two, of one, and of three again.
 func TestStatusThroughLosses(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	ctl := ctlOf(ctx, t, c)
 	awaitOutput(ctx, t, ctl, 0, []string{"3 servers · OK: one loss is survived\n", " LEADER ", " follower ", " ok ", "/64M"}, "status")
@@ -149,6 +150,7 @@ func TestStatusThroughLosses(t *testing.T) {
 // TestStatusOfAPausedServer: a server that hangs does not make the tool hang, and is
 // not well although the others are connected to it.
 func TestStatusOfAPausedServer(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	ctl := ctlOf(ctx, t, c)
 	leader, err := c.AwaitLeader(ctx)
@@ -170,6 +172,7 @@ func TestStatusOfAPausedServer(t *testing.T) {
 // TestReadyWhileDraining: a server that was told to stop, and still has to answer, is
 // alive but not ready.
 func TestReadyWhileDraining(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"requestTimeoutMs": testLimit.Milliseconds()}})
 	s := c.Servers[0]
 	for _, other := range c.Servers[1:] {
@@ -193,6 +196,7 @@ func TestReadyWhileDraining(t *testing.T) {
 // TestVerifyUnderLoad: the states of all servers are compared at one index while
 // they change.
 func TestVerifyUnderLoad(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	ctl := ctlOf(ctx, t, c)
 	stop := make(chan struct{})
@@ -226,6 +230,7 @@ func TestVerifyUnderLoad(t *testing.T) {
 // TestOperate runs every command of docs/operate.md. The addresses there are those of
 // an example.
 func TestOperate(t *testing.T) {
+	t.Parallel()
 	needProgram(t, "curl", "curl")
 	cluster.NeedMemcached(t)
 	ctx, c := startCluster(t, cluster.Options{})

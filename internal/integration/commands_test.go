@@ -19,6 +19,7 @@ import (
 // TestEveryCommandThroughEveryServer runs gomemcache's commands through the leader
 // and through each follower, and reads each outcome at all of them.
 func TestEveryCommandThroughEveryServer(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	leader, err := c.AwaitLeader(ctx)
 	must(t, err)
@@ -151,6 +152,7 @@ func manyKeys(t *testing.T, client *memcache.Client) {
 // TestNetcat is a session typed by hand, as README shows it: -C turns the line ends
 // of a terminal into those of the protocol.
 func TestNetcat(t *testing.T) {
+	t.Parallel()
 	nc := needProgram(t, "nc", "netcat-openbsd")
 	ctx, c := startCluster(t, cluster.Options{})
 	for _, s := range c.Servers {
@@ -168,6 +170,7 @@ func TestNetcat(t *testing.T) {
 // TestPymemcache uses a client in another language, which spreads keys over all three
 // servers by hash.
 func TestPymemcache(t *testing.T) {
+	t.Parallel()
 	const program = `
 import sys
 from pymemcache.client.base import Client
@@ -206,6 +209,7 @@ print("fine")
 // TestLoneServer starts a server without a cluster, stops it gracefully, and finds
 // its items after a restart.
 func TestLoneServer(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{Servers: 1})
 	client := clientOf(t, c.Servers[0])
 	must(t, client.Set(&memcache.Item{Key: "k", Value: []byte("v")}))

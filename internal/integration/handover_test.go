@@ -87,6 +87,7 @@ func (ws *writers) finish() {
 // soon as the one before has caught up, and the leader of the time among them. No
 // request is lost to a client that tries once more on another server.
 func TestRollingRestart(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	ws := startWriters(t, c, 2)
 	for range 2 {
@@ -115,6 +116,7 @@ func TestRollingRestart(t *testing.T) {
 // TestSecondSignal stops a leader whose peers are paused: it has nobody to hand over
 // to, and a request that it cannot answer. A second SIGTERM ends it at once.
 func TestSecondSignal(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{Args: []string{"-request-timeout", "3m"}})
 	leader, err := c.AwaitLeader(ctx)
 	must(t, err)

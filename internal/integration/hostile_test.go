@@ -35,6 +35,7 @@ func hostilePieces() []string {
 // their connections at any point, each server keeps serving a well-behaved client,
 // and in the end all servers have the same state.
 func TestHostileClients(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -15,6 +15,7 @@ import (
 // clients write through all servers. In the end every acknowledged
 // write exists, no increment counted twice, and all servers have the same state.
 func TestKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	const rounds, progress = 3, 300
 	ctx, c := startCluster(t, cluster.Options{})
 	l := startLoad(t, c, 2)
@@ -41,6 +42,7 @@ func TestKillUnderLoad(t *testing.T) {
 // TestAllKilled kills all servers at the same moment, twice: what was
 // acknowledged is on the disks.
 func TestAllKilled(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	l := startLoad(t, c, 2)
 	defer l.finish()
@@ -65,6 +67,7 @@ func TestAllKilled(t *testing.T) {
 // TestSnapshotCatchUp keeps a server down until the others have dropped the part of
 // the raft log that it misses: it catches up by a snapshot.
 func TestSnapshotCatchUp(t *testing.T) {
+	t.Parallel()
 	const writes, valueBytes = 1000, 20 << 10 // 20 MiB for 1 MiB of retained raft log
 	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"logRetainMiB": 1, "electionTicks": 100}})
 	clients := clientsOf(t, c)
@@ -102,9 +105,11 @@ func TestSnapshotCatchUp(t *testing.T) {
 // TestMajorityDown: a lone survivor answers SERVER_ERROR in time, to writes and
 // to reads that need the others, and serves again with the majority.
 func TestMajorityDown(t *testing.T) {
+	t.Parallel()
 	const requestTimeout, slack = 2 * time.Second, 15 * time.Second // a busy machine adds some
 	for _, reads := range []string{"linearizable", "local"} {
 		t.Run(reads, func(t *testing.T) {
+			t.Parallel()
 			ctx, c := startCluster(t, cluster.Options{Args: []string{"-reads", reads}, Settings: impatient()})
 			survivor := clientOf(t, c.Servers[1])
 			setUntilStored(t, survivor, "k", "before")

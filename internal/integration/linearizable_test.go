@@ -25,6 +25,7 @@ import (
 // order of all operations that explains every answer. There is none if an append took
 // effect twice, a read was stale or a write was lost.
 func TestLinearizable(t *testing.T) {
+	t.Parallel()
 	const clientsPerServer = 2
 	ctx, c := startCluster(t, cluster.Options{Network: true, Settings: impatient()})
 	h := &history{start: time.Now(), seed: rand.Uint64()}

@@ -56,6 +56,7 @@ func writtenIn(t *testing.T, s *cluster.Server, at time.Time) {
 // no majority, and who is back, with the ids of server.json. With -v they log what they
 // decide, and still no request.
 func TestLogTellsTheStory(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{Args: []string{"-v"}, Settings: steady()})
 	leader, err := c.AwaitLeader(ctx)
 	must(t, err)

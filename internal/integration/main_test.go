@@ -3,10 +3,13 @@ package integration
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +45,15 @@ var executable string
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
+// parallelMin is how many tests run at a time, at least: they wait for others' disks,
+// elections and timeouts most of the time, whatever the number of cores.
+const parallelMin = 4
+
 func runTests(m *testing.M) int {
+	flag.Parse()
+	if n := flag.Lookup("test.parallel"); n.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) && runtime.GOMAXPROCS(0) < parallelMin {
+		_ = n.Value.Set(strconv.Itoa(parallelMin)) // it is a number
+	}
 	dir, err := os.MkdirTemp("", "raftcached")
 	if err == nil {
 		defer func() { _ = os.RemoveAll(dir) }() // the system cleans up its temporary folder

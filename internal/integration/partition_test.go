@@ -12,6 +12,7 @@ import (
 // TestIsolatedLeader cuts the leader off. The others elect another leader and serve.
 // The isolated one returns nothing stale, and catches up when the links are mended.
 func TestIsolatedLeader(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{Network: true, Settings: impatient()})
 	old, err := c.AwaitLeader(ctx)
 	must(t, err)
@@ -39,6 +40,7 @@ func TestIsolatedLeader(t *testing.T) {
 // continues, it believes for a moment that it still leads, and must not return its
 // stale value.
 func TestPausedLeader(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	clients := clientsOf(t, c)
 	for range 3 {
@@ -59,6 +61,7 @@ func TestPausedLeader(t *testing.T) {
 
 // TestPartitionsUnderLoad isolates one server after the other under load.
 func TestPartitionsUnderLoad(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{Network: true, Settings: impatient()})
 	l := startLoad(t, c, 2)
 	defer l.finish()

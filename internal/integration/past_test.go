@@ -107,6 +107,7 @@ func newestSegment(t *testing.T, s *cluster.Server) string {
 // TestLogRemovedBesideAServerThatWasDown: the two could form a majority that knows
 // nothing of what was acknowledged meanwhile.
 func TestLogRemovedBesideAServerThatWasDown(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	victim, leader, down := victimOf(ctx, t, c)
 	fill(t, leader, "early")
@@ -124,6 +125,7 @@ func TestLogRemovedBesideAServerThatWasDown(t *testing.T) {
 
 // TestLogRemovedOfALoneServer: it does not begin again without a word.
 func TestLogRemovedOfALoneServer(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{Servers: 1})
 	s := c.Servers[0]
 	fill(t, s, "k")
@@ -216,6 +218,7 @@ func stopWithSegments(ctx context.Context, t *testing.T, c *cluster.Cluster, s, 
 // TestOlderCopyIsKnown: a folder that was restored from a copy, although its server
 // has acknowledged more since. It is started more often than the original was.
 func TestOlderCopyIsKnown(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	victim, leader, third := victimOf(ctx, t, c)
 	fill(t, leader, "early")

@@ -16,6 +16,7 @@ import (
 // If two clients won with the same cas unique, the number would be less than the
 // number of wins.
 func TestCASRaces(t *testing.T) {
+	t.Parallel()
 	const perServer, wins = 4, 25
 	_, c := startCluster(t, cluster.Options{})
 	clients := clientsOf(t, c)
@@ -56,6 +57,7 @@ func TestCASRaces(t *testing.T) {
 // TestConcurrentIncr: increments from all servers add up exactly, and no two get the
 // same answer.
 func TestConcurrentIncr(t *testing.T) {
+	t.Parallel()
 	const perServer, increments = 4, 100
 	_, c := startCluster(t, cluster.Options{})
 	clients := clientsOf(t, c)

@@ -25,6 +25,7 @@ import (
 // Kubernetes, start a server. It writes its process id as memcached does, and the
 // command shutdown stops it.
 func TestMemcachedsCommandLine(t *testing.T) {
+	t.Parallel()
 	pidFile := filepath.Join(t.TempDir(), "memcached.pid")
 	ctx, c := startCluster(t, cluster.Options{
 		Servers:     1,
@@ -171,6 +172,7 @@ func awaitLog(ctx context.Context, t *testing.T, s *cluster.Server, want string)
 // TestLittleAddressSpace: the memory that is reserved for items may be less where
 // the address space is limited.
 func TestLittleAddressSpace(t *testing.T) {
+	t.Parallel()
 	if len(buildFlags) > 0 {
 		t.Skip("the race detector reserves address space of its own")
 	}
@@ -187,6 +189,7 @@ func TestLittleAddressSpace(t *testing.T) {
 // TestHangUpIsHarmless: SIGHUP ends no server, also without users to read again. The
 // command verbosity changes what is logged, and stats settings tell of it.
 func TestHangUpIsHarmless(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{Servers: 1})
 	s := c.Servers[0]
 	must(t, s.Process().Signal(syscall.SIGHUP))

@@ -185,6 +185,7 @@ func converse(t *testing.T, addr, session string) {
 // TestStatsCluster: every server reports every member, its addresses, which one leads,
 // and, when one is killed, that it cannot be reached.
 func TestStatsCluster(t *testing.T) {
+	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{Settings: steady()})
 	leader, err := c.AwaitLeader(ctx)
 	must(t, err)
