@@ -55,7 +55,7 @@ func startOnSmallDisks(t *testing.T, servers, mib int) (context.Context, *cluste
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	c, err := cluster.New(cluster.Options{Executable: executable, Dir: t.TempDir(), Servers: servers, Settings: map[string]any{
-		"memoryLimitMiB": 64, "logRetainMiB": 8, "diskReserveMiB": 16, "electionTicks": 100, "requestTimeoutMs": requestPatience.Milliseconds(),
+		"memoryLimitMiB": 64, "logRetainMiB": 8, "diskReserveMiB": 16, "electionTicks": 100, "requestTimeoutMs": 5000,
 	}})
 	must(t, err)
 	for _, s := range c.Servers {

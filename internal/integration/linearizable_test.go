@@ -160,8 +160,11 @@ func (h *history) check(t *testing.T) {
 	}
 }
 
+// judgeMax bounds the checker. It takes milliseconds, unless many outcomes are unknown.
+const judgeMax = 5 * time.Minute
+
 func (h *history) judge() porcupine.CheckResult {
-	return porcupine.CheckOperationsTimeout(cacheModel, h.observable(), time.Minute)
+	return porcupine.CheckOperationsTimeout(cacheModel, h.observable(), judgeMax)
 }
 
 // unknown returns how many operations have an unknown outcome.

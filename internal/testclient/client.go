@@ -17,7 +17,7 @@ import (
 )
 
 // Patience bounds every wait for the server. It is only reached by a failure.
-const Patience = 20 * time.Second
+const Patience = 30 * time.Second
 
 const lineEnd = "\r\n"
 
