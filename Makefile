@@ -48,7 +48,7 @@ CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-
 	libcache-memcached-fast-perl php-cli php-memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory backup replace snapshot exporter cluster chaos harm members sim conformance differential rewrite lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory backup replace snapshot exporter cluster chaos harm members sim simreads conformance differential rewrite lint fmt
 
 ## help: list these commands
 help:
@@ -137,6 +137,17 @@ members:
 sim:
 	$(GO) test -count 1 -timeout 24h -run '$(SIMTESTS)' ./replication \
 		-sim.first $(SIMFIRST) -sim.seeds $(SIMSEEDS) -sim.harms $(SIMSEEDS)0
+
+## simreads: the simulation of reads with SIMSEEDS seeds, in a process for each core, as its tests have no parallel parts
+simreads:
+	@dir=$$(mktemp -d); trap 'rm -r "$$dir"' EXIT; \
+	$(GO) test -c -o "$$dir/test" ./replication || exit 1; \
+	cores=$$(nproc); each=$$((($(SIMSEEDS) + cores - 1) / cores)); running=; failed=0; cd replication || exit 1; \
+	for i in $$(seq 0 $$((cores - 1))); do \
+		"$$dir/test" -test.timeout 24h -test.run '^TestSimulatedReads$$' -sim.first $$(($(SIMFIRST) + i * each)) -sim.seeds $$each & \
+		running="$$running $$!"; \
+	done; \
+	for p in $$running; do wait $$p || failed=1; done; exit $$failed
 
 ## clients: install the programs that tests need, as root or with sudo
 clients:
