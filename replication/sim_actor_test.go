@@ -40,7 +40,8 @@ func (a *simActor) goOn() {
 }
 
 // stepsOf makes steps of what takes no time.
-func stepsOf(list []func()) (steps []simStep) {
+func stepsOf(list []func()) []simStep {
+	steps := make([]simStep, 0, len(list))
 	for _, do := range list {
 		steps = append(steps, func(done func()) {
 			do()
@@ -60,26 +61,42 @@ func (a *simActor) run(steps []simStep) {
 	})
 }
 
+// simTurn is the steps that an actor has yet to carry out, the present one first.
+type simTurn struct {
+	a       *simActor
+	steps   []simStep
+	done    func() // after the last one
+	stepped func() // after each
+}
+
 func (a *simActor) inTurn(steps []simStep, done func()) {
 	if len(steps) == 0 {
 		done()
 		return
 	}
+	t := &simTurn{a: a, steps: steps, done: done}
+	t.stepped = t.next
+	t.step()
+}
+
+func (t *simTurn) step() { t.steps[0](t.stepped) }
+
+// next goes on behind a step.
+func (t *simTurn) next() {
+	a := t.a
 	s := a.n.s
-	steps[0](func() {
-		next := func() { a.inTurn(steps[1:], done) }
-		switch {
-		case len(steps) == 1:
-			next()
-		case a.stall > 0:
-			s.after(a.stall, a.n.inLife(next))
-			a.stall = 0
-		case s.trouble != nil && s.trouble.waits():
-			s.after(s.trouble.wait(), a.n.inLife(next))
-		case s.rng.IntN(4) == 0:
-			s.after(s.delay(200*time.Microsecond), a.n.inLife(next))
-		default:
-			next()
-		}
-	})
+	t.steps = t.steps[1:]
+	switch {
+	case len(t.steps) == 0:
+		t.done()
+	case a.stall > 0:
+		s.after(a.stall, a.n.inLife(t.step))
+		a.stall = 0
+	case s.trouble != nil && s.trouble.waits():
+		s.after(s.trouble.wait(), a.n.inLife(t.step))
+	case s.rng.IntN(4) == 0:
+		s.after(s.delay(200*time.Microsecond), a.n.inLife(t.step))
+	default:
+		t.step()
+	}
 }

@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"container/heap"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -46,18 +45,42 @@ type simEvent struct {
 	do  func()
 }
 
+func (e *simEvent) before(o *simEvent) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
+
+// simQueue is a heap, the next event first. It is no heap.Interface, which allocates for
+// each event.
 type simQueue []simEvent
 
-func (q simQueue) Len() int { return len(q) }
-func (q simQueue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
+func (q *simQueue) push(e simEvent) {
+	h := append(*q, e)
+	for i := len(h) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !h[i].before(&h[parent]) {
+			break
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
+	}
+	*q = h
 }
-func (q simQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *simQueue) Push(x any)   { *q = append(*q, x.(simEvent)) }
-func (q *simQueue) Pop() any {
-	old := *q
-	e := old[len(old)-1]
-	*q = old[:len(old)-1]
+
+func (q *simQueue) pop() simEvent {
+	h := *q
+	e, last := h[0], len(h)-1
+	h[0], h[last] = h[last], simEvent{}
+	h = h[:last]
+	for i := 0; ; {
+		child := 2*i + 1
+		if child+1 < last && h[child+1].before(&h[child]) {
+			child++
+		}
+		if child >= last || !h[child].before(&h[i]) {
+			break
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
+	*q = h
 	return e
 }
 
@@ -170,7 +193,7 @@ func (s *simulation) addClients(n int) {
 
 func (s *simulation) after(d time.Duration, do func()) {
 	s.seq++
-	heap.Push(&s.queue, simEvent{s.now + d, s.seq, do})
+	s.queue.push(simEvent{s.now + d, s.seq, do})
 }
 
 // note adds to the trace.
@@ -194,7 +217,7 @@ const simTrace = false
 
 func (s *simulation) runUntil(end time.Duration) {
 	for len(s.queue) > 0 && s.queue[0].at <= end {
-		e := heap.Pop(&s.queue).(simEvent)
+		e := s.queue.pop()
 		s.now = e.at
 		e.do()
 		s.check.event()
