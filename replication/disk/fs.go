@@ -22,6 +22,8 @@ type FS interface {
 	// buffers of DirectBuffer. It bypasses the page cache if possible.
 	OpenDirect(name string) (File, error)
 	Rename(from, to string) error
+	// Remove removes a file. What it takes may be free a little later, and what is open
+	// of it can be read until it is closed.
 	Remove(name string) error
 	// List returns the names in a folder, sorted, without their path.
 	List(dir string) ([]string, error)

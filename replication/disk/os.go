@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,12 +26,18 @@ func (osFS) Create(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f, err = opened(f); err != nil {
+		return nil, err
+	}
 	return osFile{f}, nil
 }
 
 func (osFS) Open(name string) (File, error) {
 	f, err := os.Open(name)
 	if err != nil {
+		return nil, err
+	}
+	if f, err = opened(f); err != nil {
 		return nil, err
 	}
 	// Files are read from beginning to end. If the system ignores this, only speed is
@@ -45,6 +52,9 @@ func (o osFS) OpenDirect(name string) (File, error) {
 		return o.Open(name) // only speed is lost
 	}
 	if err != nil {
+		return nil, err
+	}
+	if f, err = opened(f); err != nil {
 		return nil, err
 	}
 	return directFile{osFile{f}}, nil
@@ -74,7 +84,7 @@ func (f directFile) Read(b []byte) (int, error) {
 }
 
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
-func (osFS) Remove(name string) error     { return os.Remove(name) }
+func (osFS) Remove(name string) error     { return remove(name, time.Sleep) }
 func (osFS) MkdirAll(dir string) error    { return os.MkdirAll(dir, dirMode) }
 
 func (osFS) List(dir string) ([]string, error) {
