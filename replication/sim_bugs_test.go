@@ -153,7 +153,7 @@ func TestSeededBugs(t *testing.T) {
 		{"told before it is settled", bugToldEarly, removal},
 		{"removed server keeps to itself what is committed", bugCommitKept, removal},
 		{"asker told before it is settled", bugOutcomeEarly, members},
-		{"joins refused by older members", bugJoinsUnconfirmed, members},
+		{"joins refused by older members", bugJoinsUnconfirmed, newScenario(3, (*simulation).askWhileMembersChange)},
 		{"double ship", bugDoubleShip, newScenario(3, (*simulation).divergeOften)},
 		{"stands with a stalled disk", bugStalledCampaign, newScenario(3, (*simulation).stalledLeaders)},
 		{"repair served from quarantine", bugServeInQuarantine, newScenario(5, (*simulation).twoDiverge)},

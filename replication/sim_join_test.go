@@ -24,7 +24,9 @@ func (o *simOperator) asks(j, n *simNode, replaces bool) {
 		}, Vantage{Leads: core.leader == n.raft, Hears: core.hears})
 		switch a {
 		case AdmissionGranted:
-			n.change(&changes[0])
+			if !o.asksOnly {
+				n.change(&changes[0])
+			}
 		case AdmissionRetired, AdmissionUnknown, AdmissionOutdated: // it ends with that
 			if n.known.Version < newest {
 				s.failf("node %d refuses server %d for good by version %d of the members, when there was %d", n.id, j.member.ServerID, n.known.Version, newest)
@@ -37,4 +39,33 @@ func (o *simOperator) asks(j, n *simNode, replaces bool) {
 			s.after(0, n.inLife(decide))
 		}
 	}})
+}
+
+// askWhileMembersChange has an empty folder ask every node at the moment at which its server
+// is announced.
+func (s *simulation) askWhileMembersChange() {
+	s.setUp()
+	s.addClients(3)
+	o := &simOperator{s: s, asksOnly: true}
+	for i := range 30 {
+		leader := s.leader()
+		if leader == nil {
+			s.runUntil(s.now + 100*time.Millisecond)
+			continue
+		}
+		announced := Member{ServerID: 10 + i, Host: "new", LogPort: 1 + i}
+		list := &s.check.members.changes
+		before := len(*list)
+		leader.change(&MemberChange{Kind: ChangePrepare, ServerID: announced.ServerID, Host: announced.Host, LogPort: announced.LogPort})
+		for end := s.now + time.Second; s.now < end && len(*list) == before; {
+			s.runUntil(s.now + 20*time.Microsecond)
+		}
+		j := o.joiner(&announced)
+		for _, n := range s.nodes {
+			for range 10 {
+				s.after(s.delay(3*time.Millisecond), n.inLife(func() { o.asks(j, n, false) }))
+			}
+		}
+		s.runUntil(s.now + 50*time.Millisecond)
+	}
 }

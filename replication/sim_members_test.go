@@ -67,6 +67,8 @@ type simOperator struct {
 	servers int // server ids given so far
 	joiners []*simNode
 	until   time.Duration
+
+	asksOnly bool // a folder that is granted to come in does not
 }
 
 func (s *simulation) operate(until time.Duration) {
