@@ -103,7 +103,7 @@ func mapServer(t *testing.T) (addr string) {
 func TestCompare(t *testing.T) {
 	ctx := context.Background()
 	w := Workload{Conns: 4, Depth: 3, GetRatio: 0.5, Keys: 100, Theta: 0.5, KeyBytes: 10, ValueBytes: 30_000, Threads: 2}
-	targets := []Target{{"first", []string{mapServer(t)}}, {"second", []string{mapServer(t), mapServer(t)}}}
+	targets := []Target{{Name: "first", Addrs: []string{mapServer(t)}}, {Name: "second", Addrs: []string{mapServer(t), mapServer(t)}}}
 	if err := Fill(ctx, targets[0], w); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestFillReportsErrors(t *testing.T) {
 		_, _ = io.Copy(io.Discard, conn)
 		_ = conn.Close()
 	})
-	err = Fill(context.Background(), Target{"full", []string{l.Addr().String()}},
+	err = Fill(context.Background(), Target{Name: "full", Addrs: []string{l.Addr().String()}},
 		Workload{Conns: 1, Depth: 1, Keys: 1, KeyBytes: 2, Threads: 1})
 	if err == nil || !strings.Contains(err.Error(), "out of memory") {
 		t.Errorf("error is %v, want the server's reply", err)

@@ -26,16 +26,27 @@ const fillTimeout = time.Hour
 // Target is one cache: a server, or the servers of a cluster. Connections are
 // distributed over them.
 type Target struct {
-	Name  string
-	Addrs []string // host:port each
+	Name    string
+	Addrs   []string // host:port each
+	Dialect Dialect
 }
+
+// Dialect is how a target is spoken to.
+type Dialect uint8
+
+// The dialects.
+const (
+	Memcached Dialect = iota
+	Redis             // SET and GET in RESP
+	RedisWait         // the same, and a burst ends with WAIT 1, with whose reply it is answered
+)
 
 // Fill sets every key of the workload once.
 func Fill(ctx context.Context, t Target, w Workload) error {
 	var taken atomic.Int64
 	w.Depth = fillDepth
 	result, err := drive(ctx, t, w, fillTimeout, func(int) source {
-		return &filling{requests: newRequests(w), taken: &taken, keys: int64(w.Keys)}
+		return &filling{requests: newRequests(w, t.Dialect), taken: &taken, keys: int64(w.Keys)}
 	})
 	if err == nil && result.Errors > 0 {
 		err = fmt.Errorf("%d of %d sets failed, the first with %q", result.Errors, result.Ops, result.FirstError)
@@ -57,7 +68,7 @@ func Measure(ctx context.Context, t Target, w Workload, d time.Duration) (*Resul
 	keys := zipf.New(w.Keys, w.Theta)
 	result, err := drive(ctx, t, w, d, func(thread int) source {
 		return &mixed{
-			requests: newRequests(w),
+			requests: newRequests(w, t.Dialect),
 			random:   rand.New(rand.NewPCG(w.Seed, uint64(thread))),
 			keys:     keys,
 			getRatio: w.GetRatio,
@@ -72,9 +83,10 @@ func Measure(ctx context.Context, t Target, w Workload, d time.Duration) (*Resul
 // drive runs the threads of the generator against one target.
 func drive(ctx context.Context, t Target, w Workload, d time.Duration, newSource func(thread int) source) (*Result, error) {
 	threads := min(w.Threads, w.Conns)
+	var answered lastAnswer
 	loops := make([]*loop, threads)
 	for i := range loops {
-		l, err := newLoop(newSource(i), w.Depth)
+		l, err := newLoop(newSource(i), w.Depth, &answered)
 		if err != nil {
 			return nil, err
 		}
@@ -82,11 +94,20 @@ func drive(ctx context.Context, t Target, w Workload, d time.Duration, newSource
 		loops[i] = l
 	}
 	for i := range w.Conns {
-		if err := loops[i%threads].connect(t.Addrs[i%len(t.Addrs)]); err != nil {
+		if err := loops[i%threads].connect(t.Addrs[i%len(t.Addrs)], t.Dialect); err != nil {
 			return nil, err
 		}
 	}
-	deadline := time.Now().Add(d)
+	start := time.Now()
+	deadline := start.Add(d)
+	answered.at.Store(start.UnixNano())
+	if w.Rate > 0 {
+		for i, l := range loops {
+			if err := l.setRate(w.Rate/float64(threads), start, i, threads); err != nil {
+				return nil, err
+			}
+		}
+	}
 	errs := make([]error, threads)
 	var wait sync.WaitGroup
 	for i, l := range loops {

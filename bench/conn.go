@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -24,13 +23,14 @@ type conn struct {
 	written int    // how much of out is written
 	in      []byte // in[:filled] was read and is not parsed yet
 	filled  int
-	gets    []bool // for each request of the burst: is it a get
-	pending int    // requests of the burst without a reply: the last ones of gets
-	sent    time.Time
+	gets    []bool    // for each request of the burst: is it a get
+	pending int       // requests of the burst without a reply: the last ones of gets
+	due     time.Time // of the burst: when it was sent, or with a rate should have been
+	dialect Dialect
 }
 
 // dial opens a non-blocking connection.
-func dial(addr string) (*conn, error) {
+func dial(addr string, d Dialect) (*conn, error) {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("resolve %q: %w", addr, err)
@@ -54,7 +54,7 @@ func dial(addr string) (*conn, error) {
 		_ = syscall.Close(fd) // it was never used
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
-	return &conn{fd: fd, addr: addr, in: make([]byte, replyBytesMin)}, nil
+	return &conn{fd: fd, addr: addr, dialect: d, in: make([]byte, replyBytesMin)}, nil
 }
 
 // fill makes the next burst of up to depth requests and reports whether there is
@@ -69,6 +69,9 @@ func (c *conn) fill(s source, depth int) bool {
 		c.out, c.gets = out, append(c.gets, isGet)
 	}
 	c.pending = len(c.gets)
+	if c.pending > 0 && c.dialect == RedisWait {
+		c.out = append(c.out, waitCommand...)
+	}
 	return c.pending > 0
 }
 
@@ -113,12 +116,24 @@ func (c *conn) read() error {
 
 // replies gives each complete reply in the buffer to f.
 func (c *conn) replies(f func(isGet bool, o outcome, reply []byte)) error {
-	at := 0
+	at, waited := 0, done
+	if c.dialect == RedisWait {
+		var complete bool
+		if waited, complete = c.waitReply(); !complete {
+			return nil
+		}
+	}
 	for c.pending > 0 {
 		isGet := c.gets[len(c.gets)-c.pending]
-		n, o := parseReply(c.in[at:c.filled], isGet)
+		n, o := c.dialect.parse(c.in[at:c.filled], isGet)
 		if n == 0 {
 			break
+		}
+		if c.pending == 1 && c.dialect == RedisWait {
+			n += bytes.IndexByte(c.in[at+n:c.filled], '\n') + 1
+		}
+		if o == done {
+			o = waited
 		}
 		f(isGet, o, c.in[at:at+n])
 		at += n
@@ -129,46 +144,4 @@ func (c *conn) replies(f func(isGet bool, o outcome, reply []byte)) error {
 	}
 	c.filled = copy(c.in, c.in[at:c.filled])
 	return nil
-}
-
-// outcome is the meaning of a reply.
-type outcome uint8
-
-const (
-	done   outcome = iota // STORED
-	hit                   // VALUE
-	miss                  // END alone
-	failed                // anything else
-)
-
-var (
-	valueStart = []byte("VALUE ")
-	endLine    = []byte("END\r\n")
-	storedLine = []byte("STORED\r\n")
-)
-
-// parseReply returns the length of the first reply in b, 0 if it is not complete.
-func parseReply(b []byte, isGet bool) (int, outcome) {
-	end := bytes.IndexByte(b, '\n') + 1
-	if end == 0 {
-		return 0, failed
-	}
-	line := b[:end]
-	switch {
-	case !isGet && bytes.Equal(line, storedLine):
-		return end, done
-	case isGet && bytes.Equal(line, endLine):
-		return end, miss
-	case isGet && bytes.HasPrefix(line, valueStart):
-		line = bytes.TrimRight(line, "\r\n")
-		size, err := strconv.Atoi(string(line[bytes.LastIndexByte(line, ' ')+1:]))
-		if err != nil || size < 0 {
-			return end, failed
-		}
-		if end += size + len("\r\n") + len(endLine); end > len(b) {
-			return 0, failed
-		}
-		return end, hit
-	}
-	return end, failed
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,6 +20,9 @@ const drainTimeout = 10 * time.Second
 // arrive.
 const epollWaitMs = 20
 
+// latencyMax is the highest latency that is told from higher ones.
+const latencyMax = time.Minute
+
 // Result is the result of one target in one run.
 type Result struct {
 	Ops          int64 // replies within the run, errors included
@@ -26,12 +30,14 @@ type Result struct {
 	Hits, Misses int64
 	Errors       int64
 	FirstError   string                  // the reply
+	Gap          time.Duration           // longest time without a reply on any connection
+	Unanswered   int64                   // with a rate: requests that were due within the run and not answered in it; latencies count them as far as they waited
 	Gets, Sets   *hdrhistogram.Histogram // latency in nanoseconds
 }
 
 func newResult() *Result {
 	histogram := func() *hdrhistogram.Histogram {
-		return hdrhistogram.New(int64(time.Microsecond), int64(time.Minute), 3)
+		return hdrhistogram.New(int64(time.Microsecond), int64(latencyMax), 3)
 	}
 	return &Result{Gets: histogram(), Sets: histogram()}
 }
@@ -45,6 +51,8 @@ func (r *Result) add(o *Result) {
 	if r.FirstError == "" {
 		r.FirstError = o.FirstError
 	}
+	r.Gap = max(r.Gap, o.Gap)
+	r.Unanswered += o.Unanswered
 	r.Gets.Merge(o.Gets)
 	r.Sets.Merge(o.Sets)
 }
@@ -68,19 +76,30 @@ type loop struct {
 	result *Result
 	active int // connections with an unanswered burst
 	now    time.Time
+
+	answered *lastAnswer
+	pace     *pace // nil: a burst follows the one before
 }
 
-func newLoop(s source, depth int) (*loop, error) {
+// lastAnswer is when any thread read a reply, in nanoseconds of Unix time.
+type lastAnswer struct{ at atomic.Int64 }
+
+// note notes replies at now and returns for how long there were none.
+func (a *lastAnswer) note(now time.Time) time.Duration {
+	return time.Duration(now.UnixNano() - a.at.Swap(now.UnixNano()))
+}
+
+func newLoop(s source, depth int, answered *lastAnswer) (*loop, error) {
 	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("create epoll: %w", err)
 	}
-	return &loop{epoll: epoll, conns: map[int32]*conn{}, source: s, depth: depth, result: newResult()}, nil
+	return &loop{epoll: epoll, conns: map[int32]*conn{}, source: s, depth: depth, result: newResult(), answered: answered}, nil
 }
 
 // connect adds a connection.
-func (l *loop) connect(addr string) error {
-	c, err := dial(addr)
+func (l *loop) connect(addr string, d Dialect) error {
+	c, err := dial(addr, d)
 	if err != nil {
 		return err
 	}
@@ -101,6 +120,9 @@ func (l *loop) close() {
 	for fd := range l.conns {
 		_ = syscall.Close(int(fd)) // nothing is left to read or write
 	}
+	if l.pace != nil {
+		_ = syscall.Close(l.pace.timer) // nobody waits for it
+	}
 	_ = syscall.Close(l.epoll) // nothing is left to wait for
 }
 
@@ -110,12 +132,12 @@ func (l *loop) run(ctx context.Context, deadline time.Time) error {
 	start := time.Now()
 	l.now = start
 	for _, c := range l.conns {
-		if err := l.burst(c); err != nil {
+		if err := l.next(c); err != nil {
 			return err
 		}
 	}
 	events := make([]syscall.EpollEvent, 128)
-	for l.active > 0 {
+	for l.active > 0 || l.pace != nil && l.now.Before(deadline) {
 		n, err := syscall.EpollWait(l.epoll, events, epollWaitMs)
 		if err != nil && !errors.Is(err, syscall.EINTR) {
 			return fmt.Errorf("wait for replies: %w", err)
@@ -128,24 +150,52 @@ func (l *loop) run(ctx context.Context, deadline time.Time) error {
 			return fmt.Errorf("wait for replies: %d connections had none for %v", l.active, drainTimeout)
 		}
 		for i := range max(n, 0) {
-			if err := l.serve(l.conns[events[i].Fd], events[i].Events, l.now.Before(deadline)); err != nil {
+			c := l.conns[events[i].Fd]
+			if c == nil {
+				continue // the timer of the pace
+			}
+			if err := l.serve(c, events[i].Events, l.now.Before(deadline)); err != nil {
 				return err
 			}
 		}
 		if l.now.Before(deadline) {
 			l.result.Elapsed = l.now.Sub(start)
+			if err := l.sendDue(); err != nil {
+				return err
+			}
 		}
 	}
+	l.end(start, deadline)
+	return nil
+}
+
+// end counts what is known at the deadline only.
+func (l *loop) end(start, deadline time.Time) {
+	if l.pace != nil {
+		l.result.Elapsed = deadline.Sub(start)
+		l.countUnanswered(deadline)
+	}
+	if l.now.After(deadline) {
+		l.result.Gap = max(l.result.Gap, time.Duration(deadline.UnixNano()-l.answered.at.Load()))
+	}
+}
+
+// next sends the next burst of a connection that is free, or keeps it until one is due.
+func (l *loop) next(c *conn) error {
+	if l.pace == nil {
+		return l.burst(c, l.now)
+	}
+	l.pace.free = append(l.pace.free, c)
 	return nil
 }
 
 // burst sends the next burst of a connection, if there is one.
-func (l *loop) burst(c *conn) error {
+func (l *loop) burst(c *conn, due time.Time) error {
 	if !c.fill(l.source, l.depth) {
 		return nil
 	}
 	l.active++
-	c.sent = l.now
+	c.due = due
 	return l.flush(c)
 }
 
@@ -175,12 +225,18 @@ func (l *loop) serve(c *conn, events uint32, counted bool) error {
 	if err := c.read(); err != nil {
 		return err
 	}
-	latency := l.now.Sub(c.sent)
+	latency, some := l.now.Sub(c.due), false
 	err := c.replies(func(isGet bool, o outcome, reply []byte) {
+		some = true
 		if counted {
 			l.result.count(isGet, o, reply, latency)
+		} else if l.pace != nil {
+			l.pace.late = append(l.pace.late, late{c.due, isGet})
 		}
 	})
+	if some && counted {
+		l.result.Gap = max(l.result.Gap, l.answered.note(l.now))
+	}
 	if err != nil || c.pending > 0 {
 		return err
 	}
@@ -188,16 +244,12 @@ func (l *loop) serve(c *conn, events uint32, counted bool) error {
 	if !counted {
 		return nil
 	}
-	return l.burst(c)
+	return l.next(c)
 }
 
 // count counts one reply.
 func (r *Result) count(isGet bool, o outcome, reply []byte, latency time.Duration) {
-	histogram := r.Sets
-	if isGet {
-		histogram = r.Gets
-	}
-	_ = histogram.RecordValue(int64(latency)) // drainTimeout keeps it within the histogram
+	r.countLatency(isGet, latency)
 	r.Ops++
 	switch o {
 	case hit:
@@ -210,4 +262,13 @@ func (r *Result) count(isGet bool, o outcome, reply []byte, latency time.Duratio
 		}
 	case done:
 	}
+}
+
+// countLatency counts a latency, or the highest that a histogram takes.
+func (r *Result) countLatency(isGet bool, latency time.Duration) {
+	histogram := r.Sets
+	if isGet {
+		histogram = r.Gets
+	}
+	_ = histogram.RecordValue(int64(min(latency, latencyMax))) // it is in the range
 }

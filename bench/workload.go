@@ -22,6 +22,10 @@ type Workload struct {
 	ValueBytes int     // length of every value
 	Threads    int     // of the generator
 	Seed       uint64  // of the random numbers
+
+	// Rate is how many requests a second are due, whether or not earlier ones were
+	// answered; 0: as many as are answered. Latency is from when a request was due.
+	Rate float64
 }
 
 // DefaultWorkload holds the defaults of the flags.
@@ -41,6 +45,8 @@ func (w Workload) Check() error {
 		return fmt.Errorf("check workload: skew is %v, want 0 to less than 1", w.Theta)
 	case w.KeyBytes < len(strconv.Itoa(w.Keys))+1 || w.KeyBytes > 250:
 		return fmt.Errorf("check workload: %d keys do not fit in %d bytes each", w.Keys, w.KeyBytes)
+	case w.Rate < 0:
+		return fmt.Errorf("check workload: %v requests a second", w.Rate)
 	case w.ValueBytes < 0:
 		return fmt.Errorf("check workload: value of %d bytes", w.ValueBytes)
 	}
@@ -55,24 +61,35 @@ type source interface {
 
 // requests encodes requests. The sources share it.
 type requests struct {
-	keyBytes int
-	setTail  []byte // of every set, after the key
+	keyBytes                           int
+	getHead, getTail, setHead, setTail []byte // before and after the key
 }
 
-func newRequests(w Workload) requests {
-	tail := fmt.Appendf(nil, " 0 0 %d\r\n", w.ValueBytes)
-	for i := range w.ValueBytes {
-		tail = append(tail, 'a'+byte(i%26))
+func newRequests(w Workload, d Dialect) requests {
+	value := make([]byte, w.ValueBytes)
+	for i := range value {
+		value[i] = 'a' + byte(i%26)
 	}
-	return requests{keyBytes: w.KeyBytes, setTail: append(tail, "\r\n"...)}
+	if d == Memcached {
+		return requests{
+			keyBytes: w.KeyBytes,
+			getHead:  []byte("get "), getTail: []byte("\r\n"),
+			setHead: []byte("set "), setTail: fmt.Appendf(nil, " 0 0 %d\r\n%s\r\n", w.ValueBytes, value),
+		}
+	}
+	return requests{
+		keyBytes: w.KeyBytes,
+		getHead:  fmt.Appendf(nil, "*2\r\n$3\r\nGET\r\n$%d\r\n", w.KeyBytes), getTail: []byte("\r\n"),
+		setHead: fmt.Appendf(nil, "*3\r\n$3\r\nSET\r\n$%d\r\n", w.KeyBytes), setTail: fmt.Appendf(nil, "\r\n$%d\r\n%s\r\n", w.ValueBytes, value),
+	}
 }
 
 func (r *requests) appendGet(dst []byte, key int) []byte {
-	return append(r.appendKey(append(dst, "get "...), key), "\r\n"...)
+	return append(r.appendKey(append(dst, r.getHead...), key), r.getTail...)
 }
 
 func (r *requests) appendSet(dst []byte, key int) []byte {
-	return append(r.appendKey(append(dst, "set "...), key), r.setTail...)
+	return append(r.appendKey(append(dst, r.setHead...), key), r.setTail...)
 }
 
 // appendKey appends "k" and the number, padded with zeros.
