@@ -21,6 +21,10 @@ SIMFIRST ?= 1
 # SIMTESTS are the simulations that `make sim` runs.
 SIMTESTS ?= Simulat|Harmed|HandOver|Stalled|LogBegins|SeededBugs
 
+# COMPAREFLAGS are for `make bench-compare`, like
+# COMPAREFLAGS='-rows set64,open -rivals redis -duration 10s -rounds 5 -html page.html'.
+COMPAREFLAGS ?=
+
 # RATIOFLAGS are for `make ratio`, like RATIOFLAGS=-quick.
 RATIOFLAGS ?=
 
@@ -47,12 +51,16 @@ PUBLIC := . ./raftcachedtest ./cmd/...
 CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-pylibmc libmemcached-tools \
 	libcache-memcached-fast-perl php-cli php-memcached
 
+# RIVALS are the Debian packages of the programs that `make bench-compare` starts. CI
+# needs none of them.
+RIVALS := redis-server memcached
+
 .DEFAULT_GOAL := check
 .PHONY: help clients check test race fuzz bench ratio memory backup replace snapshot exporter cluster chaos harm members sim simreads conformance differential rewrite lint fmt
 
 ## help: list these commands
 help:
-	@sed -n 's/^## \([a-z]*\): /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 ## check: format, vet, lint and test, in the order of what fails fastest
 check: lint test
@@ -79,6 +87,20 @@ fuzz:
 ## bench: memcached, one node and three nodes in alternating rounds
 bench:
 	$(GO) run ./bench/cmd/compare
+
+.PHONY: bench-compare
+## bench-compare: Redis, etcd, dragonboat and memcached beside this server; 20 minutes, and 10 to build
+bench-compare: rivals
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+		GOWORK=off $(GO) build -C bench/rivals -o "$$dir/rivals" . && "$$dir/rivals" $(COMPAREFLAGS)
+
+.PHONY: rivals
+## rivals: install the programs of `make bench-compare`, as root or with sudo
+rivals:
+	@dpkg-query -W $(RIVALS) >/dev/null 2>&1 || { \
+		root=; [ "$$(id -u)" -eq 0 ] || root=sudo; \
+		$$root apt-get update -qq && \
+		$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(RIVALS); }
 
 ## ratio: miss ratios of memcached, three nodes and ideal caches; 40 minutes, with -quick 3
 ratio:

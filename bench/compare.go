@@ -132,7 +132,7 @@ type Row struct {
 }
 
 // Rate returns the median rate of the rounds.
-func (r Row) Rate() float64 { return median(r.Rates) }
+func (r Row) Rate() float64 { return Median(r.Rates) }
 
 // Compare drives the targets in turn, rounds times, with one workload. The
 // targets must have been filled.
@@ -158,12 +158,13 @@ func Compare(ctx context.Context, targets []Target, name string, w Workload, d t
 		for round := range ratios {
 			ratios[round] = rows[i].Rates[round] / rows[0].Rates[round]
 		}
-		rows[i].Ratio = median(ratios)
+		rows[i].Ratio = Median(ratios)
 	}
 	return rows, nil
 }
 
-func median(values []float64) float64 {
+// Median returns the middle of values, 0 without any.
+func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}

@@ -68,7 +68,7 @@ type Server struct {
 // clusters can run at the same time, and no outgoing connection can occupy one of
 // its ports while a server restarts.
 func New(o Options) (*Cluster, error) {
-	host, err := randomLoopback()
+	host, err := RandomLoopback()
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func StartMemcached(ctx context.Context, dir string, args ...string) (*Memcached
 	if err != nil {
 		return nil, fmt.Errorf("ask memcached's version: %w", err)
 	}
-	host, err := randomLoopback()
+	host, err := RandomLoopback()
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +80,9 @@ func (m *Memcached) Close() error {
 	return m.process.End(ctx, syscall.SIGKILL)
 }
 
-// randomLoopback returns an address of 127/8 that most likely nobody else uses.
-func randomLoopback() (string, error) {
+// RandomLoopback returns an address of 127/8 that most likely nobody else uses, for
+// servers that a test or a comparison starts.
+func RandomLoopback() (string, error) {
 	var random [3]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return "", err

@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -199,21 +198,7 @@ func writeHeader(w io.Writer, versions []string, duration time.Duration, rounds 
 		"A cluster's connections are spread over its nodes. Ratios are to memcached in the same round, medians.\n\n",
 		time.Now().UTC().Format("2006-01-02"),
 		"go run ./bench/cmd/compare "+strings.Join(os.Args[1:], " "),
-		strings.Join(versions, ", "), runtime.NumCPU(), processorName(), runtime.Version(),
+		strings.Join(versions, ", "), runtime.NumCPU(), bench.ProcessorName(), runtime.Version(),
 		d.Conns, d.Keys, d.KeyBytes, d.Theta, d.ValueBytes, rounds, duration)
 	return err
-}
-
-// processorName returns the system's name for the first core.
-func processorName() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if errors.Is(err, os.ErrNotExist) {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
 }
