@@ -35,6 +35,10 @@ const (
 	// six clients take two to three seconds, and some troubles.
 	historyPace = 8 * time.Millisecond
 
+	// historyKeys is how many keys a history has. With four, one with 19 unknown outcomes
+	// took the checker two minutes.
+	historyKeys = 8
+
 	// historyMax bounds one history. The longest troubles, and changes of members, are in it.
 	historyMax = 8 * time.Minute
 )
@@ -108,7 +112,7 @@ func (l *lasting) run(t *testing.T, run int64) {
 // record records a history of a cluster in trouble.
 func (l *lasting) record(t *testing.T, run int64) *history {
 	t.Helper()
-	h := &history{start: time.Now(), seed: rand.Uint64(), name: strconv.FormatInt(run, 10) + "-", pace: historyPace}
+	h := &history{start: time.Now(), seed: rand.Uint64(), name: strconv.FormatInt(run, 10) + "-", keys: historyKeys, pace: historyPace}
 	stop := h.driveAll(t, slices.Repeat(l.addrs(), 2))
 	defer stop()
 	ctx, cancel := l.within(historyMax)
