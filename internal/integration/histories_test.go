@@ -77,8 +77,9 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// leasedAtLeast is of how many reads one is answered by a lease. Troubles take many.
-const leasedAtLeast = 3
+// leasedAtLeast is of how many reads one is answered by a lease. Usually two of three are;
+// one history may have met much trouble.
+const leasedAtLeast = 10
 
 // TestHistoriesFindStaleReads: servers that answer reads without the others show old
 // values, and that is found.
