@@ -2,10 +2,12 @@
 
 // Command reads measures linearizable reads: those of a lone server beside those at the
 // leader and at each follower of a cluster of three without leases, and of one with
-// leases, in alternating rounds. It prints a Markdown table with the CPU time that all
-// servers of the target have used for each request.
+// leases, in alternating rounds; with -old also at one without leases of an older
+// program. It prints a Markdown table with the CPU time that all servers of the target
+// have used for each request, and says of gets alone whether they are as fast as they
+// should be.
 //
-//	go run ./bench/cmd/reads > bench/results/NAME.md
+//	go run ./bench/cmd/reads -old ./raftcached-before > bench/results/NAME.md
 package main
 
 import (
@@ -32,47 +34,52 @@ const (
 
 	// memoryMiB is the memory of every server: enough that none evicts.
 	memoryMiB = 256
+
+	// What is wanted of gets: under leases of the rate and of the CPU time of a lone
+	// server, without leases of the rate of an older program.
+	leasedRateMin, leasedCostMax, olderRateMin = 0.95, 1.05, 1.2
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx); err != nil {
+	b := &comparison{keys: bench.DefaultWorkload.Keys}
+	flag.DurationVar(&b.duration, "duration", 2*time.Second, "length of a round")
+	flag.IntVar(&b.rounds, "rounds", 3, "rounds of each target")
+	leases := flag.String("leases", "off,all", "settings of leases to measure, separated by commas")
+	flag.StringVar(&b.only, "only", "", "measure only the workloads whose names contain this")
+	flag.StringVar(&b.old, "old", "", "an older raftcached, to be measured with leases off")
+	dir := flag.String("dir", "", "folder for the servers' data (default: a temporary one)")
+	flag.Parse()
+	if err := b.run(ctx, *dir, strings.Split(*leases, ","), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "reads:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
-	duration := flag.Duration("duration", 2*time.Second, "length of a round")
-	rounds := flag.Int("rounds", 3, "rounds of each target")
-	leases := flag.String("leases", "off,all", "settings of leases to measure, separated by commas")
-	only := flag.String("only", "", "measure only the workloads whose names contain this")
-	dir := flag.String("dir", "", "folder for the servers' data (default: a temporary one)")
-	flag.Parse()
-	work, err := os.MkdirTemp(*dir, "reads")
+func (b *comparison) run(ctx context.Context, dir string, leases []string, out io.Writer) error {
+	work, err := os.MkdirTemp(dir, "reads")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }() // leftovers do no harm
-	b := &comparison{duration: *duration, rounds: *rounds}
 	defer b.stop()
-	if err := b.start(ctx, work, strings.Split(*leases, ",")); err != nil {
+	if err := b.start(ctx, work, leases); err != nil {
 		return err
 	}
-	if err := b.writeHead(os.Stdout); err != nil {
+	if err := b.writeHead(out); err != nil {
 		return err
 	}
 	for _, gets := range []float64{1, 0.9} {
 		for _, conns := range []int{50, 200} {
 			for _, depth := range []int{1, 16} {
 				name := fmt.Sprintf("%.0f %% get, %d conns, depth %d", 100*gets, conns, depth)
-				if !strings.Contains(name, *only) {
+				if !strings.Contains(name, b.only) {
 					continue
 				}
 				w := bench.DefaultWorkload
-				w.GetRatio, w.Conns, w.Depth = gets, conns, depth
-				if err := b.measure(ctx, os.Stdout, name, w); err != nil {
+				w.GetRatio, w.Conns, w.Depth, w.Keys = gets, conns, depth, b.keys
+				if err := b.measure(ctx, out, name, w); err != nil {
 					return err
 				}
 			}
@@ -85,6 +92,9 @@ func run(ctx context.Context) error {
 type comparison struct {
 	duration time.Duration
 	rounds   int
+	keys     int
+	only     string
+	old      string // program; "": none
 	clusters []*cluster.Cluster
 	targets  []target
 }
@@ -92,8 +102,13 @@ type comparison struct {
 // target is a server that clients read at.
 type target struct {
 	bench.Target
-	pids []int // of its whole cluster
+	pids   []int  // of its whole cluster
+	leases string // setting; "": a lone server, oldLeases: of an older program
+	server int    // 0: the leader
 }
+
+// oldLeases stands for an older program with leases off.
+const oldLeases = "off, before"
 
 // start starts a lone server and a cluster for each setting of leases, and fills them.
 func (b *comparison) start(ctx context.Context, dir string, leases []string) error {
@@ -103,14 +118,21 @@ func (b *comparison) start(ctx context.Context, dir string, leases []string) err
 	if err != nil {
 		return err
 	}
-	for i, setting := range append([]string{""}, leases...) {
+	settings := append([]string{""}, leases...)
+	if b.old != "" {
+		settings = append(settings, oldLeases)
+	}
+	for i, setting := range settings {
 		o := cluster.Options{
 			Executable: executable, Dir: filepath.Join(dir, fmt.Sprint(i)), Servers: 3,
 			Settings: map[string]any{"memoryLimitMiB": memoryMiB, "leases": setting},
 		}
-		if setting == "" {
+		switch setting {
+		case "":
 			o.Servers = 1
 			delete(o.Settings, "leases")
+		case oldLeases:
+			o.Executable, o.Settings["leases"] = b.old, "off"
 		}
 		if err := os.Mkdir(o.Dir, 0o755); err != nil {
 			return err
@@ -124,7 +146,9 @@ func (b *comparison) start(ctx context.Context, dir string, leases []string) err
 			return err
 		}
 		all := bench.Target{Name: "leases " + setting, Addrs: c.ClientAddrs()}
-		if err := bench.Fill(ctx, all, bench.DefaultWorkload); err != nil {
+		w := bench.DefaultWorkload
+		w.Keys = b.keys
+		if err := bench.Fill(ctx, all, w); err != nil {
 			return err
 		}
 	}
@@ -145,11 +169,13 @@ func (b *comparison) add(ctx context.Context, c *cluster.Cluster, leases string)
 	if leases != "" {
 		name = "leases " + leases + ", leader"
 	}
-	b.targets = append(b.targets, target{bench.Target{Name: name, Addrs: []string{leader.ClientAddr}}, pids})
+	b.targets = append(b.targets, target{bench.Target{Name: name, Addrs: []string{leader.ClientAddr}}, pids, leases, 0})
+	follower := 0
 	for _, s := range c.Servers {
 		if s != leader {
 			name := fmt.Sprintf("leases %s, follower %d", leases, s.ID)
-			b.targets = append(b.targets, target{bench.Target{Name: name, Addrs: []string{s.ClientAddr}}, pids})
+			follower++
+			b.targets = append(b.targets, target{bench.Target{Name: name, Addrs: []string{s.ClientAddr}}, pids, leases, follower})
 		}
 	}
 	return nil
@@ -186,18 +212,53 @@ func (b *comparison) measure(ctx context.Context, out io.Writer, name string, w 
 			}
 			return median(values)
 		}
-		ratios, costs := make([]float64, len(rounds)), make([]float64, len(rounds))
-		for k, r := range rounds {
-			ratios[k], costs[k] = r.rate/alone[k].rate, r.cpuUs/alone[k].cpuUs
+		rate, cost := ratios(rounds, alone)
+		verdict := "-"
+		if w.GetRatio == 1 {
+			verdict = b.verdict(i, results, rate, cost)
 		}
-		if _, err := fmt.Fprintf(out, "| %s | %s | %.0f | %.2f | %.1f | %.2f | %.0f | %.0f | %.0f |\n", name, b.targets[i].Name,
-			of(func(r round) float64 { return r.rate }), median(ratios), of(func(r round) float64 { return r.cpuUs }), median(costs),
+		if _, err := fmt.Fprintf(out, "| %s | %s | %.0f | %.2f | %.1f | %.2f | %.0f | %.0f | %.0f | %s |\n", name, b.targets[i].Name,
+			of(func(r round) float64 { return r.rate }), rate, of(func(r round) float64 { return r.cpuUs }), cost,
 			of(func(r round) float64 { return r.p50Us }), of(func(r round) float64 { return r.p99Us }),
-			of(func(r round) float64 { return r.errors })); err != nil {
+			of(func(r round) float64 { return r.errors }), verdict); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ratios returns the medians of the ratios of rates, and of CPU times, in the same
+// rounds.
+func ratios(rounds, base []round) (rate, cost float64) {
+	rates, costs := make([]float64, len(rounds)), make([]float64, len(rounds))
+	for k, r := range rounds {
+		rates[k], costs[k] = r.rate/base[k].rate, r.cpuUs/base[k].cpuUs
+	}
+	return median(rates), median(costs)
+}
+
+// verdict says whether a target's gets are as fast as they should be, or "-" where
+// nothing is asked of them. rate and cost are its ratios to the lone server.
+func (b *comparison) verdict(i int, results [][]round, rate, cost float64) string {
+	t := &b.targets[i]
+	switch leased := t.leases == "all" || t.leases == "leader" && t.server == 0; {
+	case leased && rate >= leasedRateMin && cost <= leasedCostMax:
+		return "met"
+	case leased:
+		return fmt.Sprintf("missed: at least %.2f, CPU at most %.2f", leasedRateMin, leasedCostMax)
+	case t.leases != "off":
+		return "-"
+	}
+	before := slices.IndexFunc(b.targets, func(o target) bool { return o.leases == oldLeases && o.server == t.server })
+	if before < 0 {
+		return "-"
+	}
+	gain, saving := ratios(results[i], results[before])
+	word := "met"
+	if gain < olderRateMin {
+		word = "missed"
+	}
+	return fmt.Sprintf("%s: %.2f of before, CPU %.2f", word, gain, saving)
 }
 
 // round is what one round has measured. Latencies are of gets.
@@ -242,10 +303,10 @@ func (b *comparison) writeHead(out io.Writer) error {
 		"%d cores, shared by the servers and the generator; %s. %d keys of %d bytes, zipf %.2f, values of %d bytes;\n"+
 		"%d rounds of %v each, in turn. Ratios are to the lone server in the same round; all values are medians of the\n"+
 		"rounds. CPU is that of all servers of the cluster, for each request. Latencies are of gets.\n\n"+
-		"| workload | target | requests/s | ratio | CPU µs | ratio | p50 µs | p99 µs | errors |\n"+
-		"| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+		"| workload | target | requests/s | ratio | CPU µs | ratio | p50 µs | p99 µs | errors | verdict |\n"+
+		"| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
 		time.Now().UTC().Format("2006-01-02"), strings.Join(os.Args[1:], " "),
-		runtime.NumCPU(), runtime.Version(), w.Keys, w.KeyBytes, w.Theta, w.ValueBytes, b.rounds, b.duration)
+		runtime.NumCPU(), runtime.Version(), b.keys, w.KeyBytes, w.Theta, w.ValueBytes, b.rounds, b.duration)
 	return err
 }
 
