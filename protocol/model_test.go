@@ -220,8 +220,8 @@ func (m *model) write(r *protocol.Request) protocol.Result {
 	var status protocol.Status
 	switch r.Command {
 	case protocol.FlushAll:
-		if r.Exptime > 0 {
-			m.flushAt = m.expiry(r.Exptime)
+		if at := m.expiry(r.Exptime); r.Exptime > 0 && at > m.passed {
+			m.flushAt = at
 		} else {
 			clear(m.items)
 		}

@@ -77,6 +77,19 @@ func TestStatsNamesOfMemcached(t *testing.T) {
 	}
 }
 
+// TestAbsentStatsAreListed holds docs/statistics.md against absentStats.
+func TestAbsentStatsAreListed(t *testing.T) {
+	text, err := os.ReadFile("../../docs/statistics.md")
+	must(t, err)
+	for _, a := range absentStats {
+		names := "`" + strings.ReplaceAll(a.names, " ", "` `") + "`"
+		row := fmt.Sprintf("| `%s` | %s | %s |", strings.TrimSpace("stats "+a.arg), names, a.reason)
+		if !strings.Contains(string(text), row+"\n") {
+			t.Errorf("docs/statistics.md lacks the row %s", row)
+		}
+	}
+}
+
 // absent returns why this server does not have a stat of memcached, or "".
 func absent(arg, name string) string {
 	name = name[strings.LastIndexByte(name, ':')+1:]

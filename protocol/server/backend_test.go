@@ -313,7 +313,7 @@ func (b *memory) execute(op *operation) protocol.Result {
 	switch op.Command {
 	case protocol.FlushAll:
 		b.flushAt = b.expiry(op.Exptime)
-		if op.Exptime <= 0 {
+		if op.Exptime <= 0 || !b.flushAt.After(b.now()) {
 			clear(b.items)
 			b.flushAt = time.Time{}
 		}
