@@ -213,7 +213,7 @@ func (a *ask) signal() []byte {
 		}
 	}
 	b := frame.AppendUint(frame.AppendArrayLen(nil, 5), signalAsk)
-	b = frame.AppendBytes(frame.AppendUint(b, a.term), change.append(nil))
+	b = frame.AppendBytes(frame.AppendUint(b, a.term), change.encode())
 	return frame.AppendUint(frame.AppendBool(b, a.Force), what)
 }
 

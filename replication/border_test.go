@@ -198,7 +198,7 @@ var garbage = [][]byte{nil, {0xff, 0xff}, {0x94, 1}, {0x94, 1, 0xcf, 255, 255, 2
 // TestEntriesOfALaterVersionAreRefused: what would end this node, and end it again at
 // each start, does not get into its log. What is malformed may, as it has no effect.
 func TestEntriesOfALaterVersionAreRefused(t *testing.T) {
-	later := (&MemberChange{Kind: ChangeSettle}).append(nil)
+	later := (&MemberChange{Kind: ChangeSettle}).encode()
 	later[1] = changeVersion + 1
 	laterChange, err := proto.Marshal(&pb.ConfChangeV2{Context: later})
 	must(t, err)

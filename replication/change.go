@@ -77,13 +77,13 @@ var (
 	errJoint = errors.New("another change of the members is not complete yet: try again")
 )
 
-// append appends the encoding of c to dst, see doc.go.
-func (c *MemberChange) append(dst []byte) []byte {
+// encode returns the encoding of c, see doc.go.
+func (c *MemberChange) encode() []byte {
 	version := uint64(changeServers)
 	if c.Kind == ChangeLeases {
 		version = changeVersion
 	}
-	dst = frame.AppendArrayLen(dst, changeFields-int(changeVersion-version))
+	dst := frame.AppendArrayLen(nil, changeFields-int(changeVersion-version))
 	for _, v := range []uint64{version, uint64(c.Kind), c.Version, c.ID, uint64(c.ServerID)} {
 		dst = frame.AppendUint(dst, v)
 	}
@@ -111,7 +111,7 @@ func readChange(data []byte) (*MemberChange, error) {
 	return decodeChange(cc.GetContext())
 }
 
-// decodeChange decodes what append wrote.
+// decodeChange decodes what encode wrote.
 func decodeChange(b []byte) (*MemberChange, error) {
 	from := frame.NewReader(b)
 	r := memberReader{Reader: &from}
@@ -183,7 +183,7 @@ func (m *Membership) plan(c *MemberChange) (next *Membership, cc *pb.ConfChangeV
 	if len(changes) == 0 { // an empty change would have raft leave a joint configuration
 		changes = []*pb.ConfChangeSingle{change(pb.ConfChangeUpdateNode, 0)}
 	}
-	cc = &pb.ConfChangeV2{Changes: changes, Context: c.append(nil)}
+	cc = &pb.ConfChangeV2{Changes: changes, Context: c.encode()}
 	if next.Conf, err = nextConf(m.Conf, cc); err != nil {
 		return nil, nil, err
 	}
