@@ -4,14 +4,19 @@ import (
 	"fmt"
 	"math"
 
+	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // entryHead is what the index holds about an entry.
-type entryHead struct{ index, term uint64 }
+type entryHead struct {
+	index, term uint64
+	kind        pb.EntryType
+}
 
 // The fields of raft's Entry, see raft.proto.
 const (
+	fieldType  = 1
 	fieldTerm  = 2
 	fieldIndex = 3
 )
@@ -30,6 +35,8 @@ func readEntryHead(b []byte) (e entryHead, err error) {
 		}
 		if kind == protowire.VarintType {
 			switch v, _ := protowire.ConsumeVarint(b); field {
+			case fieldType:
+				e.kind = pb.EntryType(v)
 			case fieldTerm:
 				e.term = v
 			case fieldIndex:

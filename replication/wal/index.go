@@ -9,10 +9,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// place is the position of an entry's record.
+// place is the position of an entry's record, and the entry's type.
 type place struct {
 	seq    uint64
 	offset uint32
+	kind   uint8
 }
 
 // termRun is a run of entries of one term, from first on.
@@ -58,7 +59,7 @@ func (x *index) append(ents []*pb.Entry, places []place) {
 	}
 	x.truncate(ents[0].GetIndex())
 	for i, e := range ents {
-		x.add(entryHead{index: e.GetIndex(), term: e.GetTerm()}, places[i])
+		x.add(entryHead{e.GetIndex(), e.GetTerm(), e.GetType()}, places[i])
 		x.recentBytes += entryBytes(e)
 	}
 	x.recent = append(x.recent, ents...)
@@ -72,6 +73,7 @@ func (x *index) add(e entryHead, at place) {
 	if n := len(x.runs); n == 0 || x.runs[n-1].term != e.term {
 		x.runs = append(x.runs, termRun{e.index, e.term})
 	}
+	at.kind = uint8(e.kind)
 	x.places = append(x.places, at)
 }
 

@@ -109,7 +109,7 @@ func (l *Log) save(w *Write) error {
 	}
 	places := make([]place, 0, len(w.Entries))
 	for _, e := range w.Entries {
-		places = append(places, place{seg.seq, uint32(seg.size) + uint32(len(l.buf))})
+		places = append(places, place{seq: seg.seq, offset: uint32(seg.size) + uint32(len(l.buf))})
 		if err := l.add(seg, kindEntry, e); err != nil {
 			return err
 		}

@@ -259,7 +259,7 @@ func (r *recovery) records(name string, seq uint64, b []byte, header int) (end i
 		if !ok {
 			break
 		}
-		if err := r.record(&rec, place{seq, uint32(end)}); err != nil {
+		if err := r.record(&rec, place{seq: seq, offset: uint32(end)}); err != nil {
 			if err := r.damaged(&CorruptError{File: name, Offset: int64(end), Reason: err.Error()}); err != nil {
 				return 0, err
 			}

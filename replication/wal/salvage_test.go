@@ -39,7 +39,7 @@ func TestSalvageStopsWhereTheTermChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			if tt.after.GetIndex() == 5 { // as if 4 had been replaced by damage
-				l.index.add(entryHead{4, 1}, place{})
+				l.index.add(entryHead{index: 4, term: 1}, place{})
 			}
 			save(t, l, tt.after)
 			if err := l.Close(); err != nil {
