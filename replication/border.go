@@ -62,7 +62,9 @@ func (c *Core) step(m *pb.Message) {
 	defer rescue(c.fail)
 	// An error says that the message is of no use here and now, which raft
 	// tolerates as it does a lost one.
+	c.history.heads = m.GetType() == pb.MsgTimeoutNow // see mayStand
 	_ = c.raw.Step(c.capAck(m))
+	c.history.heads = false
 	c.acked(m)
 	if m.GetType() == pb.MsgSnap {
 		c.takeReady() // so that confIndex tells whether raft has restored it

@@ -104,6 +104,9 @@ const (
 	bugReadJoinsRound
 	// bugRequestConfirmsAll confirms all reads by a peer's request for its own.
 	bugRequestConfirmsAll
+	// bugFetchedOld gives raft entries that were read from the log before others
+	// replaced them.
+	bugFetchedOld
 )
 
 func (b bugs) has(one bugs) bool { return b&one != 0 }

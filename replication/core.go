@@ -41,7 +41,7 @@ type Config struct {
 	Boot    uint64      // boot number of this start
 	Loops   int         // event loops of this node
 
-	Log       raft.Storage
+	Log       storage
 	Applied   uint64 // index of the restored state
 	StampMs   int64  // its time
 	NextDueMs func() int64
@@ -60,13 +60,15 @@ type Config struct {
 
 // Core is the step machine of one node: inputs go in by its methods, Ready
 // gives out the effects. It has no goroutine, no lock and no clock, and does no
-// IO but for reading entries back from Log. One goroutine owns it.
+// IO. One goroutine owns it.
 //
 // Invariant: an effect may be carried out late but never before Ready gave it
 // out, and those of one kind in order.
 type Core struct {
 	cfg     Config
 	raw     *raft.RawNode
+	history *history
+	pace    pace
 	origin  *origin
 	reads   reads
 	batcher batcher
@@ -119,11 +121,12 @@ func NewCore(cfg Config) (c *Core, err error) {
 }
 
 func newCore(cfg Config) (*Core, error) {
+	log := &history{storage: cfg.Log, bugs: cfg.bugs}
 	raw, err := raft.NewRawNode(&raft.Config{
 		ID:                        cfg.ID,
 		ElectionTick:              cfg.ElectionTicks,
 		HeartbeatTick:             cfg.HeartbeatTicks,
-		Storage:                   cfg.Log,
+		Storage:                   log,
 		Applied:                   cfg.Applied,
 		AsyncStorageWrites:        true,
 		MaxSizePerMsg:             messageBytesMax,
@@ -147,6 +150,7 @@ func newCore(cfg Config) (*Core, error) {
 	c := &Core{
 		cfg:       cfg,
 		raw:       raw,
+		history:   log,
 		origin:    newOrigin(cfg.ID, cfg.Boot, cfg.Loops),
 		reads:     reads{boot: cfg.Boot, bugs: cfg.bugs},
 		lastIndex: last,
@@ -171,7 +175,7 @@ func newCore(cfg Config) (*Core, error) {
 	if had, err := c.hadOthers(last); had || err != nil {
 		return c, err
 	}
-	if err := raw.Campaign(); err != nil {
+	if c.mayStand(func() { err = raw.Campaign() }); err != nil {
 		return nil, fmt.Errorf("campaign as the only voter: %w", err)
 	}
 	return c, nil
@@ -188,6 +192,7 @@ func (c *Core) Observe(mono time.Duration, wall time.Time) {
 // Tick is called once per Config.Tick; missed ticks are not caught up.
 func (c *Core) Tick() {
 	c.tickRaft()
+	c.history.tick(c.cfg.ElectionTicks)
 	c.reads.ticks++
 	c.ships.ticks++
 	c.origin.expire(c.mono, c.expired)
@@ -212,8 +217,12 @@ func (c *Core) Tick() {
 
 func (c *Core) tickRaft() {
 	defer rescue(c.fail)
-	if c.mayTick() {
+	switch {
+	case !c.mayTick():
+	case c.raw.BasicStatus().RaftState == raft.StateLeader:
 		c.raw.Tick()
+	default:
+		c.mayStand(c.raw.Tick)
 	}
 	c.campaignAlone()
 }

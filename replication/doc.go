@@ -162,8 +162,8 @@
 // # Concurrency
 //
 // Each step machine belongs to one goroutine. A step machine is pure: it reads no
-// clock, waits for nothing, and does no IO, except that raft reads entries back
-// from Log. Inputs are calls of its methods; what it wants done comes out as a list
+// clock, waits for nothing, and does no IO: what raft needs of the log is in memory,
+// or is read by another goroutine (history). Inputs are calls of its methods; what it wants done comes out as a list
 // of effects, which its goroutine carries out in order. Step machines share no
 // memory: what one has for another is an effect here, a message in an inbox, and
 // an input there. Only Applier.Digest may be called by any goroutine. What event

@@ -13,6 +13,7 @@ type Effects struct {
 	Messages []*pb.Message // to peers
 	Round    Round         // goes with some of them
 	Ships    []Ship        // snapshots to peers; Shipped must follow each
+	Fetch    Fetch         // entries to be read from the log, if First is set; Fetched must follow
 	Append   []*pb.Message // MsgStorageAppend, for the append worker
 	Apply    []*pb.Message // MsgStorageApply, for the applier
 	Forwards []Forward     // sub-batches to the leader
@@ -121,6 +122,7 @@ func (c *Core) gather() {
 	c.reads.support.asking = false
 	c.renewLease()
 	c.flushForward()
+	c.eff.Fetch = c.nextFetch()
 }
 
 // reset returns empty effects that use the memory of e. What e was of is let go: to a
@@ -141,7 +143,12 @@ func (e *Effects) reset() Effects {
 // takeReady moves raft's outstanding work to the effects.
 func (c *Core) takeReady() {
 	for c.failed == nil && c.raw.HasReady() {
+		c.history.applies = true
 		rd := c.raw.Ready()
+		c.history.applies = false
+		if len(rd.Messages) == 0 && len(rd.ReadStates) == 0 && rd.SoftState == nil {
+			break // it waits for entries that are fetched
+		}
 		for _, m := range rd.Messages {
 			c.dispatch(m)
 		}
@@ -185,6 +192,9 @@ func (c *Core) dispatch(m *pb.Message) {
 func (c *Core) noteStatus() {
 	s := c.raw.BasicStatus()
 	c.commit = s.HardState.GetCommit()
+	if c.pace.committed(c.commit, c.mono); s.RaftState != raft.StateLeader {
+		c.pace.follow()
+	}
 	if s.RaftState != c.state || s.HardState.GetTerm() != c.term || s.Lead != c.leader {
 		c.promise.ticks = c.promise.turn // raft counts anew since then
 	}
@@ -261,6 +271,7 @@ func (c *Core) proposeEntry(data []byte) bool {
 		return false
 	}
 	c.lastIndex++
+	c.pace.proposed(c.lastIndex, c.mono)
 	return true
 }
 

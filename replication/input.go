@@ -16,6 +16,8 @@ type input struct {
 	applied  *AppliedUpTo
 	change   *MemberChange
 	space    Space
+	entries  []*pb.Entry
+	err      error
 	forRaft  bool
 	ok       bool
 }
@@ -50,6 +52,7 @@ const (
 	inputTransfer
 	inputForget
 	inputSpace
+	inputFetched
 )
 
 // feed calls the core. An error tells that what a peer sent was of no use.
@@ -87,6 +90,8 @@ func (in *input) feed(core *Core) error {
 		core.Forget(in.tag)
 	case inputSpace:
 		core.SetSpace(in.space)
+	case inputFetched:
+		core.Fetched(in.entries, in.err)
 	}
 	return nil
 }

@@ -88,6 +88,14 @@ type View interface {
 type Log interface {
 	InitialState() (*pb.HardState, *pb.ConfState, error)
 	Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error)
+
+	// Recent is Entries without waiting for a disk: false if not all of them are in
+	// memory.
+	Recent(lo, hi, maxSize uint64) ([]*pb.Entry, bool)
+
+	// Heads returns the first of the entries, without their data and without waiting
+	// for a disk.
+	Heads(lo, hi uint64) ([]*pb.Entry, error)
 	Term(i uint64) (uint64, error)
 	FirstIndex() (uint64, error)
 	LastIndex() (uint64, error)

@@ -61,7 +61,7 @@ func (c *Core) hadOthers(last uint64) (bool, error) {
 		return true, nil
 	}
 	for i := c.raw.BasicStatus().HardState.GetCommit() + 1; i <= last; {
-		ents, err := c.cfg.Log.Entries(i, last+1, applyBytesMax)
+		ents, err := c.cfg.Log.Log.Entries(i, last+1, applyBytesMax)
 		if err != nil {
 			return false, fmt.Errorf("read entries after %d: %w", i-1, err)
 		}
@@ -80,7 +80,7 @@ func (c *Core) campaignAlone() {
 	if c.campaignDue && !c.bound() && c.raw.BasicStatus().Applied >= c.commit {
 		c.campaignDue = false
 		if c.members.sole(c.cfg.ID) {
-			_ = c.raw.Campaign() // should it fail, ticks lead to another one
+			c.mayStand(func() { _ = c.raw.Campaign() }) // should it fail, ticks lead to another one
 		}
 	}
 }

@@ -23,6 +23,7 @@ type Replica struct {
 	toLog   *inbox[appendInput]   // of the append worker
 	toApply *inbox[applyInput]    // of the applier
 	toDisk  *inbox[snapshotWrite] // of the snapshot writer
+	toFetch chan Fetch            // of the reader of the log
 
 	status     atomic.Pointer[Status]
 	excluded   atomic.Bool   // see HandleExcluded
@@ -51,6 +52,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 		cfg: cfg, log: cfg.Logger, machine: m, start: time.Now(),
 		handedOver: make(chan struct{}),
 		in:         newInbox[input](), toLog: newInbox[appendInput](), toApply: newInbox[applyInput](), toDisk: newInbox[snapshotWrite](),
+		toFetch: make(chan Fetch, 1),
 	}
 	m.gate.clock = func() time.Duration { return time.Since(r.start) }
 	m.gate.moved = func(loop int) { r.cfg.Clients[loop].Moved() }
@@ -62,6 +64,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 	r.wg.Go(r.appendLoop)
 	r.wg.Go(r.applyLoop)
 	r.wg.Go(r.snapshotLoop)
+	r.wg.Go(r.fetchLoop)
 	return r, nil
 }
 

@@ -129,6 +129,24 @@ func (r *Replica) snapshotLoop() {
 	}
 }
 
+// fetchLoop reads back entries of the log that are no longer in memory.
+func (r *Replica) fetchLoop() {
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case f := <-r.toFetch:
+			select {
+			case <-r.ctx.Done():
+				return
+			case <-time.After(f.Rest):
+			}
+			ents, err := f.do(r.cfg.Log)
+			r.in.put(input{kind: inputFetched, entries: ents, err: err})
+		}
+	}
+}
+
 // ship sends a snapshot to a peer.
 func (r *Replica) ship(s *Ship) {
 	to, index, forRaft := s.To, s.Meta.GetIndex(), s.Raft

@@ -57,6 +57,9 @@ func (r *Replica) carryOut(eff *Effects) {
 	for i := range eff.Ships {
 		r.ship(&eff.Ships[i])
 	}
+	if eff.Fetch.First != 0 {
+		r.toFetch <- eff.Fetch // there is room: it is the only one
+	}
 	if len(eff.Append) > 0 { // all at once, so that one sync is for all
 		var few [4]appendInput
 		in := few[:0]

@@ -153,8 +153,13 @@ func (n *rigNode) ready() {
 		n.owed = append(n.owed, appendInput{message: m})
 	}
 	n.reports = append(n.reports, n.apply(n.eff.Apply)...)
+	fetch := n.eff.Fetch
 	n.write()
 	n.applied()
+	if fetch.First != 0 {
+		ents, err := fetch.do(n.log)
+		n.feed(input{kind: inputFetched, entries: ents, err: err})
+	}
 }
 
 // applied tells the core what was applied, unless that is late.

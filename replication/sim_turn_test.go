@@ -84,6 +84,9 @@ func (n *simNode) carryToPeers(eff *Effects) {
 }
 
 func (n *simNode) carryToWorkers(eff *Effects) {
+	if f := eff.Fetch; f.First != 0 {
+		n.fetch(f)
+	}
 	for _, m := range eff.Append {
 		n.putLog(appendInput{message: m})
 	}
@@ -107,6 +110,17 @@ func (n *simNode) carryToWorkers(eff *Effects) {
 	if eff.Snapshot > 0 {
 		n.putApply(applyInput{kind: applyTake, index: eff.Snapshot})
 	}
+}
+
+// fetch reads back entries of the log, which may be replaced before the core has them.
+func (n *simNode) fetch(f Fetch) {
+	n.s.after(f.Rest+n.s.delay(300*time.Microsecond), n.inLife(func() {
+		ents, err := f.do(n.log)
+		n.s.stats.fetched += len(ents)
+		n.s.after(n.s.delay(100*time.Microsecond), n.inLife(func() {
+			n.put(input{kind: inputFetched, entries: ents, err: err})
+		}))
+	}))
 }
 
 func (n *simNode) carrySignals(eff *Effects) {
