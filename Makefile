@@ -56,7 +56,7 @@ CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-
 RIVALS := redis-server memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory backup replace snapshot exporter cluster chaos harm members sim simreads conformance differential rewrite lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory backup replace snapshot exporter cluster chaos lag harm members sim simreads conformance differential rewrite lint fmt
 
 ## help: list these commands
 help:
@@ -130,6 +130,10 @@ exporter:
 ## stall: the leader's disk stands still for a minute under load: who leads, and what memory is taken
 stall:
 	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run StalledDisk ./internal/integration -stall.time 60s
+
+## lag: 400 MB of sets while a follower is stopped, and what writes take while it catches up
+lag:
+	$(GO) test -count 1 -v -run FollowerThatLags ./internal/integration -lag.mb 400
 
 ## cluster: the three servers of server.json, until Ctrl-C
 cluster:
