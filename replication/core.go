@@ -2,6 +2,7 @@ package replication
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -250,6 +251,8 @@ func (c *Core) Submit(loop int, tag uint64, count int, ops []byte, frees bool) {
 // Read asks for n reads of an event loop; Effects.Reads answers.
 func (c *Core) Read(loop, n int) {
 	if c.guard.verdict == VerdictRepairing || c.removed {
+		// Answers are in the order of the reads: those that came before fail first.
+		c.reads.expire(math.MaxInt64, c.readsDone)
 		c.readsDone(loop, n, false)
 		return
 	}
