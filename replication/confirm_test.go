@@ -137,6 +137,34 @@ func TestReadOfAFollowerWaitsForTheTerm(t *testing.T) {
 	}
 }
 
+// TestRefusedReadsKeepTheirOrder: answers go to the oldest reads. A node that is no member
+// any more refuses those that wait before the one that comes, or a confirmation that is
+// on its way would be taken for the new one's.
+func TestRefusedReadsKeepTheirOrder(t *testing.T) {
+	r := newRig(t, 3, LeasesOff, 0)
+	leader := r.elect()
+	f := r.others(leader)[0]
+	r.run(time.Second)
+	r.hold = func(m *rigMail) bool { return m.is(pb.MsgReadIndexResp) }
+	r.read(f)
+	r.read(f)
+	if !f.unread() {
+		t.Fatal("a read is answered though nobody has confirmed it")
+	}
+	core := f.machine.core
+	core.removed = true
+	core.Read(0, 1)
+	refused := 0
+	for _, d := range core.eff.Reads {
+		if refused += d.N; d.OK {
+			t.Errorf("%+v", d)
+		}
+	}
+	if refused != 3 || f.unread() {
+		t.Errorf("%d reads are refused, want all 3", refused)
+	}
+}
+
 // TestIdleLeases: a cluster without clients sends the same with leases and without.
 func TestIdleLeases(t *testing.T) {
 	var off map[string]int
