@@ -109,7 +109,7 @@ func (w *spaceWatch) look(now time.Time) {
 		reserve := n.reserve()
 		level := spaceLevel(space.Free, reserve, w.level)
 		if level != w.level || level != replication.SpaceAmple {
-			n.replica.SetSpace(level, space.Free-n.cfg.segmentBytes())
+			n.replica.SetSpace(level, roomForSnapshot(space.Free, n.cfg.segmentBytes()))
 		}
 		if level != w.level {
 			w.logLevel(now, level, space, reserve)
@@ -125,6 +125,11 @@ func (w *spaceWatch) look(now time.Time) {
 		w.refusing = refusing
 	}
 }
+
+// roomForSnapshot is how much of what is free a snapshot may take: the log needs a
+// segment. If there is no room for that either, writes are refused and only a snapshot can
+// end that, as a small one of a state that was flushed: a quarter is left to it.
+func roomForSnapshot(free, segmentBytes int64) int64 { return max(free-segmentBytes, free/4) }
 
 func (w *spaceWatch) logLevel(now time.Time, level replication.Space, space disk.Space, reserve int64) {
 	log := w.node.cfg.Logger

@@ -35,6 +35,16 @@ func TestSpaceLevel(t *testing.T) {
 	}
 }
 
+// TestRoomForSnapshot: a segment is left to the log, and a small snapshot is possible
+// even if that much is not free.
+func TestRoomForSnapshot(t *testing.T) {
+	for _, c := range []struct{ free, segment, want int64 }{{100, 8, 92}, {12, 8, 4}, {10, 8, 2}, {7, 8, 1}, {4, 8, 1}, {0, 8, 0}} {
+		if got := roomForSnapshot(c.free, c.segment); got != c.want {
+			t.Errorf("%d of %d free, with segments of %d: want %d", got, c.free, c.segment, c.want)
+		}
+	}
+}
+
 // answered is a loop without connections that notes what it is answered.
 type answered struct{ statuses []protocol.Status }
 
