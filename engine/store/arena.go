@@ -78,11 +78,29 @@ func words(b []byte) []uint32 {
 	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }
 
+// spareAddressBytes is left to Go's heap and stacks where the address space is limited.
+const spareAddressBytes = 512 << 20
+
+// reserve reserves address space, if there is some to spare beside it.
+func reserve(size int64) ([]byte, error) {
+	mem, err := memory.Reserve(int(size))
+	if err != nil || !memory.OffHeap {
+		return mem, err
+	}
+	spare, err := memory.Reserve(spareAddressBytes)
+	if err != nil {
+		memory.Release(mem)
+		return nil, err
+	}
+	memory.Release(spare)
+	return mem, nil
+}
+
 // newArena reserves size bytes, whole granules, for a cache of the given limit. If the
 // address space is limited, as by ulimit -v, it reserves what that limit needs: a store
-// that replaces this one must have room beside it.
+// that replaces this one must have room beside it, and so must Go's heap.
 func newArena(limit, size int64) (*arena, error) {
-	mem, err := memory.Reserve(int(size))
+	mem, err := reserve(size)
 	if least := leastAddressBytes(limit); err != nil && least < size {
 		size = least
 		mem, err = memory.Reserve(int(size))
