@@ -20,6 +20,7 @@ import (
 const heapGrowthPercent = 50
 
 func main() {
+	limitArenas()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowthPercent)
 	}
