@@ -51,7 +51,7 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	if err := writeFrame(conn, ours); err != nil {
 		return nil, err
 	}
-	theirs, err := readFrame(conn, helloBytesMax)
+	theirs, err := readFrame(conn)
 	if err != nil {
 		return nil, fmt.Errorf("read hello: %w", err)
 	}
@@ -122,7 +122,7 @@ func remedy(serverID int) string {
 // answer shakes hands on a connection that a peer has dialed, and decides on the
 // peer. An error that is no refusal was not told.
 func (t *Transport) answer(conn net.Conn) (remote Hello, err error) {
-	theirs, err := readFrame(conn, helloBytesMax)
+	theirs, err := readFrame(conn)
 	if err != nil {
 		return remote, err
 	}
@@ -185,7 +185,7 @@ var errWrongSecret = errors.New("its secret for the log port is another one: giv
 
 // readProof reads the peer's proof, which must be the given one.
 func readProof(conn net.Conn, want []byte) error {
-	b, err := readFrame(conn, helloBytesMax)
+	b, err := readFrame(conn)
 	if err != nil {
 		return fmt.Errorf("read proof: %w", err)
 	}
@@ -206,7 +206,7 @@ func readProof(conn net.Conn, want []byte) error {
 
 // readAnswer reads how the peer has decided.
 func readAnswer(conn net.Conn) error {
-	b, err := readFrame(conn, helloBytesMax)
+	b, err := readFrame(conn)
 	if err != nil {
 		return fmt.Errorf("await the end of the handshake: %w", err)
 	}

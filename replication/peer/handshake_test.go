@@ -22,7 +22,7 @@ func shake(t *testing.T, addr net.Addr, h *Hello, secret string) error {
 	must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
 	ours := encodeHello(h)
 	must(t, writeFrame(conn, ours))
-	theirs, err := readFrame(conn, helloBytesMax)
+	theirs, err := readFrame(conn)
 	must(t, err)
 	if _, err := readHello(theirs); err != nil {
 		return err
@@ -34,7 +34,7 @@ func shake(t *testing.T, addr net.Addr, h *Hello, secret string) error {
 	if err := readAnswer(conn); err != nil || h.Stream != StreamJoin {
 		return err
 	}
-	answer, err := readFrame(conn, helloBytesMax)
+	answer, err := readFrame(conn)
 	must(t, err)
 	_, err = readHello(answer)
 	return err
@@ -111,9 +111,9 @@ func TestSecret(t *testing.T) {
 	defer func() { must(t, conn.Close()) }()
 	ours := encodeHello(&high)
 	must(t, writeFrame(conn, ours))
-	theirs, err := readFrame(conn, helloBytesMax)
+	theirs, err := readFrame(conn)
 	must(t, err)
-	_, err = readFrame(conn, helloBytesMax)
+	_, err = readFrame(conn)
 	must(t, err)
 	must(t, writeFrame(conn, appendContents(nil, kindProof, proof([]byte("open wheat"), dialer, ours, theirs))))
 	if err := readAnswer(conn); err == nil || !strings.Contains(err.Error(), "its secret for the log port is another one") {

@@ -160,7 +160,7 @@ func (t *Transport) joinAt(ctx context.Context, addr string) (c identity.Cluster
 	if err := conn.SetDeadline(time.Now().Add(joinTimeout + handshakeTimeout)); err != nil {
 		return c, found, err
 	}
-	b, err := readFrame(conn, helloBytesMax)
+	b, err := readFrame(conn)
 	if err != nil {
 		return c, found, fmt.Errorf("await the answer: %w", err)
 	}

@@ -84,12 +84,12 @@ func writeSealed(w io.Writer, contents []byte) error {
 }
 
 // readFrame reads the contents of one frame of a handshake.
-func readFrame(r io.Reader, limit uint32) ([]byte, error) {
+func readFrame(r io.Reader) ([]byte, error) {
 	var head [frameHeaderBytes]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
-	return readContents(r, nil, binary.BigEndian.Uint32(head[:]), limit)
+	return readContents(r, nil, binary.BigEndian.Uint32(head[:]), helloBytesMax)
 }
 
 // readSealed reads the contents of one sealed frame, and into buf, if they fit.
