@@ -13,6 +13,7 @@ import (
 
 	"github.com/bradfitz/gomemcache/memcache"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"raftcached/internal/cluster"
 	"raftcached/replication/disk"
@@ -115,8 +116,9 @@ func TestForgedPeerHarmsNobody(t *testing.T) {
 			f.Signal(to, append(frame.AppendUint(frame.AppendArrayLen(nil, 3), kind), 0xcf, 255, 255, 255, 255, 255, 255, 255, 255, 0xc1))
 		}
 		f.Signal(to, []byte{0xff})
-		huge.To = new(to)
-		f.Send(huge, 1<<63)
+		m := proto.CloneOf(huge) // the transport has it from then on
+		m.To = new(to)
+		f.Send(m, 1<<63)
 	}
 	for _, cl := range clients[:2] { // what was sound in between is applied on all
 		must(t, cluster.Await(ctx, func() error {

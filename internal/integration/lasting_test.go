@@ -118,7 +118,7 @@ func (l *lasting) disturb(ctx context.Context, t *testing.T) string {
 	case 0:
 		return l.transferLeadership(ctx, t)
 	case 1:
-		return l.changeMembers(ctx, t)
+		return l.changeMembers(t)
 	}
 	leader, err := l.c.AwaitLeader(ctx)
 	must(t, err)
@@ -191,7 +191,7 @@ func (l *lasting) transferLeadership(ctx context.Context, t *testing.T) string {
 }
 
 // changeMembers makes one change, while somebody is killed in most cases.
-func (l *lasting) changeMembers(ctx context.Context, t *testing.T) string {
+func (l *lasting) changeMembers(t *testing.T) string {
 	t.Helper()
 	s := l.drawChange()
 	t.Logf("members %v, of which %v have no vote: %v", l.plan.expected, l.plan.replicas, s)
