@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"raftcached/internal/admin"
 )
@@ -49,6 +50,7 @@ func TestLeasesOfAClusterAreSwitched(t *testing.T) {
 	if got := logged.String(); !strings.Contains(got, "leases are all from now on") || !strings.Contains(got, "leases are leader from now on") {
 		t.Errorf("server 0 has logged %s", got)
 	}
+	configs[0].RequestTimeout = time.Second // for as long it waits for a leader
 	started := openNode(t, alone(configs[0]))
 	if got := started.leases(); got != "leader" {
 		t.Errorf("after a start leases are %q", got)

@@ -73,6 +73,7 @@ func TestLogIsAppliedBeforeClientsComeIn(t *testing.T) {
 		must(t, n.Close())
 	}
 	cfg := follower.cfg
+	cfg.RequestTimeout = time.Second // for as long it waits for a leader
 	var err error
 	cfg.PeerListener, err = net.Listen("tcp", cfg.PeerAddr)
 	must(t, err)
