@@ -97,6 +97,9 @@ func (l *Log) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 		if err != nil {
 			return nil, err
 		}
+		if n := len(all); n > 0 && p.before != all[n-1].GetTerm() {
+			return all, nil // the log was replaced behind what was read
+		}
 		ents := p.ents
 		if p.places != nil {
 			ents, err = p.read(lo)
@@ -130,6 +133,7 @@ func takeBytes(left *uint64, ents []*pb.Entry) (full bool) {
 
 // readPlan is where entries are: in memory, or at places of one segment.
 type readPlan struct {
+	before uint64 // term of the entry before the first one
 	ents   []*pb.Entry
 	seg    *segment
 	name   string
@@ -148,6 +152,7 @@ func (l *Log) plan(lo, hi, maxSize uint64) (p readPlan, err error) {
 		return p, raft.ErrUnavailable
 	}
 	recent := l.index.firstRecent()
+	p.before = l.index.term(lo - 1)
 	if lo >= hi {
 		return p, nil
 	}
