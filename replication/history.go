@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -24,9 +23,8 @@ const (
 // Fetch asks for entries to be read from the log, away from the raft loop:
 // Core.Fetched takes them. There is at most one at a time.
 type Fetch struct {
-	First, End uint64        // up to End, exclusive, and fetchBytesMax
-	Rest       time.Duration // before they are read
-	apply      bool          // they are to be applied; else a follower needs them
+	First, End uint64 // up to End, exclusive, and fetchBytesMax
+	apply      bool   // they are to be applied; else a follower needs them
 }
 
 // do reads the entries.
@@ -62,8 +60,11 @@ func (h *history) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	if h.heads {
 		return h.Heads(lo, hi)
 	}
-	if first, err := h.FirstIndex(); err != nil || lo < first {
-		return nil, errors.Join(err, raft.ErrCompacted)
+	switch first, err := h.FirstIndex(); {
+	case err != nil:
+		return nil, err
+	case lo < first:
+		return nil, raft.ErrCompacted // itself, unwrapped: raft compares by ==
 	}
 	h.idle = 0
 	if ents := h.kept(lo, hi, maxSize); ents != nil {
@@ -139,13 +140,17 @@ func (h *history) tick(idleMax int) {
 	}
 }
 
-// nextFetch returns the reading that is to be begun, if any.
+// nextFetch returns the reading that is to be begun, if any. One for a follower may have
+// to wait, unless writes may be waiting for it: those of what is not committed.
 func (c *Core) nextFetch() Fetch {
-	f := c.history.next()
-	if f.First != 0 && !f.apply && c.leads() {
-		f.Rest = c.pace.before(c.mono)
+	h := c.history
+	if h.fetch.First != 0 || len(h.wanted) == 0 {
+		return Fetch{}
 	}
-	return f
+	if f := h.wanted[0]; !f.apply && c.leads() && !c.pace.mayFetch(c.mono, f.First > c.commit) {
+		return Fetch{}
+	}
+	return h.next()
 }
 
 // Fetched takes what Effects.Fetch has asked for. The entries are the core's from then on.

@@ -135,7 +135,7 @@ func TestHistoryOfALogThatWasCut(t *testing.T) {
 	if _, err := h.next().do(h.log); !errors.Is(err, raft.ErrCompacted) {
 		t.Errorf("reading it: %v", err)
 	}
-	if _, err := h.Entries(3, 9, 1); !errors.Is(err, raft.ErrCompacted) {
+	if _, err := h.Entries(3, 9, 1); err != raft.ErrCompacted { //nolint:errorlint // as raft does
 		t.Errorf("asking for it: %v", err)
 	}
 	h.heads = true
@@ -177,25 +177,46 @@ func TestPace(t *testing.T) {
 			p.committed(index, now)
 		}
 	}
+	fetches := func(what string, want time.Duration) {
+		t.Helper()
+		if p.rest != want {
+			t.Errorf("rests for %v %s", p.rest, what)
+		}
+		if p.lastFetch > 0 && now-p.lastFetch < want && p.mayFetch(now, false) {
+			t.Errorf("reads at once %s", what)
+		}
+		now = max(now, p.lastFetch+want)
+		if !p.mayFetch(now, false) {
+			t.Errorf("does not read after the rest %s", what)
+		}
+	}
+	fetches("before anything was written", 0)
+	write(50, 9*time.Millisecond)
+	fetches("though it is not known what writes take", 0)
+	now += 2 * lagSpan
 	write(50, time.Millisecond)
-	if rest := p.before(now); rest != 0 {
-		t.Errorf("rests for %v before anybody suffers", rest)
-	}
+	fetches("before anybody suffers", 0)
 	write(20, 2*time.Millisecond)
-	if rest := p.before(now); rest != lagRestMax {
-		t.Errorf("rests for %v while writes take twice as long", rest)
+	fetches("while writes take twice as long", lagRestMax)
+	if p.mayFetch(now, false) || !p.mayFetch(now, true) {
+		t.Error("what is not committed has to wait, or the rest does not")
 	}
+	p.proposed(index+1, now)
+	if now += lagRestMax - 1; p.mayFetch(now, false) {
+		t.Error("reads within the rest")
+	}
+	p.lastFetch = now + lagStuck
+	if now += lagStuck + 1; !p.mayFetch(now, false) {
+		t.Error("a write that waits for very long has to go on waiting")
+	}
+	p.entry = 0
 	write(100, time.Millisecond)
-	if rest := p.before(now); rest != 0 {
-		t.Errorf("rests for %v although nobody suffers", rest)
-	}
+	fetches("although nobody suffers", 0)
 	now += 2 * lagSpan
 	write(100, 4*time.Millisecond)
-	p.before(now)
+	p.mayFetch(now, false)
 	write(20, 4*time.Millisecond)
-	if rest := p.before(now); rest != 0 {
-		t.Errorf("rests for %v although writes were as slow before", rest)
-	}
+	fetches("although writes were as slow before", 0)
 	p.proposed(index+1, now)
 	p.follow()
 	if p.committed(index+9, now+time.Hour); p.rest != 0 || p.lagging != 0 {

@@ -4,12 +4,16 @@ import "time"
 
 const (
 	// lagRestMax is the longest rest between two readings of the log for followers that
-	// lag. So they get at least about 30 MiB a second from the log, however slow writes
-	// become meanwhile.
+	// lag. So they get at least about 30 MiB a second from the log, together, however
+	// slow writes become meanwhile.
 	lagRestMax = 50 * time.Millisecond
 
 	// lagRestMin is the shortest one.
 	lagRestMin = 2 * time.Millisecond
+
+	// lagStuck is how long a write may take before it is taken to wait for a follower
+	// that lags, which is not kept waiting then.
+	lagStuck = 4 * lagRestMax
 
 	// lagSpan is for how long after such a reading writes may suffer from it.
 	lagSpan = time.Second
@@ -23,8 +27,8 @@ type pace struct {
 	since time.Duration
 
 	calm, lagging time.Duration // averages of the last few; 0: none yet
-	lastFetch     time.Duration // when a follower that lags needed a reading
-	rest          time.Duration // before the next reading
+	lastFetch     time.Duration // when a reading for a follower that lags was begun
+	rest          time.Duration // after it
 }
 
 // proposed is called with each entry of this leader.
@@ -46,7 +50,7 @@ func (p *pace) committed(index uint64, mono time.Duration) {
 		return
 	}
 	p.lagging = average(p.lagging, took)
-	if p.lagging > p.calm*6/5 {
+	if p.calm > 0 && p.lagging > p.calm*6/5 {
 		p.rest = min(max(lagRestMin, 2*p.rest), lagRestMax)
 	} else if p.rest = p.rest * 7 / 8; p.rest < lagRestMin {
 		p.rest = 0
@@ -56,10 +60,15 @@ func (p *pace) committed(index uint64, mono time.Duration) {
 // follow is called while this node does not lead.
 func (p *pace) follow() { *p = pace{calm: p.calm} }
 
-// before returns for how long to wait before the log is read for a follower.
-func (p *pace) before(mono time.Duration) time.Duration {
+// mayFetch reports whether the log may be read now for a follower that lags, which then
+// is to be done. urgent tells that writes may wait for what is read.
+func (p *pace) mayFetch(mono time.Duration, urgent bool) bool {
+	stuck := p.entry != 0 && mono-p.since > lagStuck
+	if !urgent && !stuck && p.lastFetch != 0 && mono-p.lastFetch < p.rest {
+		return false
+	}
 	p.lastFetch = mono
-	return p.rest
+	return true
 }
 
 // average takes a value into the average of the last few.

@@ -136,11 +136,6 @@ func (r *Replica) fetchLoop() {
 		case <-r.ctx.Done():
 			return
 		case f := <-r.toFetch:
-			select {
-			case <-r.ctx.Done():
-				return
-			case <-time.After(f.Rest):
-			}
 			ents, err := f.do(r.cfg.Log)
 			r.in.put(input{kind: inputFetched, entries: ents, err: err})
 		}

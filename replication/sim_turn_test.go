@@ -114,7 +114,7 @@ func (n *simNode) carryToWorkers(eff *Effects) {
 
 // fetch reads back entries of the log, which may be replaced before the core has them.
 func (n *simNode) fetch(f Fetch) {
-	n.s.after(f.Rest+n.s.delay(300*time.Microsecond), n.inLife(func() {
+	n.s.after(n.s.delay(300*time.Microsecond), n.inLife(func() {
 		ents, err := f.do(n.log)
 		n.s.stats.fetched += len(ents)
 		n.s.after(n.s.delay(100*time.Microsecond), n.inLife(func() {
