@@ -107,9 +107,10 @@ func (s *support) spared(m *pb.Message) bool {
 	return len(s.last) > 0 && !slices.Contains(s.last, m.GetTo())
 }
 
-// answered takes a peer's answer to a heartbeat.
+// answered takes a peer's answer to a heartbeat. There may be two of one peer: the
+// heartbeats that are sent anyway confirm the newest round too.
 func (s *support) answered(m *pb.Message) {
-	if m.GetType() == pb.MsgHeartbeatResp && len(s.context) > 0 && bytes.Equal(m.GetContext(), s.context) {
+	if m.GetType() == pb.MsgHeartbeatResp && len(s.context) > 0 && bytes.Equal(m.GetContext(), s.context) && !slices.Contains(s.by, m.GetFrom()) {
 		s.by = append(s.by, m.GetFrom())
 	}
 }

@@ -3,9 +3,11 @@ package replication
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
+	"go.etcd.io/raft/v3/quorum"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
@@ -181,5 +183,22 @@ func TestIdleLeases(t *testing.T) {
 				t.Errorf("in ten seconds it sends %v, without leases %v", got, off)
 			}
 		})
+	}
+}
+
+// TestSupportersAreCountedOnce: a peer that answers to a round and to the heartbeat after it
+// is one supporter, not a majority of five with the leader.
+func TestSupportersAreCountedOnce(t *testing.T) {
+	var s support
+	s.context = []byte("round")
+	voters := quorum.JointConfig{quorum.MajorityConfig{}, nil}
+	for id := range uint64(5) {
+		voters[0][id+1] = struct{}{}
+	}
+	for _, from := range []uint64{2, 2, 4} {
+		s.answered(&pb.Message{Type: pb.MsgHeartbeatResp.Enum(), From: new(from), Context: s.context})
+	}
+	if s.confirmed(voters, 1); !slices.Equal(s.last, []uint64{2, 4}) {
+		t.Errorf("%d are asked the next time, want 2 and 4", s.last)
 	}
 }
