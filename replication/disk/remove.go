@@ -73,7 +73,12 @@ func shrink(f *os.File, bytes int64, pause func(time.Duration)) {
 // is being removed is not there any more.
 func opened(f *os.File) (*os.File, error) {
 	err := control(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) })
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	gone := errors.Is(err, syscall.EWOULDBLOCK)
+	if info, statErr := f.Stat(); statErr == nil && info.Mode().IsRegular() { // it may have been removed, and truncated, before it was locked
+		s, ok := info.Sys().(*syscall.Stat_t)
+		gone = gone || ok && s.Nlink == 0
+	}
+	if gone {
 		return nil, errors.Join(&os.PathError{Op: "open", Path: f.Name(), Err: syscall.ENOENT}, f.Close())
 	}
 	return f, nil // without locks nothing is truncated
