@@ -136,7 +136,7 @@ func TestLowDisks(t *testing.T) {
 
 	// The leader's disk: another server leads.
 	emptyFirst := fillDisk(t, leader, 8<<20)
-	awaitLine(t, leader, `level=WARN msg="disk low: \d MiB of 96 MiB free, the reserve is 16 MiB; while too few servers have room, writes are refused: make room on the disk of `)
+	awaitLine(t, leader, `level=WARN msg="disk low: \d+ MiB of 96 MiB free, the reserve is 16 MiB; while too few servers have room, writes are refused: make room on the disk of `)
 	awaitLine(t, leader, `level=WARN msg="the disk is low: handing leadership over"`)
 	must(t, cluster.Await(ctx, func() error {
 		if next, err := c.AwaitLeader(ctx); err != nil || next == leader {
