@@ -108,12 +108,13 @@ func (h *history) want(f Fetch) {
 	if f.First == h.fetch.First {
 		return
 	}
-	for i := range h.wanted {
-		if h.wanted[i].First == f.First {
-			h.wanted[i].End = max(h.wanted[i].End, f.End)
-			h.wanted[i].apply = h.wanted[i].apply || f.apply
+	if i := slices.IndexFunc(h.wanted, func(other Fetch) bool { return other.First == f.First }); i >= 0 {
+		f.End, f.apply = max(f.End, h.wanted[i].End), f.apply || h.wanted[i].apply
+		if !f.apply {
+			h.wanted[i] = f
 			return
 		}
+		h.wanted = slices.Delete(h.wanted, i, i+1)
 	}
 	switch {
 	case f.apply:

@@ -105,6 +105,19 @@ func TestEntriesAreFetched(t *testing.T) {
 	}
 }
 
+// TestTheApplierIsServedFirst: also if a follower has wanted the same before it.
+func TestTheApplierIsServedFirst(t *testing.T) {
+	h := newHistoryTest(t, 0)
+	h.save(1, 1, 10)
+	h.want(3, 9)
+	h.want(5, 9)
+	h.applies = true
+	h.want(5, 8)
+	if f := h.next(); f != (Fetch{First: 5, End: 9, apply: true}) {
+		t.Errorf("the next reading is %+v", f)
+	}
+}
+
 // TestFetchedEntriesOfAReplacedLog: others have replaced them since they were read.
 func TestFetchedEntriesOfAReplacedLog(t *testing.T) {
 	for name, bugs := range map[string]bugs{"": 0, "entries that were replaced": bugFetchedOld} {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 )
@@ -37,6 +38,17 @@ func newIndex(base, baseTerm uint64, recentMax int64) index {
 }
 
 func (x *index) last() uint64 { return x.base + uint64(len(x.places)) }
+
+// check returns raft's error if not all entries from lo on, up to hi, are there.
+func (x *index) check(lo, hi uint64) error {
+	switch {
+	case lo <= x.base:
+		return raft.ErrCompacted
+	case hi > x.last()+1:
+		return raft.ErrUnavailable
+	}
+	return nil
+}
 
 // checkIndexes checks that the entries are consecutive and fit a log of the entries
 // base+1 to last. They may replace some of those.

@@ -61,11 +61,8 @@ func (l *Log) Recent(lo, hi, maxSize uint64) (ents []*pb.Entry, ok bool) {
 func (l *Log) Heads(lo, hi uint64) ([]*pb.Entry, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	switch {
-	case lo <= l.index.base:
-		return nil, raft.ErrCompacted
-	case hi > l.index.last()+1:
-		return nil, raft.ErrUnavailable
+	if err := l.index.check(lo, hi); err != nil {
+		return nil, err
 	}
 	ents := make([]*pb.Entry, 0, min(hi-lo, 4096))
 	for i := lo; i < hi && len(ents) < cap(ents); i++ {
@@ -145,11 +142,8 @@ type readPlan struct {
 func (l *Log) plan(lo, hi, maxSize uint64) (p readPlan, err error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	switch {
-	case lo <= l.index.base:
-		return p, raft.ErrCompacted
-	case hi > l.index.last()+1:
-		return p, raft.ErrUnavailable
+	if err := l.index.check(lo, hi); err != nil {
+		return p, err
 	}
 	recent := l.index.firstRecent()
 	p.before = l.index.term(lo - 1)
