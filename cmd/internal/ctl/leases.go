@@ -48,14 +48,10 @@ effect at once on all servers, whatever their server.json says.
 
 // showLeases shows what the cluster has, and what each server has of it.
 func (c *ctl) showLeases(ctx context.Context) error {
-	replies, err := c.gather(ctx)
-	if errors.Is(err, errNobody) {
-		c.complain(err)
-		return exitError(exitNoMajority)
-	} else if err != nil {
+	v, err := c.look(ctx)
+	if err != nil {
 		return err
 	}
-	v := newView(replies, c.newStarter())
 	if v.Leases == "" {
 		return errors.New("no server tells which leases there are: those that answer start, or are of an older version")
 	}

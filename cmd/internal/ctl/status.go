@@ -3,7 +3,6 @@ package ctl
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -36,14 +35,10 @@ majority, or no server answers; 64 the command line is wrong.`,
 }
 
 func (c *ctl) status(ctx context.Context, output string) error {
-	replies, err := c.gather(ctx)
-	if errors.Is(err, errNobody) {
-		c.complain(err)
-		return exitError(exitNoMajority)
-	} else if err != nil {
+	v, err := c.look(ctx)
+	if err != nil {
 		return err
 	}
-	v := newView(replies, c.newStarter())
 	if output == "json" {
 		text, err := json.MarshalIndent(v, "", "  ")
 		if err != nil {

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -110,6 +111,19 @@ type problem struct {
 	ServerID *int   `json:"serverId,omitempty"` // absent: the whole cluster
 	Text     string `json:"text"`
 	Help     string `json:"help"`
+}
+
+// look returns what the servers say of themselves. If none answers it says so, and the
+// error is the exit code.
+func (c *ctl) look(ctx context.Context) (*view, error) {
+	replies, err := c.gather(ctx)
+	if errors.Is(err, errNobody) {
+		c.complain(err)
+		return nil, exitError(exitNoMajority)
+	} else if err != nil {
+		return nil, err
+	}
+	return newView(replies, c.newStarter()), nil
 }
 
 // newView puts the answers together; at least one is a status.
