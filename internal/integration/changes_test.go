@@ -65,21 +65,26 @@ type memberRun struct {
 	newest *admin.MemberList // that any server has told
 }
 
+// begin starts every server again that ends, until the test does.
+func (r *memberRun) begin(cancel context.CancelFunc) {
+	r.t.Cleanup(func() {
+		cancel()
+		r.kills.Wait()
+		<-r.servers.stopped
+		r.client.Close()
+	})
+	for _, s := range r.c.Servers {
+		r.servers.care(s)
+	}
+}
+
 // runPlan changes the members of a cluster as planned, and checks what comes of it.
 func runPlan(t *testing.T, seed uint64, plan *memberPlan) {
 	t.Logf("plan: %v", plan)
 	ctx, c := startCluster(t, cluster.Options{Servers: plan.servers, Args: plan.flags(), Settings: impatient()})
 	ctx, cancel := context.WithCancel(ctx)
 	r := &memberRun{t: t, ctx: ctx, c: c, plan: plan, servers: supervise(ctx)}
-	t.Cleanup(func() {
-		cancel()
-		r.kills.Wait()
-		<-r.servers.stopped
-		r.client.Close()
-	})
-	for _, s := range c.Servers {
-		r.servers.care(s)
-	}
+	r.begin(cancel)
 	for range plan.added {
 		c.Add(plan.flags()...)
 	}

@@ -43,15 +43,7 @@ func newLasting(t *testing.T, totals *historyTotals, settings map[string]any) *l
 		memberRun: &memberRun{t: t, ctx: ctx, c: c, plan: plan, servers: supervise(ctx)},
 		totals:    totals, random: rand.New(rand.NewPCG(rand.Uint64(), 0)), seen: map[*cluster.Process]readCounts{},
 	}
-	t.Cleanup(func() {
-		cancel()
-		l.kills.Wait()
-		<-l.servers.stopped
-		l.client.Close()
-	})
-	for _, s := range c.Servers {
-		l.servers.care(s)
-	}
+	l.begin(cancel)
 	for len(c.Servers) < lastingSlots {
 		c.Add(plan.flags()...)
 	}
