@@ -92,7 +92,7 @@ var layers = map[string]layer{
 	"internal/transcript":   {},
 	"internal/conformance":  {tests: []string{"internal/cluster"}},
 	"internal/differential": {may: []string{"internal/cluster"}},
-	"internal/integration":  {tests: []string{"internal/admin", "internal/cluster", "internal/testclient", "internal/transcript", "replication/disk", "replication/disk/disktest", "replication/frame", "replication/identity", "replication/peer"}},
+	"internal/integration":  {tests: []string{"internal/admin", "internal/cluster", "internal/testclient", "internal/transcript", "replication/disk", "replication/disk/disktest", "replication/frame", "replication/identity", "replication/peer", "replication/wal"}},
 }
 
 // owners lists the modules that one package alone may import.
