@@ -254,7 +254,7 @@ func (c *Config) fillDependent() {
 	}
 	ticks := c.ElectionTicks
 	fill(&ticks, defaults.ElectionTicks)
-	fill(&c.HeartbeatTicks, min(defaults.HeartbeatTicks, max(1, ticks/10)))
+	fill(&c.HeartbeatTicks, min(defaults.HeartbeatTicks, max(1, ticks/4)))
 }
 
 // fill sets a field that is zero.

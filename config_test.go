@@ -30,8 +30,8 @@ func TestCompleteFillsMemcachedsDefaults(t *testing.T) {
 	if cfg.MemoryLimitBytes != 64<<20 || cfg.ItemBytesMax != 1<<20 || cfg.MaxConns != 1024 {
 		t.Errorf("limits are %d, %d, %d; want 64 MiB, 1 MiB, 1024", cfg.MemoryLimitBytes, cfg.ItemBytesMax, cfg.MaxConns)
 	}
-	if cfg.Tick != 10*time.Millisecond || cfg.ElectionTicks != 20 || cfg.HeartbeatTicks != 2 {
-		t.Errorf("raft's clock is %v, %d, %d; want 10ms, 20, 2", cfg.Tick, cfg.ElectionTicks, cfg.HeartbeatTicks)
+	if cfg.Tick != 10*time.Millisecond || cfg.ElectionTicks != 20 || cfg.HeartbeatTicks != 5 {
+		t.Errorf("raft's clock is %v, %d, %d; want 10ms, 20, 5", cfg.Tick, cfg.ElectionTicks, cfg.HeartbeatTicks)
 	}
 	if cfg.Reads != ReadsLinearizable || cfg.RequestTimeout != 2*time.Second {
 		t.Errorf("reads are %q within %v, want linearizable within 2s", cfg.Reads, cfg.RequestTimeout)

@@ -11,39 +11,48 @@ import (
 // raftLoop owns the core: it feeds it what has come in and carries out what it
 // wants done. It never waits for a disk, a peer or the applier.
 func (r *Replica) raftLoop() {
-	ticker := time.NewTicker(r.cfg.Tick)
-	defer ticker.Stop()
 	var (
 		core  = r.machine.core
+		pulse = newPulse(r.cfg.Tick, time.Since(r.start))
 		taken []input
 		eff   Effects
 	)
+	defer pulse.ticker.Stop()
 	for {
-		tick := false
+		called := false
 		select {
 		case <-r.ctx.Done():
 			return
-		case <-ticker.C:
-			tick = true
+		case <-pulse.ticker.C:
+			called = true
 		case <-r.in.wake:
 		}
 		taken = r.in.take(taken)
-		now := time.Now() // no earlier: what is promised from an input's time on must not end too early
-		core.Observe(now.Sub(r.start), now)
+		wall := time.Now() // no earlier: what is promised from an input's time on must not end too early
+		now := wall.Sub(r.start)
+		core.Observe(now, wall)
+		before, after := pulse.due(now)
+		r.tick(before)
 		for i := range taken {
 			if err := taken[i].feed(core); err != nil {
 				r.dropped(taken[i].peer, err)
 			}
 		}
-		if tick {
-			core.Reading(r.machine.gate.LastRead())
-			core.Tick()
-		}
+		r.tick(after)
 		core.Ready(&eff)
 		r.machine.gate.publish(&eff)
 		r.publishMembers(&eff)
 		r.publish() // first: a client that is told of an effect may ask for the reason
 		r.carryOut(&eff)
+		pulse.set(core.Rest(), called)
+	}
+}
+
+func (r *Replica) tick(n int) {
+	core := r.machine.core
+	for range n {
+		core.Reading(r.machine.gate.LastRead())
+		core.Tick()
 	}
 }
 

@@ -60,6 +60,7 @@ type rigNode struct {
 	owed    []appendInput // to the disk
 	late    bool          // the core does not learn what was applied
 	reports []*AppliedUpTo
+	pulse   *pulse // of a node that rests; nil: it has every tick
 }
 
 // newRig returns a cluster of so many nodes that vote.
@@ -117,19 +118,41 @@ func (n *rigNode) feed(in input) {
 	if !n.up {
 		return
 	}
-	n.observe()
-	must(n.r.t, in.feed(n.machine.core))
-	n.ready()
+	n.turn(func() { must(n.r.t, in.feed(n.machine.core)) })
 }
 
 func (n *rigNode) tick() {
-	if n.up {
-		n.observe()
+	switch {
+	case !n.up, n.pulse != nil && n.clock() < n.pulse.last+time.Duration(n.pulse.rest)*simTick:
+	case n.pulse != nil:
+		n.turn(func() {})
+	default:
+		n.turn(func() { n.ticks(1) })
+	}
+}
+
+// turn is one turn of the raft loop, with the ticks that it is to have by its pulse.
+func (n *rigNode) turn(do func()) {
+	n.observe()
+	before, after := 0, 0
+	if n.pulse != nil {
+		before, after = n.pulse.due(n.clock())
+	}
+	n.ticks(before)
+	do()
+	n.ticks(after)
+	n.ready()
+	if n.pulse != nil {
+		n.pulse.rest = n.machine.core.Rest()
+	}
+}
+
+func (n *rigNode) ticks(count int) {
+	for range count {
 		if n.reads {
 			n.machine.core.Reading(n.clock())
 		}
 		n.machine.core.Tick()
-		n.ready()
 	}
 }
 

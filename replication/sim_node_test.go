@@ -62,6 +62,7 @@ type simNode struct {
 	toApply                   []applyInput
 	toDisk                    []snapshotWrite
 	ticksDue                  int
+	rest                      int // as of the last Ready
 	ticks                     int
 	clock                     simClock
 
@@ -157,7 +158,7 @@ func (n *simNode) start() {
 	n.apply = simActor{n: n, pace: simApplyPace, look: n.applyTurn}
 	n.disk = simActor{n: n, pace: 20 * time.Microsecond, look: n.diskTurn}
 	n.io, n.arrivals, n.backlog, n.waiting, n.readers = nil, nil, nil, nil, nil
-	n.paused, n.ticksDue, n.floorDue = false, 0, 0
+	n.paused, n.ticksDue, n.rest, n.floorDue = false, 0, 1, 0
 	n.clock.restart(s)
 	n.guess = Guess{}
 	n.stopping, n.handedOver, n.draining = false, false, false
@@ -314,8 +315,9 @@ func (n *simNode) pause(d time.Duration) {
 }
 
 func (n *simNode) tick() {
-	n.ticksDue = max(n.ticksDue, 1)
-	n.core.wake()
+	if n.ticksDue = min(n.ticksDue+1, max(n.rest, 1)); n.ticksDue >= n.rest {
+		n.core.wake()
+	}
 	n.dial()
 	n.s.after(n.clock.lasts(simTick), n.inLife(n.tick))
 }

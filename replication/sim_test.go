@@ -25,7 +25,7 @@ import (
 const (
 	simTick           = 10 * time.Millisecond
 	simElectionTicks  = 20
-	simHeartbeatTicks = 3
+	simHeartbeatTicks = 5
 	simRequestTimeout = 2 * time.Second
 	simLogRetainBytes = 8 << 10 // snapshots are frequent
 	simPartBytes      = 200     // and take many parts
@@ -125,6 +125,7 @@ type simStats struct {
 	leased, waited, timed, leases                                             int // reads without a message; that asked for the time; times that a lease was seen
 	grants, returned, holdersInstalled                                        int // of read leases; snapshots that nodes install which had one
 	setAside                                                                  int
+	rested                                                                    int // turns with several ticks
 	transfers, handOvers, handedOn                                            int
 	full, snapshotsGivenUp                                                    int
 	corrupted, quarantines, noMajorities, repairs, heldBack, checked, fetched int

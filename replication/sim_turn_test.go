@@ -19,6 +19,7 @@ func (n *simNode) raftTurn() []simStep {
 		func() { n.feed(taken) },
 		func() {
 			n.machine.core.Ready(&n.eff)
+			n.rest = n.machine.core.Rest()
 			n.s.check.ready(n, &n.eff)
 		},
 	}
@@ -41,14 +42,23 @@ func (n *simNode) observe() {
 
 func (n *simNode) feed(taken []input) {
 	core := n.machine.core
+	if n.ticksDue > 1 {
+		n.s.stats.rested++
+		n.tickCore(n.ticksDue - 1)
+	}
 	for i := range taken {
 		before := len(core.eff.Expired)
 		n.must(taken[i].feed(core))
 		n.s.check.fed(n, &taken[i], core.eff.Expired[before:])
 	}
-	for ; n.ticksDue > 0; n.ticksDue-- {
-		core.Reading(n.machine.gate.LastRead())
-		core.Tick()
+	n.tickCore(min(n.ticksDue, 1))
+	n.ticksDue = 0
+}
+
+func (n *simNode) tickCore(ticks int) {
+	for range ticks {
+		n.machine.core.Reading(n.machine.gate.LastRead())
+		n.machine.core.Tick()
 	}
 }
 

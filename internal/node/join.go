@@ -194,7 +194,7 @@ func (n *Node) fillAddresses() {
 func (n *Node) checkConstants(c *identity.Cluster) error {
 	if len(n.cfg.Servers) == 0 { // it knows the cluster by its address alone
 		n.cfg.Tick, n.cfg.ElectionTicks = time.Duration(c.Constants.TickMs)*time.Millisecond, int(c.Constants.ElectionTicks)
-		n.cfg.HeartbeatTicks = max(1, min(n.cfg.HeartbeatTicks, n.cfg.ElectionTicks/10))
+		n.cfg.HeartbeatTicks = max(1, min(n.cfg.HeartbeatTicks, n.cfg.ElectionTicks/4))
 	}
 	if ours := n.constants(); c.Constants.Ticks != ours.Ticks {
 		return settings.Errorf("the cluster was formed with ticks of %d ms and %d of them to an election, this node is configured with %d ms and %d: start it with those of the cluster",

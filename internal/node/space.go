@@ -12,9 +12,12 @@ import (
 )
 
 const (
-	// spacePeriod is how often is looked at the room on the disk, spaceLogPeriod how
+	// spacePeriod is how often is looked at the room on the disk, spaceFarPeriod how
+	// often while there is more than spaceFar besides the reserve, and spaceLogPeriod how
 	// often at what the log takes.
 	spacePeriod    = 100 * time.Millisecond
+	spaceFarPeriod = time.Second
+	spaceFar       = 8 << 30 // no disk writes that much meanwhile
 	spaceLogPeriod = 10 * time.Second
 
 	// spaceReturn is by what part of a threshold the room must exceed it until a disk
@@ -90,21 +93,22 @@ func (n *Node) watchSpace() {
 	if _, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir); !known {
 		return // files in memory
 	}
-	ticker := time.NewTicker(spacePeriod)
-	defer ticker.Stop()
-	for at := n.life.since; ; {
-		w.look(at)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
 		select {
 		case <-n.done:
 			return
-		case at = <-ticker.C:
+		case at := <-timer.C:
+			timer.Reset(w.look(at))
 		}
 	}
 }
 
-// look compares the disk with what was found last, and logs what has changed.
-func (w *spaceWatch) look(now time.Time) {
-	n := w.node
+// look compares the disk with what was found last, and logs what has changed. It returns
+// when to look again.
+func (w *spaceWatch) look(now time.Time) time.Duration {
+	n, period := w.node, spacePeriod
 	if space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir); known {
 		reserve := n.reserve()
 		level := spaceLevel(space.Free, reserve, w.level)
@@ -115,6 +119,9 @@ func (w *spaceWatch) look(now time.Time) {
 			w.logLevel(now, level, space, reserve)
 			w.level = level
 		}
+		if space.Free-2*reserve > spaceFar {
+			period = spaceFarPeriod
+		}
 	}
 	if now.Sub(w.looked) >= spaceLogPeriod {
 		w.looked = now
@@ -124,6 +131,7 @@ func (w *spaceWatch) look(now time.Time) {
 		w.logRefusing(now, refusing)
 		w.refusing = refusing
 	}
+	return period
 }
 
 // roomForSnapshot is how much of what is free a snapshot may take: the log needs a

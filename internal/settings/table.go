@@ -107,8 +107,8 @@ var Table = []Setting{
 	// Below 10, one late tick is an election.
 	{Field: "ElectionTicks", JSON: "electionTicks", Kind: Number, Unit: noUnit, Min: 10, Max: 1000, Default: "20", Help: "an election starts after this many ticks without a leader, to twice as many"},
 	{
-		Field: "HeartbeatTicks", JSON: "heartbeatTicks", Kind: Number, Unit: noUnit, Min: 1, Max: 333, Default: "3",
-		Shown: "2; a tenth of `electionTicks`, up to 3", Help: "a leader sends a heartbeat every as many ticks, at most a third of `electionTicks`",
+		Field: "HeartbeatTicks", JSON: "heartbeatTicks", Kind: Number, Unit: noUnit, Min: 1, Max: 333, Default: "5",
+		Shown: "5; a quarter of `electionTicks`, up to 5", Help: "a leader sends a heartbeat every as many ticks, at most a third of `electionTicks`",
 	},
 	{Field: "MaxConns", Flags: []string{"conn-limit", "c"}, JSON: "maxConnections", Kind: Number, Unit: noUnit, Min: 1, Max: 1 << 20, Arg: "N", Default: "1024", Help: "client connections at one time"},
 	{Field: "Threads", Flags: []string{"threads", "t"}, JSON: "threads", Kind: Number, Unit: noUnit, Min: 1, Max: 256, Arg: "N", Default: "4", Shown: "4, or the cores if fewer", Help: "event loops"},
