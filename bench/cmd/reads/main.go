@@ -4,8 +4,8 @@
 // leader and at each follower of a cluster of three without leases, and of one with
 // leases, in alternating rounds; with -old also at one without leases of an older
 // program. It prints a Markdown table with the CPU time that all servers of the target
-// have used for each request, and says of gets alone whether they are as fast as they
-// should be.
+// have used for each request, one of gets beside sets, and what sets wait for the holders
+// of leases, and says of each figure whether it is what it should be.
 //
 //	go run ./bench/cmd/reads -old ./raftcached-before > bench/results/NAME.md
 package main
@@ -70,18 +70,32 @@ func (b *comparison) run(ctx context.Context, dir string, leases []string, out i
 	if err := b.writeHead(out); err != nil {
 		return err
 	}
-	for _, gets := range []float64{1, 0.9} {
-		for _, conns := range []int{50, 200} {
-			for _, depth := range []int{1, 16} {
-				name := fmt.Sprintf("%.0f %% get, %d conns, depth %d", 100*gets, conns, depth)
-				if !strings.Contains(name, b.only) {
-					continue
-				}
-				w := bench.DefaultWorkload
-				w.GetRatio, w.Conns, w.Depth, w.Keys = gets, conns, depth, b.keys
-				if err := b.measure(ctx, out, name, w); err != nil {
-					return err
-				}
+	err = b.each("gets", func(name string, w bench.Workload) error { return b.measure(ctx, out, name, w) })
+	if err != nil {
+		return err
+	}
+	if err := writeMixedHead(out); err != nil {
+		return err
+	}
+	err = b.each("10 % sets", func(name string, w bench.Workload) error { return b.measureMixed(ctx, out, name, w) })
+	if err != nil || !strings.Contains("sets beside holders", b.only) {
+		return err
+	}
+	return b.measureHeld(ctx, out)
+}
+
+// each calls measure for each workload of a kind that is asked for.
+func (b *comparison) each(kind string, measure func(name string, w bench.Workload) error) error {
+	for _, conns := range []int{50, 200} {
+		for _, depth := range []int{1, 16} {
+			name := fmt.Sprintf("%s, %d conns, depth %d", kind, conns, depth)
+			if !strings.Contains(name, b.only) {
+				continue
+			}
+			w := bench.DefaultWorkload
+			w.GetRatio, w.Conns, w.Depth, w.Keys = 1, conns, depth, b.keys
+			if err := measure(name, w); err != nil {
+				return err
 			}
 		}
 	}
@@ -102,9 +116,15 @@ type comparison struct {
 // target is a server that clients read at.
 type target struct {
 	bench.Target
-	pids   []int  // of its whole cluster
-	leases string // setting; "": a lone server, oldLeases: of an older program
-	server int    // 0: the leader
+	writes bench.Target // the leader
+	pids   []int        // of its whole cluster
+	leases string       // setting; "": a lone server, oldLeases: of an older program
+	server int          // 0: the leader
+}
+
+// leased reports whether the target answers gets by a lease.
+func (t *target) leased() bool {
+	return t.leases == "all" || t.leases == "leader" && t.server == 0
 }
 
 // oldLeases stands for an older program with leases off.
@@ -169,13 +189,14 @@ func (b *comparison) add(ctx context.Context, c *cluster.Cluster, leases string)
 	if leases != "" {
 		name = "leases " + leases + ", leader"
 	}
-	b.targets = append(b.targets, target{bench.Target{Name: name, Addrs: []string{leader.ClientAddr}}, pids, leases, 0})
+	at := bench.Target{Name: name, Addrs: []string{leader.ClientAddr}}
+	b.targets = append(b.targets, target{at, at, pids, leases, 0})
 	follower := 0
 	for _, s := range c.Servers {
 		if s != leader {
 			name := fmt.Sprintf("leases %s, follower %d", leases, s.ID)
 			follower++
-			b.targets = append(b.targets, target{bench.Target{Name: name, Addrs: []string{s.ClientAddr}}, pids, leases, follower})
+			b.targets = append(b.targets, target{bench.Target{Name: name, Addrs: []string{s.ClientAddr}}, at, pids, leases, follower})
 		}
 	}
 	return nil
@@ -213,10 +234,7 @@ func (b *comparison) measure(ctx context.Context, out io.Writer, name string, w 
 			return median(values)
 		}
 		rate, cost := ratios(rounds, alone)
-		verdict := "-"
-		if w.GetRatio == 1 {
-			verdict = b.verdict(i, results, rate, cost)
-		}
+		verdict := b.verdict(i, results, rate, cost)
 		if _, err := fmt.Fprintf(out, "| %s | %s | %.0f | %.2f | %.1f | %.2f | %.0f | %.0f | %.0f | %s |\n", name, b.targets[i].Name,
 			of(func(r round) float64 { return r.rate }), rate, of(func(r round) float64 { return r.cpuUs }), cost,
 			of(func(r round) float64 { return r.p50Us }), of(func(r round) float64 { return r.p99Us }),
@@ -241,7 +259,7 @@ func ratios(rounds, base []round) (rate, cost float64) {
 // nothing is asked of them. rate and cost are its ratios to the lone server.
 func (b *comparison) verdict(i int, results [][]round, rate, cost float64) string {
 	t := &b.targets[i]
-	switch leased := t.leases == "all" || t.leases == "leader" && t.server == 0; {
+	switch leased := t.leased(); {
 	case leased && rate >= leasedRateMin && cost <= leasedCostMax:
 		return "met"
 	case leased:
@@ -302,11 +320,20 @@ func (b *comparison) writeHead(out io.Writer) error {
 	_, err := fmt.Fprintf(out, "# Linearizable reads, %s\n\n    go run ./bench/cmd/reads %s\n\n"+
 		"%d cores, shared by the servers and the generator; %s. %d keys of %d bytes, zipf %.2f, values of %d bytes;\n"+
 		"%d rounds of %v each, in turn. Ratios are to the lone server in the same round; all values are medians of the\n"+
-		"rounds. CPU is that of all servers of the cluster, for each request. Latencies are of gets.\n\n"+
+		"rounds. CPU is that of all servers of the cluster, for each request.\n\n"+
 		"| workload | target | requests/s | ratio | CPU µs | ratio | p50 µs | p99 µs | errors | verdict |\n"+
 		"| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
 		time.Now().UTC().Format("2006-01-02"), strings.Join(os.Args[1:], " "),
 		runtime.NumCPU(), runtime.Version(), b.keys, w.KeyBytes, w.Theta, w.ValueBytes, b.rounds, b.duration)
+	return err
+}
+
+// writeMixedHead writes the head of the table of gets beside sets.
+func writeMixedHead(out io.Writer) error {
+	_, err := fmt.Fprintf(out, "\nGets as fast as they are answered, and sets at the leader on %d connections of their own, a tenth of all requests. \"Left\" is\n"+
+		"the ratio to the gets that the CPU time left by the sets allows, from what each costs alone; \"p99 ratio\" is to gets alone.\n\n"+
+		"| workload | target | gets/s | sets/s | left | p99 µs | p99 ratio | verdict |\n"+
+		"| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |\n", setConns)
 	return err
 }
 

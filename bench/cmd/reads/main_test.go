@@ -16,12 +16,12 @@ func TestShortRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &comparison{duration: 50 * time.Millisecond, rounds: 1, keys: 100, only: "100 % get, 50 conns, depth 16", old: old}
+	b := &comparison{duration: 50 * time.Millisecond, rounds: 1, keys: 100, only: "", old: old}
 	var out strings.Builder
 	if err := b.run(t.Context(), t.TempDir(), []string{"off", "all"}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	for _, want := range []string{" lone server | ", " leases all, leader | ", " leases off, follower ", " leases off, before, leader | ", " of before, CPU "} {
+	for _, want := range []string{" lone server | ", " leases all, leader | ", " leases off, follower ", " leases off, before, leader | ", " of before, CPU ", "| 10 % sets, 50 conns, depth 16 | leases all, follower ", "with holders"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, out.String())
 		}

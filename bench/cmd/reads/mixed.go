@@ -1,0 +1,207 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"raftcached/bench"
+	"raftcached/bench/footprint"
+)
+
+const (
+	// setShare is how many of the requests are sets, beside gets.
+	setShare = 0.1
+
+	// What is wanted of gets beside sets: of what the CPU time that the sets leave allows,
+	// and of the 99th percentile of gets alone.
+	mixedRateMin, mixedP99Max = 0.9, 1.5
+
+	// What is wanted of sets while others hold leases, of those while nobody does.
+	heldLatencyMax = 1.05
+
+	// setConns is on how many connections sets come, heldReads how many reads a second
+	// keep the leases of holders alive.
+	setConns, heldReads = 50, 200
+)
+
+// beside is what one round of gets and sets has measured. A cost is CPU time of the
+// servers and of the generator, which share the cores.
+type beside struct {
+	gets, sets   float64 // a second
+	left         float64 // gets, of what was left to them
+	p99Us, slows float64 // of gets, and of those of gets alone
+}
+
+// measureMixed writes a row for each target whose gets are answered by leases, and the
+// lone server: gets as fast as they are answered, beside so many sets at the leader that
+// they are a tenth of all.
+//
+// What is left to the gets follows from what a get costs without sets, and a set without
+// gets, if all use no more of the cores than the gets did alone.
+func (b *comparison) measureMixed(ctx context.Context, out io.Writer, name string, w bench.Workload) error {
+	fmt.Fprintln(os.Stderr, "measuring", name)
+	for i := range b.targets {
+		t := &b.targets[i]
+		if !t.leased() && t.leases != "" {
+			continue
+		}
+		var rounds []beside
+		for range b.rounds {
+			w.Seed++
+			r, err := t.beside(ctx, w, b.duration)
+			if err != nil {
+				return err
+			}
+			rounds = append(rounds, r)
+		}
+		of := func(value func(beside) float64) float64 {
+			values := make([]float64, len(rounds))
+			for k := range rounds {
+				values[k] = value(rounds[k])
+			}
+			return median(values)
+		}
+		left, slows := of(func(r beside) float64 { return r.left }), of(func(r beside) float64 { return r.slows })
+		verdict := "met"
+		if left < mixedRateMin || slows > mixedP99Max {
+			verdict = fmt.Sprintf("missed: at least %.2f, p99 at most %.2f", mixedRateMin, mixedP99Max)
+		}
+		if t.leases == "" {
+			verdict = "-"
+		}
+		if _, err := fmt.Fprintf(out, "| %s | %s | %.0f | %.0f | %.2f | %.0f | %.2f | %s |\n", name, t.Name,
+			of(func(r beside) float64 { return r.gets }), of(func(r beside) float64 { return r.sets }), left,
+			of(func(r beside) float64 { return r.p99Us }), slows, verdict); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beside measures gets alone, sets alone, and both.
+func (t *target) beside(ctx context.Context, w bench.Workload, d time.Duration) (beside, error) {
+	w.GetRatio = 1
+	alone, cpu, err := t.busy(ctx, d, run{t.Target, w})
+	if err != nil {
+		return beside{}, err
+	}
+	used, getCost := cpu.Seconds()/alone[0].Elapsed.Seconds(), cpu.Seconds()/float64(alone[0].Ops)
+	sets := w
+	sets.GetRatio, sets.Conns, sets.Depth = 0, setConns, 1
+	sets.Rate = alone[0].Rate() * setShare / 4 // a guess, of less than they will be
+	var setCost float64
+	for range 3 { // sets that come more often share batches and cost less
+		only, cpu, err := t.busy(ctx, d/2, run{t.writes, sets})
+		if err != nil {
+			return beside{}, err
+		}
+		const perGet = setShare / (1 - setShare)
+		setCost = cpu.Seconds() / float64(only[0].Ops)
+		sets.Rate = used / (getCost + perGet*setCost) * perGet
+	}
+	both, _, err := t.busy(ctx, d, run{t.Target, w}, run{t.writes, sets})
+	if err != nil {
+		return beside{}, err
+	}
+	p99 := func(r *bench.Result) float64 { return float64(r.Gets.ValueAtPercentile(99)) / 1e3 }
+	left := (used - both[1].Rate()*setCost) / getCost
+	return beside{
+		gets: both[0].Rate(), sets: both[1].Rate(), left: both[0].Rate() / left,
+		p99Us: p99(both[0]), slows: p99(both[0]) / p99(alone[0]),
+	}, nil
+}
+
+// run is a load on a target.
+type run struct {
+	bench.Target
+	bench.Workload
+}
+
+// busy drives loads at the same time, and returns what CPU time the cluster and the
+// generator have used.
+func (t *target) busy(ctx context.Context, d time.Duration, runs ...run) ([]*bench.Result, time.Duration, error) {
+	before, err := t.cpuOfAll()
+	if err != nil {
+		return nil, 0, err
+	}
+	results, errs := make([]*bench.Result, len(runs)), make([]error, len(runs))
+	var wait sync.WaitGroup
+	for i, r := range runs {
+		wait.Go(func() { results[i], errs[i] = bench.Measure(ctx, r.Target, r.Workload, d) })
+	}
+	wait.Wait()
+	for i, r := range results {
+		if errs[i] == nil && r.Errors > 0 {
+			errs[i] = fmt.Errorf("measure %s: %d errors, the first %q", runs[i].Name, r.Errors, r.FirstError)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, 0, err
+	}
+	after, err := t.cpuOfAll()
+	return results, after - before, err
+}
+
+// cpuOfAll is the CPU time that the servers and this process have used.
+func (t *target) cpuOfAll() (time.Duration, error) {
+	servers, err := t.cpu()
+	if err != nil {
+		return 0, err
+	}
+	own, err := footprint.ReadCPU(os.Getpid())
+	return servers + own, err
+}
+
+// measureHeld writes what sets at the leader wait while others hold read leases, because
+// a few clients read there, and while as many read at the leader.
+func (b *comparison) measureHeld(ctx context.Context, out io.Writer) error {
+	fmt.Fprintln(os.Stderr, "measuring sets beside holders")
+	var leader *target
+	var held []string
+	for i := range b.targets {
+		switch t := &b.targets[i]; {
+		case t.leases != "all":
+		case t.server == 0:
+			leader = t
+		default:
+			held = append(held, t.Addrs...)
+		}
+	}
+	if leader == nil {
+		return nil
+	}
+	w := bench.DefaultWorkload
+	w.Keys, w.Conns = b.keys, setConns
+	reads := w
+	w.GetRatio, reads.GetRatio, reads.Rate, reads.Conns = 0, 1, heldReads, 2
+	var medians, p99s, with, without []float64
+	for range 3 * b.rounds {
+		w.Seed++
+		at := [2]*bench.Result{}
+		for k, addrs := range [][]string{leader.Addrs, held} {
+			r, _, err := leader.busy(ctx, b.duration, run{leader.writes, w}, run{bench.Target{Name: "reads", Addrs: addrs}, reads})
+			if err != nil {
+				return err
+			}
+			at[k] = r[0]
+		}
+		us := func(k int, percent float64) float64 { return float64(at[k].Sets.ValueAtPercentile(percent)) / 1e3 }
+		without, with = append(without, us(0, 50)), append(with, us(1, 50))
+		medians, p99s = append(medians, us(1, 50)/us(0, 50)), append(p99s, us(1, 99)/us(0, 99))
+	}
+	verdict := "met"
+	if median(medians) > heldLatencyMax || median(p99s) > heldLatencyMax {
+		verdict = fmt.Sprintf("missed: at most %.2f", heldLatencyMax)
+	}
+	_, err := fmt.Fprintf(out, "\n%d connections set one at a time, %d reads a second are at the followers, which hold leases for them, or at the leader:\n"+
+		"median %.0f µs with holders, %.0f µs without; ratios of the median %.2f and of the 99th percentile %.2f: %s.\n",
+		setConns, heldReads, median(with), median(without), median(medians), median(p99s), verdict)
+	return err
+}
