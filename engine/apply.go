@@ -24,7 +24,7 @@ func (e *Engine) Apply(count int, ops []byte, want bool) *Results {
 	count = min(count, len(ops)) // each has a byte at least
 	var results *Results
 	if want {
-		results = newResults(count)
+		results = newResults(count, &e.results)
 	}
 	for i := range count {
 		op, rest, err := DecodeOp(ops)

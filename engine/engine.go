@@ -81,6 +81,7 @@ type Engine struct {
 	mutations    uint64 // gives the cas unique
 	pendingFlush int64  // when a delayed flush_all fires, ms; 0: none is pending
 	fill         fill
+	results      resultLedger
 	counts       Counts
 	evictedAfter int64  // how long the item that was evicted last had been in its queue, ms
 	events       uint64 // digest of what happened in the queues
@@ -94,7 +95,7 @@ func New(l Limits) (*Engine, error) { return newWithLayout(l, store.LayoutFor(l.
 // newWithLayout returns an engine with a layout of memory, whose index has room for count
 // items.
 func newWithLayout(l Limits, layout store.Layout, count int) (*Engine, error) {
-	e := &Engine{initial: l, limits: l, formedBytes: l.MemoryBytes, layout: layout, ghosts: newGhosts(l.MemoryBytes)}
+	e := &Engine{initial: l, limits: l, formedBytes: l.MemoryBytes, layout: layout, ghosts: newGhosts(l.MemoryBytes), results: resultLedger{max: resultBytesMax}}
 	e.current.Init()
 	st, err := store.New(l.MemoryBytes, layout, count)
 	if err != nil {

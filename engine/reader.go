@@ -154,6 +154,17 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 	return dst, ok
 }
 
+// ValueBytes returns the size of an item's value, 0 if there is none. It is no access.
+func (r *Reader) ValueBytes(key []byte) (n int) {
+	st := r.store.Enter()
+	if ref, ok := st.Lookup(store.Hash(key), key); ok {
+		_, _, value := ref.Content()
+		n = len(value)
+	}
+	r.store.Leave()
+	return n
+}
+
 // Look is View with all of an item, as it was before the call. The call counts as an
 // access unless keepAccess is set or f appends nothing: then it answered nobody.
 func (r *Reader) Look(dst, key []byte, keepAccess bool, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {

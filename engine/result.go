@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"bytes"
 	"iter"
+	"sync/atomic"
 
 	"raftcached/internal/item"
 )
@@ -15,6 +17,9 @@ type Results struct {
 	statuses []uint8
 	full     [][]item.Result // in chunks, so that what is there need not move
 	copies   []byte          // holds the keys and values of full
+
+	ledger     *resultLedger
+	valueBytes int64 // in the ledger
 
 	few   [fewResults]uint8 // statuses, if they fit
 	first [1][]item.Result  // full, as long as it fits
@@ -31,11 +36,48 @@ const (
 	// time, and copiesBytesMin the least room for keys and values.
 	fullChunk      = 64
 	copiesBytesMin = 256
+
+	// copyAloneBytes is the size from which a value gets memory of its own: room for
+	// more of its kind behind it would be as large.
+	copyAloneBytes = 16 << 10
+
+	// resultBytesMax is the bound of a new engine's results, see LimitResults.
+	resultBytesMax = 64 << 20
 )
 
+// resultLedger counts the bytes of the values in all Results that were not released.
+// Only the applier adds to it.
+type resultLedger struct {
+	held atomic.Int64
+	max  int64
+}
+
+// LimitResults bounds the values in all results that Apply has returned and that were
+// not released, in bytes. A value beyond that is left out, and its operation, which has
+// taken effect, results in StatusOutOfMemory. It is to be called before Apply.
+func (e *Engine) LimitResults(bytes int64) { e.results.max = bytes }
+
+// Release says that the results are not needed any more. Any goroutine may call it,
+// once.
+func (r *Results) Release() {
+	if r.valueBytes > 0 {
+		r.ledger.held.Add(-r.valueBytes)
+	}
+}
+
+// admit reports whether there is room for a value of n bytes.
+func (r *Results) admit(n int) bool {
+	if r.ledger.held.Load()+int64(n) > r.ledger.max {
+		return false
+	}
+	r.ledger.held.Add(int64(n))
+	r.valueBytes += int64(n)
+	return true
+}
+
 // newResults returns Results with room for count statuses.
-func newResults(count int) *Results {
-	r := new(Results)
+func newResults(count int, ledger *resultLedger) *Results {
+	r := &Results{ledger: ledger}
 	if count <= fewResults {
 		r.statuses = r.few[:0:count]
 	} else {
@@ -69,6 +111,9 @@ func (r *Results) All(plain *item.Result) iter.Seq[*item.Result] {
 
 // add copies a result; full says whether it is more than a status.
 func (r *Results) add(result *item.Result, full bool) {
+	if len(result.Value) > 0 && !r.admit(len(result.Value)) {
+		result, full = &item.Result{Status: item.StatusOutOfMemory}, false
+	}
 	if !full {
 		r.statuses = append(r.statuses, uint8(result.Status))
 		return
@@ -99,6 +144,9 @@ func (r *Results) refuse() {
 func (r *Results) copy(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
+	}
+	if len(b) >= copyAloneBytes {
+		return bytes.Clone(b)
 	}
 	if len(r.copies)+len(b) > cap(r.copies) {
 		r.copies = make([]byte, 0, max(2*cap(r.copies), len(b), copiesBytesMin))

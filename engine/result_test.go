@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"raftcached/internal/item"
@@ -40,6 +41,39 @@ func TestResultsKeepWhatTheyTell(t *testing.T) {
 	}
 	if i != len(want) || results.Len() != len(want) {
 		t.Fatalf("%d results, Len is %d, want %d", i, results.Len(), len(want))
+	}
+}
+
+// TestResultsAreBounded: values beyond the bound are left out, and their operations take
+// effect, until results are released.
+func TestResultsAreBounded(t *testing.T) {
+	e := newEngine(t, testLimits)
+	e.LimitResults(50_000)
+	one(t, e, k(OpSet, string(make([]byte, 20_000))))
+	op := k(OpGat, "")
+	ops := AppendOp(AppendOp(AppendOp(nil, &op), &op), &op)
+	apply := func(want ...item.Status) *Results {
+		t.Helper()
+		results := e.Apply(3, ops, true)
+		var got []item.Status
+		for r := range results.All(new(item.Result)) {
+			got = append(got, r.Status)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("statuses %v, want %v", got, want)
+		}
+		return results
+	}
+	first := apply(item.StatusHit, item.StatusHit, item.StatusOutOfMemory)
+	if e.Apply(3, ops, false) != nil {
+		t.Fatal("there are results that nobody wants")
+	}
+	none := apply(item.StatusOutOfMemory, item.StatusOutOfMemory, item.StatusOutOfMemory)
+	first.Release()
+	none.Release()
+	apply(item.StatusHit, item.StatusHit, item.StatusOutOfMemory).Release()
+	if held := e.results.held.Load(); held != 0 {
+		t.Fatalf("%d bytes are held", held)
 	}
 }
 

@@ -16,9 +16,13 @@ const (
 	// before the loop's turn ends.
 	subBatchBytesTarget = 256 << 10
 
-	// loopBytesMax bounds the unanswered operations of one loop. At the bound the
-	// loop stops reading from its clients. A single operation may exceed it.
+	// loopBytesMax bounds the unanswered operations of one loop, and the values that
+	// they return. At the bound the loop stops reading from its clients. A single
+	// operation may exceed it.
 	loopBytesMax = 4 << 20
+
+	// gatBytesMax bounds the values that a gat of several keys asks for at a time.
+	gatBytesMax = 1 << 20
 
 	// opOverheadBytes is what an operation counts for in addition to its own bytes.
 	opOverheadBytes = 64
@@ -158,29 +162,54 @@ func appendValueCAS(dst, key []byte, it engine.Item) []byte {
 }
 
 // Write implements server.Loop.
-func (l *loopBackend) Write(req *protocol.Request) bool {
+func (l *loopBackend) Write(req *protocol.Request) (accepted, valueBytes int) {
 	frees := freesDisk(req.Command)
 	if frees && l.count > 0 {
 		l.submit(false)
 	}
-	if !l.take(opBytes(req)) {
-		return false
-	}
 	op := operation(req)
-	if req.Command == protocol.Gat || req.Command == protocol.Gats {
-		for _, key := range req.Keys {
-			op.Key = key
-			l.ops = engine.AppendOp(l.ops, &op)
-		}
-		l.count += len(req.Keys)
-	} else {
-		l.ops = engine.AppendOp(l.ops, &op)
-		l.count++
+	switch req.Command {
+	case protocol.Gat, protocol.Gats:
+		return l.writeGat(&op, req.Keys)
+	case protocol.MetaGet, protocol.MetaGat:
+		valueBytes = l.reader.ValueBytes(req.Key)
 	}
+	if !l.take(opBytes(req) + valueBytes) {
+		return 0, 0
+	}
+	l.ops = engine.AppendOp(l.ops, &op)
+	l.count++
 	if frees || len(l.ops) >= subBatchBytesTarget {
 		l.submit(frees)
 	}
-	return true
+	return 1, valueBytes
+}
+
+// writeGat is Write for the keys of a gat, up to one for which there is no room. How
+// large a value will be is not known, as writes are under way. How large it is now
+// tells enough: what comes of it otherwise is bounded by the engine's results.
+func (l *loopBackend) writeGat(op *engine.Op, keys [][]byte) (accepted, valueBytes int) {
+	for _, key := range keys {
+		n := l.reader.ValueBytes(key)
+		if accepted > 0 && valueBytes+n > gatBytesMax || !l.take(opOverheadBytes+len(key)+n) {
+			break
+		}
+		op.Key = key
+		l.ops = engine.AppendOp(l.ops, op)
+		l.count++
+		accepted++
+		valueBytes += n
+		if len(l.ops) >= subBatchBytesTarget {
+			l.submit(false)
+		}
+	}
+	return accepted, valueBytes
+}
+
+// resultBytesMax is what the values in the results of all loops may have: that of the
+// operations that they may have under way.
+func resultBytesMax(loops, itemBytesMax int) int64 {
+	return int64(loops) * int64(loopBytesMax+itemBytesMax)
 }
 
 // take counts bytes that are about to be in flight, unless there is no room for them.
@@ -210,13 +239,6 @@ func (l *loopBackend) writeOp(op *engine.Op) bool {
 func freesDisk(c protocol.Command) bool { return c == protocol.FlushAll || c == protocol.CacheMemlimit }
 
 func opBytes(req *protocol.Request) int {
-	if req.Command == protocol.Gat || req.Command == protocol.Gats {
-		n := 0
-		for _, key := range req.Keys {
-			n += opOverheadBytes + len(key)
-		}
-		return n
-	}
 	return opOverheadBytes + len(req.Key) + len(req.Value) + len(req.Form.Flags) + len(req.Form.Key)
 }
 
@@ -252,6 +274,10 @@ func (l *loopBackend) Answers(answers []replication.Answer) {
 // answer delivers the results of a sub-batch, if it still waits. Earlier sub-batches
 // that still wait will have no results: a snapshot already contained them.
 func (l *loopBackend) answer(a *replication.Answer) {
+	results, _ := a.Results.(*engine.Results) // of this node's machine
+	if results != nil {
+		defer results.Release()
+	}
 	for len(l.waiting) > 0 && l.waiting[0].tag < a.Tag {
 		l.fail(cmp.Or(l.waiting[0].over, protocol.StatusOutcomeUnknown))
 	}
@@ -261,11 +287,10 @@ func (l *loopBackend) answer(a *replication.Answer) {
 	if asked := l.waiting[0].asked; asked > 0 {
 		l.learnTime(asked)
 	}
-	if a.Results == nil { // it was given up here, or its leader could not read it
+	if results == nil { // it was given up here, or its leader could not read it
 		l.fail(cmp.Or(l.waiting[0].over, protocol.StatusMalformed))
 		return
 	}
-	results := a.Results.(*engine.Results) // of this node's machine
 	if results.Len() != l.waiting[0].count {
 		l.fail(protocol.StatusOutcomeUnknown) // a leader has changed it
 		return

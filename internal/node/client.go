@@ -266,8 +266,10 @@ func (c *Client) beginOne(call *call) (begun bool) {
 		if !c.backend.writeOp(call.op) {
 			return false
 		}
-	case !c.backend.Write(&call.req):
-		return false
+	default:
+		if accepted, _ := c.backend.Write(&call.req); accepted == 0 {
+			return false
+		}
 	}
 	call.state = callBegun
 	c.writes = append(c.writes, call)

@@ -97,6 +97,7 @@ func (n *Node) start(ctx context.Context) error {
 	if n.engine, err = engine.New(n.cfg.Limits); err != nil {
 		return fmt.Errorf("start engine: %w", err)
 	}
+	n.engine.LimitResults(resultBytesMax(n.cfg.Server.Loops+1, n.cfg.Limits.ItemBytesMax))
 	if err := n.startReplica(); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func (silent) Stats(string) (protocol.StatList, bool) { return nil, true }
 func (silent) Members(string) (uint64, []Member)      { return 1, nil }
 func (silent) Barrier() Grant                         { return GrantAll }
 func (silent) BarrierOfAll() Grant                    { return GrantAll }
-func (silent) Write(*protocol.Request) bool           { return false }
+func (silent) Write(*protocol.Request) (int, int)     { return 0, 0 }
 func (silent) Flush()                                 {}
 func (silent) Prepare([][]byte)                       {}
 

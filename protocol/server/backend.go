@@ -90,15 +90,18 @@ type Loop interface {
 	Await(keys [][]byte, h Heed, waiter any) (Heed, bool)
 
 	// Write adds a request for which Command.IsWrite holds, or a MetaGet that
-	// NeedsWrite, to the loop's current sub-batch. It copies what it needs. It
-	// reports false, and accepts nothing, if too much is in flight: the caller
-	// keeps the request and tries again after the next Completer.ResultsEnd. A set
-	// that is TooLarge has no value, and only removes the old item.
+	// NeedsWrite, to the loop's current sub-batch. It copies what it needs. It returns
+	// how many operations of the request were accepted: there is one, or that on Key; of
+	// gat and gats one for each of Keys, and the first ones may be accepted alone. 0
+	// means that too much is in flight: the caller keeps the request and tries again
+	// after the next Completer.ResultsEnd. A set that is TooLarge has no value, and only
+	// removes the old item.
 	//
-	// Each request that was accepted is answered by one Completer.WriteDone, a gat
-	// or gats by one for each key, in their order. Answers come in the order of
-	// the writes.
-	Write(req *protocol.Request) bool
+	// valueBytes is about how many bytes of values the answers will have.
+	//
+	// Each operation that was accepted is answered by one Completer.WriteDone, in the
+	// order of the writes, and of the keys.
+	Write(req *protocol.Request) (accepted, valueBytes int)
 
 	// Flush submits what Write and Barrier have gathered. It is called once at the
 	// end of each turn of the loop in which a Write was accepted or a Barrier was

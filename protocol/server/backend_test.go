@@ -25,6 +25,8 @@ type memory struct {
 	delayBarriers bool
 	barrierStatus protocol.Status // answer to delayed barriers
 	writeStatus   protocol.Status // if not StatusNone, the answer to every operation
+	grown         bool            // values are larger than Write has told
+	gatKeysMax    int             // keys of a gat that are accepted at once; 0 is no bound
 	inFlightMax   int             // operations of one loop that are accepted; 0 is no bound
 	later         chan<- func()   // if not nil, receives the functions that apply and answer
 	held          bool            // answers wait for release
@@ -224,7 +226,7 @@ func (l *memoryLoop) Get(dst, key []byte, withCAS bool, h Heed) ([]byte, Found) 
 }
 
 // Write implements Loop.
-func (l *memoryLoop) Write(req *protocol.Request) bool {
+func (l *memoryLoop) Write(req *protocol.Request) (accepted, valueBytes int) {
 	l.b.mu.Lock()
 	defer l.b.mu.Unlock()
 	n := 1
@@ -232,19 +234,25 @@ func (l *memoryLoop) Write(req *protocol.Request) bool {
 		n = len(req.Keys)
 	}
 	if l.b.inFlightMax > 0 && l.inFlight > 0 && l.inFlight+n > l.b.inFlightMax {
-		return false
+		return 0, 0
+	}
+	if l.b.gatKeysMax > 0 {
+		n = min(n, l.b.gatKeysMax)
 	}
 	l.inFlight += n
 	l.b.note("write " + string(req.Key))
 	for i := range n {
 		op := operation{Request: *req, key: string(req.Key)}
-		if n > 1 {
+		if req.Command == protocol.Gat || req.Command == protocol.Gats {
 			op.key = string(req.Keys[i])
+		}
+		if it, isGat := l.b.items[op.key], req.Command == protocol.Gat || req.Command == protocol.Gats || req.Command == protocol.MetaGat; isGat && !l.b.grown {
+			valueBytes += len(it.value)
 		}
 		op.Value = slices.Clone(req.Value)
 		l.ops = append(l.ops, op)
 	}
-	return true
+	return n, valueBytes
 }
 
 // Flush implements Loop.

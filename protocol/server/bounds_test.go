@@ -154,17 +154,41 @@ func TestTooLargeWriteIsTriedAgainAfterBackPressure(t *testing.T) {
 	c.Expect("STORED", "SERVER_ERROR object too large for cache", "VERSION 1.6.45")
 }
 
+// TestUnreadGatsAreNotPassedOn: what a client does not read holds back its gats, so that
+// their answers take no more memory than those of gets.
+func TestUnreadGatsAreNotPassedOn(t *testing.T) {
+	for _, request := range []string{"gat 0 big\r\n", "mg big T0 v\r\n"} {
+		b := newMemory()
+		b.items["big"] = storedItem{value: []byte(strings.Repeat("v", 300<<10))}
+		s := start(t, b)
+		c := dial(t, s)
+		c.SendBytes(strings.Repeat(request, 100))
+		awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.wait == waitClient })
+		onLoop(s, func(l *loop) {
+			for c := range l.conns {
+				if most := outboundBytesMax + outChunkBytes + 2*310<<10; c.out.waiting > most || c.owed != 0 {
+					t.Errorf("%q: %d bytes wait for the client, want at most %d; %d are owed", request, c.out.waiting, most, c.owed)
+				}
+			}
+		})
+		c.Send("quit")
+		if answers := strings.Count(c.ReadAll(), "VA"); answers != 100 {
+			t.Errorf("%q: %d answers, want 100", request, answers)
+		}
+	}
+}
+
 func TestGatOfMoreThanAClientMayLeaveUnread(t *testing.T) {
 	b := newMemory()
 	value := strings.Repeat("v", 1<<20)
-	b.items["big"] = storedItem{value: []byte(value)}
+	b.items["big"], b.grown = storedItem{value: []byte(value)}, true
 	s := start(t, b)
 	c := dial(t, s)
 	c.Send("gat 0" + strings.Repeat(" big", 100))
 	awaitConn(t, s, "the gat is answered", func(c *conn) bool { return c.out.waiting > 0 && c.unanswered == 0 })
 	c.Send("version")
 	block := fmt.Sprintf("VALUE big 0 %d\r\n%s\r\n", len(value), value)
-	for range 32 {
+	for range 12 {
 		c.ExpectBytes(block)
 	}
 	for {

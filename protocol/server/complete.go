@@ -21,6 +21,9 @@ func (l *loop) WriteDone(r *protocol.Result) {
 	}
 	l.counters.AddWrite(w.command, form.Codec, w.fields, r)
 	c.unanswered--
+	if last {
+		c.owed -= w.owed
+	}
 	if c.life != lifeClosed {
 		c.answerWrite(w, form, r, last)
 		l.touch(c)

@@ -29,6 +29,8 @@ type conn struct {
 	activity activity
 
 	unanswered int      // writes with the backend; a gat counts once for each key
+	owed       int      // bytes of values that are to come as their answers, about
+	gatFailed  bool     // the error line of the first request was written, and no more follows
 	touched    bool     // in loop.touched
 	listing    *listing // being gathered for "stats conns"; nil if none
 	dump       *dump    // under way; nil if none
@@ -47,7 +49,7 @@ type reads struct {
 	asked    int // span that the unanswered barrier covers
 	granted  int // span whose reads may be answered: a barrier covers it
 	prepared int // span whose keys the backend was told of
-	keysDone int // keys of the first request that are answered
+	keysDone int // keys of the first request that are answered, or with the backend
 
 	heed      Heed // for the reads in granted
 	first     Heed // for the first request, if it has waited for a change

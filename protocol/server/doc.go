@@ -45,10 +45,10 @@
 //	          the line of a multiget, which package protocol bounds
 //	writes    unansweredWritesMax, without the bytes that the backend has copied,
 //	          and the form (flags and key) of each that is not Text
-//	output    outboundBytesMax, outChunkBytes and one item; for answers of gat,
-//	          which cannot be delayed, outboundHardBytesMax; for stats conns 150
-//	          bytes for each connection of the server; for a dump outboundBytesMax and
-//	          one step
+//	output    outboundBytesMax, outChunkBytes and one item; for answers of gat, whose
+//	          items grow while it is on its way, outboundHardBytesMax; for stats conns
+//	          150 bytes for each connection of the server; for a dump outboundBytesMax
+//	          and one step
 //
 // A connection that reaches a bound is not read from until it is below it again.
 //

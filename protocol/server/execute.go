@@ -70,7 +70,7 @@ func removesOld(req *protocol.Request) bool {
 //	for all loops.
 func (c *conn) precede(k class, size, buffered int) wait {
 	switch {
-	case k == classWrite && c.unanswered >= unansweredWritesMax:
+	case k == classWrite && c.owesMuch():
 		return waitFewerWrites
 	case k == classWrite:
 		return waitNothing
@@ -125,24 +125,64 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	return true
 }
 
-// write passes a write to the backend. If that refuses it for now, the connection
-// waits, and write reports false.
+// owesMuch reports whether the backend has so many writes of the connection that the
+// next one waits for answers: writes, or bytes of values that answers will have.
+func (c *conn) owesMuch() bool {
+	return c.unanswered >= unansweredWritesMax || c.owed > 0 && c.out.waiting+c.owed > outboundBytesMax
+}
+
+// write passes a write to the backend, and reports whether it is done with it. If not,
+// the connection waits: for the backend to accept it, or for the answers to the first
+// keys of a gat, before it goes on with the rest.
 func (c *conn) write(req *protocol.Request) bool {
-	l := c.loop
-	if !l.backend.Write(req) {
+	if req.Command == protocol.Gat || req.Command == protocol.Gats {
+		return c.writeGat(req)
+	}
+	accepted, owed := c.loop.backend.Write(req)
+	if accepted == 0 {
 		c.await(waitBackend)
 		return false
 	}
-	l.wantFlush()
-	w := writeWaiter{c: c, keys: 1, command: req.Command, noReply: req.NoReply, fields: req.Fields}
-	if req.Command == protocol.Gat || req.Command == protocol.Gats {
-		w.keys = len(req.Keys)
+	c.pushWrite(req, writeWaiter{keys: 1, owed: owed})
+	return true
+}
+
+// writeGat is write for a gat or gats of any number of keys.
+func (c *conn) writeGat(req *protocol.Request) bool {
+	r := &c.reads
+	rest := *req
+	rest.Keys = req.Keys[r.keysDone:]
+	if c.gatFailed { // as in memcached the keys behind are not touched
+		r.keysDone, c.gatFailed = 0, false
+		return true
 	}
+	accepted, owed := c.loop.backend.Write(&rest)
+	if accepted == 0 {
+		c.await(waitBackend)
+		return false
+	}
+	more := accepted < len(rest.Keys)
+	c.pushWrite(req, writeWaiter{keys: accepted, owed: owed, more: more})
+	if more {
+		r.keysDone += accepted
+		c.await(waitWrites)
+		return false
+	}
+	r.keysDone = 0
+	return true
+}
+
+// pushWrite has the answers to a write that the backend has accepted come to the
+// connection.
+func (c *conn) pushWrite(req *protocol.Request, w writeWaiter) {
+	l := c.loop
+	l.wantFlush()
+	w.c, w.command, w.noReply, w.fields = c, req.Command, req.NoReply, req.Fields
 	if req.Form.Codec != protocol.Text {
 		w.formed = true
 		l.forms.push(&req.Form)
 	}
 	l.writes.push(w)
 	c.unanswered += w.keys
-	return true
+	c.owed += w.owed
 }

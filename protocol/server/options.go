@@ -18,7 +18,8 @@ const (
 	pipelineBytesMax = 64 << 10
 
 	// unansweredWritesMax bounds the writes of one connection that the backend has
-	// not answered. A gat counts once for each key.
+	// not answered. A gat counts once for each key. Their values may have
+	// outboundBytesMax and one more value together.
 	unansweredWritesMax = 4096
 
 	// outChunkBytes is the size at which replies are written to the client before
@@ -30,9 +31,10 @@ const (
 	outboundBytesMax = 1 << 20
 
 	// outboundHardBytesMax bounds the replies to gat that wait for the client. They
-	// come when the writes are applied, and cannot be delayed. Beyond it a gat is
-	// answered with an error line, as memcached does when it is out of memory.
-	outboundHardBytesMax = 64 << 20
+	// come when the writes are applied, and cannot be delayed: their items may have
+	// grown since they were passed on. Beyond it a gat is answered with an error line,
+	// as memcached does when it is out of memory.
+	outboundHardBytesMax = 16 << 20
 
 	// loopsDefault is memcached's default of -t.
 	loopsDefault = 4

@@ -38,6 +38,28 @@ const (
 		"EXISTS\r\nDELETED\r\nVALUE n 0 2\r\n10\r\nEND\r\nOK\r\nEND\r\nSTORED\r\nVALUE n 0 2\r\nhi\r\nEND\r\n"
 )
 
+// TestGatIsPassedOnInParts: a backend that takes a few keys at a time gets the rest when
+// those are answered. The client sees one answer, and after an error nothing more.
+func TestGatIsPassedOnInParts(t *testing.T) {
+	b := newMemory()
+	b.gatKeysMax = 2
+	for _, key := range []string{"a", "b", "c"} {
+		b.items[key] = storedItem{value: []byte(key)}
+	}
+	c := dial(t, start(t, b))
+	c.Send("gat 0 a none b c a", "set d 0 0 1", "d", "gats 0 d", "gat 0 a b c")
+	c.Expect("VALUE a 0 1", "a", "VALUE b 0 1", "b", "VALUE c 0 1", "c", "VALUE a 0 1", "a", "END", "STORED")
+	if got := c.ReadLine(); !strings.HasPrefix(got, "VALUE d 0 1 ") {
+		t.Fatalf("gats: %q", got)
+	}
+	c.Expect("d", "END", "VALUE a 0 1", "a", "VALUE b 0 1", "b", "VALUE c 0 1", "c", "END")
+	b.mu.Lock()
+	b.writeStatus = protocol.StatusNoLeader
+	b.mu.Unlock()
+	c.Send("gat 0 a b c a b", "version")
+	c.Expect("SERVER_ERROR no leader", "VERSION 1.6.45")
+}
+
 func TestRepliesLeaveInTheOrderOfRequests(t *testing.T) {
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {

@@ -89,9 +89,12 @@ func (c *conn) answerWrite(w *writeWaiter, f *protocol.Form, r *protocol.Result,
 		c.reply(outOfMemory)
 	default:
 		c.out.replies = protocol.AppendAnswer(c.buffer(), w.command, f, r)
-		if last {
+		if last && !w.more {
 			c.reply(protocol.ReplyEnd)
 		}
+	}
+	if last && w.more {
+		c.gatFailed = w.failed
 	}
 	if len(c.out.replies) >= outChunkBytes {
 		c.flush()

@@ -18,7 +18,7 @@ type wait uint8
 const (
 	waitNothing     wait = iota
 	waitWrites           // answers to all earlier writes: ResultsEnd
-	waitFewerWrites      // fewer unanswered writes than unansweredWritesMax: ResultsEnd
+	waitFewerWrites      // answers to writes, as owesMuch: ResultsEnd
 	waitBarrier          // the answer to a barrier: ResultsEnd
 	waitChange           // a change of what it reads: ResultsEnd
 	waitListing          // reports of all loops for "stats conns": listed
@@ -52,7 +52,7 @@ func (c *conn) lookUnanswered() {
 	if c.unanswered == 0 {
 		c.came(waitWrites)
 	}
-	if c.unanswered < unansweredWritesMax {
+	if !c.owesMuch() {
 		c.came(waitFewerWrites)
 	}
 }

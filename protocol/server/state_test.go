@@ -1,8 +1,10 @@
 package server
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"raftcached/protocol"
 	"raftcached/protocol/server/eventloop"
@@ -13,7 +15,9 @@ type steps struct {
 	silent
 	full    bool // Write refuses
 	granted bool // Barrier is granted at once
-	l       Completer
+
+	valueBytes int // of each write
+	l          Completer
 }
 
 func (b *steps) NewLoop(_ int, c Completer) Loop { b.l = c; return b }
@@ -27,7 +31,12 @@ func (b *steps) Barrier() Grant {
 
 func (b *steps) BarrierOfAll() Grant { return b.Barrier() }
 
-func (b *steps) Write(*protocol.Request) bool { return !b.full }
+func (b *steps) Write(*protocol.Request) (accepted, valueBytes int) {
+	if b.full {
+		return 0, 0
+	}
+	return 1, b.valueBytes
+}
 
 // answer answers the oldest write.
 func (b *steps) answer(s protocol.Status) {
@@ -125,6 +134,27 @@ func TestOneWaitAfterTheOther(t *testing.T) {
 	}
 }
 
+// TestTooMuchIsOwed: writes whose answers will be large wait for those before them.
+func TestTooMuchIsOwed(t *testing.T) {
+	b := &steps{valueBytes: outboundBytesMax/2 + 1}
+	f := openFake(b, "")
+	f.receive(strings.Repeat("gat 0 a\r\n", 3) + "delete a\r\n")
+	f.wantWait(t, "two are passed on", waitFewerWrites, "")
+	if f.c.unanswered != 2 {
+		t.Fatalf("%d writes are unanswered, want 2", f.c.unanswered)
+	}
+	b.answer(protocol.StatusMiss)
+	f.wantWait(t, "one is answered", waitFewerWrites, "END\r\n")
+	b.answer(protocol.StatusMiss)
+	b.valueBytes = 0
+	b.answer(protocol.StatusMiss)
+	f.wantWait(t, "all gats are answered", waitNothing, "END\r\nEND\r\n")
+	b.answer(protocol.StatusDeleted)
+	if f.c.unanswered != 0 || f.c.owed != 0 {
+		t.Errorf("%d writes and %d bytes are owed", f.c.unanswered, f.c.owed)
+	}
+}
+
 // TestTooManyUnansweredWrites: the next goes on with the first answer.
 func TestTooManyUnansweredWrites(t *testing.T) {
 	b := &steps{}
@@ -163,47 +193,64 @@ func TestClientThatLags(t *testing.T) {
 	}
 }
 
-// TestEndOfInput closes a connection when everything is answered and taken, and a
-// client that does not take it is cut.
+// TestEndOfInput closes a connection when everything is answered and taken.
 func TestEndOfInput(t *testing.T) {
-	for name, stalled := range map[string]bool{"taken": false, "not taken": true} {
+	b := &steps{}
+	f := openFake(b, "")
+	f.receive("delete a\r\nversion\r\nget unfinis")
+	f.handler.InputEnded()
+	if f.closed {
+		t.Fatal("closed before everything was answered")
+	}
+	f.waiting = 5
+	b.answer(protocol.StatusDeleted)
+	f.wantWait(t, "all is answered", waitNothing, "DELETED\r\nVERSION \r\n")
+	if f.closed || f.limit != 0 {
+		t.Fatalf("closed %t with 5 bytes to send, notified at %d", f.closed, f.limit)
+	}
+	f.waiting = 0
+	f.handler.Writable()
+	if !f.closed || f.c.life != lifeClosed {
+		t.Errorf("closed %t, life %d", f.closed, f.c.life)
+	}
+	f.c.serve() // as a queue of the loop may
+}
+
+// TestIdleClientWithUnreadAnswers: as any other it is closed by the idle timeout alone,
+// whether it has ended its requests or not.
+func TestIdleClientWithUnreadAnswers(t *testing.T) {
+	for name, ended := range map[string]bool{"open": false, "ended": true} {
 		t.Run(name, func(t *testing.T) {
-			b := &steps{}
-			f := openFake(b, "")
-			f.receive("delete a\r\nversion\r\nget unfinis")
-			f.handler.InputEnded()
-			if f.closed {
-				t.Fatal("closed before everything was answered")
-			}
+			f := openFake(&steps{granted: true}, "")
+			l := f.c.loop
+			l.log = slog.New(slog.DiscardHandler)
 			f.waiting = 5
-			b.answer(protocol.StatusDeleted)
-			f.wantWait(t, "all is answered", waitNothing, "DELETED\r\nVERSION \r\n")
-			if f.closed || f.limit != 0 {
-				t.Fatalf("closed %t with 5 bytes to send, notified at %d", f.closed, f.limit)
+			f.receive("get a\r\n")
+			if ended {
+				f.handler.InputEnded()
 			}
-			if stalled {
-				f.handler.Stalled()
-			} else {
-				f.waiting = 0
-				f.handler.Writable()
+			for range 1000 {
+				l.Tick()
 			}
-			if !f.closed || f.c.life != lifeClosed {
-				t.Errorf("closed %t, life %d", f.closed, f.c.life)
+			if f.closed {
+				t.Fatal("cut without an idle timeout")
 			}
-			f.c.serve() // as a queue of the loop may
+			l.options.IdleTimeout = time.Minute
+			for range 1000 {
+				l.Tick()
+			}
+			if !f.closed {
+				t.Error("the idle timeout has passed")
+			}
 		})
 	}
 }
 
-// TestStalledClientThatGoesOn may be as slow as it likes.
-func TestStalledClientThatGoesOn(t *testing.T) {
+// TestQuitWaitsForTheClient may be as slow as it likes.
+func TestQuitWaitsForTheClient(t *testing.T) {
 	f := openFake(&steps{granted: true}, "")
 	f.waiting = outboundBytesMax + 1
 	f.receive("get a\r\nget a\r\n")
-	f.handler.Stalled()
-	if f.closed {
-		t.Error("a slow client was cut")
-	}
 	f.receive("quit\r\n")
 	f.waiting = 0
 	f.handler.Writable()

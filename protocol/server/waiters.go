@@ -52,5 +52,7 @@ type writeWaiter struct {
 	noReply bool
 	formed  bool // its form is in loop.forms; else it is that of Text
 	failed  bool // of gat and gats: the error line was written, and no more follows
+	more    bool // of gat and gats: keys of the request follow
+	owed    int  // bytes of values that the answers will have, about
 	fields  item.Fields
 }
