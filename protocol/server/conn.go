@@ -117,14 +117,6 @@ func (c *conn) Writable() {
 	c.serve()
 }
 
-// Stalled implements eventloop.Handler. A client that has ended its requests is
-// cut if it does not take the replies; any other may be slow.
-func (c *conn) Stalled() {
-	if c.life >= lifeEnding {
-		c.events.Close()
-	}
-}
-
 // Closed implements eventloop.Handler. The connection's entries in the loop's
 // queues stay, and are skipped when it is their turn.
 func (c *conn) Closed() {

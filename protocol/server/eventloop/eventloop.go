@@ -73,17 +73,10 @@ type Handler interface {
 	// Writable reports what Conn.NotifyOutbound asked for.
 	Writable()
 
-	// Stalled reports that the client has taken no output for StallTimeout, while
-	// Conn.NotifyOutbound is asked or after InputEnded. It is repeated.
-	Stalled()
-
 	// Closed reports that the connection is gone, for whatever reason. It is the
 	// last call. Conn.Write and Conn.Close may call it before they return.
 	Closed()
 }
-
-// StallTimeout is the time after which Handler.Stalled is called.
-const StallTimeout = 10 * time.Second
 
 // Loop is one event loop.
 type Loop interface {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"syscall"
-	"time"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -84,11 +83,10 @@ type gnetConn struct {
 	paused   bool   // Pause was called last, not Resume
 
 	// What the loop's poll needs: see gnetLoop.poll.
-	notify    int           // limit of NotifyOutbound; -1 if it is not asked
-	polled    bool          // in gnetLoop.polled
-	written   uint64        // bytes given to Write
-	seenTaken uint64        // bytes of them that the client had taken at the last poll
-	stalled   time.Duration // since the client took output
+	notify    int    // limit of NotifyOutbound; -1 if it is not asked
+	polled    bool   // in gnetLoop.polled
+	written   uint64 // bytes given to Write
+	seenTaken uint64 // bytes of them that the client had taken at the last poll
 }
 
 // opened binds the connection to its loop.

@@ -125,7 +125,7 @@ func (l *gnetLoop) RequestTurnEnd() {
 func (l *gnetLoop) pollLater(c *gnetConn) {
 	if !c.polled {
 		c.polled = true
-		c.stalled, c.seenTaken = 0, c.taken()
+		c.seenTaken = c.taken()
 		l.polled = append(l.polled, c)
 	}
 	if !l.pollArmed {
@@ -151,7 +151,7 @@ func (l *gnetLoop) poll() {
 	looked := l.polled
 	l.polled = nil
 	for _, c := range looked {
-		progress = c.poll(l.pollDelay) || progress
+		progress = c.poll() || progress
 		if c.polled = c.phase != closed && (c.notify >= 0 || len(c.half.out) > 0); c.polled {
 			l.polled = append(l.polled, c)
 		}
@@ -167,8 +167,8 @@ func (l *gnetLoop) poll() {
 }
 
 // poll tells the handler what the client has taken, and reports whether it has
-// taken something. The last poll was a delay ago.
-func (c *gnetConn) poll(delay time.Duration) (progress bool) {
+// taken something.
+func (c *gnetConn) poll() (progress bool) {
 	if c.phase == halfOpen {
 		c.writeHalf()
 	}
@@ -176,20 +176,12 @@ func (c *gnetConn) poll(delay time.Duration) (progress bool) {
 		return false
 	}
 	taken := c.taken()
-	if progress = taken != c.seenTaken; progress {
-		c.stalled = 0
-	} else {
-		c.stalled += delay
-	}
+	progress = taken != c.seenTaken
 	c.seenTaken = taken
-	switch {
-	case c.notify >= 0 && c.Outbound() <= c.notify:
+	if c.notify >= 0 && c.Outbound() <= c.notify {
 		c.notify = -1
 		c.handler.Writable()
 		return true
-	case c.stalled > StallTimeout:
-		c.stalled = 0
-		c.handler.Stalled()
 	}
 	return progress
 }

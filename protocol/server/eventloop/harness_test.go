@@ -47,9 +47,9 @@ func (l *loopHooks) Tick() {
 // hooks is a Handler made of functions. It reports each event to its channel
 // after its function has returned.
 type hooks struct {
-	c                                             Conn
-	readable, inputEnded, writable, stalled, done func(c Conn)
-	events                                        chan string
+	c                                    Conn
+	readable, inputEnded, writable, done func(c Conn)
+	events                               chan string
 }
 
 func (h *hooks) run(event string, f func(c Conn)) {
@@ -62,7 +62,6 @@ func (h *hooks) run(event string, f func(c Conn)) {
 func (h *hooks) Readable()   { h.run("readable", h.readable) }
 func (h *hooks) InputEnded() { h.run("input ended", h.inputEnded) }
 func (h *hooks) Writable()   { h.run("writable", h.writable) }
-func (h *hooks) Stalled()    { h.run("stalled", h.stalled) }
 func (h *hooks) Closed()     { h.run("closed", h.done) }
 
 // await waits for an event, and passes over those before it.
