@@ -154,15 +154,16 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 	return dst, ok
 }
 
-// ValueBytes returns the size of an item's value, 0 if there is none. It is no access.
-func (r *Reader) ValueBytes(key []byte) (n int) {
+// ValueBytes returns the size of an item's value, if there is one. It is no access.
+func (r *Reader) ValueBytes(key []byte) (n int, ok bool) {
 	st := r.store.Enter()
-	if ref, ok := st.Lookup(store.Hash(key), key); ok {
+	ref, ok := st.Lookup(store.Hash(key), key)
+	if ok {
 		_, _, value := ref.Content()
 		n = len(value)
 	}
 	r.store.Leave()
-	return n
+	return n, ok
 }
 
 // Look is View with all of an item, as it was before the call. The call counts as an

@@ -24,6 +24,14 @@ const (
 	// gatBytesMax bounds the values that a gat of several keys asks for at a time.
 	gatBytesMax = 1 << 20
 
+	// unknownValueBytes is what the value of an item counts for that this node does not
+	// have, or not yet: as many answers as a client may leave unread have room if its
+	// items are as large as they may be by default.
+	unknownValueBytes = 64 << 10
+
+	// resultBytesMin is the least that the values in all results may have.
+	resultBytesMin = 32 << 20
+
 	// opOverheadBytes is what an operation counts for in addition to its own bytes.
 	opOverheadBytes = 64
 
@@ -172,7 +180,7 @@ func (l *loopBackend) Write(req *protocol.Request) (accepted, valueBytes int) {
 	case protocol.Gat, protocol.Gats:
 		return l.writeGat(&op, req.Keys)
 	case protocol.MetaGet, protocol.MetaGat:
-		valueBytes = l.reader.ValueBytes(req.Key)
+		valueBytes = l.valueBytes(req.Key)
 	}
 	if !l.take(opBytes(req) + valueBytes) {
 		return 0, 0
@@ -190,7 +198,7 @@ func (l *loopBackend) Write(req *protocol.Request) (accepted, valueBytes int) {
 // tells enough: what comes of it otherwise is bounded by the engine's results.
 func (l *loopBackend) writeGat(op *engine.Op, keys [][]byte) (accepted, valueBytes int) {
 	for _, key := range keys {
-		n := l.reader.ValueBytes(key)
+		n := l.valueBytes(key)
 		if accepted > 0 && valueBytes+n > gatBytesMax || !l.take(opOverheadBytes+len(key)+n) {
 			break
 		}
@@ -209,7 +217,15 @@ func (l *loopBackend) writeGat(op *engine.Op, keys [][]byte) (accepted, valueByt
 // resultBytesMax is what the values in the results of all loops may have: that of the
 // operations that they may have under way.
 func resultBytesMax(loops, itemBytesMax int) int64 {
-	return int64(loops) * int64(loopBytesMax+itemBytesMax)
+	return max(resultBytesMin, int64(loops)*int64(loopBytesMax+itemBytesMax))
+}
+
+// valueBytes is what the answer of a gat counts for, before it is made.
+func (l *loopBackend) valueBytes(key []byte) int {
+	if n, ok := l.reader.ValueBytes(key); ok {
+		return n
+	}
+	return unknownValueBytes
 }
 
 // take counts bytes that are about to be in flight, unless there is no room for them.
