@@ -93,6 +93,10 @@ type Config struct {
 	// mgdump, stats cachedump.
 	DumpingDisabled bool
 
+	// KeyDelimiter ends the prefixes of keys that commands are counted by, for stats
+	// detail. Its first byte counts. Empty: a colon, and clients switch that on.
+	KeyDelimiter string
+
 	// UnlistAfter is for how long this node must not have reached a server until it
 	// leaves it out of its answers to config get cluster; 0: it leaves none out.
 	UnlistAfter time.Duration
@@ -337,7 +341,8 @@ func (c *Config) assembly() node.Config {
 		Server: server.Options{
 			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled, DumpDisabled: c.DumpingDisabled,
-			Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, SetVerbosity: c.SetVerbosity, Logger: c.Logger,
+			KeyDelimiter: c.delimiter(),
+			Version:      MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, SetVerbosity: c.SetVerbosity, Logger: c.Logger,
 		},
 	}
 	if c.MemoryDisk == nil { // what is in memory was not lost unnoticed
@@ -347,4 +352,12 @@ func (c *Config) assembly() node.Config {
 		n.Servers = append(n.Servers, node.Server{ID: s.ID, Host: s.Host, ClientPort: s.ClientPort, LogPort: s.LogPort, AdminAddr: s.AdminAddr()})
 	}
 	return n
+}
+
+// delimiter is what prefixes of keys end with; 0: the default.
+func (c *Config) delimiter() byte {
+	if c.KeyDelimiter == "" {
+		return 0
+	}
+	return c.KeyDelimiter[0]
 }

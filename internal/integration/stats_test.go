@@ -32,7 +32,6 @@ var absentStats = []struct{ arg, names, reason string }{
 	{"settings", "umask", "there is no unix socket"},
 	{"settings", "growth_factor chunk_size slab_chunk_max slab_automove_*", "there are no slabs"},
 	{"settings", "num_threads_per_udp", "there is no UDP"},
-	{"settings", "stat_key_prefix", "stats detail keeps no prefixes"},
 	{"settings", "reqs_per_event", "a connection continues until there is no room for its answers"},
 	{"settings", "tcp_backlog", "it is the system's"},
 	{"settings", "hashpower_init", "the index grows by itself"},

@@ -50,11 +50,7 @@ func (c *conn) answerStats(req *protocol.Request) {
 		c.confirmStats(req, "RESET\r\n")
 		return
 	case "detail":
-		if strings.TrimSpace(rest) == "dump" {
-			c.replyStats(req, nil) // no prefixes are kept
-		} else {
-			c.confirmStats(req, "OK\r\n") // on or off: the parser accepts nothing else
-		}
+		c.detail(req, strings.TrimSpace(rest))
 		return
 	}
 	list, ok := s.stats.Report(arg)
@@ -65,6 +61,22 @@ func (c *conn) answerStats(req *protocol.Request) {
 		c.replyStats(req, list)
 	} else {
 		c.refuse(req, "ERROR\r\n", protocol.StatusNotFound)
+	}
+}
+
+// detail carries out stats detail on, off or dump: the parser accepts nothing else.
+func (c *conn) detail(req *protocol.Request, mode string) {
+	prefixes := c.loop.server.prefixes
+	switch {
+	case mode != "dump":
+		prefixes.Switch(mode == "on")
+		c.confirmStats(req, "OK\r\n")
+	case req.Form.Codec == protocol.Binary: // one statistic, which is the whole text
+		var list protocol.StatList
+		list.Add("detailed", string(prefixes.Append(nil)))
+		c.replyStats(req, list)
+	default:
+		c.out.replies = prefixes.Append(c.buffer())
 	}
 }
 

@@ -20,6 +20,9 @@ func (l *loop) WriteDone(r *protocol.Result) {
 		form = &l.form
 	}
 	l.counters.AddWrite(w.command, form.Codec, w.fields, r)
+	if r.Status == protocol.StatusHit && len(r.Key) > 0 && l.server.prefixes.On() && countsPrefix(w.command, form.Codec) {
+		l.server.prefixes.Hit(r.Key)
+	}
 	c.unanswered--
 	if last {
 		c.owed -= w.owed

@@ -162,7 +162,7 @@ func (c *conn) writeGat(req *protocol.Request) bool {
 		return false
 	}
 	more := accepted < len(rest.Keys)
-	c.pushWrite(req, writeWaiter{keys: accepted, owed: owed, more: more})
+	c.pushWrite(&rest, writeWaiter{keys: accepted, owed: owed, more: more})
 	if more {
 		r.keysDone += accepted
 		c.await(waitWrites)
@@ -181,6 +181,9 @@ func (c *conn) pushWrite(req *protocol.Request, w writeWaiter) {
 	if req.Form.Codec != protocol.Text {
 		w.formed = true
 		l.forms.push(&req.Form)
+	}
+	if l.server.prefixes.On() {
+		l.server.noteWrite(req, w.keys)
 	}
 	l.writes.push(w)
 	c.unanswered += w.keys

@@ -64,6 +64,10 @@ type Options struct {
 	// answer is due to it (-o idle_timeout); 0 means never.
 	IdleTimeout time.Duration
 
+	// KeyDelimiter is what prefixes of keys end with, whose commands "stats detail"
+	// counts (-D). If it is set they are counted from the start.
+	KeyDelimiter byte
+
 	// PartialTimeout closes a connection whose client has begun a command and does
 	// not complete it in that time; 0 means never.
 	PartialTimeout time.Duration

@@ -69,10 +69,15 @@ func (c *conn) look(req *protocol.Request) bool {
 		return c.write(req)
 	case req.Command == protocol.MetaDebug:
 		l.counters.Add(stats.CmdMeta, 1)
-	case found == Hit:
-		l.counters.AddGets(c.way(), 1, 1)
 	default:
-		l.counters.AddGets(c.way(), 1, 0)
+		hits := 0
+		if found == Hit {
+			hits = 1
+		}
+		l.counters.AddGets(c.way(), 1, hits)
+		if req.Form.Codec == protocol.Binary && l.server.prefixes.On() {
+			l.server.noteGet(req.Key, found == Hit)
+		}
 	}
 	return true
 }
@@ -119,6 +124,7 @@ func (c *conn) get(req *protocol.Request) bool {
 		hits    = 0
 		found   Found
 		out     = c.buffer()
+		detail  = l.server.prefixes.On()
 	)
 	for i := first; i < len(req.Keys); i++ {
 		if n := i - first; n%aheadMax == 0 && len(req.Keys)-i > 1 {
@@ -131,6 +137,9 @@ func (c *conn) get(req *protocol.Request) bool {
 		}
 		if found == Hit {
 			hits++
+		}
+		if detail {
+			l.server.noteGet(req.Keys[i], found == Hit)
 		}
 		if len(out) < outChunkBytes {
 			continue

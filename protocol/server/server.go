@@ -19,6 +19,8 @@ type Server struct {
 	engine  *eventloop.Engine
 	loops   []*loop
 
+	prefixes *stats.Prefixes
+
 	crawlerDisabled atomic.Bool // by the command lru_crawler
 
 	closeOnce sync.Once
@@ -32,7 +34,7 @@ func Start(o Options, b Backend) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, backend: b}
+	s := &Server{options: o, backend: b, prefixes: stats.NewPrefixes(o.KeyDelimiter, o.KeyDelimiter != 0)}
 	s.engine, err = eventloop.New(eventloop.Config{
 		Listen:         o.Listen,
 		Listeners:      o.Listeners,
@@ -66,8 +68,8 @@ func (s *Server) newCollector() *stats.Collector {
 	}
 	source := stats.Source{
 		Conns: func() stats.Connections { return stats.Connections(s.engine.Counts()) },
-		State: s.backend.State,
-		Now:   o.Now,
+		State: s.backend.State, Prefixes: s.prefixes,
+		Now: o.Now,
 	}
 	for _, l := range s.loops {
 		source.Loops = append(source.Loops, &l.counters)

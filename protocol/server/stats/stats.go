@@ -17,6 +17,8 @@ type Source struct {
 	Conns func() Connections // now
 	State func() State       // of the cache, now
 	Now   func() time.Time   // wall clock
+
+	Prefixes *Prefixes // nil: none are counted
 }
 
 // Connections are the numbers of connections.
@@ -40,6 +42,9 @@ type Collector struct {
 
 // NewCollector returns a collector for a server that starts now.
 func NewCollector(s Settings, source Source) *Collector {
+	if source.Prefixes == nil {
+		source.Prefixes = NewPrefixes(0, false)
+	}
 	c := &Collector{settings: s, source: source, started: source.Now()}
 	c.SetVerbosity(s.Verbosity)
 	return c

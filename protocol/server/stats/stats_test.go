@@ -58,7 +58,7 @@ func TestNamesAndOrder(t *testing.T) {
 			hash_power_level hash_bytes hash_is_expanding bytes curr_items total_items
 			expired_unfetched evicted_unfetched evictions reclaimed`},
 		{"settings", `maxbytes maxconns tcpport udpport inter verbosity evictions domain_socket shutdown_command
-			num_threads detail_enabled cas_enabled binding_protocol auth_enabled_sasl auth_enabled_ascii item_size_max
+			num_threads stat_key_prefix detail_enabled cas_enabled binding_protocol auth_enabled_sasl auth_enabled_ascii item_size_max
 			maxconns_fast slab_reassign slab_automove lru_crawler flush_enabled dump_enabled hash_algorithm
 			lru_maintainer_thread lru_segmented idle_timeout track_sizes client_flags_size`},
 		{"items", `items:1:number items:1:age items:1:mem_requested items:1:evicted items:1:evicted_time

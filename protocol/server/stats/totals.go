@@ -38,4 +38,5 @@ func (c *Collector) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.base = c.sinceStart()
+	c.source.Prefixes.Reset()
 }
