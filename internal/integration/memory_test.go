@@ -82,3 +82,42 @@ func TestAnswersTakeBoundedMemory(t *testing.T) {
 		})
 	}
 }
+
+// TestUnfinishedLinesTakeTheirMemory, not a multiple of it, and it comes back when their
+// clients have gone.
+func TestUnfinishedLinesTakeTheirMemory(t *testing.T) {
+	t.Parallel()
+	if underRace {
+		t.Skip("the race detector has memory of its own")
+	}
+	const conns, lineBytes, slack = 100, 1_000_000, 40 << 20
+	ctx, c := startCluster(t, cluster.Options{Servers: 1})
+	s := c.Servers[0]
+	line := "get " + strings.Repeat(strings.Repeat("k", 200)+" ", lineBytes/201)
+	before, _ := resident(t, s)
+	var open []net.Conn
+	for range conns {
+		conn := dialServer(t, s)
+		_, err := io.WriteString(conn, line)
+		must(t, err)
+		open = append(open, conn)
+	}
+	must(t, cluster.Await(ctx, func() error {
+		if now, _ := resident(t, s); now < before+conns*lineBytes*9/10 {
+			return fmt.Errorf("%d MiB after %d", now>>20, before>>20)
+		}
+		return nil
+	}))
+	if _, most := resident(t, s); most > before+conns*lineBytes*3/2+slack {
+		t.Errorf("%d MiB at most for %d MB of lines, after %d", most>>20, conns*lineBytes/1_000_000, before>>20)
+	}
+	for _, conn := range open {
+		must(t, conn.Close())
+	}
+	must(t, cluster.Await(ctx, func() error {
+		if now, _ := resident(t, s); now > before+slack {
+			return fmt.Errorf("%d MiB are not given back", (now-before)>>20)
+		}
+		return nil
+	}))
+}

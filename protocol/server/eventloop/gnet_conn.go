@@ -33,6 +33,9 @@ func (h *gnetEvents) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 func (h *gnetEvents) OnTraffic(gc gnet.Conn) gnet.Action {
 	if c, ok := gc.Context().(*gnetConn); ok && c.phase == watched {
 		c.handler.Readable()
+		if c.phase == watched {
+			c.keepInput()
+		}
 		if c.paused { // gnet resumes reading when the last of the output left
 			c.watch()
 		}
@@ -78,6 +81,7 @@ type gnetConn struct {
 
 	socket gnet.Conn // in phases watched and ending
 	half   halfConn  // in phase halfOpen
+	hoard  hoard     // in phases watched and ending: what comes before gnet's input
 
 	watching uint32 // events that the epoll set reports, as last known
 	paused   bool   // Pause was called last, not Resume
@@ -99,6 +103,7 @@ func (c *gnetConn) opened(gc gnet.Conn, l *gnetLoop) {
 // reportClosed tells the handler and the engine that the connection has closed.
 func (c *gnetConn) reportClosed() {
 	c.phase, c.socket, c.half = closed, nil, halfConn{}
+	c.hoard.leave(c.loop)
 	delete(c.loop.half, c)
 	c.handler.Closed()
 	c.engine.connClosed()
@@ -126,6 +131,10 @@ func (c *gnetConn) LocalAddr() string { return c.local }
 func (c *gnetConn) Peek() []byte {
 	switch c.phase {
 	case watched, ending:
+		if c.hoard.n > 0 {
+			c.keepInput()
+			return c.hoard.bytes()
+		}
 		input, _ := c.socket.Peek(-1) // it fails only if it is asked for more than there is
 		return input
 	default:
@@ -137,6 +146,8 @@ func (c *gnetConn) Peek() []byte {
 func (c *gnetConn) Discard(n int) {
 	switch {
 	case n == 0: // gnet would drop everything
+	case c.hoard.n > 0:
+		c.hoard.discard(n, c.loop)
 	case c.phase == watched, c.phase == ending:
 		_, _ = c.socket.Discard(n) // never fails
 	default:
@@ -148,7 +159,7 @@ func (c *gnetConn) Discard(n int) {
 func (c *gnetConn) Buffered() int {
 	switch c.phase {
 	case watched, ending:
-		return c.socket.InboundBuffered()
+		return c.hoard.n + c.socket.InboundBuffered()
 	default:
 		return len(c.half.in)
 	}

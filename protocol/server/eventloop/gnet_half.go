@@ -36,6 +36,7 @@ func (c *gnetConn) keepHalf() bool {
 	}
 	syscall.CloseOnExec(fd)
 	c.half = halfConn{fd: fd, in: append([]byte(nil), c.Peek()...)}
+	c.hoard.leave(c.loop)
 	c.phase, c.socket = halfOpen, nil
 	c.loop.half[c] = struct{}{}
 	return true

@@ -24,7 +24,8 @@ type gnetLoop struct {
 	events  gnet.EventLoop
 	epollFD int
 
-	half map[*gnetConn]struct{} // connections in phase halfOpen
+	half  map[*gnetConn]struct{} // connections in phase halfOpen
+	spare []byte                 // mapped, for the next hoard; nil: none
 
 	polled    []*gnetConn // to be looked at by poll
 	pollTimer *time.Timer
