@@ -4,10 +4,13 @@
 // was killed: from kill -9 to the first set that is stored through a surviving
 // server. With -planned the leader gets SIGTERM while clients write through all
 // servers: it measures how long writes through the others waited, and counts the
-// requests that failed. It runs three real servers on this machine.
+// requests that failed. With -holder a follower that holds a read lease is killed, or
+// stopped, and what a set at the leader took at most is measured. It runs three real
+// servers on this machine.
 //
 //	go run ./bench/cmd/failover -n 50
 //	go run ./bench/cmd/failover -n 50 -planned
+//	go run ./bench/cmd/failover -n 50 -holder kill
 package main
 
 import (
@@ -20,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"raftcached/internal/cluster"
@@ -41,15 +45,25 @@ func main() {
 	defer stop()
 	n := flag.Int("n", 50, "how often the leader is killed, or stopped")
 	isPlanned := flag.Bool("planned", false, "stop the leader with SIGTERM, under load, instead of kill -9")
+	holder := flag.String("holder", "", "kill, or stop, a follower that holds a read lease")
+	leases := flag.String("leases", "off", "the setting of leases; with -holder it is all")
 	verbose := flag.Bool("v", false, "print each time")
 	flag.Parse()
-	if err := run(ctx, *n, *isPlanned, *verbose); err != nil {
+	dies, known := map[string]syscall.Signal{"": 0, "kill": syscall.SIGKILL, "stop": syscall.SIGSTOP}[*holder]
+	if !known {
+		fmt.Fprintln(os.Stderr, "failover: -holder is kill or stop")
+		os.Exit(2)
+	}
+	if dies != 0 {
+		*leases = "all"
+	}
+	if err := run(ctx, *n, *leases, *isPlanned, dies, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "failover:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, n int, isPlanned, verbose bool) error {
+func run(ctx context.Context, n int, leases string, isPlanned bool, holder syscall.Signal, verbose bool) error {
 	dir, err := os.MkdirTemp("", "failover")
 	if err != nil {
 		return err
@@ -61,11 +75,16 @@ func run(ctx context.Context, n int, isPlanned, verbose bool) error {
 	}
 	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	c, err := cluster.Start(startCtx, cluster.Options{Executable: executable, Dir: dir, Servers: 3})
+	c, err := cluster.Start(startCtx, cluster.Options{
+		Executable: executable, Dir: dir, Servers: 3, Settings: map[string]any{"leases": leases},
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }() // the processes end with this one anyway
+	if holder != 0 {
+		return runHolders(ctx, c, n, holder, verbose)
+	}
 	if isPlanned {
 		return runPlanned(ctx, c, n, verbose)
 	}
