@@ -24,6 +24,11 @@ func (c *simClock) at(now time.Duration) time.Duration {
 	return c.origin + d - time.Duration(c.slow*float64(d))
 }
 
+// setSlow changes the rate. What the clock shows goes on from there.
+func (c *simClock) setSlow(now time.Duration, slow float64) {
+	c.from, c.origin, c.slow = now, c.at(now), slow
+}
+
 // lasts returns how long it takes until the clock shows d more.
 func (c *simClock) lasts(d time.Duration) time.Duration {
 	return d + time.Duration(float64(d)*c.slow/(1-c.slow))

@@ -15,12 +15,19 @@ const (
 	simDrainMax    = 5 * time.Second
 )
 
+// askedFor judges whom a node asks to take over by the members that it knows then: they
+// may change within the same turn.
+func (n *simNode) askedFor(eff *Effects) {
+	for ; n.asked < len(eff.Transfers); n.asked++ {
+		if to, ok := n.machine.core.members.Find(eff.Transfers[n.asked].To); !ok || to.Retired || to.Learner {
+			n.s.failf("node %d asks %+v to take over", n.id, to)
+		}
+	}
+}
+
 // transfers notes that a node asks a voter to take over.
 func (n *simNode) transfers(t *Transfer) {
 	n.s.stats.transfers++
-	if to, ok := n.machine.core.members.Find(t.To); !ok || to.Retired || to.Learner {
-		n.s.failf("node %d asks %+v to take over", n.id, to)
-	}
 	n.s.note("transfer %d %d", n.id, t.To)
 	n.s.showTransfer(n, t)
 }

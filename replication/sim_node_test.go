@@ -63,6 +63,7 @@ type simNode struct {
 	toDisk                    []snapshotWrite
 	ticksDue                  int
 	rest                      int // as of the last Ready
+	asked                     int // transfers of the turn that askedFor has judged
 	ticks                     int
 	clock                     simClock
 
@@ -158,7 +159,7 @@ func (n *simNode) start() {
 	n.apply = simActor{n: n, pace: simApplyPace, look: n.applyTurn}
 	n.disk = simActor{n: n, pace: 20 * time.Microsecond, look: n.diskTurn}
 	n.io, n.arrivals, n.backlog, n.waiting, n.readers = nil, nil, nil, nil, nil
-	n.paused, n.ticksDue, n.rest, n.floorDue = false, 0, 1, 0
+	n.paused, n.ticksDue, n.rest, n.asked, n.floorDue = false, 0, 1, 0, 0
 	n.clock.restart(s)
 	n.guess = Guess{}
 	n.stopping, n.handedOver, n.draining = false, false, false

@@ -84,11 +84,11 @@ func (s *simulation) clocksWithin(bound float64) {
 	for _, n := range s.nodes {
 		switch {
 		case how == 0:
-			n.clock.slow = most * s.rng.Float64()
+			n.clock.setSlow(s.now, most*s.rng.Float64())
 		case (n == odd) == (how == 1): // one is slow, or all others
-			n.clock.slow = most
+			n.clock.setSlow(s.now, most)
 		default:
-			n.clock.slow = 0
+			n.clock.setSlow(s.now, 0)
 		}
 	}
 }

@@ -19,6 +19,8 @@ func (n *simNode) raftTurn() []simStep {
 		func() { n.feed(taken) },
 		func() {
 			n.machine.core.Ready(&n.eff)
+			n.askedFor(&n.eff)
+			n.asked = 0
 			n.rest = n.machine.core.Rest()
 			n.s.check.ready(n, &n.eff)
 		},
@@ -49,6 +51,7 @@ func (n *simNode) feed(taken []input) {
 	for i := range taken {
 		before := len(core.eff.Expired)
 		n.must(taken[i].feed(core))
+		n.askedFor(&core.eff)
 		n.s.check.fed(n, &taken[i], core.eff.Expired[before:])
 	}
 	n.tickCore(min(n.ticksDue, 1))
@@ -59,6 +62,7 @@ func (n *simNode) tickCore(ticks int) {
 	for range ticks {
 		n.machine.core.Reading(n.machine.gate.LastRead())
 		n.machine.core.Tick()
+		n.askedFor(&n.machine.core.eff)
 	}
 }
 
