@@ -222,10 +222,12 @@ func resultBytesMax(loops, itemBytesMax int) int64 {
 
 // valueBytes is what the answer of a gat counts for, before it is made.
 func (l *loopBackend) valueBytes(key []byte) int {
-	if n, ok := l.reader.ValueBytes(key); ok {
-		return n
+	n, ok := l.reader.ValueBytes(key)
+	s := l.node.replica.Status()
+	if !ok && (s.Leader != s.ID || l.gate.Look(engine.HashKey(key)).Index > 0) {
+		return unknownValueBytes // another node may have it by now
 	}
-	return unknownValueBytes
+	return n
 }
 
 // take counts bytes that are about to be in flight, unless there is no room for them.

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -361,4 +362,31 @@ func TestErrorStatusIsOneLine(t *testing.T) {
 		}
 	}
 	c.Expect("VERSION 1.6.45")
+}
+
+// TestLargeWriteGetsItsTurn: a write for which there is no room keeps its place, and
+// writes that come after it wait, however small they are.
+func TestLargeWriteGetsItsTurn(t *testing.T) {
+	b := newMemory()
+	b.inFlightMax, b.held = 8, true
+	b.items["a"], b.items["b"] = storedItem{value: []byte("1")}, storedItem{}
+	s := start(t, b)
+	small, large := dial(t, s), dial(t, s)
+	small.Send(slices.Repeat([]string{"touch b 0"}, 100)...)
+	awaitConn(t, s, "small writes wait for room", func(c *conn) bool { return c.wait == waitBackend })
+	large.Send("gat 0" + strings.Repeat(" a", 8)) // it has room when nothing else is in flight
+	awaitConn(t, s, "the large one waits for room", func(c *conn) bool { return c.wait == waitBackend && c.unanswered == 0 })
+	b.release()
+	large.Expect(append(slices.Repeat([]string{"VALUE a 0 1", "1"}, 8), "END")...)
+	small.Expect(slices.Repeat([]string{"TOUCHED"}, 100)...)
+	before := 0
+	for _, event := range b.events() {
+		if event == "write a" {
+			break
+		}
+		before++
+	}
+	if before > 20 {
+		t.Errorf("%d events come before the large write", before)
+	}
 }

@@ -81,15 +81,27 @@ func (l *loop) touch(c *conn) {
 }
 
 // unblock lets the connections whose writes were refused try again, in the order
-// in which they were refused. Those refused again go to the end of the queue.
+// in which they were refused, up to one that is refused again. That one keeps its place:
+// there is room for its write when those before it are answered, however large it is.
 func (l *loop) unblock() {
-	n := len(l.blocked)
-	for i := range n {
-		c := l.blocked[i]
+	for l.served = 0; l.served < len(l.blocked); {
+		c := l.blocked[l.served]
+		l.served++
 		c.came(waitBackend)
+		l.turn = c
 		c.serve()
+		refused := l.turn == c && c.wait == waitBackend
+		l.turn = nil
+		if refused {
+			l.served--
+			l.blocked = l.blocked[:len(l.blocked)-1] // where it was put just now
+			break
+		}
 	}
-	rest := copy(l.blocked, l.blocked[n:])
+	rest := copy(l.blocked, l.blocked[l.served:])
 	clear(l.blocked[rest:])
-	l.blocked = l.blocked[:rest]
+	l.blocked, l.served = l.blocked[:rest], 0
 }
+
+// mustQueue reports whether a write has to wait for those that were refused before it.
+func (l *loop) mustQueue(c *conn) bool { return len(l.blocked) > l.served && l.turn != c }

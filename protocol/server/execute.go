@@ -138,7 +138,10 @@ func (c *conn) write(req *protocol.Request) bool {
 	if req.Command == protocol.Gat || req.Command == protocol.Gats {
 		return c.writeGat(req)
 	}
-	accepted, owed := c.loop.backend.Write(req)
+	accepted, owed := 0, 0
+	if !c.loop.mustQueue(c) {
+		accepted, owed = c.loop.backend.Write(req)
+	}
 	if accepted == 0 {
 		c.await(waitBackend)
 		return false
@@ -156,7 +159,10 @@ func (c *conn) writeGat(req *protocol.Request) bool {
 		r.keysDone, c.gatFailed = 0, false
 		return true
 	}
-	accepted, owed := c.loop.backend.Write(&rest)
+	accepted, owed := 0, 0
+	if !c.loop.mustQueue(c) {
+		accepted, owed = c.loop.backend.Write(&rest)
+	}
 	if accepted == 0 {
 		c.await(waitBackend)
 		return false
@@ -176,6 +182,7 @@ func (c *conn) writeGat(req *protocol.Request) bool {
 // connection.
 func (c *conn) pushWrite(req *protocol.Request, w writeWaiter) {
 	l := c.loop
+	l.turn = nil
 	l.wantFlush()
 	w.c, w.command, w.noReply, w.fields = c, req.Command, req.NoReply, req.Fields
 	if req.Form.Codec != protocol.Text {

@@ -40,6 +40,8 @@ type loop struct {
 	conns   map[*conn]struct{} // open connections
 	touched []*conn            // served at ResultsEnd
 	blocked []*conn            // in waitBackend, in the order in which they were refused
+	served  int                // how many of blocked have had their turn; 0 outside unblock
+	turn    *conn              // the one of blocked that may write before the others
 
 	dumps dumps // of its connections
 

@@ -147,6 +147,7 @@ func (c *gnetConn) Discard(n int) {
 	switch {
 	case n == 0: // gnet would drop everything
 	case c.hoard.n > 0:
+		c.keepInput()
 		c.hoard.discard(n, c.loop)
 	case c.phase == watched, c.phase == ending:
 		_, _ = c.socket.Discard(n) // never fails
