@@ -190,7 +190,8 @@ func (c *Core) Observe(mono time.Duration, wall time.Time) {
 	c.promise.observed(mono, c.cfg.bugs)
 }
 
-// Tick is called once per Config.Tick; missed ticks are not caught up.
+// Tick is called once per Config.Tick, or late, as often as Rest allows. Ticks that were
+// missed beyond that are not caught up.
 func (c *Core) Tick() {
 	c.tickRaft()
 	c.history.tick(c.cfg.ElectionTicks)

@@ -10,7 +10,7 @@ import (
 // node that has nothing to do need not wake up for each of them. It is 1 while anything
 // is under way that counts in ticks, or is looked after at each of them.
 //
-// A leader rests until its next heartbeat, a follower for half an election timeout, but
+// A leader rests for as long as from one heartbeat to the next, a follower for half an election timeout, but
 // never to a tick with which it may stand. It is called when Ready was carried out, and
 // holds until the next input.
 func (c *Core) Rest() int {
@@ -90,7 +90,7 @@ func (p *pulse) due(now time.Duration) (before, after int) {
 	case n <= 0:
 		return 0, 0
 	case n > p.rest:
-		n, p.last = p.rest, now
+		n, p.last = p.rest, now-(now-p.last)%p.tick
 	default:
 		p.last += time.Duration(n) * p.tick
 	}

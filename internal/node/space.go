@@ -13,7 +13,7 @@ import (
 
 const (
 	// spacePeriod is how often is looked at the room on the disk, spaceFarPeriod how
-	// often while there is more than spaceFar besides the reserve, and spaceLogPeriod how
+	// often while there is more than spaceFar besides twice the reserve, and spaceLogPeriod how
 	// often at what the log takes.
 	spacePeriod    = 100 * time.Millisecond
 	spaceFarPeriod = time.Second
