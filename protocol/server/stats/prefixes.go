@@ -45,11 +45,16 @@ func (p *Prefixes) Switch(on bool) { p.on.Store(on) }
 // On reports whether commands are counted.
 func (p *Prefixes) On() bool { return p.on.Load() }
 
-// Get counts that a key was asked for, Hit that it was found, Set and Delete that it was
-// to be stored or deleted, whatever came of that. They borrow the key.
-func (p *Prefixes) Get(key []byte)    { p.count(key, func(c *prefixCounts) { c.gets++ }) }
-func (p *Prefixes) Hit(key []byte)    { p.count(key, func(c *prefixCounts) { c.hits++ }) }
-func (p *Prefixes) Set(key []byte)    { p.count(key, func(c *prefixCounts) { c.sets++ }) }
+// Get counts that a key was asked for. It borrows the key, as the others do.
+func (p *Prefixes) Get(key []byte) { p.count(key, func(c *prefixCounts) { c.gets++ }) }
+
+// Hit counts that a key which was asked for was found.
+func (p *Prefixes) Hit(key []byte) { p.count(key, func(c *prefixCounts) { c.hits++ }) }
+
+// Set counts that a value was to be stored, whatever came of that.
+func (p *Prefixes) Set(key []byte) { p.count(key, func(c *prefixCounts) { c.sets++ }) }
+
+// Delete counts that an item was to be deleted, whatever came of that.
 func (p *Prefixes) Delete(key []byte) { p.count(key, func(c *prefixCounts) { c.deletes++ }) }
 
 func (p *Prefixes) count(key []byte, add func(*prefixCounts)) {
