@@ -236,6 +236,7 @@ func (n *simNode) crash() {
 		n.fs.FailIn = 1 + s.rng.IntN(5)
 		_ = n.io[s.rng.IntN(len(n.io))].do() // the error is the crash
 	}
+	n.io = nil // a node that is down may crash once more
 	n.fs = disktest.Crash(n.fs, s.rng)
 	for _, a := range n.arrivals {
 		a.end(false)

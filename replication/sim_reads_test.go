@@ -169,6 +169,10 @@ func (s *simulation) slowLeads() {
 	}
 }
 
+// simPatience is for how long something is awaited: for longer than a snapshot that takes
+// four seconds, one that fails before it, and the rest in between.
+const simPatience = 15 * time.Second
+
 // await runs until something is so.
 func (s *simulation) await(done func() bool) {
 	s.awaitAsking(func() {}, done)
@@ -177,7 +181,7 @@ func (s *simulation) await(done func() bool) {
 // awaitAsking asks for something, again and again, until it is so.
 func (s *simulation) awaitAsking(ask func(), done func() bool) {
 	for begun := s.now; !done(); {
-		if s.now > begun+5*time.Second {
+		if s.now > begun+simPatience {
 			s.failf("waited too long")
 		}
 		if (s.now-begun)%(200*time.Millisecond) == 0 {
