@@ -138,12 +138,8 @@ func (c *conn) write(req *protocol.Request) bool {
 	if req.Command == protocol.Gat || req.Command == protocol.Gats {
 		return c.writeGat(req)
 	}
-	accepted, owed := 0, 0
-	if !c.loop.mustQueue(c) {
-		accepted, owed = c.loop.backend.Write(req)
-	}
+	accepted, owed := c.passOn(req)
 	if accepted == 0 {
-		c.await(waitBackend)
 		return false
 	}
 	c.pushWrite(req, writeWaiter{keys: 1, owed: owed})
@@ -159,12 +155,8 @@ func (c *conn) writeGat(req *protocol.Request) bool {
 		r.keysDone, c.gatFailed = 0, false
 		return true
 	}
-	accepted, owed := 0, 0
-	if !c.loop.mustQueue(c) {
-		accepted, owed = c.loop.backend.Write(&rest)
-	}
+	accepted, owed := c.passOn(&rest)
 	if accepted == 0 {
-		c.await(waitBackend)
 		return false
 	}
 	more := accepted < len(rest.Keys)
@@ -176,6 +168,18 @@ func (c *conn) writeGat(req *protocol.Request) bool {
 	}
 	r.keysDone = 0
 	return true
+}
+
+// passOn has the backend take a write, as Loop.Write does. If it takes nothing, or others
+// wait for room, the connection waits too.
+func (c *conn) passOn(req *protocol.Request) (accepted, valueBytes int) {
+	if !c.loop.mustQueue(c) {
+		accepted, valueBytes = c.loop.backend.Write(req)
+	}
+	if accepted == 0 {
+		c.await(waitBackend)
+	}
+	return accepted, valueBytes
 }
 
 // pushWrite has the answers to a write that the backend has accepted come to the
