@@ -241,18 +241,6 @@ func largeSets(ctx context.Context, t *testing.T, servers []*cluster.Server) (st
 	}
 }
 
-// peakBytes is the most memory that a server's process has taken.
-func peakBytes(t *testing.T, s *cluster.Server) int64 {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Process().Pid()))
-	must(t, err)
-	_, after, _ := strings.Cut(string(text), "VmHWM:")
-	var kib int64
-	_, err = fmt.Sscan(after, &kib)
-	must(t, err)
-	return kib << 10
-}
-
 // awaitTraced waits until strace has attached. Where the system does not let it, the
 // test is skipped.
 func awaitTraced(t *testing.T, tracer *cluster.Process, output string) {

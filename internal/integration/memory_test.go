@@ -33,6 +33,13 @@ func resident(t *testing.T, s *cluster.Server) (now, most int64) {
 	return now, most
 }
 
+// peakBytes is the most memory that a server's process has taken.
+func peakBytes(t *testing.T, s *cluster.Server) int64 {
+	t.Helper()
+	_, most := resident(t, s)
+	return most
+}
+
 // forgetMost makes the maximum of a server's resident memory what it is now.
 func forgetMost(t *testing.T, s *cluster.Server) {
 	t.Helper()
@@ -75,7 +82,7 @@ func TestAnswersTakeBoundedMemory(t *testing.T) {
 				if want := int64(times * len(value)); got < want || got > want+times*50 {
 					t.Errorf("%.10q: %d bytes came, want %d", requests, got, want)
 				}
-				if _, most := resident(t, s); most > before+mostBytes {
+				if most := peakBytes(t, s); most > before+mostBytes {
 					t.Errorf("%.10q: %d MiB, and %d at most", requests, before>>20, most>>20)
 				}
 			}
@@ -108,7 +115,7 @@ func TestUnfinishedLinesTakeTheirMemory(t *testing.T) {
 		}
 		return nil
 	}))
-	if _, most := resident(t, s); most > before+conns*lineBytes*3/2+slack {
+	if most := peakBytes(t, s); most > before+conns*lineBytes*3/2+slack {
 		t.Errorf("%d MiB at most for %d MB of lines, after %d", most>>20, conns*lineBytes/1_000_000, before>>20)
 	}
 	for _, conn := range open {
