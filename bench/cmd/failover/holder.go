@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"raftcached/internal/cluster"
@@ -28,9 +27,21 @@ const (
 
 // holders is what followers that died with a lease have shown.
 type holders struct {
-	signal syscall.Signal  // SIGKILL, or SIGSTOP
-	waits  []time.Duration // of each time: the longest that a set at the leader took
-	usual  []time.Duration // the same before each time
+	way   deathOfHolder
+	waits []time.Duration // of each time: the longest that a set at the leader took
+	usual []time.Duration // the same before each time
+}
+
+// deathOfHolder is a way for a server to die, and to come back.
+type deathOfHolder struct {
+	what          string
+	die, comeBack func(*cluster.Server) error
+}
+
+// deathsOfHolders are the values of -holder.
+var deathsOfHolders = map[string]deathOfHolder{
+	"kill": {"kill -9", (*cluster.Server).Kill, (*cluster.Server).Start},
+	"stop": {"SIGSTOP", (*cluster.Server).Pause, (*cluster.Server).Resume},
 }
 
 // once has a follower that holds a read lease die while a client sets at the leader, and
@@ -60,18 +71,13 @@ func (h *holders) once(ctx context.Context, c *cluster.Cluster, round int) error
 	if err != nil {
 		return err
 	}
-	longest, err := longestSet(leader.ClientAddr, aroundHolder, func() error { return victim.Process().Signal(h.signal) })
+	longest, err := longestSet(leader.ClientAddr, aroundHolder, func() error { return h.way.die(victim) })
 	if err != nil {
 		return err
 	}
 	h.usual, h.waits = append(h.usual, usual), append(h.waits, longest)
 	stopReading()
-	if h.signal == syscall.SIGSTOP {
-		err = victim.Process().Signal(syscall.SIGCONT)
-	} else if err = victim.Process().End(ctx, syscall.SIGKILL); err == nil {
-		err = victim.Start()
-	}
-	return errors.Join(err, c.AwaitReady(ctx), c.AwaitEqual(ctx))
+	return errors.Join(h.way.comeBack(victim), c.AwaitReady(ctx), c.AwaitEqual(ctx))
 }
 
 // longestSet sets one time after the other for a while, does something in the middle of
@@ -126,8 +132,8 @@ func readAt(ctx context.Context, addr string) {
 	}
 }
 
-func runHolders(ctx context.Context, c *cluster.Cluster, n int, signal syscall.Signal, verbose bool) error {
-	h := holders{signal: signal}
+func runHolders(ctx context.Context, c *cluster.Cluster, n int, way deathOfHolder, verbose bool) error {
+	h := holders{way: way}
 	for i := range n {
 		if err := h.once(ctx, c, i); err != nil {
 			return fmt.Errorf("holder %d: %w", i+1, err)
@@ -136,9 +142,8 @@ func runHolders(ctx context.Context, c *cluster.Cluster, n int, signal syscall.S
 			fmt.Println(h.waits[i].Round(time.Millisecond), "usually", h.usual[i].Round(time.Millisecond))
 		}
 	}
-	what := map[syscall.Signal]string{syscall.SIGKILL: "kill -9", syscall.SIGSTOP: "SIGSTOP"}[signal]
 	if err := report(os.Stdout, "longest set within 500 ms before", h.usual); err != nil {
 		return err
 	}
-	return report(os.Stdout, "longest set at the leader when a follower with a read lease gets "+what, h.waits)
+	return report(os.Stdout, "longest set at the leader when a follower with a read lease gets "+way.what, h.waits)
 }

@@ -23,7 +23,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"raftcached/internal/cluster"
@@ -49,21 +48,21 @@ func main() {
 	leases := flag.String("leases", "off", "the setting of leases; with -holder it is all")
 	verbose := flag.Bool("v", false, "print each time")
 	flag.Parse()
-	dies, known := map[string]syscall.Signal{"": 0, "kill": syscall.SIGKILL, "stop": syscall.SIGSTOP}[*holder]
-	if !known {
+	way, known := deathsOfHolders[*holder]
+	if !known && *holder != "" {
 		fmt.Fprintln(os.Stderr, "failover: -holder is kill or stop")
 		os.Exit(2)
 	}
-	if dies != 0 {
+	if known {
 		*leases = "all"
 	}
-	if err := run(ctx, *n, *leases, *isPlanned, dies, *verbose); err != nil {
+	if err := run(ctx, *n, *leases, *isPlanned, way, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "failover:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, n int, leases string, isPlanned bool, holder syscall.Signal, verbose bool) error {
+func run(ctx context.Context, n int, leases string, isPlanned bool, holder deathOfHolder, verbose bool) error {
 	dir, err := os.MkdirTemp("", "failover")
 	if err != nil {
 		return err
@@ -82,7 +81,7 @@ func run(ctx context.Context, n int, leases string, isPlanned bool, holder sysca
 		return err
 	}
 	defer func() { _ = c.Close() }() // the processes end with this one anyway
-	if holder != 0 {
+	if holder.die != nil {
 		return runHolders(ctx, c, n, holder, verbose)
 	}
 	if isPlanned {
