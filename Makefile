@@ -56,7 +56,7 @@ CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-
 RIVALS := redis-server memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory backup replace snapshot exporter cluster chaos lag harm members sim simreads conformance differential rewrite lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory idle backup replace snapshot exporter cluster chaos lag harm members sim simreads conformance differential rewrite lint fmt
 
 ## help: list these commands
 help:
@@ -109,6 +109,10 @@ ratio:
 ## memory: bytes for each item, RSS under load, the garbage collector; more than an hour, 18 GiB
 memory:
 	$(GO) run ./bench/cmd/memory $(MEMORYFLAGS)
+
+## idle: what servers cost that have nothing to do
+idle:
+	$(GO) run ./bench/cmd/idle
 
 ## backup: latency while raftcachectl backup runs, and without
 backup:

@@ -1,0 +1,150 @@
+//go:build linux
+
+// Command idle measures what servers cost that have nothing to do: it starts a lone
+// server and a cluster of three, has nobody ask them anything, and prints a Markdown
+// table of the processor time that each has used.
+//
+//	go run ./bench/cmd/idle -duration 30s
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"raftcached/bench/footprint"
+	"raftcached/internal/cluster"
+)
+
+const (
+	// startTimeout bounds the start of all servers.
+	startTimeout = time.Minute
+
+	// settles is how long the servers are left alone before they are measured.
+	settles = 5 * time.Second
+
+	// shareMax is the share of a processor that a server may take.
+	shareMax = 0.01
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	duration := flag.Duration("duration", 30*time.Second, "how long the servers of a row are measured")
+	leases := flag.String("leases", "off", "the setting of leases")
+	dir := flag.String("dir", "", "folder for the servers' data (default: a temporary one)")
+	flag.Parse()
+	if err := run(ctx, *dir, *leases, *duration, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "idle:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, dir, leases string, duration time.Duration, out io.Writer) error {
+	work, err := os.MkdirTemp(dir, "idle")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }() // leftovers do no harm
+	executable, err := cluster.Build(ctx, work, "./cmd/raftcached")
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+	fmt.Fprintf(w, "| server\t| %% of a processor, %v\t| wanted\t|\n| ---\t| ---\t| ---\t|\n", duration)
+	for _, n := range []int{1, 3} {
+		o := cluster.Options{Executable: executable, Dir: filepath.Join(work, fmt.Sprint(n)), Servers: n}
+		if n > 1 {
+			o.Settings = map[string]any{"leases": leases}
+		}
+		if err := measure(ctx, w, o, duration); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+// measure writes a row for each server of a cluster.
+func measure(ctx context.Context, w io.Writer, o cluster.Options, duration time.Duration) (err error) {
+	if err := os.Mkdir(o.Dir, 0o755); err != nil {
+		return err
+	}
+	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	c, err := cluster.Start(startCtx, o)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := c.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	leader, err := c.AwaitLeader(startCtx)
+	if err != nil {
+		return err
+	}
+	if err := leave(ctx, settles); err != nil {
+		return err
+	}
+	before, err := used(c)
+	if err != nil {
+		return err
+	}
+	if err := leave(ctx, duration); err != nil {
+		return err
+	}
+	after, err := used(c)
+	if err != nil {
+		return err
+	}
+	for i, s := range c.Servers {
+		share := float64(after[i]-before[i]) / float64(duration)
+		verdict := fmt.Sprintf("under %.0f %%: reached", 100*shareMax)
+		if share >= shareMax {
+			verdict = fmt.Sprintf("under %.0f %%: missed", 100*shareMax)
+		}
+		fmt.Fprintf(w, "| %s\t| %.2f\t| %s\t|\n", name(len(c.Servers), s == leader), 100*share, verdict)
+	}
+	return nil
+}
+
+func name(servers int, leads bool) string {
+	switch {
+	case servers == 1:
+		return "alone"
+	case leads:
+		return "leader of three"
+	default:
+		return "follower"
+	}
+}
+
+// leave waits.
+func leave(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// used returns the processor time that each server has used.
+func used(c *cluster.Cluster) ([]time.Duration, error) {
+	var all []time.Duration
+	for _, s := range c.Servers {
+		t, err := footprint.ReadCPU(s.Process().Pid())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
