@@ -100,6 +100,15 @@ const (
 	// bugRejectionCapped shows raft a rejection of a lower index.
 	bugRejectionCapped
 
+	// bugKnownIsApplied has a leader take what it has applied for all that anybody may
+	// know.
+	bugKnownIsApplied
+	// bugKnownOfOthers has a new leader take its commit index for all that anybody may know,
+	// before it has committed anything itself.
+	bugKnownOfOthers
+	// bugKnownByHolder has a holder do so.
+	bugKnownByHolder
+
 	// bugReadJoinsRound confirms a read by a round that had begun before it came.
 	bugReadJoinsRound
 	// bugRequestConfirmsAll confirms all reads by a peer's request for its own.

@@ -27,6 +27,10 @@ const (
 type Lease struct {
 	Until time.Duration // on the clock of Core.Observe; 0: there is none
 	Term  uint64        // the node's, also without a lease
+
+	// Known is an index after which nothing is known as committed to any node: of a leader its
+	// commit index. 0: there may be anything in this node's log.
+	Known uint64
 }
 
 // Gate is what an event loop asks whether it may answer a read by itself. It is a
@@ -39,10 +43,11 @@ type Lease struct {
 //
 //  1. loads the lease,
 //  2. reads the clock: the lease is valid, or a majority has to be asked;
-//  3. loads the last change of its key, of all keys, the log's end and its newest stamp,
+//  3. loads the last change of its key, of all keys, the end of what is known, which is
+//     the log's end or comes before it, and the log's newest stamp,
 //  4. loads applied: if a change is under way it waits for that index, no later one,
 //  5. reads the engine: when a delayed flush_all fires, then the item. What is due by
-//     the newest stamp is under way too, up to the log's end: see Sight.
+//     the newest stamp is under way too, up to the known end: see Sight.
 //
 // All that was published when the lease was loaded was in the log then, because the
 // lease was valid, and was marked, because marks are stored before anything is said
@@ -51,9 +56,16 @@ type Lease struct {
 // What is loaded later than the lease may be newer, which is right too: a read
 // may show what came while it was answered.
 //
-// A change under way is one with min(last change, log's end) > applied. Nothing is
+// A change under way is one with min(last change, known end) > applied. Nothing is
 // ever removed: a log that is cut off ends before the lost change, and what is
 // written there has a lower index than what it replaces.
+//
+// Any node that is no leader may have in its log what others know as committed: there the
+// known end is the log's. A leader knows first. What it has not committed nobody
+// has seen, and a read may come before it. So it waits only for what is committed and
+// not applied, not for what is on its way to a majority. Its commit index counts once
+// it has committed an entry of its own term: before, it may not know what earlier leaders
+// have committed.
 //
 // Evicting an item is no change: a node may miss it a moment before others do.
 //
@@ -66,7 +78,8 @@ type Lease struct {
 // # Who stores what
 //
 // The raft loop, in publish, before anything else of the same effects leaves: it
-// withdraws a lease first, marks what goes to the log, and extends a lease last. While
+// withdraws a lease first, marks what goes to the log, says what is known, and extends a
+// lease last. While
 // the node has no lease nobody looks: entries are not decoded for their keys then, and
 // count for all keys. So who gets a lease waits once for what its log holds.
 // The applier, in applied, after the effects of entries are visible and before
@@ -76,6 +89,7 @@ type Gate struct {
 	term    atomic.Uint64
 	applied atomic.Uint64
 	end     atomic.Uint64 // last index of the log
+	known   atomic.Uint64 // Lease.Known, or math.MaxUint64
 	stampMs atomic.Int64  // newest one that was ever in the log
 	all     atomic.Uint64 // last entry that may change any key
 	slots   [gateSlots]atomic.Uint64
@@ -106,6 +120,7 @@ func newGate(machine StateMachine, loops int, applied, last uint64) *Gate {
 	g.applied.Store(applied)
 	g.end.Store(max(applied, last))
 	g.all.Store(max(applied, last))
+	g.known.Store(math.MaxUint64)
 	return g
 }
 
@@ -130,7 +145,7 @@ type Sight struct {
 	// applied. 0: there is none.
 	Index uint64
 
-	// DueMs is the newest stamp of the log. An item that expires by then, or is there when
+	// DueMs is the newest stamp of the log, if End is not applied. An item that expires by then, or is there when
 	// a delayed flush_all fires by then, is under way until End is applied: another
 	// node may have applied that stamp, and have told that the item is gone. What has
 	// expired by the applied time is gone everywhere. 0: nothing is due.
@@ -141,7 +156,7 @@ type Sight struct {
 // Look is steps 3 and 4 for a key, by the hash that StateMachine.Keys has for it.
 func (g *Gate) Look(hash uint64) Sight {
 	changed := max(g.slots[hash%gateSlots].Load(), g.all.Load())
-	end := g.end.Load()
+	end := g.End()
 	stampMs := g.stampMs.Load()
 	applied := g.applied.Load()
 	if end <= applied {
@@ -165,8 +180,16 @@ func (g *Gate) LookUpTo(end uint64) Sight {
 	return Sight{DueMs: stampMs, End: end}
 }
 
-// End is the last index of the log.
-func (g *Gate) End() uint64 { return g.end.Load() }
+// End is the last index that any node may know as committed, as far as this one can tell:
+// the log's end, or less.
+func (g *Gate) End() uint64 { return min(g.end.Load(), g.known.Load()) }
+
+// Changes reports whether the log holds a change of a key, by its hash, that is not
+// applied.
+func (g *Gate) Changes(hash uint64) bool {
+	changed := max(g.slots[hash%gateSlots].Load(), g.all.Load())
+	return min(changed, g.end.Load()) > g.applied.Load()
+}
 
 // Await reports whether a read of an event loop has to wait for an index. If so,
 // Client.Moved tells when it should ask again: the index is applied, the log was cut
@@ -218,11 +241,22 @@ func (g *Gate) publish(eff *Effects) {
 	for _, m := range eff.Append {
 		g.markAll(m, until > 0)
 	}
+	g.tell(eff.Lease.Known)
 	if until > g.lease.Load() {
 		g.lease.Store(until)
 	}
 	if cut := g.end.Load() < end; cut || int64(g.clock()) >= until {
 		g.wake(math.MaxUint64)
+	}
+}
+
+// tell stores what is known: 0 is not told from the log's end.
+func (g *Gate) tell(known uint64) {
+	if known == 0 {
+		known = math.MaxUint64
+	}
+	if g.known.Load() != known {
+		g.known.Store(known)
 	}
 }
 

@@ -20,10 +20,14 @@ const (
 	// holder.
 	holderLag = 20 * time.Millisecond
 
-	// waitRatio is for how many times as long as writes have waited for a holder it is
-	// none: so none costs more than 1 %. Waits of up to a tick are not counted: the
-	// slower one of two healthy nodes is waited for now and then.
+	// waitRatio is for how many times as long as writes have waited for a holder it is to be
+	// waited for no more: so none costs more than 1 %. Only what is longer than a tick
+	// counts: the slower one of two healthy nodes is waited for now and then.
 	waitRatio = 100
+
+	// waitCredit is how much of that time without waits may be behind a node already: it is not
+	// barred for the first 50 ms. (On a busy machine some waits are longer than a tick.)
+	waitCredit = 5 * time.Second
 )
 
 // holders is the leader's part in read leases: whom it has granted one, and what has to
@@ -232,13 +236,13 @@ func (c *Core) waited(o *holder) {
 	w := &c.holders.waits
 	w.Count, w.Total, w.Worst = w.Count+1, w.Total+d, max(w.Worst, d)
 	o.index = 0
-	if d <= c.cfg.Tick {
+	if d -= c.cfg.Tick; d <= 0 {
 		return
 	}
 	if c.holders.barred == nil {
 		c.holders.barred = make(map[uint64]time.Duration)
 	}
-	c.holders.barred[o.id] = c.mono + waitRatio*d
+	c.holders.barred[o.id] = max(c.holders.barred[o.id], c.mono-waitCredit) + waitRatio*d
 }
 
 // dropHolders ends that some are holders.

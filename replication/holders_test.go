@@ -2,6 +2,7 @@ package replication
 
 import (
 	"testing"
+	"time"
 )
 
 // TestDeadHolder: a holder that dies, or whose entries do not arrive any more, delays
@@ -39,7 +40,7 @@ func TestDeadHolder(t *testing.T) {
 				t.Fatalf("a write has waited for %v, waits %+v", took, w)
 			}
 			r.hold = nil
-			for end := r.now + 99*took; r.now < end; r.run(5 * simTick) {
+			for end := r.now + waitRatio*(took-3*simTick) - waitCredit; r.now < end; r.run(5 * simTick) {
 				if h.leased() {
 					t.Fatalf("it holds a lease %v after writes have waited for %v", r.now-from, took)
 				}
@@ -49,6 +50,31 @@ func TestDeadHolder(t *testing.T) {
 			}
 			r.sound()
 		}, bugSeenWhenSent)
+	}
+}
+
+// TestSlowHolder: a node for which a write waits for a little longer than a tick now and then,
+// as on a busy machine, stays a holder. One that costs more than 1 % does not.
+func TestSlowHolder(t *testing.T) {
+	for _, c := range []struct {
+		each, gap time.Duration
+		barred    bool
+	}{
+		{simTick, 50 * time.Millisecond, false},
+		{simTick + 5*time.Millisecond, time.Second, false},
+		{simTick + 5*time.Millisecond, 200 * time.Millisecond, true},
+		{3 * simTick, time.Second, true},
+	} {
+		r := newRig(t, 3, LeasesAll, 0)
+		core := r.elect().machine.core
+		id := r.others(r.nodes[core.cfg.ID-1])[0].id
+		for end := core.mono + 30*time.Second; core.mono < end; core.mono += c.gap {
+			h := holder{id: id, index: 1, since: core.mono - c.each}
+			core.waited(&h)
+		}
+		if got := core.holders.barred[id] > core.mono; got != c.barred {
+			t.Errorf("waits of %v every %v: barred: %v", c.each, c.gap, got)
+		}
 	}
 }
 

@@ -200,7 +200,21 @@ func (c *Core) currentLease() Lease {
 	if !c.leads() {
 		until = max(until, c.readUntil())
 	}
-	return Lease{Until: until, Term: c.term}
+	return Lease{Until: until, Term: c.term, Known: c.known()}
+}
+
+// known is Lease.Known. What is committed in a leader's term is known as committed to
+// nobody before it is to the leader. What was committed before is, once the leader has
+// committed an entry of its own.
+func (c *Core) known() uint64 {
+	switch bugs := c.cfg.bugs; {
+	case c.leads() && bugs.has(bugKnownIsApplied):
+		return c.applied
+	case c.leads() && (c.appliedTerm == c.term || bugs.has(bugKnownOfOthers)), bugs.has(bugKnownByHolder):
+		return c.commit
+	default:
+		return 0
+	}
 }
 
 // currentRound is what goes beside heartbeats, or their answers.

@@ -208,6 +208,24 @@ func (t *simTrouble) confuse() {
 	}
 }
 
+// inherit lets the leader hear that its last entries are committed, and tell nobody. One of
+// those that have them takes over, whose append streams are dead while its control streams
+// live: it leads, and does not know what is committed.
+func (t *simTrouble) inherit() {
+	s, old := t.s, t.s.leader()
+	if old == nil {
+		return
+	}
+	d := time.Duration(300+s.rng.IntN(200)) * time.Millisecond
+	for _, n := range s.nodes {
+		if n != old {
+			t.add(simRule{from: old, to: n}, d)
+			t.add(simRule{from: n, kind: kindAppend, delay: time.Duration(1+s.rng.IntN(300)) * time.Millisecond}, 2*d)
+			t.rush(n, d)
+		}
+	}
+}
+
 // lag lets appliers stand still, one after the other, some across a start.
 func (t *simTrouble) lag() {
 	for _, n := range t.s.nodes {

@@ -63,6 +63,9 @@ func TestSeededBugsOfLeases(t *testing.T) {
 		{"flush_all marks no key", bugFlushUnmarked, simClockBound, 3, 1, (*simTrouble).lag, 3},
 		{"promises begin with the switch", bugPromiseWhenSwitched, simClockBound, 3, 0, (*simTrouble).switchOn, 14},
 		{"holders are forgotten with the switch", bugHoldersForgotten, simClockBound, 3, 1, (*simTrouble).switchOff, 1},
+		{"known is what a leader has applied", bugKnownIsApplied, simClockBound, 3, 1, (*simTrouble).lag, 1},
+		{"known is what a new leader has heard of", bugKnownOfOthers, simClockBound, 3, 0, (*simTrouble).inherit, 6},
+		{"known is what a holder has heard of", bugKnownByHolder, simClockBound, 3, 1, (*simTrouble).lag, 1},
 		{"learners support the leader's lease", bugLearnerSupports, simClockBound, 3, 2, (*simTrouble).depose, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -224,7 +224,7 @@ func resultBytesMax(loops, itemBytesMax int) int64 {
 func (l *loopBackend) valueBytes(key []byte) int {
 	n, ok := l.reader.ValueBytes(key)
 	s := l.node.replica.Status()
-	if !ok && (s.Leader != s.ID || l.gate.Look(engine.HashKey(key)).Index > 0) {
+	if !ok && (s.Leader != s.ID || l.gate.Changes(engine.HashKey(key))) {
 		return unknownValueBytes // another node may have it by now
 	}
 	return n

@@ -81,7 +81,7 @@ func TestReadsUnderALease(t *testing.T) {
 	defer release()
 	last := leader.replica.Status().LastIndex
 	writer.Send("set a 0 0 1", "2")
-	await(t, "entry of the set", func() bool { return leader.replica.Status().LastIndex > last })
+	await(t, "commit of the set", func() bool { return leader.replica.Status().Commit > last })
 
 	text, meta := dial(t, leader), dial(t, leader)
 	text.Send("get b a", "get b")
@@ -123,7 +123,7 @@ func TestWaitsEndWithTheLease(t *testing.T) {
 	last := leader.replica.Status().LastIndex
 	writer, reader := dial(t, leader), dial(t, leader)
 	writer.Send("set a 0 0 1", "2")
-	await(t, "entry of the set", func() bool { return leader.replica.Status().LastIndex > last })
+	await(t, "commit of the set", func() bool { return leader.replica.Status().Commit > last })
 	reader.Send("get a")
 	await(t, "read that waits", func() bool { return waitingReads(leader) == 1 })
 	for _, n := range nodes {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,9 +20,13 @@ const (
 	// setShare is how many of the requests are sets, beside gets.
 	setShare = 0.1
 
-	// What is wanted of gets beside sets: of what the CPU time that the sets leave allows,
+	// What is wanted of gets beside sets: of what the processors that the sets leave allow,
 	// and of the 99th percentile of gets alone.
 	mixedRateMin, mixedP99Max = 0.9, 1.5
+
+	// pacedShare is of which share of the gets that are possible beside sets the 99th
+	// percentile is measured: of gets as fast as they are answered it is that of a queue.
+	pacedShare = 0.5
 
 	// What is wanted of sets while others hold leases, of those while nobody does.
 	heldLatencyMax = 1.05
@@ -29,33 +34,35 @@ const (
 	// setConns is on how many connections sets come, heldReads how many reads a second
 	// keep the leases of holders alive.
 	setConns, heldReads = 50, 200
+
+	// setsGuess is how many sets a second are tried first.
+	setsGuess = 5000
 )
 
-// beside is what one round of gets and sets has measured. A cost is CPU time of the
-// servers and of the generator, which share the cores.
+// beside is what one round of gets and sets has measured.
 type beside struct {
 	gets, sets   float64 // a second
 	left         float64 // gets, of what was left to them
-	p99Us, slows float64 // of gets, and of those of gets alone
+	p99Us, slows float64 // of paced gets, and of those of gets alone
 }
 
-// measureMixed writes a row for each target whose gets are answered by leases, and the
-// lone server: gets as fast as they are answered, beside so many sets at the leader that
-// they are a tenth of all.
+// measureMixed writes a row for each target whose gets are answered by leases: gets as
+// fast as they are answered, beside so many sets at the leader that they are a tenth of
+// all.
 //
-// What is left to the gets follows from what a get costs without sets, and a set without
-// gets, if all use no more of the cores than the gets did alone.
+// What the sets leave to the gets is measured: what a lone server answers beside them,
+// that has nothing to do with them but shares the processors.
 func (b *comparison) measureMixed(ctx context.Context, out io.Writer, name string, w bench.Workload) error {
 	fmt.Fprintln(os.Stderr, "measuring", name)
 	for i := range b.targets {
 		t := &b.targets[i]
-		if !t.leased() && t.leases != "" {
+		if !t.leased() {
 			continue
 		}
 		var rounds []beside
 		for range b.rounds {
 			w.Seed++
-			r, err := t.beside(ctx, w, b.duration)
+			r, err := t.beside(ctx, w, b.lone(), b.duration)
 			if err != nil {
 				return err
 			}
@@ -73,9 +80,6 @@ func (b *comparison) measureMixed(ctx context.Context, out io.Writer, name strin
 		if left < mixedRateMin || slows > mixedP99Max {
 			verdict = fmt.Sprintf("missed: at least %.2f, p99 at most %.2f", mixedRateMin, mixedP99Max)
 		}
-		if t.leases == "" {
-			verdict = "-"
-		}
 		if _, err := fmt.Fprintf(out, "| %s | %s | %.0f | %.0f | %.2f | %.0f | %.2f | %s |\n", name, t.Name,
 			of(func(r beside) float64 { return r.gets }), of(func(r beside) float64 { return r.sets }), left,
 			of(func(r beside) float64 { return r.p99Us }), slows, verdict); err != nil {
@@ -85,36 +89,49 @@ func (b *comparison) measureMixed(ctx context.Context, out io.Writer, name strin
 	return nil
 }
 
-// beside measures gets alone, sets alone, and both.
-func (t *target) beside(ctx context.Context, w bench.Workload, d time.Duration) (beside, error) {
-	w.GetRatio = 1
-	alone, cpu, err := t.busy(ctx, d, run{t.Target, w})
-	if err != nil {
-		return beside{}, err
-	}
-	used, getCost := cpu.Seconds()/alone[0].Elapsed.Seconds(), cpu.Seconds()/float64(alone[0].Ops)
-	sets := w
-	sets.GetRatio, sets.Conns, sets.Depth = 0, setConns, 1
-	sets.Rate = alone[0].Rate() * setShare / 4 // a guess, of less than they will be
-	var setCost float64
-	for range 3 { // sets that come more often share batches and cost less
-		only, cpu, err := t.busy(ctx, d/2, run{t.writes, sets})
+// lone returns the lone server.
+func (b *comparison) lone() bench.Target {
+	i := slices.IndexFunc(b.targets, func(t target) bool { return t.leases == "" })
+	return b.targets[i].Target
+}
+
+// beside measures gets beside sets, those of a lone server beside the same sets, and paced
+// gets with the sets and without.
+func (t *target) beside(ctx context.Context, gets bench.Workload, lone bench.Target, d time.Duration) (beside, error) {
+	gets.GetRatio = 1
+	sets := gets
+	sets.GetRatio, sets.Conns, sets.Rate = 0, setConns, setsGuess
+	const perGet = setShare / (1 - setShare)
+	for range 2 { // each comes nearer to a tenth
+		r, _, err := t.busy(ctx, d/2, run{t.Target, gets}, run{t.writes, sets})
 		if err != nil {
 			return beside{}, err
 		}
-		const perGet = setShare / (1 - setShare)
-		setCost = cpu.Seconds() / float64(only[0].Ops)
-		sets.Rate = used / (getCost + perGet*setCost) * perGet
+		sets.Rate = r[0].Rate() * perGet
 	}
-	both, _, err := t.busy(ctx, d, run{t.Target, w}, run{t.writes, sets})
+	both, _, err := t.busy(ctx, d, run{t.Target, gets}, run{t.writes, sets})
+	if err != nil {
+		return beside{}, err
+	}
+	sets.Rate = both[1].Rate() // if so many could not be done
+	left, _, err := t.busy(ctx, d, run{lone, gets}, run{t.writes, sets})
+	if err != nil {
+		return beside{}, err
+	}
+	paced := gets
+	paced.Rate = both[0].Rate() * pacedShare
+	alone, _, err := t.busy(ctx, d, run{t.Target, paced})
+	if err != nil {
+		return beside{}, err
+	}
+	slow, _, err := t.busy(ctx, d, run{t.Target, paced}, run{t.writes, sets})
 	if err != nil {
 		return beside{}, err
 	}
 	p99 := func(r *bench.Result) float64 { return float64(r.Gets.ValueAtPercentile(99)) / 1e3 }
-	left := (used - both[1].Rate()*setCost) / getCost
 	return beside{
-		gets: both[0].Rate(), sets: both[1].Rate(), left: both[0].Rate() / left,
-		p99Us: p99(both[0]), slows: p99(both[0]) / p99(alone[0]),
+		gets: both[0].Rate(), sets: both[1].Rate(), left: both[0].Rate() / left[0].Rate(),
+		p99Us: p99(slow[0]), slows: p99(slow[0]) / p99(alone[0]),
 	}, nil
 }
 
