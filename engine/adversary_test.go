@@ -52,14 +52,16 @@ func newAdversary(t *testing.T, seed uint64) *adversary {
 	a.keys = []int{30, 500, 20_000}[a.rng.IntN(3)]
 	a.sizes = [][]int{{0, 100}, {0, 100, 5000, 60_000}, {10, 1 << 20, 7 << 20}, {8190, 8200}, {33 << 10}}[a.rng.IntN(5)]
 	noEvict := a.rng.IntN(8) == 0
-	formation := newEngine(t, Limits{MemoryBytes: formed, ItemBytesMax: 8 << 20, NoEvict: noEvict}).Formation()
+	former := newEngine(t, Limits{MemoryBytes: formed, ItemBytesMax: 8 << 20, NoEvict: noEvict})
+	former.Propose(seed % 2 * 77) // each second cluster is from before there were seeds
+	formation := former.Formation()
 	for i, limit := range []int64{1 << 20, formed, 128 << 20} {
 		limits := Limits{MemoryBytes: limit, ItemBytesMax: 1 << 20}
 		layout := store.LayoutFor(limit)
 		if i == 1 {
 			layout = layoutOf(limits, 16<<10, 0)
 		}
-		e, err := newWithLayout(limits, layout, 0)
+		e, err := newWithLayout(limits, layout, 0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +97,7 @@ func (a *adversary) entry() {
 	a.now += []int64{0, 1, 999, 1000, 64_000, 3_000_000, 40 * 86400 * 1000}[min(a.rng.IntN(12), a.rng.IntN(12), 6)]
 	var hints []byte
 	for range a.rng.IntN(3) * a.rng.IntN(200) {
-		hints = binary.LittleEndian.AppendUint64(hints, store.Hash(a.key()))
+		hints = binary.LittleEndian.AppendUint64(hints, a.engines[0].st.Hash(a.key()))
 	}
 	for i := range a.engines {
 		a.aside(i)
@@ -153,7 +155,7 @@ func (a *adversary) extend(op *Op) {
 func (a *adversary) answer(out *Results) string {
 	r := only(a.t, out)
 	r.IdleSeconds, r.Marks = 0, r.Marks&^item.HitBefore
-	value := store.Hash(r.Value)
+	value := store.Seed(0).Hash(r.Value)
 	r.Value = nil
 	return fmt.Sprintf("%+v %x", r, value)
 }
@@ -263,10 +265,10 @@ func (a *adversary) read(i int) {
 	go func() {
 		defer close(now.ended)
 		_, hit := r.View(nil, key, func(dst, _ []byte, it Item) []byte {
-			before := store.Hash(it.Value)
+			before := store.Seed(0).Hash(it.Value)
 			close(entered)
 			<-now.leave
-			if store.Hash(it.Value) != before {
+			if store.Seed(0).Hash(it.Value) != before {
 				a.t.Errorf("seed %d: the value of %q changed under a reader", a.seed, key)
 			}
 			return dst

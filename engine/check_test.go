@@ -23,7 +23,7 @@ func newEngine(t testing.TB, l Limits) *Engine {
 // are merged when the given number of bytes is wasted.
 func newEngineOf(t testing.TB, l Limits, segmentBytes int, wasteMax int64) *Engine {
 	t.Helper()
-	e, err := newWithLayout(l, layoutOf(l, segmentBytes, wasteMax), 0)
+	e, err := newWithLayout(l, layoutOf(l, segmentBytes, wasteMax), 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,8 @@ type Limits struct {
 
 // Engine is the state. See the package comment for who may call what.
 type Engine struct {
-	initial Limits // those with which New was called, for Formation
+	initial Limits     // those with which New was called, for Formation
+	seed    store.Seed // that of Propose, likewise
 	current store.Current
 
 	// Written by the applier, read by any goroutine.
@@ -90,14 +91,14 @@ type Engine struct {
 }
 
 // New returns an empty engine. Close releases its memory.
-func New(l Limits) (*Engine, error) { return newWithLayout(l, store.LayoutFor(l.MemoryBytes), 0) }
+func New(l Limits) (*Engine, error) { return newWithLayout(l, store.LayoutFor(l.MemoryBytes), 0, 0) }
 
 // newWithLayout returns an engine with a layout of memory, whose index has room for count
 // items.
-func newWithLayout(l Limits, layout store.Layout, count int) (*Engine, error) {
+func newWithLayout(l Limits, layout store.Layout, count int, seed store.Seed) (*Engine, error) {
 	e := &Engine{initial: l, limits: l, formedBytes: l.MemoryBytes, layout: layout, ghosts: newGhosts(l.MemoryBytes), results: resultLedger{max: resultBytesMax}}
 	e.current.Init()
-	st, err := store.New(l.MemoryBytes, layout, count)
+	st, err := store.New(l.MemoryBytes, layout, count, seed)
 	if err != nil {
 		return nil, err
 	}
@@ -187,15 +188,15 @@ func (e *Engine) clear() {
 		e.st.UnlinkAll()
 		return
 	}
-	if !e.replaceStore(e.formedBytes) { // there is no address space for two stores
+	if !e.replaceStore(e.formedBytes, e.st.Seed()) { // there is no address space for two stores
 		e.st.UnlinkAll()
 	}
 }
 
 // replaceStore makes an empty store for a memory limit the current one, or reports
 // that there is no memory for it.
-func (e *Engine) replaceStore(limit int64) (done bool) {
-	st, err := store.New(limit, e.layout, 0)
+func (e *Engine) replaceStore(limit int64, seed store.Seed) (done bool) {
+	st, err := store.New(limit, e.layout, 0, seed)
 	if err != nil {
 		return false
 	}
@@ -250,6 +251,9 @@ func (e *Engine) Digest() (contents, order uint64) {
 	}
 	if e.fill.id != 0 {
 		b = e.fill.append(b)
+	}
+	if seed := e.st.Seed(); seed != 0 {
+		b = binary.LittleEndian.AppendUint64(b, uint64(seed))
 	}
 	contents = xxhash.Sum64(b)
 	b = binary.LittleEndian.AppendUint64(b[:0], e.events)

@@ -115,7 +115,7 @@ func (e *Engine) mainHasOther() bool {
 // evictSmall evicts the first item of the small queue, or promotes it to the main
 // queue.
 func (e *Engine) evictSmall(r store.Ref) (evicted bool) {
-	hash := store.Hash(r.Key())
+	hash := e.st.Hash(r.Key())
 	if e.st.Alive(r) && r.Freq() >= promoteFreq {
 		e.note(eventPromote, hash)
 		e.moveToMain(hash, r, 0)
@@ -133,7 +133,7 @@ func (e *Engine) evictSmall(r store.Ref) (evicted bool) {
 func (e *Engine) evictMain() {
 	for n := 0; ; n++ {
 		r := e.st.First(store.QueueMain)
-		hash := store.Hash(r.Key())
+		hash := e.st.Hash(r.Key())
 		kept := r.Handle() == e.keep
 		if freq := r.Freq(); e.st.Alive(r) && (kept || freq > 0 && n < secondChancesMax && e.mayMove > 0) {
 			e.note(eventSecondChance, hash)

@@ -188,7 +188,7 @@ func (e *Engine) fillItems(op *Op) item.Result {
 	case op.Delta < e.fill.next:
 		return e.filled()
 	}
-	var chunk imageChunk
+	chunk := imageChunk{seed: e.st.Seed()}
 	if !chunk.take(op.Value) || chunk.kind == chunkGhost || chunk.parse() != nil {
 		return item.Result{Status: item.StatusNotStored}
 	}

@@ -14,8 +14,11 @@ const (
 	imageMagic   = "rcengine"
 	imageVersion = 4
 
-	// imageVersionFill is that of an image whose head has a fill.
-	imageVersionFill = 5
+	// imageVersionFill is that of an image whose head has a fill, imageVersionSeed that of one
+	// with a seed, and imageVersionSeedFill that of one with both, in this order.
+	imageVersionFill     = 5
+	imageVersionSeed     = 6
+	imageVersionSeedFill = 7
 
 	// chunkBytesTarget is the size at which a chunk ends. One item may make it
 	// longer.
@@ -112,11 +115,7 @@ var countWords = [countsCount]int{wordTotalItems, wordEvictions, wordExpired, wo
 // appendImageHead appends the head of an image, with its checksum.
 func (e *Engine) appendImageHead(b []byte) []byte {
 	b = append(b, imageMagic...)
-	version := uint32(imageVersion)
-	if e.fill.id != 0 {
-		version = imageVersionFill
-	}
-	b = binary.LittleEndian.AppendUint32(b, version)
+	b = binary.LittleEndian.AppendUint32(b, imageVersionOf(e.st.Seed() != 0, e.fill.id != 0))
 	b = appendLimits(b, e.limits)
 	b = append(b, byte(btoi(e.formed.Load())))
 	words := [imageHeadWords]uint64{
@@ -131,13 +130,30 @@ func (e *Engine) appendImageHead(b []byte) []byte {
 	for _, w := range words {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}
+	if seed := e.st.Seed(); seed != 0 {
+		b = binary.LittleEndian.AppendUint64(b, uint64(seed))
+	}
 	if e.fill.id != 0 {
 		b = e.fill.append(b)
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// imageHeadBytes is the size of the head without a fill and its checksum.
+// imageVersionOf returns the version of an image whose head has a seed, a fill, or not.
+func imageVersionOf(seeded, fills bool) uint32 {
+	switch {
+	case seeded && fills:
+		return imageVersionSeedFill
+	case seeded:
+		return imageVersionSeed
+	case fills:
+		return imageVersionFill
+	default:
+		return imageVersion
+	}
+}
+
+// imageHeadBytes is the size of the head without a seed, a fill and its checksum.
 const imageHeadBytes = imageStartBytes + limitsBytes + 1 + imageHeadWords*8
 
 // imageStartBytes is what every version begins with.

@@ -20,7 +20,7 @@ func TestImageIsGivenUpForRoom(t *testing.T) {
 	twin := newEngine(t, limits)
 	layout := store.LayoutFor(memory)
 	layout.AddressBytes = memory * 3 / 2
-	e, err := newWithLayout(limits, layout, 0)
+	e, err := newWithLayout(limits, layout, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func TestImageRestores(t *testing.T) {
 	one(t, twin, k(OpSet, "again"))
 }
 
-func hashOf(key []byte) []byte { return binary.LittleEndian.AppendUint64(nil, store.Hash(key)) }
+func hashOf(key []byte) []byte { return binary.LittleEndian.AppendUint64(nil, store.Seed(0).Hash(key)) }
 
 // TestImageIsOfOneMoment changes everything while an image is written, before it
 // has come by and after.
@@ -331,7 +331,7 @@ func TestReadsAllocateNothing(t *testing.T) {
 // TestKeyTwiceInAnImage: which of the two items would be the right one?
 func TestKeyTwiceInAnImage(t *testing.T) {
 	e := newEngine(t, testLimits)
-	twice := imageItem{key: []byte("k"), value: []byte("v"), hash: store.Hash([]byte("k"))}
+	twice := imageItem{key: []byte("k"), value: []byte("v"), hash: store.Seed(0).Hash([]byte("k"))}
 	if err := e.addItems(store.QueueSmall, []imageItem{twice, twice}); !errors.Is(err, ErrMalformed) {
 		t.Fatal(err)
 	}

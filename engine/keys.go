@@ -1,6 +1,6 @@
 package engine
 
-import "raftcached/engine/store"
+import "github.com/cespare/xxhash/v2"
 
 // Keys calls changed with the hash of each key whose item the operations of ops may
 // change. It reports false if they may change items of other keys too, or cannot be
@@ -13,7 +13,7 @@ func (*Engine) Keys(count int, ops []byte, changed func(hash uint64)) (noOthers 
 			return false
 		}
 		if ops = rest; op.Kind.hasKey() {
-			changed(store.Hash(op.Key))
+			changed(HashKey(op.Key))
 		} else {
 			noOthers = false
 		}
@@ -21,5 +21,6 @@ func (*Engine) Keys(count int, ops []byte, changed func(hash uint64)) (noOthers 
 	return noOthers && len(ops) == 0
 }
 
-// HashKey is the hash by which Keys names a key.
-func HashKey(key []byte) uint64 { return store.Hash(key) }
+// HashKey is the hash by which Keys names a key. It is not that of the index, whose seed is
+// not known before the first entry is applied.
+func HashKey(key []byte) uint64 { return xxhash.Sum64(key) }

@@ -7,17 +7,40 @@ import (
 	"raftcached/internal/item"
 )
 
-// Formation returns the operation that puts the limits with which New was called
-// into the log, or nil if the log has them already. Any goroutine may call it.
+// Formation returns the operation that puts the limits with which New was called, and
+// the seed of Propose, into the log, or nil if the log has them already. Any goroutine may
+// call it.
 func (e *Engine) Formation() []byte {
 	if e.formed.Load() {
 		return nil
 	}
-	return AppendOp(nil, &Op{Kind: OpInit, Value: appendLimits(nil, e.initial)})
+	value := appendLimits(nil, e.initial)
+	if e.seed != 0 {
+		value = binary.LittleEndian.AppendUint64(value, uint64(e.seed))
+	}
+	return AppendOp(nil, &Op{Kind: OpInit, Value: value})
 }
 
-// limitsBytes is the size of encoded limits: memory 8 | item 8 | no-evict 1.
-const limitsBytes = 17
+// Propose sets the seed of the hash of keys for Formation. It should be random: who knows
+// it can choose keys that make others slow. It is called before anything else.
+func (e *Engine) Propose(seed uint64) { e.seed = store.Seed(seed) }
+
+// limitsBytes is the size of encoded limits: memory 8 | item 8 | no-evict 1. A formation may
+// have the seed behind it, 8.
+const (
+	limitsBytes = 17
+	seedBytes   = 8
+)
+
+// readFormation reads the value of OpInit.
+func readFormation(b []byte) (l Limits, seed store.Seed, ok bool) {
+	if len(b) == limitsBytes+seedBytes {
+		seed = store.Seed(binary.LittleEndian.Uint64(b[limitsBytes:]))
+		b = b[:limitsBytes]
+	}
+	l, ok = readLimits(b)
+	return l, seed, ok
+}
 
 func appendLimits(dst []byte, l Limits) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(l.MemoryBytes))
@@ -47,12 +70,12 @@ func btoi(b bool) int {
 
 // form does OpInit: the first one sets the limits, others have no effect.
 func (e *Engine) form(op *Op) {
-	l, ok := readLimits(op.Value)
+	l, seed, ok := readFormation(op.Value)
 	if !ok || e.formed.Load() {
 		return
 	}
-	if l.MemoryBytes != e.formedBytes {
-		e.resize(l.MemoryBytes)
+	if l.MemoryBytes != e.formedBytes || seed != e.st.Seed() {
+		e.remake(l.MemoryBytes, seed)
 	}
 	e.formed.Store(true)
 	e.limits, e.formedBytes = l, l.MemoryBytes
@@ -60,12 +83,14 @@ func (e *Engine) form(op *Op) {
 	e.ghosts = newGhosts(l.MemoryBytes)
 }
 
-// resize replaces the store, which is still empty, by one for another limit: this node
-// was started with one that is not the cluster's. A store for a lower limit would have
-// too little address space, one for a higher limit would waste a part of it.
-func (e *Engine) resize(limit int64) {
-	e.layout = store.LayoutFor(limit)
-	if !e.replaceStore(limit) {
+// remake replaces the store, which is still empty, by one with the cluster's seed and for its
+// limit: this node may have been started with another. A store for a lower limit would
+// have too little address space, one for a higher limit would waste a part of it.
+func (e *Engine) remake(limit int64, seed store.Seed) {
+	if limit != e.formedBytes {
+		e.layout = store.LayoutFor(limit)
+	}
+	if !e.replaceStore(limit, seed) {
 		panic("engine: no memory for an empty store") // without it, the state cannot begin
 	}
 }

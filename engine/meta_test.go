@@ -302,7 +302,7 @@ func TestNodesKnowWhatTheyRead(t *testing.T) {
 		t.Fatal("reads are part of the state")
 	}
 	e.Advance(testStart + 30_000)
-	moved := e.st.Move(store.Hash([]byte("k")), e.st.Find([]byte("k")).Handle(), store.QueueMain, 0)
+	moved := e.st.Move(store.Seed(0).Hash([]byte("k")), e.st.Find([]byte("k")).Handle(), store.QueueMain, 0)
 	if moved == 0 {
 		t.Fatal("not moved")
 	}

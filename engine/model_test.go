@@ -108,7 +108,7 @@ func (m *model) put(it *modelItem) {
 	to := store.QueueMain
 	switch {
 	case old == nil || !m.alive(old):
-		if hash := store.Hash([]byte(it.key)); !m.ghosts.recall(hash, uint64(len(m.queues[0])+len(m.queues[1]))) {
+		if hash := store.Seed(0).Hash([]byte(it.key)); !m.ghosts.recall(hash, uint64(len(m.queues[0])+len(m.queues[1]))) {
 			to = store.QueueSmall
 		}
 	case q == store.QueueMain:
@@ -138,7 +138,7 @@ func (m *model) evict(keep *modelItem) {
 				continue
 			}
 			if m.alive(it) {
-				m.ghosts.add(store.Hash([]byte(it.key)))
+				m.ghosts.add(store.Seed(0).Hash([]byte(it.key)))
 				m.evictions++
 				m.unfetched.evicted++ // it would have been promoted
 			}
@@ -202,7 +202,7 @@ func (m *model) hint(hashes []byte) {
 	for ; len(hashes) > 0; hashes = hashes[hashBytes:] {
 		for q := range m.queues {
 			for _, i := range m.queues[q] {
-				if store.Hash([]byte(i.key)) == binary.LittleEndian.Uint64(hashes) && m.alive(i) {
+				if store.Seed(0).Hash([]byte(i.key)) == binary.LittleEndian.Uint64(hashes) && m.alive(i) {
 					i.Freq = min(store.FreqMax, i.Freq+1)
 				}
 			}
@@ -212,7 +212,7 @@ func (m *model) hint(hashes []byte) {
 
 func (m *model) listing(q int) (s string) {
 	for _, i := range m.queues[q] {
-		s += fmt.Sprintf("%s=%d:%x %+v\n", i.key, len(i.value), store.Hash([]byte(i.value)), i.Meta)
+		s += fmt.Sprintf("%s=%d:%x %+v\n", i.key, len(i.value), store.Seed(0).Hash([]byte(i.value)), i.Meta)
 	}
 	return s
 }

@@ -25,6 +25,7 @@ type chunkReader struct {
 // imageChunk is a chunk of an image.
 type imageChunk struct {
 	buf   []byte
+	seed  store.Seed  // of the items' hashes
 	kind  byte        // 0: after the last one
 	body  []byte      // of buf
 	items []imageItem // of a chunk of items
@@ -39,8 +40,8 @@ type imageItem struct {
 }
 
 // readAhead begins to read the chunks of in and what follows the last one, for a
-// state of the given time. Nobody else may use in until stop has returned.
-func readAhead(in *imageReader, nowMs int64) *chunkReader {
+// state of the given time and seed. Nobody else may use in until stop has returned.
+func readAhead(in *imageReader, nowMs int64, seed store.Seed) *chunkReader {
 	c := &chunkReader{
 		nowMs:   nowMs,
 		ready:   make(chan *imageChunk, chunksAhead),
@@ -48,7 +49,7 @@ func readAhead(in *imageReader, nowMs int64) *chunkReader {
 		stopped: make(chan struct{}),
 	}
 	for range chunksAhead {
-		c.free <- new(imageChunk)
+		c.free <- &imageChunk{seed: seed}
 	}
 	go c.read(in)
 	return c
@@ -119,6 +120,7 @@ func (c *imageChunk) parse() error {
 		if err != nil {
 			return err
 		}
+		it.hash = c.seed.Hash(it.key)
 		c.items = append(c.items, it)
 	}
 	return nil
@@ -142,7 +144,7 @@ func readImageItem(r *reader) (imageItem, error) {
 	if r.failed || keyLen == 0 || keyLen > item.KeyBytesMax {
 		return imageItem{}, fmt.Errorf("item with a key of %d bytes: %w", keyLen, ErrMalformed)
 	}
-	return imageItem{meta: m, key: key, value: value, hash: store.Hash(key)}, nil
+	return imageItem{meta: m, key: key, value: value}, nil
 }
 
 // next returns the next chunk, valid until the next call, or nil when the image

@@ -134,9 +134,9 @@ func (r *Reader) withheld(ref store.Ref, flushMs int64) bool {
 // reports false for a miss. The item is valid until f returns, which must be
 // soon: what the applier retires meanwhile stays in memory.
 func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
-	hash := store.Hash(key)
 	hides, flushMs := r.engine.hides.Load(), r.flush()
 	st := r.store.Enter()
+	hash := st.Hash(key)
 	ref, ok := st.Lookup(hash, key)
 	if ok && r.hidden(hides) {
 		ok = false
@@ -157,7 +157,7 @@ func (r *Reader) View(dst, key []byte, f func(dst, key []byte, it Item) []byte) 
 // ValueBytes returns the size of an item's value, if there is one. It is no access.
 func (r *Reader) ValueBytes(key []byte) (n int, ok bool) {
 	st := r.store.Enter()
-	ref, ok := st.Lookup(store.Hash(key), key)
+	ref, ok := st.Lookup(st.Hash(key), key)
 	if ok {
 		_, _, value := ref.Content()
 		n = len(value)
@@ -169,9 +169,9 @@ func (r *Reader) ValueBytes(key []byte) (n int, ok bool) {
 // Look is View with all of an item, as it was before the call. The call counts as an
 // access unless keepAccess is set or f appends nothing: then it answered nobody.
 func (r *Reader) Look(dst, key []byte, keepAccess bool, f func(dst, key []byte, it Item) []byte) ([]byte, bool) {
-	hash := store.Hash(key)
 	hides, flushMs := r.engine.hides.Load(), r.flush()
 	st := r.store.Enter()
+	hash := st.Hash(key)
 	ref, ok := st.Lookup(hash, key)
 	if ok && r.hidden(hides) {
 		ok = false

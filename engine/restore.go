@@ -71,24 +71,28 @@ type imageHead struct {
 	limits  Limits
 	formed  bool
 	words   [imageHeadWords]uint64
+	seed    store.Seed
 	fill    fill
 }
 
 // readHead reads and checks an image's head.
 func readHead(in *imageReader) (h imageHead, err error) {
-	head := make([]byte, imageHeadBytes, imageHeadBytes+fillBytes)
+	head := make([]byte, imageHeadBytes, imageHeadBytes+seedBytes+fillBytes)
 	if err := in.full(head[:imageStartBytes]); err != nil {
 		return h, err
 	}
 	if string(head[:8]) != imageMagic {
 		return h, fmt.Errorf("magic is %q: %w", head[:8], ErrMalformed)
 	}
-	switch h.version = binary.LittleEndian.Uint32(head[8:]); h.version {
-	case imageVersion:
-	case imageVersionFill:
-		head = head[:imageHeadBytes+fillBytes]
-	default:
-		return h, fmt.Errorf("the image has format %d and this program reads only %d and %d: %w", h.version, imageVersion, imageVersionFill, ErrMalformed)
+	h.version = binary.LittleEndian.Uint32(head[8:])
+	if h.version < imageVersion || h.version > imageVersionSeedFill {
+		return h, fmt.Errorf("the image has format %d and this program reads only %d to %d: %w", h.version, imageVersion, imageVersionSeedFill, ErrMalformed)
+	}
+	if h.seeded() {
+		head = head[:len(head)+seedBytes]
+	}
+	if h.fills() {
+		head = head[:len(head)+fillBytes]
 	}
 	if err := in.checked(head, imageStartBytes); err != nil {
 		return h, err
@@ -102,10 +106,22 @@ func readHead(in *imageReader) (h imageHead, err error) {
 	if _, formedOK := readLimits(appendLimits(nil, h.formation())); !ok || !formedOK {
 		return h, fmt.Errorf("limits are %+v: %w", h.limits, ErrMalformed)
 	}
-	if h.version == imageVersionFill {
-		h.fill, err = readFill(head[imageHeadBytes:])
+	rest := head[imageHeadBytes:]
+	if h.seeded() {
+		if h.seed, rest = store.Seed(binary.LittleEndian.Uint64(rest)), rest[seedBytes:]; h.seed == 0 {
+			return h, fmt.Errorf("seed is 0: %w", ErrMalformed)
+		}
+	}
+	if h.fills() {
+		h.fill, err = readFill(rest)
 	}
 	return h, err
+}
+
+func (h *imageHead) seeded() bool { return h.version >= imageVersionSeed }
+
+func (h *imageHead) fills() bool {
+	return h.version == imageVersionFill || h.version == imageVersionSeedFill
 }
 
 // formation is the limits at the formation.
@@ -127,7 +143,7 @@ func (e *Engine) readImageHead(in *imageReader) (fresh *Engine, want contents, e
 	if formed.MemoryBytes != e.formedBytes {
 		layout = store.LayoutFor(formed.MemoryBytes)
 	}
-	if fresh, err = newWithLayout(formed, layout, int(room)); err != nil {
+	if fresh, err = newWithLayout(formed, layout, int(room), h.seed); err != nil {
 		return nil, want, err
 	}
 	fresh.limits, fresh.fill = h.limits, h.fill
@@ -146,7 +162,7 @@ func (e *Engine) readImageHead(in *imageReader) (fresh *Engine, want contents, e
 }
 
 func (e *Engine) readChunks(in *imageReader) error {
-	chunks := readAhead(in, e.st.NowMs())
+	chunks := readAhead(in, e.st.NowMs(), e.st.Seed())
 	defer chunks.stop()
 	for {
 		chunk, err := chunks.next()

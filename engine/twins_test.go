@@ -61,7 +61,7 @@ func newTwins(t *rapid.T, l Limits) *twins {
 	for i := range 3 {
 		// The first never compacts, the others do all the time.
 		layout := layoutOf(l, []int{64 << 10, 32 << 10, 16 << 10}[i], []int64{1 << 40, 0, 0}[i])
-		e, err := newWithLayout(l, layout, 0)
+		e, err := newWithLayout(l, layout, 0, 0)
 		if err != nil {
 			t.Fatalf("new engine: %v", err)
 		}
@@ -104,7 +104,7 @@ func (tw *twins) restart(t *rapid.T, i int) {
 			t.Fatalf("image: %v", err)
 		}
 	}
-	fresh, err := newWithLayout(tw.limits, e.layout, 0)
+	fresh, err := newWithLayout(tw.limits, e.layout, 0, 0)
 	if err != nil {
 		t.Fatalf("new engine: %v", err)
 	}
@@ -250,7 +250,7 @@ func (tw *twins) compare(t *rapid.T, m *model) {
 func listing(e *Engine, q int) (s string) {
 	for r := range e.st.Items(q) {
 		key, value, m := r.Read()
-		s += fmt.Sprintf("%s=%d:%x %+v\n", key, len(value), store.Hash(value), m)
+		s += fmt.Sprintf("%s=%d:%x %+v\n", key, len(value), store.Seed(0).Hash(value), m)
 	}
 	return s
 }

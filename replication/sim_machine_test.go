@@ -35,6 +35,7 @@ func newSimMachine() *simMachine {
 	if err != nil {
 		panic(err)
 	}
+	e.Propose(5)
 	m := &simMachine{Engine: e}
 	// The engine's memory is not the Go heap's.
 	runtime.AddCleanup(m, func(e *engine.Engine) { e.Close() }, e)

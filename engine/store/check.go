@@ -90,7 +90,7 @@ func (t *totals) addSegment(s *Store, seg *segment) error {
 		live += r.record.sizeBytes(r.head)
 		t.records++
 		key, _, m := r.Read()
-		switch found, _ := s.index.lookup(Hash(key), key); {
+		switch found, _ := s.index.lookup(s.Hash(key), key); {
 		case found != r.handle:
 			return fmt.Errorf("key %q is at %d, the index says %d", key, r.handle, found)
 		case s.segmentOf(r.handle) != seg:

@@ -70,7 +70,7 @@ func (s *Store) compactNext() int {
 	case head&deadBit != 0:
 		return looked
 	case s.ended(r, head):
-		s.Unlink(Hash(r.key(head)), h)
+		s.Unlink(s.Hash(r.key(head)), h)
 		return size + looked
 	case c.to.size+size > c.to.capacity():
 		s.endCompaction()
@@ -80,7 +80,7 @@ func (s *Store) compactNext() int {
 	c.to.size += size
 	c.to.live += size
 	s.live += int64(size)
-	s.copyTo(Hash(r.key(head)), h, to, head&freqMask)
+	s.copyTo(s.Hash(r.key(head)), h, to, head&freqMask)
 	return size + looked
 }
 

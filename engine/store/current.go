@@ -103,7 +103,7 @@ func (s *Store) prepare(keys [][]byte) (sum uint32) {
 	var hashes [prepareMax]uint64
 	var handles [prepareMax]Handle
 	for i, key := range keys {
-		hashes[i] = Hash(key)
+		hashes[i] = s.Hash(key)
 		sum += s.index.touch(hashes[i])
 	}
 	for i := range keys {

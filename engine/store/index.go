@@ -48,6 +48,7 @@ const (
 // and a reader that found nothing looks again if a home was moved meanwhile.
 type index struct {
 	arena *arena
+	seed  Seed
 	state atomic.Pointer[tables]
 	moves atomic.Uint64 // odd while a home is being moved
 	count int
@@ -83,13 +84,13 @@ func newTable(buckets uint64) (*table, error) {
 	return &table{mem: mem, words: words(mem), buckets: buckets}, nil
 }
 
-// newIndex returns an index with room for count items of arena.
-func newIndex(a *arena, count int) (*index, error) {
+// newIndex returns an index with room for count items of arena, by the hashes of a seed.
+func newIndex(a *arena, count int, seed Seed) (*index, error) {
 	t, err := newTable(max(bucketsMin, uint64(float64(count)/growTo)))
 	if err != nil {
 		return nil, err
 	}
-	x := &index{arena: a, least: t.buckets}
+	x := &index{arena: a, seed: seed, least: t.buckets}
 	x.state.Store(&tables{now: t})
 	return x, nil
 }
@@ -369,5 +370,5 @@ func (t *table) releaseBehind(home uint64) {
 
 func (x *index) hashOf(h Handle) uint64 {
 	r := x.arena.record(h)
-	return Hash(r.key(r.load()))
+	return x.seed.Hash(r.key(r.load()))
 }

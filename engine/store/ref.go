@@ -61,7 +61,7 @@ type Place struct {
 }
 
 // Find returns the place of a key. The applier calls it; readers call Lookup.
-func (s *Store) Find(key []byte) Place { return s.FindHashed(Hash(key), key) }
+func (s *Store) Find(key []byte) Place { return s.FindHashed(s.Hash(key), key) }
 
 // FindHashed is Find for a key whose hash is known.
 func (s *Store) FindHashed(hash uint64, key []byte) Place {
@@ -96,7 +96,7 @@ func (s *Store) Touch(hash uint64) uint32 { return s.index.touch(hash) }
 // Each calls f with every item that clients can see and whose key has the hash.
 func (s *Store) Each(hash uint64, f func(Ref)) {
 	s.index.each(hash, func(h Handle) {
-		if r := s.ref(h); Hash(r.Key()) == hash && s.Alive(r) {
+		if r := s.ref(h); s.Hash(r.Key()) == hash && s.Alive(r) {
 			f(r)
 		}
 	})

@@ -16,7 +16,7 @@ func (s *Store) Scan(from uint64, handles []Handle, f func(Ref)) (next uint64, m
 	handles, next, more = s.index.scan(from, handles[:0])
 	for _, h := range handles {
 		r := s.ref(h)
-		if hash := Hash(r.Key()); hash >= from && (!more || hash < next) && s.Alive(r) {
+		if hash := s.Hash(r.Key()); hash >= from && (!more || hash < next) && s.Alive(r) {
 			f(r)
 		}
 	}

@@ -63,10 +63,10 @@ func (c *changes) make(n int) {
 			set(c.s, QueueMain, fmt.Sprint("stays", c.rng.IntN(500)), "again")
 		case what == 1:
 			key := []byte(fmt.Sprint("stays", c.rng.IntN(500)))
-			c.s.Move(Hash(key), c.s.Find(key).Handle(), c.rng.IntN(QueueCount), 1)
+			c.s.Move(Seed(7).Hash(key), c.s.Find(key).Handle(), c.rng.IntN(QueueCount), 1)
 		case c.shrinks:
 			key := []byte(fmt.Sprint("goes", c.n-1))
-			c.s.Unlink(Hash(key), c.s.Find(key).Handle())
+			c.s.Unlink(Seed(7).Hash(key), c.s.Find(key).Handle())
 			c.n--
 			c.shrinks = c.n > 0
 		default:

@@ -4,8 +4,6 @@ import (
 	"math"
 	"sync/atomic"
 
-	"github.com/cespare/xxhash/v2"
-
 	"raftcached/engine/memory"
 )
 
@@ -59,8 +57,11 @@ type retiredTable struct {
 	epoch uint64
 }
 
-// Hash returns the hash of a key, which the index uses.
-func Hash(key []byte) uint64 { return xxhash.Sum64(key) }
+// Hash returns the hash of a key.
+func (s *Store) Hash(key []byte) uint64 { return s.index.seed.Hash(key) }
+
+// Seed is the one that the store was made with.
+func (s *Store) Seed() Seed { return s.index.seed }
 
 // Layout is how a store lays out its memory. It changes no logical state: stores
 // of different layouts hold the same items.
@@ -85,13 +86,13 @@ func LayoutFor(limit int64) Layout {
 }
 
 // New returns an empty store for a cache of the given limit, with an index that has
-// room for count items.
-func New(limit int64, l Layout, count int) (*Store, error) {
+// room for count items and hashes keys with a seed.
+func New(limit int64, l Layout, count int, seed Seed) (*Store, error) {
 	a, err := newArena(limit, l.AddressBytes)
 	if err != nil {
 		return nil, err
 	}
-	x, err := newIndex(a, count)
+	x, err := newIndex(a, count, seed)
 	if err != nil {
 		a.close()
 		return nil, err
@@ -277,7 +278,7 @@ func (s *Store) firstIn(seg *segment) Ref {
 			if !s.ended(r, head) {
 				return Ref{record: r, head: head, handle: h}
 			}
-			s.Unlink(Hash(r.key(head)), h)
+			s.Unlink(s.Hash(r.key(head)), h)
 		}
 		seg.head += r.sizeBytes(head)
 	}
@@ -295,7 +296,7 @@ func (s *Store) UnlinkAll() {
 				head := r.load()
 				at += r.sizeBytes(head)
 				if head&deadBit == 0 {
-					s.Unlink(Hash(r.key(head)), h)
+					s.Unlink(s.Hash(r.key(head)), h)
 				}
 			}
 			seg.head = seg.size
@@ -312,7 +313,7 @@ func (s *Store) UnlinkExpired(n int) {
 			return
 		}
 		r := s.arena.record(h)
-		s.Unlink(Hash(r.key(r.load())), h)
+		s.Unlink(s.Hash(r.key(r.load())), h)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 func newStore(t testing.TB) (*Current, *Store) {
 	t.Helper()
 	const limit = 8 << 20
-	s, err := New(limit, LayoutFor(limit), 0)
+	s, err := New(limit, LayoutFor(limit), 0, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +43,9 @@ func TestQueuesKeepTheirOrder(t *testing.T) {
 		set(s, QueueSmall, key, "1")
 	}
 	a := s.First(QueueSmall)
-	s.Move(Hash(a.Key()), a.Handle(), QueueMain, 2)
+	s.Move(Seed(7).Hash(a.Key()), a.Handle(), QueueMain, 2)
 	set(s, QueueMain, "b", "2")
-	s.Unlink(Hash([]byte("c")), s.Find([]byte("c")).Handle())
+	s.Unlink(Seed(7).Hash([]byte("c")), s.Find([]byte("c")).Handle())
 	if got, want := fmt.Sprint(listed(s, QueueSmall), listed(s, QueueMain)), "[d=1] [a=1 b=2]"; got != want {
 		t.Fatalf("%s, want %s", got, want)
 	}
@@ -104,7 +104,7 @@ func TestFreeWaitsForReaders(t *testing.T) {
 	set(s, QueueSmall, "k", "value")
 	r := c.NewReader()
 	entered := r.Enter()
-	ref, _ := entered.Lookup(Hash([]byte("k")), []byte("k"))
+	ref, _ := entered.Lookup(Seed(7).Hash([]byte("k")), []byte("k"))
 	value := func() string { _, _, v := ref.Content(); return string(v) }
 	for n := range 20 { // each has segments of its own
 		set(s, QueueSmall, "k", string(make([]byte, 200<<10+n)))
@@ -113,7 +113,7 @@ func TestFreeWaitsForReaders(t *testing.T) {
 	if value() != "value" || !s.Retired() {
 		t.Fatalf("a reader sees %.20q; retired: %v", value(), s.Retired())
 	}
-	next, err := New(8<<20, LayoutFor(8<<20), 0)
+	next, err := New(8<<20, LayoutFor(8<<20), 0, 7)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -97,6 +99,9 @@ func (n *Node) start(ctx context.Context) error {
 	if n.engine, err = engine.New(n.cfg.Limits); err != nil {
 		return fmt.Errorf("start engine: %w", err)
 	}
+	var seed [8]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	n.engine.Propose(binary.LittleEndian.Uint64(seed[:]))
 	n.engine.LimitResults(resultBytesMax(n.cfg.Server.Loops+1, n.cfg.Limits.ItemBytesMax))
 	if err := n.startReplica(); err != nil {
 		return err

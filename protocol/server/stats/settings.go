@@ -58,7 +58,7 @@ func (c *Collector) addSettings(l *protocol.StatList) {
 	l.Add("lru_crawler", "no")
 	l.Add("flush_enabled", yesNo(s.Flush))
 	l.Add("dump_enabled", yesNo(s.Dump))
-	l.Add("hash_algorithm", "xxh64")
+	l.Add("hash_algorithm", "xxh3")
 	l.Add("lru_maintainer_thread", "no")
 	l.Add("lru_segmented", "no")
 	l.AddInt("idle_timeout", int64(s.IdleTimeout.Seconds()))
