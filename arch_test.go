@@ -58,8 +58,9 @@ var layers = map[string]layer{
 		tests: []string{"replication/disk/disktest", "replication/frame"},
 	},
 	"internal/settings": {may: []string{"engine"}},
+	"internal/metrics":  {may: []string{"protocol/server/stats"}},
 	"internal/node": {may: []string{
-		"internal/admin", "internal/auth", "internal/backup", "internal/item", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
+		"internal/admin", "internal/auth", "internal/backup", "internal/item", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"internal/testclient", "internal/transcript"}},
 	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "raftcachedtest"}},
@@ -82,6 +83,7 @@ var layers = map[string]layer{
 	"bench/cmd/snapshot":    {may: []string{"bench/footprint", "bench/steady", "internal/cluster"}},
 	"bench/cmd/replace":     {may: []string{"bench/steady", "internal/cluster"}},
 	"bench/cmd/load":        {may: []string{"bench"}},
+	"bench/cmd/idle":        {may: []string{"bench/footprint", "internal/cluster"}},
 	"bench/cmd/reads":       {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"bench/cmd/compare":     {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/hitratio":    {may: []string{"bench/hitratio", "internal/cluster"}},
@@ -101,6 +103,11 @@ var owners = map[string]string{
 	"github.com/spf13/pflag":            "cmd/internal/ctl",
 	"github.com/panjf2000/gnet/v2":      "protocol/server/eventloop",
 	"github.com/vmihailenco/msgpack/v5": "replication/frame",
+	"github.com/zeebo/xxh3":             "engine/store",
+
+	"github.com/prometheus/client_golang/prometheus":            "internal/metrics",
+	"github.com/prometheus/client_golang/prometheus/collectors": "internal/metrics",
+	"github.com/prometheus/client_golang/prometheus/promhttp":   "internal/metrics",
 }
 
 // testModules may be imported by tests alone, and by packages made for tests,

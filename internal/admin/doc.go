@@ -9,6 +9,7 @@
 //	GET /readyz   200 if the server serves clients, or 503 and one sentence that says why not
 //	GET /status   Status as JSON
 //	GET /members  MemberList as JSON
+//	GET /metrics  for Prometheus, see internal/metrics
 //	POST /members/add, replace, remove, promote, move, transfer, leases
 //	              MemberRequest as JSON; the answer is the MemberList after it
 //	POST /backup  a backup of the cluster, as internal/backup draws it

@@ -34,6 +34,8 @@ type Node interface {
 	Ready(ctx context.Context) (state, reason string)
 	// Status returns what the node knows.
 	Status(ctx context.Context) Status
+	// Metrics returns what answers the scrapes of Prometheus.
+	Metrics() http.Handler
 
 	Backups
 	Members
@@ -91,13 +93,14 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /members", s.members)
+	mux.Handle("GET /metrics", s.node.Metrics())
 	for _, operation := range memberOperations {
 		mux.HandleFunc("POST /members/"+operation, s.operate(operation))
 	}
 	mux.HandleFunc("POST /backup", s.backup)
 	mux.HandleFunc("POST /restore", s.restore)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /livez, /readyz, /status or /members", r.URL.Path))
+		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /livez, /readyz, /status, /members or /metrics", r.URL.Path))
 	})
 	return mux
 }

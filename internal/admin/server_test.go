@@ -28,7 +28,10 @@ type fakeNode struct {
 
 func (n *fakeNode) Ready(context.Context) (state, reason string) { return n.state, n.reason }
 func (n *fakeNode) Status(context.Context) Status                { return n.status }
-func (n *fakeNode) Backup(_ context.Context, w io.Writer) error  { return n.backup(w) }
+func (n *fakeNode) Metrics() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "figures") })
+}
+func (n *fakeNode) Backup(_ context.Context, w io.Writer) error { return n.backup(w) }
 
 func (n *fakeNode) Restore(_ context.Context, s *RestoreStep) (uint64, error) { return n.restore(s) }
 
@@ -81,7 +84,8 @@ func TestProbes(t *testing.T) {
 		{ready, "/readyz", 200, "ok\n"},
 		{stopping, "/livez", 200, "ok\n"},
 		{stopping, "/readyz", 503, "stopping: it stops\n"},
-		{ready, "/metricz", 404, "there is no \"/metricz\": ask for /livez, /readyz, /status or /members\n"},
+		{ready, "/metrics", 200, "figures"},
+		{ready, "/metricz", 404, "there is no \"/metricz\": ask for /livez, /readyz, /status, /members or /metrics\n"},
 	} {
 		code, body := ask(t, http.MethodGet, "http://"+c.addr+c.path, nil, "")
 		if code != c.code || body != c.body {

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"raftcached/internal/cluster"
+	"raftcached/internal/testclient"
 )
 
 const exporterPackage = "github.com/prometheus/memcached_exporter/cmd/memcached_exporter"
@@ -65,6 +66,49 @@ func TestPrometheusExporter(t *testing.T) {
 	}
 }
 
+// moves are the metrics that a scrape through the client port changes itself.
+var moves = []string{"read_bytes_total", "written_bytes_total", "current_connections", "connections_total"}
+
+// TestMetricsAgree: what a server tells Prometheus at its admin port, and what memcached_exporter
+// tells of it, agree in each figure that both have, under the same labels.
+func TestMetricsAgree(t *testing.T) {
+	ctx, c := startCluster(t, cluster.Options{})
+	leader, err := c.AwaitLeader(ctx)
+	must(t, err)
+	client := testclient.Dial(t, leader.ClientAddr)
+	client.Send("set a 0 0 1", "1", "incr a 1", "get a", "get none", "delete none", "touch a 0", "gets a", "cas a 0 0 1 1", "x", "flush_all", "mg a v", "get a", "set b 0 0 1", "1")
+	client.Expect("STORED", "2", "VALUE a 0 1", "2", "END", "END", "NOT_FOUND", "TOUCHED")
+	if line := client.ReadLine(); !strings.HasPrefix(line, "VALUE a 0 1 ") {
+		t.Fatal(line)
+	}
+	client.Expect("2", "END", "EXISTS", "OK", "EN", "END", "STORED")
+	exporter := startExporter(ctx, t)
+	theirs := scrapeFrom(ctx, t, fmt.Sprintf("http://%s/scrape?target=%s", exporter, url.QueryEscape(leader.ClientAddr)), "memcached_")
+	ours := scrapeFrom(ctx, t, "http://"+leader.AdminAddr+"/metrics", "raftcached_")
+	shared := 0
+	for name, value := range ours {
+		bare, _, _ := strings.Cut(strings.TrimPrefix(name, "raftcached_"), "{")
+		other, have := theirs["memcached_"+strings.TrimPrefix(name, "raftcached_")]
+		if !have || slices.Contains(moves, bare) {
+			continue
+		}
+		if shared++; value != other {
+			t.Errorf("%s is %s, and memcached_exporter tells %s", name, value, other)
+		}
+	}
+	if shared < 20 {
+		t.Errorf("%d figures are in both", shared)
+	}
+	for name, want := range map[string]string{
+		`raftcached_raft_role{role="leader"}`: "1", "raftcached_raft_has_leader": "1", "raftcached_voters_reachable": "3",
+		`raftcached_state_verdict{verdict="ok"}`: "1", `raftcached_writes_refused{reason="none"}`: "1", "raftcached_raft_leader_changes_total": "1",
+	} {
+		if ours[name] != want {
+			t.Errorf("%s is %q, want %q", name, ours[name], want)
+		}
+	}
+}
+
 // absentMetric returns why this server does not have a metric, or "".
 func absentMetric(name string) string {
 	for _, a := range absentMetrics {
@@ -107,7 +151,14 @@ func startExporter(ctx context.Context, t *testing.T) string {
 // name and labels. Every slab number is replaced by 1, and the version is left out.
 func scrape(ctx context.Context, t *testing.T, exporter, addr string) map[string]string {
 	t.Helper()
-	from := fmt.Sprintf("http://%s/scrape?target=%s", exporter, url.QueryEscape(addr))
+	metrics := scrapeFrom(ctx, t, fmt.Sprintf("http://%s/scrape?target=%s", exporter, url.QueryEscape(addr)), "memcached_")
+	maps.DeleteFunc(metrics, func(name, _ string) bool { return strings.HasPrefix(name, "memcached_version") })
+	return metrics
+}
+
+// scrapeFrom returns the metrics at an address whose names begin so, by name and labels.
+func scrapeFrom(ctx context.Context, t *testing.T, from, prefix string) map[string]string {
+	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
 	must(t, err)
 	response, err := http.DefaultClient.Do(request)
@@ -116,7 +167,7 @@ func scrape(ctx context.Context, t *testing.T, exporter, addr string) map[string
 	must(t, err)
 	must(t, response.Body.Close())
 	if response.StatusCode != http.StatusOK {
-		t.Fatalf("scrape of %s: %s\n%s", addr, response.Status, body)
+		t.Fatalf("scrape of %s: %s\n%s", from, response.Status, body)
 	}
 	metrics := map[string]string{}
 	for line := range strings.Lines(string(body)) {
@@ -126,7 +177,7 @@ func scrape(ctx context.Context, t *testing.T, exporter, addr string) map[string
 		} else {
 			name += "}"
 		}
-		if strings.HasPrefix(name, "memcached_") && !strings.HasPrefix(name, "memcached_version") {
+		if strings.HasPrefix(name, prefix) {
 			metrics[name] = value
 		}
 	}

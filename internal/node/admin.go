@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"raftcached/internal/admin"
 	"raftcached/internal/backup"
+	"raftcached/internal/metrics"
 	"raftcached/protocol"
 	"raftcached/replication"
 	"raftcached/replication/disk"
@@ -147,6 +149,9 @@ func (n adminNode) unconfirmed() (state, reason string) {
 	}
 	return admin.StateCatchingUp, fmt.Sprintf("it has applied entry %d, and the leader is further", s.Applied)
 }
+
+// Metrics implements admin.Node.
+func (n adminNode) Metrics() http.Handler { return metrics.Handler(n.sample) }
 
 // Status implements admin.Node.
 func (n adminNode) Status(ctx context.Context) admin.Status {

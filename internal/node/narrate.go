@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"raftcached/replication"
@@ -38,6 +39,7 @@ type narrator struct {
 	term       uint64
 	leaderless time.Time // since when none is known; zero if one is
 
+	changes    atomic.Uint64     // leaders that have come
 	lost       map[int]time.Time // since when, by server id
 	noMajority time.Time         // since when, zero if there is one
 }
@@ -66,6 +68,7 @@ func (r *narrator) statusChanged(s replication.Status) {
 		}
 		r.node.cfg.Logger.Info(fmt.Sprintf("server %d leads (term %d%s)", r.node.serverID(s.Leader), s.Term, without))
 		r.leader, r.term, r.leaderless = s.Leader, s.Term, time.Time{}
+		r.changes.Add(1)
 	}
 }
 

@@ -77,6 +77,10 @@ func (s *Server) newCollector() *stats.Collector {
 	return stats.NewCollector(settings, source)
 }
 
+// Counts returns what was counted since the start, by the names of plain stats, and the
+// connections. Any goroutine may call it.
+func (s *Server) Counts() (map[string]uint64, stats.Connections) { return s.stats.SinceStart() }
+
 // setVerbosity changes how much is logged.
 func (s *Server) setVerbosity(level int) {
 	s.stats.SetVerbosity(level)

@@ -18,6 +18,17 @@ func (c *Collector) sinceStart() totals {
 	return t
 }
 
+// SinceStart returns the counts since the server started, by their names in plain stats:
+// Reset does not change them.
+func (c *Collector) SinceStart() (map[string]uint64, Connections) {
+	t := c.sinceStart()
+	counts := make(map[string]uint64, counterCount)
+	for k, n := range t.counts {
+		counts[Counter(k).name()] = n
+	}
+	return counts, t.conns
+}
+
 // totals returns the counts since the last Reset. The state is the cluster's, but
 // a reset is this server's own.
 func (c *Collector) totals() totals {

@@ -1,0 +1,45 @@
+package node
+
+import (
+	"cmp"
+
+	"raftcached/internal/metrics"
+	"raftcached/replication/disk"
+)
+
+// sample is what the node tells Prometheus now. Any goroutine may call it.
+func (n *Node) sample() metrics.Sample {
+	s := metrics.Sample{Version: n.cfg.Server.RaftcachedVersion, Server: n.cfg.ServerID}
+	stage := n.life.stage.Load()
+	if space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir); known && stage >= stageReading {
+		s.Disk = &metrics.Disk{Free: space.Free, Reserve: n.reserve(), Log: n.logBytes(), LogMax: n.logBytesMax()}
+	}
+	if stage >= stageServing {
+		s.Serves = n.served()
+	}
+	return s
+}
+
+// served is what a node tells that serves clients.
+func (n *Node) served() *metrics.Served {
+	r := n.replica.Status()
+	applied, _ := n.replica.Digest()
+	counts, conns := n.front.Counts()
+	votes := n.reach()
+	s := &metrics.Served{
+		Counts: counts, Conns: conns, ConnsMax: n.cfg.Server.MaxConnections, Cache: n.State(),
+		Role: stateName(r.State), HasLeader: r.Leader != 0, LeaderChanges: n.narrator.changes.Load(), Term: r.Term,
+		Commit: max(r.Commit, applied), Applied: applied, LastLog: max(r.LastIndex, applied),
+		Verdict: r.Verdict.String(), Refuses: cmp.Or(refusalNames[r.Refusing], "none"),
+		Leases: n.leases(), Lease: n.replica.Gate().Holds(), LeaseHolders: r.Holders,
+		Waits: r.HolderWaits.Count, Waited: r.HolderWaits.Total, WaitedMax: r.HolderWaits.Worst,
+		Voters: votes.votes, Majority: votes.majority, Reachable: votes.reached,
+	}
+	for _, m := range n.places() {
+		s.Servers = append(s.Servers, metrics.Server{ID: m.ServerID, Reachable: n.reaches(&m.Member)})
+		if n.isSelf(&m.Member) && m.Learner {
+			s.Role = "learner"
+		}
+	}
+	return s
+}
