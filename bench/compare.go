@@ -106,6 +106,7 @@ func drive(ctx context.Context, t Target, w Workload, d time.Duration, newSource
 			if err := l.setRate(w.Rate/float64(threads), start, i, threads); err != nil {
 				return nil, err
 			}
+			l.pace.gets = w.GetRatio >= 0.5
 		}
 	}
 	errs := make([]error, threads)

@@ -19,6 +19,7 @@ type pace struct {
 	timer int           // descriptor of the timer that is set to next
 	free  []*conn       // connections without an unanswered burst
 	late  []late        // replies after the deadline
+	gets  bool          // what is not sent in time counts as gets: most requests are
 }
 
 // late is a request whose reply came after the deadline.
@@ -93,7 +94,7 @@ func (l *loop) countUnanswered(deadline time.Time) {
 	l.result.Unanswered = int64(len(p.late))
 	for ; p.next.Before(deadline); p.next = p.next.Add(p.gap) {
 		for range l.depth {
-			l.result.countLatency(false, deadline.Sub(p.next))
+			l.result.countLatency(p.gets, deadline.Sub(p.next))
 		}
 		l.result.Unanswered += int64(l.depth)
 	}

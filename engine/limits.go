@@ -74,8 +74,11 @@ func (e *Engine) form(op *Op) {
 	if !ok || e.formed.Load() {
 		return
 	}
-	if l.MemoryBytes != e.formedBytes || seed != e.st.Seed() {
+	switch {
+	case l.MemoryBytes != e.formedBytes || seed != e.st.Seed() && e.st.Linked() > 0:
 		e.remake(l.MemoryBytes, seed)
+	case seed != e.st.Seed():
+		e.st.SetSeed(seed) // there may be no address space for two stores
 	}
 	e.formed.Store(true)
 	e.limits, e.formedBytes = l, l.MemoryBytes
@@ -83,9 +86,10 @@ func (e *Engine) form(op *Op) {
 	e.ghosts = newGhosts(l.MemoryBytes)
 }
 
-// remake replaces the store, which is still empty, by one with the cluster's seed and for its
-// limit: this node may have been started with another. A store for a lower limit would
-// have too little address space, one for a higher limit would waste a part of it.
+// remake replaces the store, which is empty in the log of a sound leader, by one with the
+// cluster's seed and for its limit: this node was started with another. A store for a lower
+// limit would have too little address space, one for a higher limit would waste a part of
+// it.
 func (e *Engine) remake(limit int64, seed store.Seed) {
 	if limit != e.formedBytes {
 		e.layout = store.LayoutFor(limit)

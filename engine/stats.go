@@ -43,6 +43,8 @@ type Stats struct {
 	// queue, likewise.
 	EvictedAfterMs int64
 
+	Seeded bool // keys are hashed with a seed
+
 	store.Usage
 }
 
@@ -50,7 +52,7 @@ type Stats struct {
 func (e *Engine) publishStats() {
 	s := Stats{
 		Counts: e.counts, CurrItems: e.st.Count(), Bytes: e.st.Total(), LimitMaxBytes: e.limits.MemoryBytes, Sum: e.st.Sum(),
-		OldestMs: e.st.OldestMs(), EvictedAfterMs: e.evictedAfter, Usage: e.st.Usage(),
+		OldestMs: e.st.OldestMs(), EvictedAfterMs: e.evictedAfter, Usage: e.st.Usage(), Seeded: e.st.Seed() != 0,
 	}
 	e.statsMu.Lock()
 	e.published = s

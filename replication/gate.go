@@ -141,8 +141,8 @@ func (g *Gate) Now() time.Duration { return g.clock() }
 
 // Sight is what a read of one key has to heed. The zero value is nothing.
 type Sight struct {
-	// Index is the change of the key that is under way: the read waits until it is
-	// applied. 0: there is none.
+	// Index is that of the change of the key that is under way, or one before it up to
+	// which all is known: the read waits until it is applied. 0: there is none.
 	Index uint64
 
 	// DueMs is the newest stamp of the log, if End is not applied. An item that expires by then, or is there when

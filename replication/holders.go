@@ -21,12 +21,13 @@ const (
 	holderLag = 20 * time.Millisecond
 
 	// waitRatio is for how many times as long as writes have waited for a holder it is to be
-	// waited for no more: so none costs more than 1 %. Only what is longer than a tick
-	// counts: the slower one of two healthy nodes is waited for now and then.
+	// waited for no more. Only what is longer than a tick counts, as the slower one of two
+	// healthy nodes is waited for now and then: that costs no more than 1 % of the time.
 	waitRatio = 100
 
 	// waitCredit is how much of that time without waits may be behind a node already: it is not
-	// barred for the first 50 ms. (On a busy machine some waits are longer than a tick.)
+	// barred for the first 50 ms, or less soon after a start. (On a busy machine some waits are
+	// longer than a tick.)
 	waitCredit = 5 * time.Second
 )
 

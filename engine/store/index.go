@@ -48,7 +48,7 @@ const (
 // and a reader that found nothing looks again if a home was moved meanwhile.
 type index struct {
 	arena *arena
-	seed  Seed
+	seed  atomic.Uint64 // Seed
 	state atomic.Pointer[tables]
 	moves atomic.Uint64 // odd while a home is being moved
 	count int
@@ -90,10 +90,13 @@ func newIndex(a *arena, count int, seed Seed) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &index{arena: a, seed: seed, least: t.buckets}
+	x := &index{arena: a, least: t.buckets}
+	x.seed.Store(uint64(seed))
 	x.state.Store(&tables{now: t})
 	return x, nil
 }
+
+func (x *index) hash(key []byte) uint64 { return Seed(x.seed.Load()).Hash(key) }
 
 func (x *index) close() {
 	s := x.state.Load()
@@ -370,5 +373,5 @@ func (t *table) releaseBehind(home uint64) {
 
 func (x *index) hashOf(h Handle) uint64 {
 	r := x.arena.record(h)
-	return x.seed.Hash(r.key(r.load()))
+	return x.hash(r.key(r.load()))
 }

@@ -47,7 +47,7 @@ func crowd(t *testing.T, seed Seed, n uint64) (most int) {
 	defer x.close()
 	homes := map[uint64]int{}
 	for i := range n {
-		home := x.state.Load().now.home(x.seed.Hash(collide(i)))
+		home := x.state.Load().now.home(x.hash(collide(i)))
 		homes[home]++
 		most = max(most, homes[home])
 	}

@@ -58,10 +58,14 @@ type retiredTable struct {
 }
 
 // Hash returns the hash of a key.
-func (s *Store) Hash(key []byte) uint64 { return s.index.seed.Hash(key) }
+func (s *Store) Hash(key []byte) uint64 { return s.index.hash(key) }
 
-// Seed is the one that the store was made with.
-func (s *Store) Seed() Seed { return s.index.seed }
+// Seed is what the store hashes keys with.
+func (s *Store) Seed() Seed { return Seed(s.index.seed.Load()) }
+
+// SetSeed has a store in which nothing was ever linked hash keys with another seed. A reader
+// that is in it finds nothing meanwhile, as before.
+func (s *Store) SetSeed(seed Seed) { s.index.seed.Store(uint64(seed)) }
 
 // Layout is how a store lays out its memory. It changes no logical state: stores
 // of different layouts hold the same items.

@@ -25,8 +25,8 @@ func (n *Node) State() stats.State {
 		Items: s.CurrItems, TotalItems: s.TotalItems, Bytes: s.Bytes, LimitBytes: s.LimitMaxBytes, Evicts: !n.cfg.Limits.NoEvict,
 		Evictions: s.Evictions, EvictedUnfetched: s.EvictedUnfetched,
 		Reclaimed: s.Expired, ExpiredUnfetched: s.ExpiredUnfetched, GetExpired: expired,
-		EvictedAge:     time.Duration(s.EvictedAfterMs) * time.Millisecond,
-		AllocatedBytes: s.AllocatedBytes, IndexBuckets: s.IndexBuckets, IndexBytes: s.IndexBytes, IndexResizing: s.IndexResizing,
+		EvictedAge: time.Duration(s.EvictedAfterMs) * time.Millisecond,
+		Seeded:     s.Seeded, AllocatedBytes: s.AllocatedBytes, IndexBuckets: s.IndexBuckets, IndexBytes: s.IndexBytes, IndexResizing: s.IndexResizing,
 	}
 	if s.OldestMs != 0 {
 		state.Age = max(0, time.Since(time.UnixMilli(s.OldestMs)))

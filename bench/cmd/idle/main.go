@@ -93,6 +93,7 @@ func measure(ctx context.Context, w io.Writer, o cluster.Options, duration time.
 	if err := leave(ctx, settles); err != nil {
 		return err
 	}
+	began := time.Now()
 	before, err := used(c)
 	if err != nil {
 		return err
@@ -104,8 +105,9 @@ func measure(ctx context.Context, w io.Writer, o cluster.Options, duration time.
 	if err != nil {
 		return err
 	}
+	took := time.Since(began)
 	for i, s := range c.Servers {
-		share := float64(after[i]-before[i]) / float64(duration)
+		share := float64(after[i]-before[i]) / float64(took)
 		verdict := fmt.Sprintf("under %.0f %%: reached", 100*shareMax)
 		if share >= shareMax {
 			verdict = fmt.Sprintf("under %.0f %%: missed", 100*shareMax)

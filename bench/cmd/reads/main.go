@@ -330,8 +330,8 @@ func (b *comparison) writeHead(out io.Writer) error {
 
 // writeMixedHead writes the head of the table of gets beside sets.
 func writeMixedHead(out io.Writer) error {
-	_, err := fmt.Fprintf(out, "\nGets as fast as they are answered, and sets at the leader on %d connections of their own, a tenth of all requests if so many\n"+
-		"can be done. The ratios are to the gets of the lone server beside the same sets of the cluster, with what they leave of the\n"+
+	_, err := fmt.Fprintf(out, "\nGets as fast as they are answered, and sets at the leader on %d connections of their own, as many at a time, a tenth of all\n"+
+		"requests if so many can be done. The ratios are to the gets of the lone server beside the same sets of the cluster, with what they leave of the\n"+
 		"processors. The 99th percentile is that of %.0f %% of these gets, paced; its last ratio is to the same gets without sets.\n\n"+
 		"| workload | target | gets/s | sets/s | ratio | p99 µs | ratio | without sets | verdict |\n"+
 		"| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n", setConns, 100*pacedShare)

@@ -35,6 +35,10 @@ const (
 	// keep the leases of holders alive.
 	setConns, heldReads = 50, 200
 
+	// sameSetsMin is how many of the sets that were to be done must be, for runs to be
+	// compared.
+	sameSetsMin = 0.9
+
 	// setsGuess is how many sets a second are tried first.
 	setsGuess = 5000
 )
@@ -42,6 +46,7 @@ const (
 // beside is what one round of gets and sets has measured.
 type beside struct {
 	gets, sets  float64 // a second
+	same        float64 // the fewest sets of a run that was to have as many, of sets
 	left        float64 // gets, of those of a lone server beside the same sets
 	p99Us       float64 // of paced gets
 	alone, lone float64 // ratios of that: to gets without sets, and to a lone server's beside them
@@ -80,6 +85,9 @@ func (b *comparison) measureMixed(ctx context.Context, out io.Writer, name strin
 		verdict := "met"
 		if left < mixedRateMin || lone > mixedP99Max {
 			verdict = fmt.Sprintf("missed: at least %.2f, p99 at most %.2f", mixedRateMin, mixedP99Max)
+		}
+		if same := of(func(r beside) float64 { return r.same }); same < sameSetsMin {
+			verdict += fmt.Sprintf("; in one run %.0f %% of the sets were done", 100*same)
 		}
 		if _, err := fmt.Fprintf(out, "| %s | %s | %.0f | %.0f | %.2f | %.0f | %.2f | %.1f | %s |\n", name, t.Name,
 			of(func(r beside) float64 { return r.gets }), of(func(r beside) float64 { return r.sets }), left,
@@ -133,8 +141,10 @@ func (t *target) beside(ctx context.Context, gets bench.Workload, lone bench.Tar
 	if err != nil {
 		return beside{}, err
 	}
+	fewest := min(left[1].Rate(), slow[1].Rate(), same[1].Rate())
 	p99 := func(r *bench.Result) float64 { return float64(r.Gets.ValueAtPercentile(99)) / 1e3 }
 	return beside{
+		same: fewest / both[1].Rate(),
 		gets: both[0].Rate(), sets: both[1].Rate(), left: both[0].Rate() / left[0].Rate(),
 		p99Us: p99(slow[0]), alone: p99(slow[0]) / p99(alone[0]), lone: p99(slow[0]) / p99(same[0]),
 	}, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -33,6 +34,7 @@ type fakeServer struct {
 
 func (f *fakeServer) Ready(context.Context) (state, reason string) { return f.status.State, "" }
 func (f *fakeServer) Status(context.Context) admin.Status          { return f.status }
+func (f *fakeServer) Metrics() http.Handler                        { return http.NotFoundHandler() }
 
 func (f *fakeServer) Backup(_ context.Context, w io.Writer) error {
 	f.asked++

@@ -58,10 +58,18 @@ func (c *Collector) addSettings(l *protocol.StatList) {
 	l.Add("lru_crawler", "no")
 	l.Add("flush_enabled", yesNo(s.Flush))
 	l.Add("dump_enabled", yesNo(s.Dump))
-	l.Add("hash_algorithm", "xxh3")
+	l.Add("hash_algorithm", hashOf(c.source.State().Seeded))
 	l.Add("lru_maintainer_thread", "no")
 	l.Add("lru_segmented", "no")
 	l.AddInt("idle_timeout", int64(s.IdleTimeout.Seconds()))
 	l.Add("track_sizes", "no")
 	l.Add("client_flags_size", "4")
+}
+
+// hashOf names the hash of keys.
+func hashOf(seeded bool) string {
+	if seeded {
+		return "xxh3"
+	}
+	return "xxh64" // of a cluster from before there were seeds
 }

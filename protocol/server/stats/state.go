@@ -19,6 +19,8 @@ type State struct {
 	Age        time.Duration // of the oldest item in its eviction queue
 	EvictedAge time.Duration // of the item evicted last, when it was evicted
 
+	Seeded bool // keys are hashed with a seed
+
 	AllocatedBytes int64 // allocated for items and index
 	IndexBuckets   int64
 	IndexBytes     int64
