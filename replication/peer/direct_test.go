@@ -43,8 +43,11 @@ func TestSentDirectlyAndFromTheQueue(t *testing.T) {
 	s := newSender(t.Context(), tr, identity.Member{}, StreamControl, 8<<20)
 	s.connect(conn)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.write(ctx, conn) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.write(ctx, conn) // it ends with the context
+	}()
 
 	const seed, n = 7, 20_000
 	sizes, quiet := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 3))
