@@ -15,7 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"raftcached/bench/footprint"
@@ -56,22 +56,23 @@ func run(ctx context.Context, dir, leases string, duration time.Duration, out io
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprintf(w, "| server\t| %% of a processor, %v\t| wanted\t|\n| ---\t| ---\t| ---\t|\n", duration)
+	var rows strings.Builder
+	fmt.Fprintf(&rows, "| server | %% of a processor, %v | wanted |\n| --- | ---: | --- |\n", duration)
 	for _, n := range []int{1, 3} {
 		o := cluster.Options{Executable: executable, Dir: filepath.Join(work, fmt.Sprint(n)), Servers: n}
 		if n > 1 {
 			o.Settings = map[string]any{"leases": leases}
 		}
-		if err := measure(ctx, w, o, duration); err != nil {
+		if err := measure(ctx, &rows, o, duration); err != nil {
 			return err
 		}
 	}
-	return w.Flush()
+	_, err = io.WriteString(out, rows.String())
+	return err
 }
 
 // measure writes a row for each server of a cluster.
-func measure(ctx context.Context, w io.Writer, o cluster.Options, duration time.Duration) (err error) {
+func measure(ctx context.Context, rows *strings.Builder, o cluster.Options, duration time.Duration) (err error) {
 	if err := os.Mkdir(o.Dir, 0o755); err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func measure(ctx context.Context, w io.Writer, o cluster.Options, duration time.
 		if share >= shareMax {
 			verdict = fmt.Sprintf("under %.0f %%: missed", 100*shareMax)
 		}
-		fmt.Fprintf(w, "| %s\t| %.2f\t| %s\t|\n", name(len(c.Servers), s == leader), 100*share, verdict)
+		fmt.Fprintf(rows, "| %s | %.2f | %s |\n", name(len(c.Servers), s == leader), 100*share, verdict)
 	}
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"raftcached/bench"
-	"raftcached/bench/footprint"
 )
 
 const (
@@ -112,32 +111,32 @@ func (t *target) beside(ctx context.Context, gets bench.Workload, lone bench.Tar
 	sets.GetRatio, sets.Conns, sets.Rate = 0, setConns, setsGuess
 	const perGet = setShare / (1 - setShare)
 	for range 2 { // each comes nearer to a tenth
-		r, _, err := t.busy(ctx, d/2, run{t.Target, gets}, run{t.writes, sets})
+		r, err := busy(ctx, d/2, run{t.Target, gets}, run{t.writes, sets})
 		if err != nil {
 			return beside{}, err
 		}
 		sets.Rate = r[0].Rate() * perGet
 	}
-	both, _, err := t.busy(ctx, d, run{t.Target, gets}, run{t.writes, sets})
+	both, err := busy(ctx, d, run{t.Target, gets}, run{t.writes, sets})
 	if err != nil {
 		return beside{}, err
 	}
 	sets.Rate = both[1].Rate() // if so many could not be done
-	left, _, err := t.busy(ctx, d, run{lone, gets}, run{t.writes, sets})
+	left, err := busy(ctx, d, run{lone, gets}, run{t.writes, sets})
 	if err != nil {
 		return beside{}, err
 	}
 	paced := gets
 	paced.Rate = both[0].Rate() * pacedShare
-	alone, _, err := t.busy(ctx, d, run{t.Target, paced})
+	alone, err := busy(ctx, d, run{t.Target, paced})
 	if err != nil {
 		return beside{}, err
 	}
-	slow, _, err := t.busy(ctx, d, run{t.Target, paced}, run{t.writes, sets})
+	slow, err := busy(ctx, d, run{t.Target, paced}, run{t.writes, sets})
 	if err != nil {
 		return beside{}, err
 	}
-	same, _, err := t.busy(ctx, d, run{lone, paced}, run{t.writes, sets})
+	same, err := busy(ctx, d, run{lone, paced}, run{t.writes, sets})
 	if err != nil {
 		return beside{}, err
 	}
@@ -156,13 +155,8 @@ type run struct {
 	bench.Workload
 }
 
-// busy drives loads at the same time, and returns what CPU time the cluster and the
-// generator have used.
-func (t *target) busy(ctx context.Context, d time.Duration, runs ...run) ([]*bench.Result, time.Duration, error) {
-	before, err := t.cpuOfAll()
-	if err != nil {
-		return nil, 0, err
-	}
+// busy drives loads at the same time.
+func busy(ctx context.Context, d time.Duration, runs ...run) ([]*bench.Result, error) {
 	results, errs := make([]*bench.Result, len(runs)), make([]error, len(runs))
 	var wait sync.WaitGroup
 	for i, r := range runs {
@@ -174,21 +168,7 @@ func (t *target) busy(ctx context.Context, d time.Duration, runs ...run) ([]*ben
 			errs[i] = fmt.Errorf("measure %s: %d errors, the first %q", runs[i].Name, r.Errors, r.FirstError)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, 0, err
-	}
-	after, err := t.cpuOfAll()
-	return results, after - before, err
-}
-
-// cpuOfAll is the CPU time that the servers and this process have used.
-func (t *target) cpuOfAll() (time.Duration, error) {
-	servers, err := t.cpu()
-	if err != nil {
-		return 0, err
-	}
-	own, err := footprint.ReadCPU(os.Getpid())
-	return servers + own, err
+	return results, errors.Join(errs...)
 }
 
 // measureHeld writes what sets at the leader wait while others hold read leases, because
@@ -218,7 +198,7 @@ func (b *comparison) measureHeld(ctx context.Context, out io.Writer) error {
 		w.Seed++
 		at := [2]*bench.Result{}
 		for k, addrs := range [][]string{leader.Addrs, held} {
-			r, _, err := leader.busy(ctx, b.duration, run{leader.writes, w}, run{bench.Target{Name: "reads", Addrs: addrs}, reads})
+			r, err := busy(ctx, b.duration, run{leader.writes, w}, run{bench.Target{Name: "reads", Addrs: addrs}, reads})
 			if err != nil {
 				return err
 			}
