@@ -117,6 +117,7 @@ var testModules = []string{
 	"github.com/bradfitz/gomemcache",
 	"github.com/cockroachdb/datadriven",
 	"go.uber.org/goleak",
+	"go.yaml.in/yaml/v2",
 	"pgregory.net/rapid",
 }
 
