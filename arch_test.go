@@ -105,6 +105,8 @@ var owners = map[string]string{
 	"github.com/vmihailenco/msgpack/v5": "replication/frame",
 	"github.com/zeebo/xxh3":             "engine/store",
 
+	"github.com/coreos/go-systemd/v22/daemon": "cmd/internal/serve",
+
 	"github.com/prometheus/client_golang/prometheus":            "internal/metrics",
 	"github.com/prometheus/client_golang/prometheus/collectors": "internal/metrics",
 	"github.com/prometheus/client_golang/prometheus/promhttp":   "internal/metrics",

@@ -73,6 +73,11 @@ func (n *Node) Leader() (serverID int, known bool) { return n.inner.Leader() }
 // are those before. A client that has authenticated is not asked again.
 func (n *Node) Reload() error { return n.inner.Reload() }
 
+// Alive returns nil when each event loop and the raft loop has had a turn since the call, or
+// an error that says which has not when ctx ends. Whether there is a leader does not
+// matter.
+func (n *Node) Alive(ctx context.Context) error { return n.inner.Alive(ctx) }
+
 // Done is closed when the node has stopped, by Close or by a failure.
 func (n *Node) Done() <-chan struct{} { return n.inner.Done() }
 

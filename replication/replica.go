@@ -25,6 +25,7 @@ type Replica struct {
 	toDisk  *inbox[snapshotWrite] // of the snapshot writer
 	toFetch chan Fetch            // of the reader of the log
 
+	turns      atomic.Uint64 // of the raft loop
 	status     atomic.Pointer[Status]
 	excluded   atomic.Bool   // see HandleExcluded
 	start      time.Time     // of the clock that the core observes
@@ -37,6 +38,10 @@ type Replica struct {
 	ctx  context.Context
 	wg   sync.WaitGroup
 }
+
+// Turns is how often the raft loop has begun a turn: at least twice in each election
+// timeout, if it runs. Any goroutine may call it.
+func (r *Replica) Turns() uint64 { return r.turns.Load() }
 
 // ErrStopped is the cause of a Replica that was closed.
 var ErrStopped = errors.New("replica closed")

@@ -27,6 +27,7 @@ func (r *Replica) raftLoop() {
 			called = true
 		case <-r.in.wake:
 		}
+		r.turns.Add(1)
 		taken = r.in.take(taken)
 		wall := time.Now() // no earlier: what is promised from an input's time on must not end too early
 		now := wall.Sub(r.start)

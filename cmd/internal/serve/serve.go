@@ -46,6 +46,8 @@ type Node interface {
 	Done() <-chan struct{} // closed when the node has stopped, by Close or by a failure
 	Err() error            // why it stopped, if it was not closed
 	Reload() error         // reads again what a running server may read again
+
+	Alive(ctx context.Context) error // nil when all loops have had a turn since the call
 }
 
 // Process is what a server's process is given from outside.
@@ -117,17 +119,25 @@ func (p Process) run(args raftcached.Arguments) int {
 		}
 		defer func() { _ = os.Remove(args.PIDFile) }() // it may be gone already
 	}
+	systemd := supervisor{cfg.Logger}
 	if !node.Removed() { // otherwise it waits to be told so by the others, and ends
+		systemd.ready(node)
 		cfg.Logger.Info("serving", "clients", texts(node.ClientAddrs()), "peers", node.PeerAddr(),
 			"members", texts(node.Members()), "admin", cfg.AdminAddr, "data", cfg.DataDir)
 	}
 	stopReloads := reloadAt(reloads, node, cfg)
+	watching, stopWatching := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { systemd.watch(watching, node) })
 	select {
 	case <-node.Done():
 		err = node.Err()
 	case <-ctx.Done():
 	}
 	stopReloads()
+	stopWatching()
+	watch.Wait()
+	systemd.stopping()
 	stopNotify() // a second signal ends the process at once
 	return p.close(node, err)
 }

@@ -57,7 +57,10 @@ type fakeNode struct {
 	closed  bool
 	removed bool
 	reload  func() error
+	alive   func(context.Context) error
 }
+
+func (n *fakeNode) Alive(ctx context.Context) error { return n.alive(ctx) }
 
 func (n *fakeNode) PeerAddr() string { return "" }
 
