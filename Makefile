@@ -51,12 +51,15 @@ PUBLIC := . ./raftcachedtest ./cmd/...
 CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-pylibmc libmemcached-tools \
 	libcache-memcached-fast-perl php-cli php-memcached
 
+# PLATFORMS are what `make dist` builds for.
+PLATFORMS ?= linux/amd64 linux/arm64
+
 # RIVALS are the Debian packages of the programs that `make bench-compare` starts. CI
 # needs none of them.
 RIVALS := redis-server memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory idle backup replace snapshot exporter cluster chaos lag harm members sim simreads conformance differential rewrite lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory idle backup replace snapshot exporter cluster chaos lag harm members sim simreads conformance differential rewrite dist lint fmt
 
 ## help: list these commands
 help:
@@ -196,10 +199,24 @@ conformance: clients
 differential:
 	$(GO) run ./internal/differential $(DIFFERENTIALFLAGS)
 
-## rewrite: write the replication stories and the tables of settings from what the code does; read the diff
+## rewrite: write stories, tables of settings, man pages and the like from what the code does; read the diff
 rewrite:
 	$(GO) test ./replication -run Stories -rewrite
-	$(GO) test ./internal/settings -run Documents -rewrite
+	$(GO) test ./internal/settings -run 'Documents|Manual' -rewrite
+	$(GO) test ./cmd/internal/ctl -run Manual -rewrite
+	$(GO) test ./internal/metrics -run TestMetrics -rewrite
+
+## dist: static binaries of the commit for PLATFORMS, with man pages and the systemd unit, as bin/raftcached-VERSION-OS-ARCH.tar.gz
+dist:
+	@version=$$(sed -n 's/^const Version = "\(.*\)"/\1/p' version.go); \
+	for platform in $(PLATFORMS); do \
+		name=raftcached-$$version-$$(echo $$platform | tr / -); dir=bin/$$name; rm -rf "$$dir"; mkdir -p "$$dir/man" || exit 1; \
+		for command in raftcached raftcachectl server-spawner; do \
+			CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -trimpath -ldflags '-s -w' -o "$$dir/$$command" ./cmd/$$command || exit 1; \
+		done; \
+		cp deploy/man/*.1 "$$dir/man/" && cp -r deploy/systemd deploy/prometheus deploy/grafana server.json README.md LICENSE "$$dir/" && \
+		tar -C bin --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$$(git log -1 --format=%ct) -czf "bin/$$name.tar.gz" "$$name" && rm -r "$$dir" && echo "bin/$$name.tar.gz"; \
+	done
 
 ## lint: formatting, go vet, dead code and the linters of .golangci.yml
 lint:
