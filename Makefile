@@ -212,7 +212,7 @@ dist:
 	for platform in $(PLATFORMS); do \
 		name=raftcached-$$version-$$(echo $$platform | tr / -); dir=bin/$$name; rm -rf "$$dir"; mkdir -p "$$dir/man" || exit 1; \
 		for command in raftcached raftcachectl server-spawner; do \
-			CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -trimpath -ldflags '-s -w' -o "$$dir/$$command" ./cmd/$$command || exit 1; \
+			CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -buildvcs=true -trimpath -ldflags '-s -w' -o "$$dir/$$command" ./cmd/$$command || exit 1; \
 		done; \
 		cp deploy/man/*.1 "$$dir/man/" && cp -r deploy/systemd deploy/prometheus deploy/grafana server.json README.md LICENSE "$$dir/" && \
 		tar -C bin --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$$(git log -1 --format=%ct) -czf "bin/$$name.tar.gz" "$$name" && rm -r "$$dir" && echo "bin/$$name.tar.gz"; \
