@@ -92,7 +92,8 @@ func TestSystemdVerifiesTheUnit(t *testing.T) {
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "raftcached.service")
 	must(t, os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "/usr/bin/raftcached", executable)), 0o600))
-	if out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", file).CombinedOutput(); err != nil || len(out) > 0 {
+	out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", file).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "raftcached") { // it may complain of the machine's own units
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }
