@@ -153,6 +153,13 @@ type Sight struct {
 	End   uint64
 }
 
+// Still is steps 3 and 4 for all keys at once: it reports that all that is known is applied, so
+// that no read has to heed anything. Look would say so too, for the hash of a key.
+func (g *Gate) Still() bool {
+	end := g.End()
+	return end <= g.applied.Load()
+}
+
 // Look is steps 3 and 4 for a key, by the hash that StateMachine.Keys has for it.
 func (g *Gate) Look(hash uint64) Sight {
 	changed := max(g.slots[hash%gateSlots].Load(), g.all.Load())

@@ -14,7 +14,7 @@ func TestLeaderWaitsForWhatItHasCommitted(t *testing.T) {
 	g.lease.Known = 100
 	g.append(gateEntry(101, 5, gateSet("a")), gateEntry(102, 6, gateSet("b")), gateEntry(103, 7, gateSet("b")))
 	a, b := engine.HashKey([]byte("a")), engine.HashKey([]byte("b"))
-	if s := g.Look(a); s != (Sight{}) {
+	if s := g.Look(a); s != (Sight{}) || !g.Still() {
 		t.Errorf("before a majority has anything a read heeds %+v", s)
 	}
 	if !g.Changes(a) || !g.Changes(b) || g.Changes(engine.HashKey([]byte("c"))) {
@@ -23,6 +23,9 @@ func TestLeaderWaitsForWhatItHasCommitted(t *testing.T) {
 	g.lease.Known = 102
 	g.append()
 	g.want(t, "a", 101)
+	if g.Still() {
+		t.Error("102 is not applied")
+	}
 	g.want(t, "b", 102) // 103 has not come to a majority
 	g.want(t, "c", 0)
 	if s := g.look("c"); s.DueMs != 7 || s.End != 102 || g.End() != 102 {
@@ -32,10 +35,13 @@ func TestLeaderWaitsForWhatItHasCommitted(t *testing.T) {
 		t.Error("a read does not wait for 102")
 	}
 	g.appliedTo(102)
-	if s := g.look("b"); s != (Sight{}) || g.Await(0, 102) {
+	if s := g.look("b"); s != (Sight{}) || !g.Still() || g.Await(0, 102) {
 		t.Errorf("when all that is committed is applied a read heeds %+v", s)
 	}
 	g.lease.Known = 0 // it follows
 	g.append()
 	g.want(t, "b", 103)
+	if g.Still() {
+		t.Error("103 is not applied")
+	}
 }

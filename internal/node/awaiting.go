@@ -31,6 +31,9 @@ func (l *loopBackend) sight(key []byte, h server.Heed) replication.Sight {
 	if h.UpTo > 0 {
 		return l.gate.LookUpTo(h.UpTo)
 	}
+	if l.gate.Still() {
+		return replication.Sight{} // the key need not be hashed
+	}
 	return l.gate.Look(engine.HashKey(key))
 }
 
