@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // linesServer calls serve for each connection, one after another.
@@ -75,25 +77,37 @@ func TestPauseCountsForAllThatWereDue(t *testing.T) {
 // TestUnansweredCounts: requests that a server never answers in the run are counted as
 // far as they waited.
 func TestUnansweredCounts(t *testing.T) {
-	held := make(chan struct{})
-	addr := linesServer(t, func(lines *bufio.Reader, w io.Writer) {
-		<-held
-		for range 2 {
-			_, _ = lines.ReadString('\n')
+	for _, c := range []struct {
+		gets  float64
+		lines int
+		reply string
+		of    func(*Result) (sent, other *hdrhistogram.Histogram)
+	}{
+		{0, 2, "STORED\r\n", func(r *Result) (sent, other *hdrhistogram.Histogram) { return r.Sets, r.Gets }},
+		{1, 1, "END\r\n", func(r *Result) (sent, other *hdrhistogram.Histogram) { return r.Gets, r.Sets }},
+	} {
+		held := make(chan struct{})
+		addr := linesServer(t, func(lines *bufio.Reader, w io.Writer) {
+			<-held
+			for range c.lines {
+				_, _ = lines.ReadString('\n')
+			}
+			_, _ = io.WriteString(w, c.reply)
+		})
+		w := DefaultWorkload
+		w.GetRatio, w.Conns, w.Keys, w.Rate = c.gets, 1, 10, 100
+		const run = 100 * time.Millisecond
+		release := time.AfterFunc(2*run, func() { close(held) })
+		defer release.Stop()
+		r, err := Measure(context.Background(), Target{Name: "silent", Addrs: []string{addr}}, w, run)
+		if err != nil {
+			t.Fatal(err)
 		}
-		_, _ = io.WriteString(w, "STORED\r\n")
-	})
-	w := DefaultWorkload
-	w.GetRatio, w.Conns, w.Keys, w.Rate = 0, 1, 10, 100
-	const run = 100 * time.Millisecond
-	release := time.AfterFunc(2*run, func() { close(held) })
-	defer release.Stop()
-	r, err := Measure(context.Background(), Target{Name: "silent", Addrs: []string{addr}}, w, run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Ops != 0 || r.Unanswered != 10 || r.Gap < run*9/10 || r.Sets.Max() < int64(run*9/10) {
-		t.Errorf("%d answered, %d not, gap %v, highest latency %v; want 0, 10, %v", r.Ops, r.Unanswered, r.Gap, time.Duration(r.Sets.Max()), run)
+		sent, other := c.of(r)
+		if r.Ops != 0 || r.Unanswered != 10 || r.Gap < run*9/10 || sent.Max() < int64(run*9/10) || other.TotalCount() > 0 {
+			t.Errorf("%v gets: %d answered, %d not, gap %v, highest latency %v, %d latencies of others; want 0, 10, %v, none",
+				c.gets, r.Ops, r.Unanswered, r.Gap, time.Duration(sent.Max()), other.TotalCount(), run)
+		}
 	}
 }
 

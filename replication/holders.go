@@ -21,8 +21,8 @@ const (
 	holderLag = 20 * time.Millisecond
 
 	// waitRatio is for how many times as long as writes have waited for a holder it is to be
-	// waited for no more. Only what is longer than a tick counts, as the slower one of two
-	// healthy nodes is waited for now and then: that costs no more than 1 % of the time.
+	// waited for no more. Only what is longer than a tick counts, and costs no more than 1 %
+	// of the time: of two healthy nodes the slower one is often waited for, for less.
 	waitRatio = 100
 
 	// waitCredit is how much of that time without waits may be behind a node already: it is not

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,66 +37,97 @@ func (s *sender) beQuiet() {
 	s.last = time.Time{}
 }
 
-// Messages of all sizes, written by who sends them, in part, and from the queue, arrive
-// whole and in their order, whether the peer reads fast or slowly.
-func TestSentDirectlyAndFromTheQueue(t *testing.T) {
-	conn, peer := pipe(t)
-	tr := newTransport(Config{})
-	s := newSender(t.Context(), tr, identity.Member{}, StreamControl, 8<<20)
-	s.connect(conn)
+// numbered is a message of some size that tells its number.
+func numbered(i uint64, size int) outgoing {
+	return outgoing{kind: kindSignal, payload: append(binary.BigEndian.AppendUint64(nil, i), make([]byte, size-8)...)}
+}
+
+// mixed are sizes of which a few are too large to be written directly.
+func mixed(i uint64) int {
+	if i%50 == 0 {
+		return 8 + int(i*104729%(4*directBytesMax))
+	}
+	return 8 + int(i*7919%200)
+}
+
+// alike are sizes of which each is written directly, if there is room.
+func alike(uint64) int { return 1000 }
+
+// expect reads n messages, and fails unless they come whole and in their order.
+func expect(t *testing.T, peer net.Conn, n uint64, size func(uint64) int) {
+	t.Helper()
+	for i := range n {
+		var header [sealedHeaderBytes]byte
+		_, err := io.ReadFull(peer, header[:])
+		must(t, err)
+		b := make([]byte, binary.BigEndian.Uint32(header[:]))
+		_, err = io.ReadFull(peer, b)
+		must(t, err)
+		if string(b) != string(appendContents(nil, kindSignal, numbered(i, size(i)).payload)) {
+			t.Fatalf("message %d is not what was sent", i)
+		}
+	}
+}
+
+// writing has a sender's goroutine write until the test ends.
+func writing(t *testing.T, s *sender, conn net.Conn) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		_ = s.write(ctx, conn) // it ends with the context
 	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+}
 
-	const seed, n = 7, 20_000
-	sizes, quiet := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 3))
-	size := func(r *rand.Rand) int {
-		if r.IntN(50) == 0 {
-			return 8 + r.IntN(4*directBytesMax)
-		}
-		return 8 + r.IntN(200)
-	}
-	received := make(chan error, 1)
-	go func() {
-		sizes, slow := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
-		var header [sealedHeaderBytes]byte
+// Messages of all sizes, written by who sends them and from the queue, arrive whole and in
+// their order.
+func TestSentDirectlyAndFromTheQueue(t *testing.T) {
+	conn, peer := pipe(t)
+	s := newSender(t.Context(), newTransport(Config{}), identity.Member{}, StreamControl, 8<<20)
+	s.connect(conn)
+	writing(t, s, conn)
+	const n = 20_000
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		quiet := rand.New(rand.NewPCG(7, 3))
 		for i := range uint64(n) {
-			if slow.IntN(2000) == 0 {
-				time.Sleep(5 * time.Millisecond) // the socket fills
+			if quiet.IntN(2) == 0 {
+				s.beQuiet()
 			}
-			if _, err := io.ReadFull(peer, header[:]); err != nil {
-				received <- err
-				return
-			}
-			b := make([]byte, binary.BigEndian.Uint32(header[:]))
-			if _, err := io.ReadFull(peer, b); err != nil {
-				received <- err
-				return
-			}
-			want := binary.BigEndian.AppendUint64(nil, i)
-			want = append(want, make([]byte, size(sizes)-8)...)
-			if string(b) != string(appendContents(nil, kindSignal, want)) {
-				t.Errorf("message %d is not what was sent", i)
-				received <- nil
-				return
+			for o := numbered(i, mixed(i)); !s.put(o); {
+				runtime.Gosched() // the queue is full: the peer reads
 			}
 		}
-		received <- nil
-	}()
-	for i := range uint64(n) {
-		if quiet.IntN(2) == 0 {
-			s.beQuiet()
-		}
-		p := binary.BigEndian.AppendUint64(nil, i)
-		p = append(p, make([]byte, size(sizes)-8)...)
-		eventually(t, func() bool { return s.put(outgoing{kind: kindSignal, payload: p}) })
+	})
+	expect(t, peer, n, mixed)
+	wait.Wait()
+}
+
+// What a socket has no room for goes before what is sent later.
+func TestRestOfADirectWriteGoesFirst(t *testing.T) {
+	conn, peer := pipe(t)
+	s := newSender(t.Context(), newTransport(Config{}), identity.Member{}, StreamControl, 8<<20)
+	s.connect(conn)
+	n := uint64(0)
+	for ; len(s.queue) == 0 && n < 100_000; n++ { // nobody reads, and no goroutine writes yet
+		s.beQuiet()
+		s.put(numbered(n, alike(n)))
 	}
-	must(t, <-received)
-	cancel()
-	<-ended
+	if len(s.queue) == 0 || s.queue[0].rest == nil {
+		t.Fatalf("what had no room is not kept, after %d messages", n)
+	}
+	for range 3 {
+		s.beQuiet()
+		s.put(numbered(n, alike(n)))
+		n++
+	}
+	writing(t, s, conn)
+	expect(t, peer, n, alike)
 }
 
 // A message for which the connection has failed closes it: its goroutines end.
