@@ -44,6 +44,7 @@ var binaryErrors = [...]binaryError{
 	StatusNoMajority:     {code: codeTemporary},
 	StatusRemoved:        {code: codeTemporary},
 	StatusDiskStalled:    {code: codeTemporary},
+	StatusBusy:           {code: codeTemporary},
 	StatusUnknownCommand: {codeUnknown, "Unknown command"},
 	StatusInvalid:        {codeInvalid, "Invalid arguments"},
 	StatusAuthFailure:    {codeAuth, "Auth failure."},

@@ -162,6 +162,7 @@ func TestBinaryErrors(t *testing.T) {
 		{protocol.Set, protocol.StatusRemoved, 0x86, "this server is no member of the cluster any more"},
 		{protocol.Set, protocol.StatusFilling, 0x86, "a backup is being restored"},
 		{protocol.Set, protocol.StatusDiskStalled, 0x86, "this server's disk does not answer, writes are refused"},
+		{protocol.Set, protocol.StatusBusy, 0x86, "too many writes wait, try again later"},
 		{protocol.Set, protocol.StatusOutOfBounds, 0x04, "Invalid arguments"}, // cannot be
 	} {
 		quiet := protocol.Form{Codec: protocol.Binary, Quiet: true, Opcode: 9, Opaque: 0x01020304}

@@ -61,7 +61,7 @@ func checkAlone(t *testing.T, b []byte, r *protocol.Request) {
 // checkAnswers forms the answers to a request for all outcomes.
 func checkAnswers(t *testing.T, r *protocol.Request) {
 	t.Helper()
-	for s := protocol.StatusStored; s <= protocol.StatusDiskStalled; s++ {
+	for s := protocol.StatusStored; s <= protocol.StatusBusy; s++ {
 		result := protocol.Result{
 			Status: s, Flags: 1, CAS: 2, Number: 3, Value: []byte("value"), SizeBytes: 5, TTLSeconds: -1,
 			Marks: item.Won | item.Stale | item.HitBefore,

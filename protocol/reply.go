@@ -37,6 +37,7 @@ var replyLines = [...]string{
 	StatusNoMajority:     "SERVER_ERROR states of the servers differ without a majority, writes are refused\r\n",
 	StatusRemoved:        "SERVER_ERROR this server is no member of the cluster any more\r\n",
 	StatusDiskStalled:    "SERVER_ERROR this server's disk does not answer, writes are refused\r\n",
+	StatusBusy:           "SERVER_ERROR too many writes wait, try again later\r\n",
 
 	StatusUnknownCommand: replyError,
 	StatusInvalid:        replyBadFormat,

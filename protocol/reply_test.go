@@ -42,6 +42,7 @@ func TestAppendReply(t *testing.T) {
 		},
 		{protocol.Get, protocol.Result{Status: protocol.StatusRemoved}, "SERVER_ERROR this server is no member of the cluster any more\r\n"},
 		{protocol.Set, protocol.Result{Status: protocol.StatusDiskStalled}, "SERVER_ERROR this server's disk does not answer, writes are refused\r\n"},
+		{protocol.Set, protocol.Result{Status: protocol.StatusBusy}, "SERVER_ERROR too many writes wait, try again later\r\n"},
 		{protocol.Delete, protocol.Result{Status: protocol.StatusOutOfMemory}, "SERVER_ERROR out of memory\r\n"},
 		{protocol.Gat, protocol.Result{Status: protocol.StatusMiss, Key: []byte("k")}, ""},
 		{

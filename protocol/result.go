@@ -40,6 +40,7 @@ const (
 	StatusNoMajority                               // SERVER_ERROR no majority agrees on a state: certainly not executed
 	StatusRemoved                                  // SERVER_ERROR this server is no member of the cluster: certainly not executed
 	StatusDiskStalled                              // SERVER_ERROR this server's disk does not answer: certainly not executed
+	StatusBusy                                     // SERVER_ERROR too many writes wait: certainly not executed
 	StatusUnknownCommand                           // ERROR; this and the following are answers to no operation
 	StatusInvalid                                  // CLIENT_ERROR bad command line format
 	StatusAuthFailure                              // CLIENT_ERROR authentication failure

@@ -17,8 +17,8 @@ const (
 	subBatchBytesTarget = 256 << 10
 
 	// loopBytesMax bounds the unanswered operations of one loop, and the values that
-	// they return. At the bound the loop stops reading from its clients. A single
-	// operation may exceed it.
+	// they return, see window too. At the bound the loop stops reading from its clients. A
+	// single operation may exceed it.
 	loopBytesMax = 4 << 20
 
 	// gatBytesMax bounds the values that a gat of several keys asks for at a time.
@@ -50,6 +50,7 @@ type loopBackend struct {
 	loop server.Completer
 
 	gate   *replication.Gate
+	clock  func() time.Duration // the gate's
 	reader *engine.Reader
 	looked time.Duration // at the wall clock, on the gate's clock
 	look   look
@@ -66,6 +67,7 @@ type loopBackend struct {
 	lastTag uint64
 	waiting []submitted // unanswered sub-batches, by tag
 	bytes   int         // forming and waiting, with overhead
+	window  window      // how many these may be
 }
 
 // submitted is a sub-batch that waits for its answer.
@@ -73,6 +75,7 @@ type submitted struct {
 	tag   uint64
 	count int
 	bytes int
+	at    time.Duration   // on the gate's clock
 	asked time.Duration   // of one that asks for the time: when, on the gate's clock
 	over  protocol.Status // what it is to be answered with when it is its turn, if that is known
 }
@@ -80,7 +83,7 @@ type submitted struct {
 // newLoopBackend returns the backend of the loop numbered id. It serves once it has a
 // replica and its gate.
 func newLoopBackend(n *Node, id int) *loopBackend {
-	l := &loopBackend{node: n, id: id, reader: n.engine.NewReader(), looked: -clockGap}
+	l := &loopBackend{node: n, id: id, reader: n.engine.NewReader(), looked: -clockGap, window: newWindow(n.cfg.RequestTimeout)}
 	l.move = l.goOn
 	return l
 }
@@ -232,7 +235,7 @@ func (l *loopBackend) valueBytes(key []byte) int {
 
 // take counts bytes that are about to be in flight, unless there is no room for them.
 func (l *loopBackend) take(size int) bool {
-	if l.bytes > 0 && l.bytes+size > loopBytesMax {
+	if !l.window.takes(l.bytes, size) {
 		return false
 	}
 	l.bytes += size
@@ -273,7 +276,7 @@ func (l *loopBackend) Flush() {
 
 func (l *loopBackend) submit(frees bool) {
 	l.lastTag++
-	l.waiting = append(l.waiting, submitted{tag: l.lastTag, count: l.count, bytes: l.formingBytes})
+	l.waiting = append(l.waiting, submitted{tag: l.lastTag, count: l.count, bytes: l.formingBytes, at: l.clock()})
 	l.node.replica.Submit(l.id, l.lastTag, l.count, l.ops, frees)
 	l.ops, l.count, l.formingBytes = nil, 0, 0
 }
@@ -337,6 +340,7 @@ func (l *loopBackend) failOver() {
 func (l *loopBackend) pop() int {
 	w := l.waiting[0]
 	l.bytes -= w.bytes
+	l.window.answered(w.bytes, w.at, l.clock())
 	l.waiting = l.waiting[1:]
 	if len(l.waiting) == 0 {
 		l.waiting = nil

@@ -150,7 +150,7 @@ func (n *Node) startReplica() error {
 		return n.pastError(fmt.Errorf("start replication: %w", err))
 	}
 	for _, l := range n.loops {
-		l.gate = n.replica.Gate()
+		l.gate, l.clock = n.replica.Gate(), n.replica.Gate().Now
 	}
 	n.client = newClient(n.loops[n.cfg.Server.Loops])
 	return nil
@@ -159,6 +159,7 @@ func (n *Node) startReplica() error {
 func (n *Node) serverOptions() server.Options {
 	o := n.cfg.Server
 	o.ItemBytesMax = n.cfg.Limits.ItemBytesMax // as the cluster was formed with
+	o.WriteWait = n.cfg.RequestTimeout
 	if n.users != nil {
 		o.Authenticator, o.AuthFile = n.users, n.users.Name()
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"testing"
+	"time"
 
 	"raftcached/engine"
 	"raftcached/protocol"
@@ -67,7 +68,7 @@ func TestRefusedInItsTurn(t *testing.T) {
 		return []replication.Answer{{Tag: tag, Results: results}}
 	}
 	a := &answered{}
-	l := &loopBackend{loop: a}
+	l := &loopBackend{loop: a, clock: func() time.Duration { return 0 }}
 	want := func(story string, statuses ...protocol.Status) {
 		t.Helper()
 		if len(a.statuses) != len(statuses) {

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"raftcached/protocol"
 	"raftcached/protocol/server/eventloop"
 	"raftcached/protocol/server/stats"
@@ -28,12 +30,13 @@ type conn struct {
 	out      output
 	activity activity
 
-	unanswered int      // writes with the backend; a gat counts once for each key
-	owed       int      // bytes of values that are to come as their answers, about
-	gatFailed  bool     // the error line of the first request was written, and no more follows
-	touched    bool     // in loop.touched
-	listing    *listing // being gathered for "stats conns"; nil if none
-	dump       *dump    // under way; nil if none
+	unanswered int       // writes with the backend; a gat counts once for each key
+	owed       int       // bytes of values that are to come as their answers, about
+	gatFailed  bool      // the error line of the first request was written, and no more follows
+	touched    bool      // in loop.touched
+	listing    *listing  // being gathered for "stats conns"; nil if none
+	dump       *dump     // under way; nil if none
+	blockedAt  time.Time // when the first request began to wait for room at the backend; zero: it does not
 }
 
 // input is what is known of a connection's buffered input. Sizes are in bytes.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"raftcached/protocol"
 	"raftcached/protocol/server/stats"
 )
@@ -138,6 +140,10 @@ func (c *conn) write(req *protocol.Request) bool {
 	if req.Command == protocol.Gat || req.Command == protocol.Gats {
 		return c.writeGat(req)
 	}
+	if c.waitedTooLong() {
+		c.refuseBusy(req)
+		return true
+	}
 	accepted, owed := c.passOn(req)
 	if accepted == 0 {
 		return false
@@ -153,6 +159,10 @@ func (c *conn) writeGat(req *protocol.Request) bool {
 	rest.Keys = req.Keys[r.keysDone:]
 	if c.gatFailed { // as in memcached the keys behind are not touched
 		r.keysDone, c.gatFailed = 0, false
+		return true
+	}
+	if r.keysDone == 0 && c.waitedTooLong() {
+		c.refuseBusy(req)
 		return true
 	}
 	accepted, owed := c.passOn(&rest)
@@ -176,10 +186,30 @@ func (c *conn) passOn(req *protocol.Request) (accepted, valueBytes int) {
 	if !c.loop.mustQueue(c) {
 		accepted, valueBytes = c.loop.backend.Write(req)
 	}
-	if accepted == 0 {
-		c.await(waitBackend)
+	if accepted > 0 {
+		c.blockedAt = time.Time{}
+		return accepted, valueBytes
 	}
-	return accepted, valueBytes
+	if c.blockedAt.IsZero() {
+		c.blockedAt = c.loop.options.Now()
+	}
+	c.await(waitBackend)
+	return 0, 0
+}
+
+// waitedTooLong reports whether the write whose turn it is has waited for so long that
+// its client has given it up, or will soon.
+func (c *conn) waitedTooLong() bool {
+	o := c.loop.options
+	return !c.blockedAt.IsZero() && o.WriteWait > 0 && o.Now().Sub(c.blockedAt) >= o.WriteWait
+}
+
+// refuseBusy answers a write that has waited too long. What the client has sent behind it
+// waits behind others.
+func (c *conn) refuseBusy(req *protocol.Request) {
+	c.blockedAt = time.Time{}
+	c.loop.turn = nil
+	c.fail(req, protocol.StatusBusy)
 }
 
 // pushWrite has the answers to a write that the backend has accepted come to the

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"raftcached/protocol/server/eventloop"
 	"raftcached/protocol/server/stats"
 )
@@ -46,7 +48,7 @@ func (f *fakeConn) Close() {
 
 // openFake opens a fake connection with input on a loop of its own.
 func openFake(b Backend, input string) *fakeConn {
-	s := &Server{prefixes: stats.NewPrefixes(0, false), options: Options{ItemBytesMax: 1 << 20}, backend: b}
+	s := &Server{prefixes: stats.NewPrefixes(0, false), options: Options{ItemBytesMax: 1 << 20, Now: time.Now}, backend: b}
 	f := &fakeConn{loop: &fakeLoop{}, input: []byte(input), limit: -1}
 	f.handler = s.newLoop(0, f.loop).Open(f)
 	f.c = f.handler.(*conn)

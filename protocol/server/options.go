@@ -72,6 +72,10 @@ type Options struct {
 	// not complete it in that time; 0 means never.
 	PartialTimeout time.Duration
 
+	// WriteWait is how long a write waits at most for room at the backend, behind
+	// others; 0: for ever.
+	WriteWait time.Duration
+
 	// Authenticator decides who may use the cache (-Y); nil lets everyone. AuthFile
 	// is where its users are from, for stats settings.
 	Authenticator Authenticator
@@ -90,7 +94,7 @@ type Options struct {
 	SetVerbosity func(level int)
 
 	Logger *slog.Logger     // default: nothing is logged
-	Now    func() time.Time // wall clock of stats; default time.Now
+	Now    func() time.Time // clock of stats and of WriteWait; default time.Now. Any goroutine may call it
 }
 
 // withDefaults returns o with defaults for its zero fields, or an error if a field

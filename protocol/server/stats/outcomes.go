@@ -20,7 +20,7 @@ func (s *Counters) AddWrite(cmd protocol.Command, codec protocol.Codec, fields i
 		return
 	case protocol.StatusNoLeader, protocol.StatusOutcomeUnknown, protocol.StatusTimeout,
 		protocol.StatusRepairing, protocol.StatusNoMajority, protocol.StatusRemoved, protocol.StatusFilling, protocol.StatusMalformed,
-		protocol.StatusDiskStalled, protocol.StatusNonNumeric:
+		protocol.StatusDiskStalled, protocol.StatusBusy, protocol.StatusNonNumeric:
 		return
 	}
 	found := status != protocol.StatusNotFound && status != protocol.StatusMiss

@@ -1,0 +1,41 @@
+package server
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestWriteThatWaitsTooLong is not done when there is room at last: its client has given
+// it up. What follows it is.
+func TestWriteThatWaitsTooLong(t *testing.T) {
+	b := newMemory()
+	b.inFlightMax, b.held = 8, true
+	b.items["b"] = storedItem{value: []byte("1")}
+	var hours atomic.Int64
+	s := start(t, b, func(o *Options) {
+		o.WriteWait = time.Hour
+		o.Now = func() time.Time { return time.Unix(1_800_000_000+hours.Load()*3600, 0) }
+	})
+	first, late, gat := dial(t, s), dial(t, s), dial(t, s)
+	first.Send(slices.Repeat([]string{"touch b 0"}, 8)...)
+	b.awaitEvents(8)
+	late.Send("set a 0 0 1", "x", "touch b 0", "get a")
+	awaitBlocked(t, s, 1)
+	gat.Send("gat 0 b b", "gat 0 b")
+	awaitBlocked(t, s, 2)
+	hours.Add(1)
+	b.release()
+	first.Expect(slices.Repeat([]string{"TOUCHED"}, 8)...)
+	late.Expect("SERVER_ERROR too many writes wait, try again later", "TOUCHED", "END")
+	gat.Expect("SERVER_ERROR too many writes wait, try again later", "VALUE b 0 1", "1", "END")
+}
+
+func awaitBlocked(t *testing.T, s *Server, n int) {
+	t.Helper()
+	await(t, "writes wait for room", func() (blocked bool) {
+		onLoop(s, func(l *loop) { blocked = len(l.blocked) == n })
+		return blocked
+	})
+}
