@@ -66,7 +66,7 @@ func (*Engine) Check(count int, ops []byte) error {
 func (e *Engine) perform(op *Op) item.Result {
 	if op.Kind.fills() {
 		return e.fillStep(op)
-	} else if e.fill.going && op.Kind != OpInit {
+	} else if e.fill.going && op.Kind != OpInit && op.Kind != OpOffset {
 		return item.Result{Status: item.StatusFilling}
 	}
 	switch op.Kind {
@@ -107,6 +107,9 @@ func (e *Engine) perform(op *Op) item.Result {
 		return item.Result{Status: item.StatusOK}
 	case OpInit:
 		e.form(op)
+		return item.Result{Status: item.StatusOK}
+	case OpOffset:
+		e.setOffset(op.Exptime)
 		return item.Result{Status: item.StatusOK}
 	case OpMemoryLimit:
 		return item.Result{Status: e.setMemoryLimit(op)}
@@ -294,7 +297,7 @@ func (e *Engine) flush(op *Op) {
 }
 
 // expiryMs turns a client's exptime into the time at which an item expires, in
-// ms of Unix time, or 0 for never (protocol.txt, "Expiration times"). Like
+// ms of log time, or 0 for never (protocol.txt, "Expiration times"). Like
 // memcached it uses 32 bits of it.
 func (e *Engine) expiryMs(exptime int64) int64 {
 	exptime = int64(int32(exptime))
@@ -306,6 +309,6 @@ func (e *Engine) expiryMs(exptime int64) int64 {
 	case exptime <= relativeExptimeMax:
 		return max(1, e.st.NowMs()+exptime*msPerSecond)
 	default:
-		return exptime * msPerSecond
+		return max(1, exptime*msPerSecond+e.OffsetMs())
 	}
 }

@@ -40,13 +40,15 @@
 //
 // Integers are little endian, checksums CRC-32C, the whole's digest xxHash64.
 //
-//	head    magic 8 "rcengine" | version 4, 4 to 7 | limits 17 | formed 1 | memory limit at formation 8 |
+//	head    magic 8 "rcengine" | version 4 | limits 17 | formed 1 | memory limit at formation 8 |
 //	        time 8 | mutations 8 | pending flush 8 | total 8 | evictions 8 | expired 8 |
 //	        digest of the queues' events 8 | items 8 | bytes small 8 | bytes main 8 |
 //	        digest of the items 8 | ghosts made 8 | digest of the ghosts 8 |
-//	        evicted unfetched 8 | expired unfetched 8 | seed? | fill? | checksum 4
-//	seed    of versions 6 and 7: 8
-//	fill    of versions 5 and 7: going 1 | chunks 8 | items 8 | digest of the items 8 |
+//	        evicted unfetched 8 | expired unfetched 8 | seed? | fill? | offset? | checksum 4
+//	        version: 4, and 1 if there is a fill, 2 if a seed, 4 if an offset, 8 if the plan has one
+//	seed    of the hash of keys 8, not 0
+//	offset  of the time, ms 8, not 0
+//	fill    going 1 | chunks 8 | items 8 | digest of the items 8 |
 //	        plan: version 1 | time 8 | mutations 8 | chunks 8 | items 8 | bytes 8 |
 //	        digest of the items 8 | digest of the chunks 8 | largest item 8 | largest charge 8
 //	limits  memory 8 | item 8 | no-evict 1

@@ -65,6 +65,7 @@ type Engine struct {
 	nextDue atomic.Int64
 	flushAt atomic.Int64  // pendingFlush; 0 only after its items are gone
 	hides   atomic.Uint64 // see hide
+	offset  atomic.Int64  // see OffsetMs
 
 	statsMu   sync.Mutex // held for a copy only
 	published Stats
@@ -254,6 +255,10 @@ func (e *Engine) Digest() (contents, order uint64) {
 	}
 	if seed := e.st.Seed(); seed != 0 {
 		b = binary.LittleEndian.AppendUint64(b, uint64(seed))
+	}
+	if ms := e.OffsetMs(); ms != 0 {
+		b = append(b, "offset"...)
+		b = binary.LittleEndian.AppendUint64(b, uint64(ms))
 	}
 	contents = xxhash.Sum64(b)
 	b = binary.LittleEndian.AppendUint64(b[:0], e.events)

@@ -25,6 +25,9 @@ const (
 	planWords   = 9
 	planBytes   = 1 + 8*planWords
 
+	// planVersionOffset is that of a plan with an offset, a word more.
+	planVersionOffset = 2
+
 	// planTimeMax bounds the time of a plan: records have 7 bytes for one.
 	planTimeMax = 1 << 50
 )
@@ -32,6 +35,7 @@ const (
 // FillPlan says what a fill will bring. It is of one image.
 type FillPlan struct {
 	TimeMs    int64  // of the image; the cache's time will not be before it
+	OffsetMs  int64  // of that time: Engine.OffsetMs
 	Mutations uint64 // cas uniques that follow are higher
 	Chunks    uint64
 	Items     int64
@@ -49,11 +53,18 @@ func (p *FillPlan) words() [planWords]uint64 {
 	}
 }
 
-// Append appends the encoding of the plan to dst: version 1, words of 8 bytes.
+// Append appends the encoding of the plan to dst: version 1, words of 8 bytes; or version 2,
+// with one more, the offset, if that is not 0.
 func (p *FillPlan) Append(dst []byte) []byte {
 	dst = append(dst, planVersion)
+	if p.OffsetMs != 0 {
+		dst[len(dst)-1] = planVersionOffset
+	}
 	for _, w := range p.words() {
 		dst = binary.LittleEndian.AppendUint64(dst, w)
+	}
+	if p.OffsetMs != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(p.OffsetMs))
 	}
 	return dst
 }
@@ -63,7 +74,8 @@ func (p *FillPlan) ID() uint64 { return max(1, xxhash.Sum64(p.Append(nil))) }
 
 // ReadFillPlan decodes a plan.
 func ReadFillPlan(b []byte) (p FillPlan, err error) {
-	if len(b) != planBytes || b[0] != planVersion {
+	shifted := len(b) == planBytes+offsetBytes && b[0] == planVersionOffset
+	if !shifted && (len(b) != planBytes || b[0] != planVersion) {
 		return p, fmt.Errorf("plan of %d bytes: %w", len(b), ErrMalformed)
 	}
 	var w [planWords]uint64
@@ -74,7 +86,10 @@ func ReadFillPlan(b []byte) (p FillPlan, err error) {
 		TimeMs: int64(w[0]), Mutations: w[1], Chunks: w[2], Items: int64(w[3]), Bytes: int64(w[4]), Sum: w[5], Digest: w[6],
 		ItemBytesMax: int64(w[7]), ChargeMax: int64(w[8]),
 	}
-	if p.TimeMs < 0 || p.TimeMs > planTimeMax || p.Items < 0 || p.Bytes < 0 || p.ItemBytesMax < 0 || p.ChargeMax < 0 {
+	if shifted {
+		p.OffsetMs = int64(binary.LittleEndian.Uint64(b[planBytes:]))
+	}
+	if shifted && !validOffset(p.OffsetMs) || p.TimeMs < 0 || p.TimeMs > planTimeMax || p.Items < 0 || p.Bytes < 0 || p.ItemBytesMax < 0 || p.ChargeMax < 0 {
 		return p, fmt.Errorf("plan %+v: %w", p, ErrMalformed)
 	}
 	return p, nil
@@ -90,7 +105,8 @@ type fill struct {
 	sum   uint64
 }
 
-// fillBytes is the size of an encoded fill: going 1 | next 8 | items 8 | sum 8 | plan.
+// fillBytes is the size of an encoded fill: going 1 | next 8 | items 8 | sum 8 | plan. With a
+// plan that has an offset it is offsetBytes more.
 const fillBytes = 1 + 3*8 + planBytes
 
 func (f *fill) append(dst []byte) []byte {
@@ -102,7 +118,7 @@ func (f *fill) append(dst []byte) []byte {
 }
 
 func readFill(b []byte) (f fill, err error) {
-	if len(b) != fillBytes || b[0] > 1 {
+	if len(b) < fillBytes || b[0] > 1 {
 		return f, fmt.Errorf("fill of %d bytes: %w", len(b), ErrMalformed)
 	}
 	f = fill{
@@ -172,8 +188,8 @@ func (e *Engine) beginFill(op *Op) item.Result {
 	}
 	e.hide(true)
 	e.fill = fill{id: p.ID(), going: true, plan: p}
-	if p.TimeMs > e.st.NowMs() {
-		e.st.SetNowMs(p.TimeMs)
+	if at := p.TimeMs + e.fillShift(); at > e.st.NowMs() && at <= planTimeMax {
+		e.st.SetNowMs(at)
 	}
 	return e.filled()
 }
@@ -202,12 +218,20 @@ func (e *Engine) fillItems(op *Op) item.Result {
 	return e.filled()
 }
 
+// fillShift is how much later something is by the engine's time than by that of the image
+// that is filled in: both are ahead of the same wall clocks.
+func (e *Engine) fillShift() int64 { return e.OffsetMs() - e.fill.plan.OffsetMs }
+
 // fillItem stores an item at the end of a queue, unless it has expired. The rest of a
 // chunk with an item that cannot be is not stored either: the fill can only be
 // abandoned then.
 func (e *Engine) fillItem(q int, it *imageItem) item.Status {
 	now := e.st.NowMs()
 	m := it.meta
+	if shift := e.fillShift(); shift != 0 && m.ExpiryMs != 0 {
+		m.ExpiryMs = max(1, m.ExpiryMs+shift)
+		m.Level = store.LevelFor(now, m.ExpiryMs)
+	}
 	expired := m.ExpiryMs != 0 && store.SlotEnd(m.Level, m.ExpiryMs) <= now
 	if !expired {
 		charge := store.ChargeFor(&m, len(it.key), len(it.value))
@@ -219,7 +243,7 @@ func (e *Engine) fillItem(q int, it *imageItem) item.Status {
 		e.stored += charge
 	}
 	e.fill.items++
-	e.fill.sum += store.Digest(it.key, it.value, &m)
+	e.fill.sum += store.Digest(it.key, it.value, &it.meta)
 	return item.StatusStored
 }
 

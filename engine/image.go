@@ -14,11 +14,10 @@ const (
 	imageMagic   = "rcengine"
 	imageVersion = 4
 
-	// imageVersionFill is that of an image whose head has a fill, imageVersionSeed that of one
-	// with a seed, and imageVersionSeedFill that of one with both, in this order.
-	imageVersionFill     = 5
-	imageVersionSeed     = 6
-	imageVersionSeedFill = 7
+	// These are added to the version of an image whose head has a fill, a seed, or an offset, or
+	// whose fill has one.
+	imageFillBit, imageSeedBit, imageOffsetBit, imageFillOffsetBit = 1, 2, 4, 8
+	imageVersionMax                                                = imageVersion + imageFillBit + imageSeedBit + imageOffsetBit + imageFillOffsetBit
 
 	// chunkBytesTarget is the size at which a chunk ends. One item may make it
 	// longer.
@@ -115,7 +114,7 @@ var countWords = [countsCount]int{wordTotalItems, wordEvictions, wordExpired, wo
 // appendImageHead appends the head of an image, with its checksum.
 func (e *Engine) appendImageHead(b []byte) []byte {
 	b = append(b, imageMagic...)
-	b = binary.LittleEndian.AppendUint32(b, imageVersionOf(e.st.Seed() != 0, e.fill.id != 0))
+	b = binary.LittleEndian.AppendUint32(b, e.imageVersion())
 	b = appendLimits(b, e.limits)
 	b = append(b, byte(btoi(e.formed.Load())))
 	words := [imageHeadWords]uint64{
@@ -136,24 +135,31 @@ func (e *Engine) appendImageHead(b []byte) []byte {
 	if e.fill.id != 0 {
 		b = e.fill.append(b)
 	}
+	if ms := e.OffsetMs(); ms != 0 {
+		b = binary.LittleEndian.AppendUint64(b, uint64(ms))
+	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// imageVersionOf returns the version of an image whose head has a seed, a fill, or not.
-func imageVersionOf(seeded, fills bool) uint32 {
-	switch {
-	case seeded && fills:
-		return imageVersionSeedFill
-	case seeded:
-		return imageVersionSeed
-	case fills:
-		return imageVersionFill
-	default:
-		return imageVersion
+// imageVersion is the version of an image of the state.
+func (e *Engine) imageVersion() uint32 {
+	v := uint32(imageVersion)
+	if e.fill.id != 0 {
+		v += imageFillBit
 	}
+	if e.fill.id != 0 && e.fill.plan.OffsetMs != 0 {
+		v += imageFillOffsetBit
+	}
+	if e.st.Seed() != 0 {
+		v += imageSeedBit
+	}
+	if e.OffsetMs() != 0 {
+		v += imageOffsetBit
+	}
+	return v
 }
 
-// imageHeadBytes is the size of the head without a seed, a fill and its checksum.
+// imageHeadBytes is the size of the head without a seed, a fill, an offset and its checksum.
 const imageHeadBytes = imageStartBytes + limitsBytes + 1 + imageHeadWords*8
 
 // imageStartBytes is what every version begins with.

@@ -12,9 +12,10 @@ func (*Engine) Keys(count int, ops []byte, changed func(hash uint64)) (noOthers 
 		if err != nil {
 			return false
 		}
-		if ops = rest; op.Kind.hasKey() {
+		switch ops = rest; {
+		case op.Kind.hasKey():
 			changed(HashKey(op.Key))
-		} else {
+		case op.Kind != OpOffset: // which tells what operations mean that follow
 			noOthers = false
 		}
 	}

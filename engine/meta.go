@@ -29,7 +29,7 @@ func (e *Engine) metaGet(op *Op) item.Result {
 			decides = m.ExpiryMs
 		}
 	}
-	won := wins(m.Marks, decides, now, op.recache())
+	won := wins(m.Marks, decides, now, op.recache(), e.OffsetMs())
 	if won {
 		m.Marks |= item.AlreadyWon
 	}
@@ -152,7 +152,7 @@ func (op *Op) recache() int64 {
 
 // wins reports whether the client that reads an item with these marks and this expiry
 // is to fetch it again. An item that was won is not won a second time.
-func wins(marks item.Marks, expiryMs, nowMs, recache int64) bool {
+func wins(marks item.Marks, expiryMs, nowMs, recache, offsetMs int64) bool {
 	recache = int64(int32(recache))
 	switch {
 	case marks&item.AlreadyWon != 0:
@@ -164,7 +164,7 @@ func wins(marks item.Marks, expiryMs, nowMs, recache int64) bool {
 	case recache <= relativeExptimeMax:
 		return ttlSeconds(expiryMs, nowMs) < recache
 	default:
-		return expiryMs < recache*msPerSecond
+		return expiryMs < recache*msPerSecond+offsetMs
 	}
 }
 

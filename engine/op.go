@@ -14,7 +14,8 @@ type OpKind uint8
 
 // The operations, one for each command of memcached that writes. OpSetTooLarge
 // stands for a set whose item was too large: as in memcached the old item is deleted.
-// OpInit is the cluster's own, see Engine.Formation; those of a fill are in fill.go.
+// OpInit and OpOffset are the cluster's own, see Engine.Formation and Engine.Correction;
+// those of a fill are in fill.go.
 const (
 	OpSet OpKind = iota + 1
 	OpAdd
@@ -36,6 +37,7 @@ const (
 	OpFillItems
 	OpFillEnd
 	OpFillAbandon
+	OpOffset
 	opKindEnd
 )
 
@@ -43,7 +45,8 @@ const (
 func (k OpKind) String() string {
 	names := [...]string{
 		"none", "set", "add", "replace", "append", "prepend", "cas", "touch", "gat", "delete", "incr", "decr", "flush_all",
-		"set of a too large item", "formation", "cache_memlimit", "meta get", "fill begins", "fill items", "fill ends", "fill is given up", "unknown",
+		"set of a too large item", "formation", "cache_memlimit", "meta get", "fill begins", "fill items", "fill ends", "fill is given up",
+		"offset of the time", "unknown",
 	}
 	return names[min(k, opKindEnd)]
 }
@@ -53,7 +56,7 @@ func (k OpKind) valid() bool { return k > 0 && k < opKindEnd }
 
 // hasKey reports whether the operation is one on a key.
 func (k OpKind) hasKey() bool {
-	return k != OpFlushAll && k != OpInit && k != OpMemoryLimit && !k.fills()
+	return k != OpFlushAll && k != OpInit && k != OpMemoryLimit && k != OpOffset && !k.fills()
 }
 
 // fills reports whether the operation is one of a fill.
@@ -64,7 +67,7 @@ var ErrMalformed = errors.New("malformed")
 
 // Op is one operation. Exptime is what the client sent: 0 never, negative at
 // once, up to 30 days relative seconds, beyond that Unix time; for OpFlushAll
-// it is the delay.
+// it is the delay, for OpOffset milliseconds.
 type Op struct {
 	Kind    OpKind
 	Flags   uint32

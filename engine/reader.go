@@ -27,6 +27,8 @@ type Item struct {
 
 	// IdleSeconds have passed since the access before, as this node knows it.
 	IdleSeconds int64
+
+	offsetMs int64 // Engine.OffsetMs
 }
 
 // TTLSeconds is the time until the item expires, -1 if it never does.
@@ -36,7 +38,7 @@ func (it *Item) TTLSeconds() int64 { return ttlSeconds(it.ExpiryMs, it.NowMs) }
 // it is stale, or less than recache is left, which is an exptime, 0 if that does not
 // matter. Reading it then is a write, OpMetaGet: the next reader does not win.
 func (it *Item) Wins(recache int64) bool {
-	return wins(it.Marks, it.ExpiryMs, it.NowMs, recache)
+	return wins(it.Marks, it.ExpiryMs, it.NowMs, recache, it.offsetMs)
 }
 
 // Reader reads items while the applier changes them. It takes no lock and never
@@ -183,7 +185,7 @@ func (r *Reader) Look(dst, key []byte, keepAccess bool, f func(dst, key []byte, 
 		before := len(dst)
 		dst = f(dst, key, Item{
 			Flags: m.Flags, CAS: m.CAS, Value: value, ExpiryMs: m.ExpiryMs, Marks: withHit(m.Marks, a),
-			NowMs: max(st.NowMs(), r.nowMs), IdleSeconds: idleSeconds(a, r.now(st)),
+			NowMs: max(st.NowMs(), r.nowMs), IdleSeconds: idleSeconds(a, r.now(st)), offsetMs: r.engine.OffsetMs(),
 		})
 		if !keepAccess && len(dst) > before {
 			r.note(st, ref, hash)

@@ -51,6 +51,7 @@ func (e *Engine) contents() contents {
 func (e *Engine) takeOver(fresh *Engine) {
 	e.limits, e.formedBytes = fresh.limits, fresh.formedBytes
 	e.formed.Store(fresh.formed.Load())
+	e.setOffset(fresh.OffsetMs())
 	e.mutations, e.pendingFlush, e.events = fresh.mutations, fresh.pendingFlush, fresh.events
 	e.counts, e.evictedAfter = fresh.counts, fresh.evictedAfter
 	e.layout = fresh.layout
@@ -73,11 +74,12 @@ type imageHead struct {
 	words   [imageHeadWords]uint64
 	seed    store.Seed
 	fill    fill
+	offset  int64
 }
 
 // readHead reads and checks an image's head.
 func readHead(in *imageReader) (h imageHead, err error) {
-	head := make([]byte, imageHeadBytes, imageHeadBytes+seedBytes+fillBytes)
+	head := make([]byte, imageHeadBytes, imageHeadBytes+seedBytes+fillBytes+2*offsetBytes)
 	if err := in.full(head[:imageStartBytes]); err != nil {
 		return h, err
 	}
@@ -85,15 +87,10 @@ func readHead(in *imageReader) (h imageHead, err error) {
 		return h, fmt.Errorf("magic is %q: %w", head[:8], ErrMalformed)
 	}
 	h.version = binary.LittleEndian.Uint32(head[8:])
-	if h.version < imageVersion || h.version > imageVersionSeedFill {
-		return h, fmt.Errorf("the image has format %d and this program reads only %d to %d: %w", h.version, imageVersion, imageVersionSeedFill, ErrMalformed)
+	if h.version < imageVersion || h.version > imageVersionMax {
+		return h, fmt.Errorf("the image has format %d and this program reads only %d to %d: %w", h.version, imageVersion, imageVersionMax, ErrMalformed)
 	}
-	if h.seeded() {
-		head = head[:len(head)+seedBytes]
-	}
-	if h.fills() {
-		head = head[:len(head)+fillBytes]
-	}
+	head = head[:len(head)+h.partBytes()]
 	if err := in.checked(head, imageStartBytes); err != nil {
 		return h, err
 	}
@@ -106,23 +103,46 @@ func readHead(in *imageReader) (h imageHead, err error) {
 	if _, formedOK := readLimits(appendLimits(nil, h.formation())); !ok || !formedOK {
 		return h, fmt.Errorf("limits are %+v: %w", h.limits, ErrMalformed)
 	}
-	rest := head[imageHeadBytes:]
-	if h.seeded() {
+	return h, h.readParts(head[imageHeadBytes:])
+}
+
+// readParts reads what only some images have.
+func (h *imageHead) readParts(rest []byte) (err error) {
+	if h.has(imageSeedBit) {
 		if h.seed, rest = store.Seed(binary.LittleEndian.Uint64(rest)), rest[seedBytes:]; h.seed == 0 {
-			return h, fmt.Errorf("seed is 0: %w", ErrMalformed)
+			return fmt.Errorf("seed is 0: %w", ErrMalformed)
 		}
 	}
-	if h.fills() {
-		h.fill, err = readFill(rest)
+	if h.has(imageFillBit) {
+		n := fillBytes
+		if h.has(imageFillOffsetBit) {
+			n += offsetBytes
+		}
+		if h.fill, err = readFill(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
 	}
-	return h, err
+	if h.has(imageOffsetBit) {
+		if h.offset = int64(binary.LittleEndian.Uint64(rest)); !validOffset(h.offset) {
+			return fmt.Errorf("offset is %d: %w", h.offset, ErrMalformed)
+		}
+	}
+	return nil
 }
 
-func (h *imageHead) seeded() bool { return h.version >= imageVersionSeed }
-
-func (h *imageHead) fills() bool {
-	return h.version == imageVersionFill || h.version == imageVersionSeedFill
+// partBytes is the size of what only some images have.
+func (h *imageHead) partBytes() (n int) {
+	for bit, size := range map[uint32]int{imageSeedBit: seedBytes, imageFillBit: fillBytes, imageOffsetBit: offsetBytes, imageFillOffsetBit: offsetBytes} {
+		if h.has(bit) {
+			n += size
+		}
+	}
+	return n
 }
+
+// has reports whether the head has what a bit stands for.
+func (h *imageHead) has(bit uint32) bool { return (h.version-imageVersion)&bit != 0 }
 
 // formation is the limits at the formation.
 func (h *imageHead) formation() Limits {
@@ -147,6 +167,7 @@ func (e *Engine) readImageHead(in *imageReader) (fresh *Engine, want contents, e
 		return nil, want, err
 	}
 	fresh.limits, fresh.fill = h.limits, h.fill
+	fresh.setOffset(h.offset)
 	fresh.formed.Store(h.formed)
 	fresh.st.BeginFill()
 	fresh.st.SetNowMs(int64(v[wordTimeMs]))

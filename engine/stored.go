@@ -14,6 +14,7 @@ import (
 type ImageHead struct {
 	Format       int
 	TimeMs       int64 // of the state
+	OffsetMs     int64 // of that time: Engine.OffsetMs
 	MemoryBytes  int64 // limit
 	ItemBytesMax int
 	Items        int64
@@ -40,7 +41,7 @@ type StoredItem struct {
 	Key, Value []byte
 	Flags      uint32
 	CAS        uint64
-	ExpiryMs   int64 // ms of Unix time; 0: never
+	ExpiryMs   int64 // ms of Unix time, by wall clocks; 0: never
 	Main       bool  // it is in the main queue
 }
 
@@ -55,10 +56,10 @@ func OpenImage(r io.Reader) (*StoredImage, error) {
 	small, main := int64(h.words[wordBytesSmall]), int64(h.words[wordBytesMain])
 	i.small = small
 	i.head = ImageHead{
-		Format: int(h.version), TimeMs: int64(h.words[wordTimeMs]), MemoryBytes: h.limits.MemoryBytes, ItemBytesMax: h.limits.ItemBytesMax,
+		Format: int(h.version), TimeMs: int64(h.words[wordTimeMs]), OffsetMs: h.offset, MemoryBytes: h.limits.MemoryBytes, ItemBytesMax: h.limits.ItemBytesMax,
 		Items: int64(h.words[wordItems]), Bytes: small + main, Sum: h.words[wordSum], Mutations: h.words[wordMutations], Filling: h.fill.going,
 	}
-	i.plan = FillPlan{TimeMs: i.head.TimeMs, Mutations: i.head.Mutations}
+	i.plan = FillPlan{TimeMs: i.head.TimeMs, OffsetMs: i.head.OffsetMs, Mutations: i.head.Mutations}
 	return i, nil
 }
 
@@ -114,6 +115,9 @@ func (i *StoredImage) Items(f func(*StoredItem) bool) {
 		it := &i.chunk.items[n]
 		stored := StoredItem{
 			Key: it.key, Value: it.value, Flags: it.meta.Flags, CAS: it.meta.CAS, ExpiryMs: it.meta.ExpiryMs, Main: i.chunk.kind == chunkMain,
+		}
+		if stored.ExpiryMs != 0 {
+			stored.ExpiryMs = max(1, stored.ExpiryMs-i.head.OffsetMs)
 		}
 		if !f(&stored) {
 			return

@@ -109,6 +109,21 @@ const (
 	// bugKnownByHolder has a holder do so.
 	bugKnownByHolder
 
+	// bugClockOfOne takes this node's own clock for a majority's.
+	bugClockOfOne
+	// bugMedianOfSome takes the median of the clocks that are known.
+	bugMedianOfSome
+	// bugOffsetKept never corrects the offset of log time.
+	bugOffsetKept
+	// bugTimeStood has a new leader go on from the last stamp.
+	bugTimeStood
+	// bugOffsetUnknown has a new leader go by an offset that may be an earlier one.
+	bugOffsetUnknown
+	// bugTimeFollows lets log time follow the wall clocks while a leader leads.
+	bugTimeFollows
+	// bugReportsKept goes by what others have reported before this node's clock was set.
+	bugReportsKept
+
 	// bugReadJoinsRound confirms a read by a round that had begun before it came.
 	bugReadJoinsRound
 	// bugRequestConfirmsAll confirms all reads by a peer's request for its own.

@@ -42,11 +42,13 @@ type Config struct {
 	Boot    uint64      // boot number of this start
 	Loops   int         // event loops of this node
 
-	Log       storage
-	Applied   uint64 // index of the restored state
-	StampMs   int64  // its time
-	NextDueMs func() int64
-	Formation func() []byte // StateMachine's
+	Log        storage
+	Applied    uint64 // index of the restored state
+	StampMs    int64  // its time
+	NextDueMs  func() int64
+	OffsetMs   func() int64 // StateMachine's, as are these
+	Correction func(offsetMs int64) []byte
+	Formation  func() []byte
 
 	ElectionTicks, HeartbeatTicks int
 	Tick                          time.Duration
@@ -84,9 +86,10 @@ type Core struct {
 	lastIndex    uint64 // last entry handed to the log
 	commit       uint64
 	applied      uint64
-	readIndex    uint64 // the highest one that raft has confirmed
-	appliedTerm  uint64 // of the entry at applied
-	formDue      bool   // leads, and has not made sure yet that the state is formed
+	readIndex    uint64        // the highest one that raft has confirmed
+	appliedTerm  uint64        // of the entry at applied
+	formDue      bool          // leads, and has not made sure yet that the state is formed
+	correctDue   time.Duration // when this leader may correct the offset of log time again
 
 	memberState
 	guard    quarantine
@@ -166,6 +169,7 @@ func newCore(cfg Config) (*Core, error) {
 
 		memberState: memberState{members: cfg.Members, confIndex: cfg.Applied, removed: cfg.Members.Excludes(cfg.ID)},
 	}
+	c.clock.bugs = cfg.bugs
 	c.clock.raise(cfg.StampMs, 0)
 	c.lease.follow(cfg.Members.Conf, cfg.bugs)
 	if !cfg.Members.sole(cfg.ID) {
@@ -186,6 +190,7 @@ func newCore(cfg Config) (*Core, error) {
 // origin. The clock is to be read when they have come: what this node promises to who
 // has sent one lasts from then on, and ends too early by a clock that was read before.
 func (c *Core) Observe(mono time.Duration, wall time.Time) {
+	c.clock.observe(mono-c.mono, wall.Sub(c.wall))
 	c.mono, c.wall = mono, wall
 	c.promise.observed(mono, c.cfg.bugs)
 }
@@ -209,6 +214,7 @@ func (c *Core) Tick() {
 	c.tickHolders()
 	c.tickReadLease()
 	c.signalClock()
+	c.tickClock()
 	c.signalHints()
 	c.tickQuarantine()
 	c.tickSpace()

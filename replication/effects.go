@@ -26,6 +26,7 @@ type Effects struct {
 
 	Transfers  []Transfer // begun, to be logged
 	Clocks     []ClockDifference
+	Offset     *int64      // of log time, to be logged: this leader corrects it
 	HandedOver bool        // what HandOver has asked for is done, as far as it can be
 	Outcomes   []Outcome   // of what was asked for by an ID
 	Members    *Membership // as of now, if they changed; else nil
@@ -211,6 +212,8 @@ func (c *Core) noteStatus() {
 		c.holders.begin(c.term)
 	}
 	c.formDue = c.leads()
+	c.nextSignal = c.mono // a new leader needs to know the clocks
+	c.clock.begin(c.mono)
 	c.changeIndex = c.lastIndex
 	c.asks.refused = nil
 	c.reads.begin()
@@ -248,7 +251,7 @@ func (c *Core) flushForward() {
 // propose turns what the batcher holds into entries, or proposes an empty one
 // if the state only waits for time to pass.
 func (c *Core) propose() {
-	if !c.leads() || c.transferee != raft.None || !c.form() {
+	if !c.leads() || c.transferee != raft.None || !c.settleClock() || !c.form() {
 		return
 	}
 	for c.batcher.ready(c.lastIndex-c.commit) && c.lastIndex < c.onDisk+entriesAppendingMax {
@@ -284,9 +287,7 @@ func (c *Core) alone() bool {
 	return c.members.sole(c.cfg.ID) && c.leads() && c.appliedTerm == c.term
 }
 
-func (c *Core) stamp() int64 {
-	return c.clock.stamp(c.mono, c.wall, len(c.members.Conf.GetVoters()))
-}
+func (c *Core) stamp() int64 { return c.clock.stamp(c.mono) }
 
 func (c *Core) readsDone(loop, n int, ok bool) {
 	c.eff.Reads = append(c.eff.Reads, ReadsDone{loop, n, ok})

@@ -7,12 +7,16 @@ import (
 )
 
 const (
-	// clockJumpMin is how far log time must be behind the cluster's clocks
-	// before it jumps to them; less is made up for by slewing.
-	clockJumpMin = 2 * time.Second
+	// clockPatience is how long a new leader waits until it knows the wall clocks of a
+	// majority. At a failover it knows them.
+	clockPatience = time.Second
 
-	// clockSlewDivisor bounds slewing to a tenth of the time that passes.
-	clockSlewDivisor = 10
+	// clockOffsetError is by how much the offset of log time may be wrong.
+	clockOffsetError = 500 * time.Millisecond
+
+	// clockOffsetFor is for how long it must have been, if the clocks of others had a part
+	// in it: reports that were held up make them seem behind.
+	clockOffsetFor = 2 * time.Second
 
 	// clockReportAge is how long a peer's report of its clock counts.
 	clockReportAge = 5 * time.Second
@@ -20,7 +24,7 @@ const (
 	// clockDifferenceMax is by how much a peer's clock may differ from ours without a
 	// warning, if it does for clockDifferenceFor: what was held up on its way tells
 	// nothing.
-	clockDifferenceMax = clockJumpMin
+	clockDifferenceMax = 2 * time.Second
 	clockDifferenceFor = 10 * time.Second
 )
 
@@ -30,15 +34,20 @@ type ClockDifference struct {
 	Ahead time.Duration // of ours; negative: behind; 0: no longer far from it
 }
 
-// logClock stamps the entries that this node proposes while it leads. Log time
-// never goes back, advances by the monotonic clock, and slews towards the wall
-// clock. It jumps forward only if the median of the clocks of a majority says
-// so: one leader whose clock is a year ahead would expire everything, and then
-// freeze time for a year.
+// logClock stamps the entries that this node proposes while it leads. Log time never
+// goes back, and runs as the monotonic clock does. How far it is ahead of the wall clocks
+// is its offset, which is in the state. The wall clocks are the median of a
+// majority's: one server whose clock is a year ahead has no part in it. See decision 44.
 type logClock struct {
 	lastNs   int64 // log time at lastMono, ns of Unix time; 0 before the first stamp
 	lastMono time.Duration
 	peers    map[uint64]clockReport
+
+	settled bool          // log time is as late as it must be in this term
+	until   time.Duration // when a new leader waits no more
+	wrong   time.Duration // since when the offset has been wrong; 0: it is right
+
+	bugs bugs
 }
 
 type clockReport struct {
@@ -69,6 +78,14 @@ func (c *logClock) report(peer uint64, offsetMs int64, at time.Duration) (news b
 	return r.warned != old.warned
 }
 
+// observe takes how much time has passed by both of this node's own clocks. When the one on
+// the wall was set, what others have reported tells nothing any more.
+func (c *logClock) observe(mono, wall time.Duration) {
+	if (wall-mono).Abs() > clockOffsetError && !c.bugs.has(bugReportsKept) {
+		clear(c.peers)
+	}
+}
+
 // keep forgets the reports of those who have no vote any more.
 func (c *logClock) keep(voters []uint64) {
 	maps.DeleteFunc(c.peers, func(id uint64, _ clockReport) bool { return !slices.Contains(voters, id) })
@@ -81,35 +98,60 @@ func (c *logClock) raise(stampMs int64, mono time.Duration) {
 	}
 }
 
-// stamp returns the log time in ms of Unix time. voters is the size of the
+// begin begins a term in which this node leads.
+func (c *logClock) begin(mono time.Duration) {
+	c.settled, c.until, c.wrong = false, mono+clockPatience, 0
+}
+
+// settle makes log time as late as the wall clocks tell with the offset: no server may
+// have run for a while. It reports false while this node should not stamp anything,
+// since too few clocks are known, or not the offset. voters is the size of the
 // cluster.
-func (c *logClock) stamp(mono time.Duration, wall time.Time, voters int) int64 {
-	wallNs := wall.UnixNano()
-	if c.lastNs == 0 { // an empty cluster: no expiry depends on it yet
-		c.lastNs, c.lastMono = wallNs, mono
+func (c *logClock) settle(mono time.Duration, wall time.Time, voters int, offsetMs int64, known bool) (settled bool) {
+	if c.settled {
+		return true
 	}
+	median, agreed := c.median(mono, voters)
+	if !(agreed && known) && mono < c.until {
+		return false
+	}
+	c.settled = true
+	if agreed && known && !c.bugs.has(bugTimeStood) || c.lastNs == 0 {
+		c.raise(wall.Add(median).UnixMilli()+offsetMs, mono)
+	}
+	return true
+}
+
+// stamp returns the log time in ms of Unix time.
+func (c *logClock) stamp(mono time.Duration) int64 {
 	if elapsedNs := int64(mono - c.lastMono); elapsedNs > 0 {
-		t := c.lastNs + elapsedNs
-		offsetMs, agreed := c.median(mono, voters)
-		behindNs := wallNs + offsetMs*int64(time.Millisecond) - t
-		slewNs := elapsedNs / clockSlewDivisor
-		switch {
-		case agreed && behindNs > int64(clockJumpMin):
-			t += behindNs
-		case behindNs > 0:
-			t += min(behindNs, slewNs)
-		default:
-			t -= min(-behindNs, slewNs)
-		}
-		c.lastNs, c.lastMono = t, mono
+		c.lastNs, c.lastMono = c.lastNs+elapsedNs, mono
 	}
 	return c.lastNs / int64(time.Millisecond)
 }
 
-// median returns the median offset of the clocks from ours, ours included, and
-// whether a majority of the voters took part. With an even number it is the
-// lower middle, which errs towards keeping items.
-func (c *logClock) median(mono time.Duration, voters int) (offsetMs int64, agreed bool) {
+// correct returns another offset than the given one, if that is wrong.
+func (c *logClock) correct(mono time.Duration, wall time.Time, voters int, offsetMs int64) (ms int64, wrong bool) {
+	median, agreed := c.median(mono, voters)
+	ms = c.stamp(mono) - wall.Add(median).UnixMilli()
+	if d := time.Duration(ms-offsetMs) * time.Millisecond; !agreed || d.Abs() <= clockOffsetError {
+		c.wrong = 0
+		return 0, false
+	}
+	if c.wrong == 0 {
+		c.wrong = mono
+	}
+	return ms, voters == 1 || mono-c.wrong >= clockOffsetFor
+}
+
+// median returns how far the wall clocks are ahead of ours, ours included, and whether a
+// majority of the voters took part. It is the median if all did. Otherwise it is a lower
+// one, which errs towards keeping items: at most that of a clock that is right, if less than half
+// of all the voters' clocks are wrong. So it is with an even number.
+func (c *logClock) median(mono time.Duration, voters int) (median time.Duration, agreed bool) {
+	if c.bugs.has(bugClockOfOne) {
+		return 0, true
+	}
 	offsets := make([]int64, 1, 8) // our own offset is 0
 	for _, r := range c.peers {
 		if mono-r.at <= clockReportAge {
@@ -120,5 +162,10 @@ func (c *logClock) median(mono time.Duration, voters int) (offsetMs int64, agree
 		return 0, false
 	}
 	slices.Sort(offsets)
-	return offsets[(len(offsets)-1)/2], true
+	wrongMax := (voters - 1) / 2
+	at := min(len(offsets)-wrongMax-1, (len(offsets)-1)/2)
+	if c.bugs.has(bugMedianOfSome) {
+		at = (len(offsets) - 1) / 2
+	}
+	return time.Duration(offsets[at]) * time.Millisecond, true
 }

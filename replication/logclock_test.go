@@ -10,75 +10,100 @@ import (
 
 var clockStart = time.Date(2030, 5, 6, 7, 8, 9, 0, time.UTC)
 
-// clockRun drives a clock that starts in agreement with the wall, 10 ms a step.
-func clockRun(c *logClock, d, wallAhead time.Duration, voters int, perStep func(mono time.Duration)) (stampMs int64) {
-	for mono := time.Duration(0); mono <= d; mono += 10 * time.Millisecond {
-		if perStep != nil {
-			perStep(mono)
+const clockYear = 365 * 24 * time.Hour
+
+// settled returns the log time of a new leader, 10 ms later, with the time until it knew.
+// Reports of others, which say how far their clocks are ahead of its own, come after a
+// third of a second.
+func settled(c *logClock, voters int, offset time.Duration, reports ...time.Duration) (logTime time.Time, waited time.Duration) {
+	const began = time.Minute
+	c.begin(began)
+	for mono := began; ; mono += 10 * time.Millisecond {
+		if mono == began+330*time.Millisecond {
+			for i, ahead := range reports {
+				c.report(uint64(i+2), ahead.Milliseconds(), mono)
+			}
 		}
-		next := c.stamp(mono, clockStart.Add(mono+wallAhead), voters)
-		if next < stampMs {
-			panic("log time went back")
+		if c.settle(mono, clockStart.Add(mono), voters, offset.Milliseconds(), true) {
+			at := time.UnixMilli(c.stamp(mono + 10*time.Millisecond)).UTC()
+			return at.Add(-10*time.Millisecond - mono), mono - began
 		}
-		stampMs = next
-	}
-	return stampMs
-}
-
-func TestLogClockFollowsTheWall(t *testing.T) {
-	var c logClock
-	got := clockRun(&c, time.Minute, 0, 3, nil)
-	if want := clockStart.Add(time.Minute).UnixMilli(); got != want {
-		t.Fatalf("stamp %d, want %d", got, want)
 	}
 }
 
-func TestLogClockSlewsASmallDifference(t *testing.T) {
-	var c logClock
-	c.raise(clockStart.UnixMilli(), 0)
-	got := clockRun(&c, time.Second, 500*time.Millisecond, 3, nil)
-	want := clockStart.Add(time.Second + 100*time.Millisecond).UnixMilli()
-	if got < want-2 || got > want {
-		t.Fatalf("after a second, 500 ms behind: stamp %d, want %d: a tenth of the time that passed is made up", got, want)
-	}
-}
-
-func TestLogClockIgnoresOneWrongClock(t *testing.T) {
-	const year = 365 * 24 * time.Hour
-	var c logClock
-	c.raise(clockStart.UnixMilli(), 0)
-	got := clockRun(&c, 10*time.Second, year, 3, func(mono time.Duration) {
-		c.report(2, -year.Milliseconds(), mono)
-		c.report(3, -year.Milliseconds(), mono)
-	})
-	if want := clockStart.Add(10 * time.Second).UnixMilli(); got != want {
-		t.Fatalf("leader a year ahead of its peers stamps %d, want %d", got, want)
-	}
-}
-
-func TestLogClockJumpsWhenAMajorityAgrees(t *testing.T) {
-	const day = 24 * time.Hour // the cluster was down for a day
+// TestLogClockOfANewLeader: the first stamp is the median of a majority's clocks, and so
+// is one after a time in which no server ran. One wrong clock has no part in it.
+func TestLogClockOfANewLeader(t *testing.T) {
+	const hour, patience, soon = time.Hour, clockPatience, 330 * time.Millisecond
 	for _, c := range []struct {
 		name    string
 		voters  int
-		reports int
-		jumps   bool
+		last    time.Duration // of the log, after clockStart; 0: it is empty
+		offset  time.Duration
+		reports []time.Duration
+		want    time.Duration // log time after clockStart
+		waits   time.Duration
 	}{
-		{"alone of one", 1, 0, true},
-		{"alone of three", 3, 0, false},
-		{"two of three", 3, 1, true},
-		{"two of five", 5, 1, false},
-		{"three of five", 5, 2, true},
+		{"alone, first", 1, 0, 0, nil, 0, 0},
+		{"alone, after an hour", 1, -hour, 0, nil, 0, 0},
+		{"alone, with a log two hours ahead, after an hour", 1, hour, 2 * hour, nil, 2 * hour, 0},
+		{"alone, the clock was set back", 1, hour, 0, nil, hour, 0},
+		{"first of three, a year ahead", 3, 0, 0, []time.Duration{-clockYear, -clockYear}, -clockYear, soon},
+		{"first of three, a year ahead of the one that it hears", 3, 0, 0, []time.Duration{-clockYear}, -clockYear, soon},
+		{"of three, another is a year ahead", 3, -hour, 0, []time.Duration{clockYear, 0}, 0, soon},
+		{"of five, hears one: not the time in which none ran", 5, -hour, 0, []time.Duration{0}, -hour, patience},
+		{"first of three, hears none", 3, 0, 0, nil, 0, patience},
 	} {
 		var clock logClock
-		clock.raise(clockStart.UnixMilli(), 0)
-		got := clockRun(&clock, time.Second, day, c.voters, func(mono time.Duration) {
-			for i := range c.reports {
-				clock.report(uint64(i+2), 0, mono)
+		if c.last != 0 {
+			clock.raise(clockStart.Add(c.last+time.Minute).UnixMilli(), time.Minute)
+		}
+		got, waited := settled(&clock, c.voters, c.offset, c.reports...)
+		if d := got.Sub(clockStart) - c.want; d.Abs() > patience || waited != c.waits {
+			t.Errorf("%s: log time is %v after the clock, want %v; it has waited %v, want %v", c.name, got.Sub(clockStart), c.want, waited, c.waits)
+		}
+	}
+}
+
+// TestLogClockIsMonotonic: whatever the wall clocks do while a leader leads, log time
+// runs as its monotonic clock does, and the offset takes what they do.
+func TestLogClockIsMonotonic(t *testing.T) {
+	for _, c := range []struct {
+		voters int
+		waits  time.Duration
+	}{{1, 0}, {3, clockOffsetFor}} {
+		var clock logClock
+		clock.begin(0)
+		wall, offset, since := clockStart, int64(0), time.Duration(0)
+		corrected := map[time.Duration]time.Duration{} // by when
+		for mono := time.Duration(0); mono <= 30*time.Second; mono += 10 * time.Millisecond {
+			switch mono {
+			case 10 * time.Second:
+				wall, since = clockStart.Add(-2*time.Hour), mono
+			case 20 * time.Second:
+				wall, since = clockStart.Add(clockYear), mono
 			}
-		})
-		if jumped := got >= clockStart.Add(day).UnixMilli(); jumped != c.jumps {
-			t.Errorf("%s: stamp %d, jumped %v, want %v", c.name, got, jumped, c.jumps)
+			if c.voters > 1 && mono%time.Second == 0 { // late by a second each third time
+				clock.report(2, -1000*int64(mono/time.Second%3/2), mono)
+			}
+			if !clock.settle(mono, wall.Add(mono), c.voters, offset, true) {
+				t.Fatal("does not know a majority's clocks")
+			}
+			if got, want := clock.stamp(mono), clockStart.Add(mono).UnixMilli(); got != want {
+				t.Fatalf("after %v log time is %d, want %d", mono, got, want)
+			}
+			if ms, wrong := clock.correct(mono, wall.Add(mono), c.voters, offset); wrong {
+				corrected[mono-since] = time.Duration(ms) * time.Millisecond
+				offset = ms
+			}
+		}
+		if len(corrected) == 0 || time.Duration(offset)*time.Millisecond != -clockYear {
+			t.Errorf("%d voters: offset %v, corrected %v", c.voters, time.Duration(offset)*time.Millisecond, corrected)
+		}
+		for at := range corrected {
+			if at < c.waits || at > c.waits+2*time.Second {
+				t.Errorf("%d voters: corrected %v after a clock was set", c.voters, at)
+			}
 		}
 	}
 }

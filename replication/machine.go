@@ -33,6 +33,8 @@ type ReplicaConfig struct {
 	// the state if that is more. A snapshot is taken after each half of it.
 	LogRetainBytes int64
 
+	Wall func() time.Time // the wall clock; nil: time.Now
+
 	Logger *slog.Logger
 
 	// ServerID returns what a node is called in the log; nil: its raft id. Changed, if
@@ -79,7 +81,7 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 	core, err := NewCore(Config{
 		ID: cfg.ID, Members: st.members, Boot: cfg.Boot, Loops: cfg.Loops,
 		Log:     storage{cfg.Log, cfg.Snapshots, st.members.Conf},
-		Applied: st.index, StampMs: st.stampMs, NextDueMs: cfg.Machine.NextDueMs, Formation: cfg.Machine.Formation,
+		Applied: st.index, StampMs: st.stampMs, NextDueMs: cfg.Machine.NextDueMs, OffsetMs: cfg.Machine.OffsetMs, Correction: cfg.Machine.Correction, Formation: cfg.Machine.Formation,
 		ElectionTicks: cfg.ElectionTicks, HeartbeatTicks: cfg.HeartbeatTicks,
 		Tick: cfg.Tick, RequestTimeout: cfg.RequestTimeout, Leases: cfg.Leases,
 		Logger: raftLogger{cfg.Logger}, promoteLagMax: cmp.Or(cfg.promoteLagMax, promoteLagMax), bugs: cfg.bugs,

@@ -9,7 +9,7 @@ import (
 
 // StateMachine is the deterministic state that the log is applied to. Advance,
 // Hint, Apply, Digest, View and Restore are called by the applier's goroutine
-// only, or while it is held off; NextDueMs, Formation, Check, Keys and SizeBytes by
+// only, or while it is held off; NextDueMs, OffsetMs, Correction, Formation, Check, Keys and SizeBytes by
 // any goroutine.
 type StateMachine interface {
 	// Advance moves the state's time to stampMs (ms of Unix time), never back.
@@ -47,6 +47,12 @@ type StateMachine interface {
 	// math.MaxInt64 if it does not: entries are proposed then, if need be, so
 	// that its time moves on.
 	NextDueMs() int64
+
+	// OffsetMs is how far the state's time is ahead of the wall clocks, and Correction an
+	// encoded operation that makes it another: the times on the wall that operations name
+	// are converted by it. It changes no key.
+	OffsetMs() int64
+	Correction(offsetMs int64) []byte
 
 	// Formation is the one encoded operation with which the log must begin, while
 	// it has not been applied; then it is nil for good. Applying it again, even in

@@ -26,11 +26,14 @@ type textMachine struct {
 func (m *textMachine) Advance(int64)     {}
 func (m *textMachine) TimeMs() int64     { return 0 }
 func (m *textMachine) NextDueMs() int64  { return 0 }
+func (m *textMachine) OffsetMs() int64   { return 0 }
 func (m *textMachine) SizeBytes() int64  { return int64(len(m.text)) }
 func (m *textMachine) View() View        { return &textView{m, m.text, m.parts} }
 func (m *textMachine) Tidy() bool        { m.tidied++; return false }
 func (m *textMachine) Hint([]byte)       {}
 func (m *textMachine) Formation() []byte { return nil }
+
+func (m *textMachine) Correction(int64) []byte { return nil }
 
 func (m *textMachine) Keys(int, []byte, func(uint64)) bool { return false }
 

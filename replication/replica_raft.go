@@ -29,9 +29,9 @@ func (r *Replica) raftLoop() {
 		}
 		r.turns.Add(1)
 		taken = r.in.take(taken)
-		wall := time.Now() // no earlier: what is promised from an input's time on must not end too early
-		now := wall.Sub(r.start)
-		core.Observe(now, wall)
+		at := time.Now() // no earlier: what is promised from an input's time on must not end too early
+		now := at.Sub(r.start)
+		core.Observe(now, r.wall(at))
 		before, after := pulse.due(now)
 		r.tick(before)
 		for i := range taken {
@@ -55,6 +55,14 @@ func (r *Replica) tick(n int) {
 		core.Reading(r.machine.gate.LastRead())
 		core.Tick()
 	}
+}
+
+// wall is what the wall clock shows.
+func (r *Replica) wall(now time.Time) time.Time {
+	if r.cfg.Wall == nil {
+		return now
+	}
+	return r.cfg.Wall()
 }
 
 // carryOut hands the effects on. Messages leave first: followers write to their
@@ -86,6 +94,9 @@ func (r *Replica) carryOut(eff *Effects) {
 	}
 	for i := range eff.Clocks {
 		r.logClock(&eff.Clocks[i])
+	}
+	if eff.Offset != nil {
+		r.logOffset(time.Duration(*eff.Offset) * time.Millisecond)
 	}
 	if eff.HandedOver {
 		close(r.handedOver)
@@ -161,6 +172,20 @@ func (r *Replica) logClock(d *ClockDifference) {
 	}
 	r.log.Warn(fmt.Sprintf("clock: that of server %d is %v %s this server's: have a time server set both; items expire by the median of all clocks",
 		name, d.Ahead.Abs().Round(time.Second), way))
+}
+
+// logOffset is called on the leader, when it corrects the offset of log time.
+func (r *Replica) logOffset(ahead time.Duration) {
+	way := "ahead of"
+	if ahead < 0 {
+		way = "behind"
+	}
+	if ahead.Abs() <= clockDifferenceMax {
+		r.log.Info(fmt.Sprintf("clock: the cluster's time is within %v of the wall clocks", clockDifferenceMax))
+		return
+	}
+	r.log.Warn(fmt.Sprintf("clock: the cluster's time is %v %s the wall clocks of most servers: one was set, or was wrong; times to live go on, times of day are converted",
+		ahead.Abs().Round(time.Second), way))
 }
 
 // name returns what a node is called in the log.

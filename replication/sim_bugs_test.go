@@ -110,11 +110,12 @@ func (s *simulation) twoDiverge() {
 type simScenario struct {
 	nodes int
 	run   func(*simulation)
+	first uint64          // seed that bugs are looked for with; 0: 1
 	sound map[uint64]bool // seeds in which nothing is found without a bug
 }
 
 func newScenario(nodes int, run func(*simulation)) *simScenario {
-	return &simScenario{nodes, run, map[uint64]bool{}}
+	return &simScenario{nodes: nodes, run: run, sound: map[uint64]bool{}}
 }
 
 // find runs a seed with bugs and returns what is found.
@@ -127,6 +128,34 @@ func (c *simScenario) find(t *testing.T, seed uint64, bugs bugs) (found string) 
 	return found
 }
 
+// seededBug is a built-in bug, and where it is looked for.
+type seededBug struct {
+	name     string
+	bugs     bugs
+	scenario *simScenario
+}
+
+// mustBeFound looks for it with as many seeds, with which nothing is found without it.
+func (c *seededBug) mustBeFound(t *testing.T, seeds uint64) {
+	t.Helper()
+	t.Run(c.name, func(t *testing.T) {
+		first := max(1, c.scenario.first)
+		for seed := first; seed < first+seeds; seed++ {
+			if !c.scenario.sound[seed] {
+				if found := c.scenario.find(t, seed, 0); found != "" {
+					t.Fatalf("seed %d, with nothing broken: %s", seed, found)
+				}
+				c.scenario.sound[seed] = true
+			}
+			if found := c.scenario.find(t, seed, c.bugs); found != "" {
+				t.Logf("found with seed %d: %.300s", seed, found)
+				return
+			}
+		}
+		t.Fatalf("not found within %d seeds", seeds)
+	})
+}
+
 // TestSeededBugs breaks on purpose what Replica and its parts decide, one thing
 // after the other. The simulation finds each within a few seeds, and finds nothing
 // on the same seeds if nothing is broken.
@@ -134,11 +163,7 @@ func TestSeededBugs(t *testing.T) {
 	lag := newScenario(3, (*simulation).lag)
 	removal := newScenario(4, (*simulation).removeAndLose)
 	members := newScenario(3, func(s *simulation) { runMembers(s, 15*time.Second) })
-	for i, c := range []struct {
-		name     string
-		bugs     bugs
-		scenario *simScenario
-	}{
+	for i, c := range []seededBug{
 		{"early log cut", bugEarlyCut, lag},
 		{"snapshot part order", bugPartOrder, lag},
 		{"install before sync", bugInstallBeforeSync, lag},
@@ -161,20 +186,6 @@ func TestSeededBugs(t *testing.T) {
 		if i == simBugsDefault {
 			break
 		}
-		t.Run(c.name, func(t *testing.T) {
-			for seed := uint64(1); seed <= simBugSeeds; seed++ {
-				if !c.scenario.sound[seed] {
-					if found := c.scenario.find(t, seed, 0); found != "" {
-						t.Fatalf("seed %d, with nothing broken: %s", seed, found)
-					}
-					c.scenario.sound[seed] = true
-				}
-				if found := c.scenario.find(t, seed, c.bugs); found != "" {
-					t.Logf("found with seed %d: %.300s", seed, found)
-					return
-				}
-			}
-			t.Fatalf("not found within %d seeds", simBugSeeds)
-		})
+		c.mustBeFound(t, simBugSeeds)
 	}
 }

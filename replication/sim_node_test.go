@@ -66,6 +66,7 @@ type simNode struct {
 	asked                     int // transfers of the turn that askedFor has judged
 	ticks                     int
 	clock                     simClock
+	wall                      time.Duration // how far its wall clock is ahead of simEpoch and the simulation's time
 
 	io       []*simIO      // under way
 	arrivals []*simArrival // of snapshots from peers
@@ -92,7 +93,9 @@ type simWaiter struct {
 
 func newSimNode(s *simulation, m *Member) *simNode {
 	s.made++
-	return &simNode{s: s, id: s.made - 1, raft: m.RaftID, member: *m, fs: disktest.NewCrashable()}
+	n := &simNode{s: s, id: s.made - 1, raft: m.RaftID, member: *m, fs: disktest.NewCrashable()}
+	n.wall = n.wallError()
+	return n
 }
 
 func (n *simNode) raftID() uint64 { return n.raft }

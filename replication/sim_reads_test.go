@@ -23,7 +23,7 @@ const (
 
 	// simReadsCovering is how many seeds cover between them what TestSimulatedReads is
 	// about. So many run by default: they are cheap.
-	simReadsCovering = 45
+	simReadsCovering = 60
 
 	// simReadsTimeout is short, so that clients come back soon.
 	simReadsTimeout = 150 * time.Millisecond

@@ -119,16 +119,16 @@ type simulation struct {
 
 // simStats says what a run covered, so that a test can insist on it.
 type simStats struct {
-	crashes, torn, diskFaults, partitions                                     int
-	snapshots, snapshotsInstalled, ships                                      int
-	acked, unknown, noLeader, reads, refused                                  int
-	leased, waited, timed, leases                                             int // reads without a message; that asked for the time; times that a lease was seen
-	grants, returned, holdersInstalled                                        int // of read leases; snapshots that nodes install which had one
-	setAside                                                                  int
-	rested                                                                    int // turns with several ticks
-	transfers, handOvers, handedOn                                            int
-	full, snapshotsGivenUp                                                    int
-	corrupted, quarantines, noMajorities, repairs, heldBack, checked, fetched int
+	crashes, torn, diskFaults, partitions                                                int
+	snapshots, snapshotsInstalled, ships                                                 int
+	acked, unknown, noLeader, reads, refused                                             int
+	leased, waited, timed, leases                                                        int // reads without a message; that asked for the time; times that a lease was seen
+	grants, returned, holdersInstalled                                                   int // of read leases; snapshots that nodes install which had one
+	setAside                                                                             int
+	rested                                                                               int // turns with several ticks
+	transfers, handOvers, handedOn                                                       int
+	full, snapshotsGivenUp                                                               int
+	corrupted, corrected, quarantines, noMajorities, repairs, heldBack, checked, fetched int
 
 	admitted, promoted, replaced, removed, changesMade, changesRefused, changesUnknown, told, moved, switched, joinsRefused int
 

@@ -37,9 +37,9 @@ func (n *simNode) raftTurn() []simStep {
 	return append(stepsOf(steps), func(done func()) { n.core.inTurn(stepsOf(n.carryOut(&n.eff)), done) })
 }
 
-// observe tells the core the time. Every node's wall clock is off a little.
+// observe tells the core the time.
 func (n *simNode) observe() {
-	n.machine.core.Observe(n.clock.at(n.s.now), simEpoch.Add(n.s.now+time.Duration(n.id%3)*200*time.Millisecond))
+	n.machine.core.Observe(n.clock.at(n.s.now), simEpoch.Add(n.s.now+n.wall))
 }
 
 func (n *simNode) feed(taken []input) {

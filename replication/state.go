@@ -95,7 +95,8 @@ func (st *state) apply(ents []*pb.Entry, responses []*pb.Message, out *Batch) er
 
 // note reports how far the state has come.
 func (st *state) note(out *Batch) {
-	out.Report.Index, out.Report.Term, out.Report.StampMs = st.index, st.term, st.stampMs
+	out.Report.Index, out.Report.Term = st.index, st.term
+	out.Report.StampMs = max(st.stampMs, st.machine.TimeMs()) // a restored backup may have a later one
 }
 
 func (st *state) applyEntry(e *pb.Entry, out *Batch) error {

@@ -25,7 +25,7 @@ type Header struct {
 
 	Index uint64    `json:"index"` // of the log, up to which it holds everything
 	Term  uint64    `json:"term"`
-	Time  time.Time `json:"time"` // of the log, by which items expire
+	Time  time.Time `json:"time"` // by the clocks of the servers
 
 	Items            int64  `json:"items"`
 	Bytes            int64  `json:"bytes"`  // that they count towards the memory limit
@@ -36,7 +36,7 @@ type Header struct {
 
 // fill completes the header with what an image says of itself.
 func (h *Header) fill(i engine.ImageHead) {
-	h.Time = time.UnixMilli(i.TimeMs).UTC()
+	h.Time = time.UnixMilli(i.TimeMs - i.OffsetMs).UTC()
 	h.Items, h.Bytes, h.Digest = i.Items, i.Bytes, Digest(i.Sum)
 	h.MemoryLimitBytes, h.ItemBytesMax = i.MemoryBytes, i.ItemBytesMax
 }

@@ -49,6 +49,7 @@ type Served struct {
 	Waits        uint64 // of writes for such holders
 	Waited       time.Duration
 	WaitedMax    time.Duration
+	TimeAhead    time.Duration // the cluster's time, of the wall clocks of most servers
 
 	Voters, Majority, Reachable int      // voters, this server included, and those that it reaches
 	Servers                     []Server // all

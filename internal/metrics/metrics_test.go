@@ -28,7 +28,7 @@ func sample() Sample {
 			Cache: stats.State{Items: 6, TotalItems: 7, Bytes: 700, LimitBytes: 64 << 20, Evictions: 1, Reclaimed: 2},
 			Role:  "leader", HasLeader: true, LeaderChanges: 2, Term: 5, Commit: 99, Applied: 98, LastLog: 100,
 			Verdict: "ok", Refuses: "none", Leases: "all", Lease: true, LeaseHolders: 2,
-			Waits: 4, Waited: 1500 * time.Millisecond, WaitedMax: 90 * time.Millisecond,
+			Waits: 4, Waited: 1500 * time.Millisecond, WaitedMax: 90 * time.Millisecond, TimeAhead: -7 * time.Second,
 			Voters: 3, Majority: 2, Reachable: 2, Servers: []Server{{0, true}, {1, true}, {2, false}},
 		},
 		Disk: &Disk{Free: 1 << 30, Reserve: 256 << 20, Log: 128 << 20, LogMax: 1 << 30},

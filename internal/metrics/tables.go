@@ -105,6 +105,7 @@ var served = []metric[Served]{
 	counter("lease_waits_total", "At the leader: how often a write has waited for one of them.", nil, one(func(s *Served) float64 { return float64(s.Waits) })),
 	counter("lease_wait_seconds_total", "How long in all.", nil, one(func(s *Served) float64 { return s.Waited.Seconds() })),
 	gauge("lease_wait_max_seconds", "How long at most.", nil, one(func(s *Served) float64 { return s.WaitedMax.Seconds() })),
+	gauge("log_time_ahead_seconds", "How far the cluster's time is ahead of the wall clocks of most servers.", nil, one(func(s *Served) float64 { return s.TimeAhead.Seconds() })),
 
 	gauge("voters", "Servers with a vote.", nil, one(func(s *Served) float64 { return float64(s.Voters) })),
 	gauge("voters_majority", "How many of them are a majority.", nil, one(func(s *Served) float64 { return float64(s.Majority) })),

@@ -190,11 +190,11 @@ func (c *Config) checkClock() Check {
 	return Check{OK: true, Text: "clock not before the log's"}
 }
 
-// checkLogTime compares the clock with the time of the state, once it was read. Log time
-// goes on from there, however wrong the clock was that it came from.
+// checkLogTime compares the clock with what wall clocks have shown at the time of the state,
+// once it was read.
 func (n *Node) checkLogTime() {
-	if behind := time.Until(time.UnixMilli(n.replica.RestoredMs())); behind > clockLag {
-		n.cfg.Logger.Warn(fmt.Sprintf("clock: it is %v before the time of the log: set it; if it is right, items will live longer by as much", behind.Round(time.Second)))
+	if behind := time.Until(time.UnixMilli(n.replica.RestoredMs() - n.engine.OffsetMs())); behind > clockLag {
+		n.cfg.Logger.Warn(fmt.Sprintf("clock: it is %v before the time of the log: set it, or times of expiry that clients name as times of day come late", behind.Round(time.Second)))
 	}
 }
 

@@ -52,6 +52,7 @@ type Config struct {
 	Server server.Options // of the server for clients; the node sets its Authenticator and Shutdown
 	Logger *slog.Logger
 
+	wall func() time.Time                       // if set, the wall clock of log time; for tests
 	wrap func(machine) replication.StateMachine // if set, what is applied goes through it; for tests
 }
 

@@ -18,13 +18,14 @@ func (l *loopBackend) BarrierOfAll() server.Grant {
 
 // List implements server.Loop.
 func (l *loopBackend) List(dst []byte, c protocol.Command, at uint64, limit int) (out []byte, next uint64, told int, more bool) {
+	offset := l.node.engine.OffsetMs()
 	next, more = l.reader.List(at, func(it engine.Listed) {
 		if told == limit {
 			return
 		}
 		expiry := int64(-1)
 		if it.ExpiryMs != 0 {
-			expiry = it.ExpiryMs / 1000
+			expiry = (it.ExpiryMs - offset) / 1000
 		}
 		var tells bool
 		dst, tells = protocol.AppendDumped(dst, c, &protocol.Dumped{

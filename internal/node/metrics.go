@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"time"
 
 	"raftcached/internal/metrics"
 	"raftcached/replication/disk"
@@ -33,7 +34,8 @@ func (n *Node) served() *metrics.Served {
 		Verdict: r.Verdict.String(), Refuses: cmp.Or(refusalNames[r.Refusing], "none"),
 		Leases: n.leases(), Lease: n.replica.Gate().Holds(), LeaseHolders: r.Holders,
 		Waits: r.HolderWaits.Count, Waited: r.HolderWaits.Total, WaitedMax: r.HolderWaits.Worst,
-		Voters: votes.votes, Majority: votes.majority, Reachable: votes.reached,
+		TimeAhead: time.Duration(n.engine.OffsetMs()) * time.Millisecond,
+		Voters:    votes.votes, Majority: votes.majority, Reachable: votes.reached,
 	}
 	for _, m := range n.places() {
 		s.Servers = append(s.Servers, metrics.Server{ID: m.ServerID, Reachable: n.reaches(&m.Member)})

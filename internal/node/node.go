@@ -128,7 +128,7 @@ func (n *Node) startReplica() error {
 		ID: n.raftID, Boot: n.identity.Boot(), Loops: n.cfg.Server.Loops + 1,
 		Log: n.files.log, Snapshots: n.files.snapshots, Diverged: n.files.diverged, Machine: machine{n.engine},
 		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
-		RequestTimeout: n.cfg.RequestTimeout, Leases: leasesOf(n.cfg.Leases), LogRetainBytes: n.cfg.LogRetainBytes,
+		RequestTimeout: n.cfg.RequestTimeout, Leases: leasesOf(n.cfg.Leases), LogRetainBytes: n.cfg.LogRetainBytes, Wall: n.cfg.wall,
 		Logger: n.cfg.Logger, ServerID: n.serverID, Changed: n.narrator.statusChanged, Follow: n.follow,
 	}
 	if n.cfg.wrap != nil {

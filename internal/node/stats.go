@@ -81,6 +81,7 @@ func (n *Node) raftStats() (l protocol.StatList) {
 	l.AddInt("lease_waits", int64(s.HolderWaits.Count))
 	l.AddInt("lease_wait_us", s.HolderWaits.Total.Microseconds())
 	l.AddInt("lease_wait_max_us", s.HolderWaits.Worst.Microseconds())
+	l.AddInt("log_time_ahead_ms", n.engine.OffsetMs())
 	n.addDisk(&l)
 	return l
 }

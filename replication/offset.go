@@ -1,0 +1,27 @@
+package replication
+
+// settleClock reports whether this leader may stamp entries.
+func (c *Core) settleClock() bool {
+	known := c.appliedTerm == c.term || c.cfg.bugs.has(bugOffsetUnknown) // all that earlier leaders have made of it
+	return c.clock.settle(c.mono, c.wall, len(c.members.Conf.GetVoters()), c.cfg.OffsetMs(), known)
+}
+
+// tickClock has the leader correct the offset of log time when that is wrong. It does so
+// by an entry, so that all nodes convert times on the wall alike.
+func (c *Core) tickClock() {
+	if c.cfg.bugs.has(bugOffsetKept) || !c.leads() || !c.clock.settled || c.formDue || c.transferee != 0 || c.mono < c.correctDue {
+		return
+	}
+	ms, wrong := c.clock.correct(c.mono, c.wall, len(c.members.Conf.GetVoters()), c.cfg.OffsetMs())
+	if !wrong {
+		return
+	}
+	sub := appendSubBatch(nil, &SubBatch{Origin: clusterOrigin, Count: 1, Ops: c.cfg.Correction(ms)})
+	if c.cfg.bugs.has(bugTimeFollows) {
+		c.clock.raise(c.wall.UnixMilli(), c.mono)
+	}
+	if c.proposeEntry(appendEntry(nil, c.stamp(), nil, 1, sub)) {
+		c.correctDue = c.mono + clockSignalGap // it may take as long until it is applied
+		c.eff.Offset = &ms
+	}
+}
