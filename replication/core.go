@@ -27,6 +27,9 @@ const (
 	// something is due in the state.
 	dueTickGap = 100 * time.Millisecond
 
+	// oneByOneMin is how many entries must have come alone in a row to count on more.
+	oneByOneMin = 8
+
 	// clockSignalGap is how often a node tells the others its wall clock.
 	clockSignalGap = time.Second
 
@@ -85,6 +88,7 @@ type Core struct {
 	state        raft.StateType
 	lastIndex    uint64 // last entry handed to the log
 	commit       uint64
+	oneByOne     int // see Effects.OneByOne
 	applied      uint64
 	readIndex    uint64        // the highest one that raft has confirmed
 	appliedTerm  uint64        // of the entry at applied

@@ -34,6 +34,10 @@ type Effects struct {
 
 	// Failed is why the node must stop. It comes alone.
 	Failed error
+
+	// OneByOne: entries have come one by one lately, each when all before it were committed:
+	// nothing is gained by waiting for more.
+	OneByOne bool
 }
 
 // Forward is a payload for a peer.
@@ -103,7 +107,7 @@ func (c *Core) Ready(eff *Effects) {
 		*eff = Effects{Failed: c.failed}
 		return
 	}
-	c.eff.Lease, c.eff.Round = c.currentLease(), c.currentRound()
+	c.eff.Lease, c.eff.Round, c.eff.OneByOne = c.currentLease(), c.currentRound(), c.oneByOne >= oneByOneMin
 	c.promise.turn = 0
 	*eff, c.eff = c.eff, eff.reset()
 }
@@ -168,6 +172,7 @@ func (c *Core) dispatch(m *pb.Message) {
 	case m.GetFrom() != c.cfg.ID: // raft forwards another node's read, which is asked again
 	case m.GetTo() == raft.LocalAppendThread:
 		if n := len(m.GetEntries()); n > 0 {
+			c.noteOneByOne(m.GetEntries())
 			c.lastIndex = m.GetEntries()[n-1].GetIndex()
 		}
 		c.reading.toLog(m)
@@ -185,6 +190,15 @@ func (c *Core) dispatch(m *pb.Message) {
 	default:
 		c.leaves(m)
 		c.eff.Messages = append(c.eff.Messages, m)
+	}
+}
+
+// noteOneByOne counts entries that come alone.
+func (c *Core) noteOneByOne(entries []*pb.Entry) {
+	if len(entries) == 1 && c.commit >= entries[0].GetIndex()-1 {
+		c.oneByOne++
+	} else {
+		c.oneByOne = 0
 	}
 }
 

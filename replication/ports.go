@@ -157,6 +157,9 @@ type Transport interface {
 	Send(m *pb.Message, round uint64) bool
 	Forward(to uint64, payload []byte) bool
 	Signal(to uint64, payload []byte) bool
+	// Direct has small messages sent without a wait for others that could leave with
+	// them, or not.
+	Direct(direct bool)
 	// SendSnapshot streams a snapshot file, closes it, and calls done once, when
 	// the peer has it on disk or the attempt has failed.
 	SendSnapshot(to uint64, header []byte, sizeBytes int64, file io.ReadCloser, done func(error))

@@ -146,3 +146,23 @@ func TestFailedDirectWriteCloses(t *testing.T) {
 		t.Fatal("the connection is open")
 	}
 }
+
+// TestDirect: with Direct small messages are written by who sends them, however soon they follow each
+// other; without it they wait for the sender's goroutine, which there is none of here.
+func TestDirect(t *testing.T) {
+	conn, peer := pipe(t)
+	tr := newTransport(Config{})
+	s := newSender(t.Context(), tr, identity.Member{}, StreamControl, 8<<20)
+	s.connect(conn)
+	tr.Direct(true)
+	for i := range uint64(20) {
+		s.put(numbered(i, alike(i)))
+	}
+	expect(t, peer, 20, alike)
+	tr.Direct(false)
+	for i := uint64(20); len(s.queue) == 0; i++ { // soon one comes within directAfter of another
+		if s.put(numbered(i, 8)); i == 1000 {
+			t.Fatal("no message that follows another one waits")
+		}
+	}
+}

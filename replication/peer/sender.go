@@ -92,7 +92,7 @@ func (s *sender) put(o outgoing) bool {
 		o.bytes += proto.Size(o.message)
 	}
 	s.mu.Lock()
-	quiet := now.Sub(s.last) >= directAfter
+	quiet := now.Sub(s.last) >= directAfter || s.t.direct.Load()
 	s.last = now
 	if d := s.direct; quiet && d != nil && !s.writing && len(s.queue) == 0 && o.bytes <= directBytesMax {
 		s.writing = true

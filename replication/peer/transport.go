@@ -104,6 +104,7 @@ type Transport struct {
 	wg       sync.WaitGroup
 	handler  Handler // set by Join; until then only form streams are accepted
 	refusals refusals
+	direct   atomic.Bool // see Direct
 
 	mu          sync.Mutex
 	self        Hello
@@ -184,6 +185,14 @@ func (t *Transport) Close() error {
 func (t *Transport) Connected(raftID uint64) bool {
 	s := t.to(raftID)
 	return s != nil && s.control.isConnected()
+}
+
+// Direct has small messages written by who sends them, at once, or again only after a while
+// without any. Any goroutine may call it.
+func (t *Transport) Direct(direct bool) {
+	if t.direct.Load() != direct {
+		t.direct.Store(direct)
+	}
 }
 
 // Send sends a raft message, which must not be changed any more, and with it a number:
