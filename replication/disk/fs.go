@@ -16,6 +16,9 @@ type FS interface {
 	// Create creates a file, or empties an existing one, for writing at its end
 	// and reading anywhere.
 	Create(name string) (File, error)
+	// Edit opens a file for writing from its beginning on, and reading. It keeps what the
+	// file holds.
+	Edit(name string) (File, error)
 	// Open opens a file for reading.
 	Open(name string) (File, error)
 	// OpenDirect opens a file that is read once with Read, from beginning to end, into
@@ -49,6 +52,9 @@ type File interface {
 	WriteBack(from, bytes int64) error
 	// Zero writes zeros into a range. It does not move the position of Write.
 	Zero(from, bytes int64) error
+	// Truncate cuts the file to a size that is not more than it has. After a crash before
+	// the next Sync the file may have any size from there on, and what it held before.
+	Truncate(size int64) error
 	// Preallocate reserves space, which reads as zeros until it is written.
 	Preallocate(bytes int64) error
 	Size() (int64, error)

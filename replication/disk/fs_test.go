@@ -249,3 +249,29 @@ func TestMissingFeatures(t *testing.T) {
 		t.Error("a folder that does not exist was synced")
 	}
 }
+
+// TestEdits: a file is written to from its beginning on, cut, and grown again, by zeros.
+func TestEdits(t *testing.T) {
+	onEach(t, func(t *testing.T, fs disk.FS, dir string) {
+		name := filepath.Join(dir, "f")
+		if _, err := fs.Edit(name); !errors.Is(err, iofs.ErrNotExist) {
+			t.Fatalf("edit a file that is not there: %v", err)
+		}
+		must(t, disk.WriteFileAtomic(fs, name, bytes.Repeat([]byte("x"), 200_000)))
+		for _, size := range []int64{150_000, 131_072, 100_000, 3} {
+			f, err := fs.Edit(name)
+			must(t, err)
+			_, err = f.Write([]byte("ab"))
+			must(t, err)
+			must(t, f.Truncate(size))
+			must(t, f.Sync())
+			must(t, f.Preallocate(size+70_000))
+			must(t, f.Close())
+			want := append([]byte("ab"), bytes.Repeat([]byte("x"), int(size-2))...)
+			want = append(want, make([]byte, 70_000)...)
+			if got, err := disk.ReadFile(fs, name); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("cut to %d: %d bytes, want %d, or others; %v", size, len(got), len(want), err)
+			}
+		}
+	})
+}

@@ -61,15 +61,20 @@ func (m *Memory) Create(name string) (File, error) {
 	return &memoryFile{name: name, node: node, writable: true}, nil
 }
 
+// Edit implements FS.
+func (m *Memory) Edit(name string) (File, error) { return m.open(name, true) }
+
 // Open implements FS.
-func (m *Memory) Open(name string) (File, error) {
+func (m *Memory) Open(name string) (File, error) { return m.open(name, false) }
+
+func (m *Memory) open(name string, writable bool) (File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	node := m.entries[filepath.Clean(name)]
 	if node == nil || node.isDir {
 		return nil, pathError("open", name, iofs.ErrNotExist)
 	}
-	return &memoryFile{name: name, node: node}, nil
+	return &memoryFile{name: name, node: node, writable: writable}, nil
 }
 
 // OpenDirect implements FS.
@@ -305,6 +310,25 @@ func (f *memoryFile) Zero(from, bytes int64) error {
 			clear(f.node.chunks[chunk][at : at+n])
 		}
 		from, bytes = from+n, bytes-n
+	}
+	return nil
+}
+
+func (f *memoryFile) Truncate(size int64) error {
+	if err := f.check("truncate", true); err != nil {
+		return err
+	}
+	f.node.mu.Lock()
+	defer f.node.mu.Unlock()
+	if size > f.node.size {
+		return pathError("truncate", f.name, iofs.ErrInvalid)
+	}
+	f.node.size = size
+	chunks := (size + chunkBytes - 1) / chunkBytes
+	clear(f.node.chunks[chunks:])
+	f.node.chunks = f.node.chunks[:chunks]
+	if at := size % chunkBytes; at > 0 && f.node.chunks[chunks-1] != nil {
+		clear(f.node.chunks[chunks-1][at:]) // it may grow again
 	}
 	return nil
 }

@@ -32,6 +32,17 @@ func (osFS) Create(name string) (File, error) {
 	return osFile{f}, nil
 }
 
+func (osFS) Edit(name string) (File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	if f, err = opened(f); err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
 func (osFS) Open(name string) (File, error) {
 	f, err := os.Open(name)
 	if err != nil {

@@ -55,11 +55,12 @@ type contents struct {
 	size int64
 }
 
-// change is a write, or makes a file larger.
+// change is a write, makes a file larger, or cuts it.
 type change struct {
 	at   int64
 	data []byte
 	size int64 // of the file, at least
+	cut  bool  // to size
 }
 
 func (c *contents) write(at int64, b []byte) {
@@ -69,6 +70,11 @@ func (c *contents) write(at int64, b []byte) {
 	}
 	copy(c.data[at:], b)
 	c.size = max(c.size, end)
+}
+
+func (c *contents) truncate(size int64) {
+	c.size = min(c.size, size)
+	c.data = c.data[:min(int64(len(c.data)), size)]
 }
 
 func (c *contents) clone() contents { return contents{append([]byte(nil), c.data...), c.size} }
@@ -86,14 +92,27 @@ func (n *inode) grow(size int64) {
 	n.changes = append(n.changes, change{size: size})
 }
 
+func (n *inode) truncate(size int64) {
+	n.now.truncate(size)
+	n.changes = append(n.changes, change{size: size, cut: true})
+}
+
 func (n *inode) sync() {
-	for _, c := range n.changes {
-		if len(c.data) > 0 {
-			n.durable.write(c.at, c.data)
-		}
-		n.durable.size = max(n.durable.size, c.size)
+	for i := range n.changes {
+		n.changes[i].apply(&n.durable)
 	}
 	n.changes = nil
+}
+
+func (c *change) apply(to *contents) {
+	if c.cut {
+		to.truncate(c.size)
+		return
+	}
+	if len(c.data) > 0 {
+		to.write(c.at, c.data)
+	}
+	to.size = max(to.size, c.size)
 }
 
 // luck is which unsynced changes reach the disk.
@@ -157,11 +176,12 @@ func (c *crash) change(left *contents, ch *change) {
 	}
 	switch {
 	case how == luckNothing:
-	case how == luckEverything || len(ch.data) == 0:
-		if len(ch.data) > 0 {
-			left.write(ch.at, ch.data)
+	case ch.cut && how != luckEverything:
+		if left.size > ch.size {
+			left.truncate(ch.size + c.rng.Int64N(left.size-ch.size))
 		}
-		left.size = max(left.size, ch.size)
+	case how == luckEverything || len(ch.data) == 0:
+		ch.apply(left)
 	default:
 		for at := ch.at; at < ch.at+int64(len(ch.data)); at += sectorBytes - at%sectorBytes {
 			end := min(at+sectorBytes-at%sectorBytes, ch.at+int64(len(ch.data)))

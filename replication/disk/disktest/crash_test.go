@@ -135,3 +135,45 @@ func TestFailingWrite(t *testing.T) {
 		t.Fatal(fmt.Sprint("lengths in sectors: ", lengths))
 	}
 }
+
+// TestCutFilesAreCut: a cut that was not synced is done, not done, or done in part. One
+// that was stays, and what is written after it reaches no byte from before it.
+func TestCutFilesAreCut(t *testing.T) {
+	for _, sync := range []bool{false, true} {
+		seen := outcomes(t, func(fs *FS) {
+			f, err := fs.Create("d/f")
+			must(t, err)
+			_, err = f.Write(sectors('a', 3))
+			must(t, err)
+			must(t, f.Sync())
+			must(t, fs.SyncDir("d"))
+			must(t, f.Close())
+			f, err = fs.Edit("d/f")
+			must(t, err)
+			_, err = f.Write([]byte("b"))
+			must(t, err)
+			must(t, f.Sync())
+			must(t, f.Truncate(1))
+			if f.Truncate(2) == nil {
+				t.Fatal("a file was cut to more than it has")
+			}
+			if sync {
+				must(t, f.Sync())
+				must(t, f.Preallocate(3))
+				must(t, f.Sync())
+			}
+		})
+		if sync && (len(seen) != 1 || seen["b\x00\x00"] == 0) {
+			t.Fatalf("after a sync: %v", seen)
+		}
+		whole := "b" + string(sectors('a', 3)[1:])
+		for text := range seen {
+			if !sync && (text == "" || text != whole[:len(text)]) {
+				t.Fatalf("left %q", text)
+			}
+		}
+		if !sync && (len(seen) < 10 || seen["b"] == 0 || seen[whole] == 0) {
+			t.Fatalf("%d outcomes, %d of them cut, %d not", len(seen), seen["b"], seen[whole])
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package disktest
 
-import "io"
+import (
+	"io"
+	iofs "io/fs"
+)
 
 // file is an open file, with one position for writing and one for reading.
 type file struct {
@@ -39,6 +42,20 @@ func (f *file) Zero(from, bytes int64) error {
 	}
 	f.node.write(from, make([]byte, bytes))
 	return nil
+}
+
+// Truncate implements disk.File. When it fails, it may be done.
+func (f *file) Truncate(size int64) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if size > f.node.now.size {
+		return &iofs.PathError{Op: "truncate", Err: iofs.ErrInvalid}
+	}
+	err := f.fs.fault()
+	if err == nil || f.fs.rng.IntN(2) == 0 {
+		f.node.truncate(size)
+	}
+	return err
 }
 
 // Preallocate implements disk.File.

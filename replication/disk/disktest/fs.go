@@ -14,6 +14,8 @@
 //     removals, the first few reach the disk, in order. Their number may differ
 //     between folders. A rename is atomic.
 //   - New folders are durable immediately.
+//   - A file that was cut since then has its old size, the new one, or one between them,
+//     whatever else reached the disk.
 //   - A write that fails may have been done up to the end of some sector. Nothing
 //     can be written after it.
 package disktest
@@ -134,6 +136,9 @@ func (fs *FS) Create(name string) (disk.File, error) {
 	f.do(nameChange{to: base, node: node})
 	return &file{fs: fs, node: node}, nil
 }
+
+// Edit implements disk.FS.
+func (fs *FS) Edit(name string) (disk.File, error) { return fs.Open(name) }
 
 // Open implements disk.FS.
 func (fs *FS) Open(name string) (disk.File, error) {
