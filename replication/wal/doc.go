@@ -49,7 +49,9 @@
 // one write reach the disk in any order. It is a torn write if one of its sectors
 // was never written, which leaves zeros, and if no later record says that this
 // offset had been synced. A torn write was never acknowledged; it is removed,
-// with everything after it, before anything else is written.
+// with everything after it, before anything else is written. It is cut off in place, which
+// needs no room; what a crash leaves of it is torn too. A log that opens on a disk without
+// room for a segment begins one with its first write.
 //
 // Any other bad record is damage to synced data. Then Open fails with a
 // CorruptError rather than forget what was acknowledged. It also does so if a

@@ -260,6 +260,14 @@ func (l *Log) Compact(index uint64) error {
 	if err != nil {
 		return fmt.Errorf("compact to %d: %w", index, err)
 	}
+	if l.segments[len(l.segments)-1].room == 0 { // it is of an earlier start, see open
+		if err := l.rotateIfFull(); errors.Is(err, ErrFull) {
+			return nil // the log stays as it is until a later compaction
+		} else if err != nil {
+			l.failed = fmt.Errorf("compact to %d: %w", index, err)
+			return l.failed
+		}
+	}
 	if err := l.compact(index, term); err != nil {
 		l.failed = fmt.Errorf("compact to %d: %w", index, err)
 		return l.failed

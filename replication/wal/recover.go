@@ -53,14 +53,15 @@ func (l *Log) open() error {
 		if err := l.recover(seqs); err != nil {
 			return err
 		}
-		next = seqs[len(seqs)-1] + 1
+		next = seqs[0] + uint64(len(l.segments))
+		seqs = seqs[:len(l.segments)] // without the last one, if it had no header
 	}
 	if err := l.checkFloor(seqs); err != nil {
 		return err
 	}
 	l.preparer.bytes = min(l.options.SegmentBytes, max(MinSegmentBytes, l.bytes))
-	if err := l.begin(next); err != nil {
-		return err
+	if err := l.begin(next); err != nil && (!errors.Is(err, ErrFull) || len(l.segments) == 0) {
+		return err // otherwise the first write begins it, as soon as there is room
 	}
 	l.opened = true
 	// From now on others may rely on what was recovered: a floor below it would be
@@ -203,9 +204,7 @@ func (r *recovery) segment(seq uint64, last bool) error {
 	case !last || seq <= r.log.options.Floor.Segment || findRecord(b, 0, seq) >= 0:
 		err = &CorruptError{File: name, Reason: "the header is not that of a segment"}
 	default:
-		// A segment gets its name before its header is synced. So the last one may
-		// have no header yet, and then holds nothing.
-		b = nil
+		return r.dropHeadless(name, seq)
 	}
 	if err = r.damaged(err); err != nil {
 		return err
@@ -227,6 +226,20 @@ func (r *recovery) segment(seq uint64, last bool) error {
 		}
 		end = next
 	}
+}
+
+// dropHeadless removes the last segment, which has no header and no record. A segment gets
+// its name before its header is synced, and the one before it is synced by then. The next
+// segment gets its number.
+func (r *recovery) dropHeadless(name string, seq uint64) error {
+	l := r.log
+	if l.options.Salvage != nil {
+		return r.keepAsIs(name, seq, 0)
+	}
+	if err := l.fs.Remove(name); err != nil {
+		return fmt.Errorf("remove segment without a header: %w", err)
+	}
+	return nil
 }
 
 // header checks the header of segment seq.
@@ -270,31 +283,42 @@ func (r *recovery) records(name string, seq uint64, b []byte, header int) (end i
 }
 
 // keep opens a segment for reading. It first cuts the segment to its valid part,
-// because a later recovery must not find a torn write in the middle of the log.
+// because a later recovery must not find a torn write in the middle of the log. It cuts it
+// in place: a copy would need room, and a server with a full disk could not start.
+//
+// A crash may leave any part of what is cut off. That is recognized again: less of zeros is
+// zeros, and of a torn write the sectors that never came are missing, or are beyond the end.
 func (r *recovery) keep(name string, seq uint64, valid []byte, size int) error {
 	l := r.log
 	if l.options.Salvage != nil {
 		return r.keepAsIs(name, seq, int64(len(valid)))
 	}
-	if len(valid) == 0 {
-		valid = appendSegmentHeader(nil, &segmentHeader{seq: seq, before: l.lastSize(), owner: l.options.Owner})
-	}
 	if size != len(valid) {
-		if err := disk.WriteFileAtomic(l.fs, name, valid); err != nil {
-			return fmt.Errorf("cut segment: %w", err)
+		if err := l.cut(name, int64(len(valid))); err != nil {
+			return fmt.Errorf("cut segment %d to %d bytes: %w", seq, len(valid), err)
 		}
 	}
 	f, err := l.fs.Open(name)
 	if err != nil {
 		return err
 	}
-	// The last process may have ended between a write and its sync.
+	// The cut must be durable before anything else is written. And the last process may have
+	// ended between a write and its sync.
 	if err := f.Sync(); err != nil {
 		return errors.Join(fmt.Errorf("sync segment %d: %w", seq, err), f.Close())
 	}
 	l.segments = append(l.segments, &segment{seq: seq, file: f, size: int64(len(valid))})
 	l.bytes += int64(len(valid))
 	return nil
+}
+
+// cut cuts a segment to its first bytes. The caller syncs it.
+func (l *Log) cut(name string, size int64) error {
+	f, err := l.fs.Edit(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(size), f.Close())
 }
 
 // record applies one record.

@@ -11,6 +11,10 @@ import (
 // are what makes room.
 const compactBytes = 4 << 10
 
+// leastSegmentBytes is the size of a segment on a disk that has no room for a usual one. A
+// server that starts on a full disk has at least what it has cut off from the segment before.
+const leastSegmentBytes = 64 << 10
+
 // ErrFull reports that the disk has no room for a write. Nothing of it was written:
 // the log is as it was before, and can be compacted. It is found while space is
 // reserved. On a file system that cannot reserve any, a write itself fails, and that
@@ -52,10 +56,10 @@ func (l *Log) newFile(seq uint64) (disk.File, error) {
 		if err == nil {
 			return f, nil
 		}
-		if !errors.Is(err, ErrFull) || l.preparer.bytes <= MinSegmentBytes {
+		if !errors.Is(err, ErrFull) || l.preparer.bytes <= leastSegmentBytes {
 			return nil, err
 		}
-		l.preparer.bytes = max(MinSegmentBytes, l.preparer.bytes/2)
+		l.preparer.bytes = max(leastSegmentBytes, l.preparer.bytes/2)
 		s.file = nil
 	}
 }
