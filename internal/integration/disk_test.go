@@ -231,3 +231,69 @@ func TestLoneServerFillsItsDisk(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// TestStartOnAFullDisk: a server that is killed while its disk is full to the last byte
+// starts again, and again: it leads and answers reads as long as its log gave back room, waits
+// when there is none left, and goes on when there is.
+func TestStartOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	ctx, c := startOnSmallDisks(t, 1, 80)
+	s := c.Servers[0]
+	value := strings.Repeat("v", 64<<10)
+	client := testclient.Dial(t, s.ClientAddr)
+	for i := range 100 { // more than a segment
+		if got := client.Ask(fmt.Sprintf("set %d 0 0 %d", i, len(value)), value); got != "STORED" {
+			t.Fatalf("set %d: %q", i, got)
+		}
+	}
+	const (
+		startsMax = 20
+		waits     = "the log waits for room"
+	)
+	var empty func()
+	led, waited := 0, false
+	for start := 1; !waited; start++ {
+		if start > startsMax {
+			t.Fatalf("after %d starts there is still room", startsMax)
+		}
+		for i := range 20 {
+			client.Send(fmt.Sprintf("set %d 0 0 %d noreply", i, len(value)), value) // on their way
+		}
+		must(t, s.Kill())
+		empty = fillDisk(t, s, 0)
+		must(t, s.Start())
+		must(t, cluster.Await(ctx, func() error {
+			text, err := os.ReadFile(s.LogFile)
+			if waited = strings.Contains(string(text), waits); waited || err != nil {
+				return err
+			}
+			if !s.Running() {
+				t.Fatalf("it has ended: %s", s.LogTail())
+			}
+			if !strings.Contains(string(text), fmt.Sprintf("leads (term %d)", start+1)) {
+				return fmt.Errorf("start %d: it does not lead", start)
+			}
+			return nil
+		}))
+		if waited {
+			break
+		}
+		led++
+		must(t, c.AwaitServing(ctx, s.ID))
+		client = testclient.Dial(t, s.ClientAddr)
+		if got := client.Ask("mg 99 s"); got != fmt.Sprintf("HD s%d", len(value)) {
+			t.Errorf("start %d: a read is answered %q", start, got)
+		}
+		awaitSet(ctx, t, s, outOfMemory)
+	}
+	if led == 0 {
+		t.Error("it led after no start")
+	}
+	empty()
+	awaitLine(t, s, `msg="the disk has room again"`)
+	must(t, c.AwaitServing(ctx, s.ID))
+	awaitSet(ctx, t, s, "STORED")
+	if got := testclient.Dial(t, s.ClientAddr).Ask("mg 99 s"); got != fmt.Sprintf("HD s%d", len(value)) {
+		t.Errorf("a read is answered %q", got)
+	}
+}

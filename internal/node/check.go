@@ -54,7 +54,9 @@ func (n *Node) checkBeforeStart() error {
 		return settings.Errorf("%s", c.Text)
 	}
 	c := n.cfg.checkDisk()
-	if space.Free < startBytesMin && !c.OK {
+	// A server that has a log starts on a full disk too: it answers reads, and takes writes
+	// as soon as there is room.
+	if _, _, started := disk.Contents(n.cfg.Disk, filepath.Join(n.cfg.DataDir, "wal")); !started && space.Free < startBytesMin && !c.OK {
 		return fmt.Errorf("%s", c.Text)
 	}
 	for _, c := range []Check{c, n.cfg.checkClock()} {

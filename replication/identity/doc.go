@@ -11,6 +11,9 @@
 //
 // Any goroutine may use an Identity once Open has returned it.
 //
+// The file "identity.spare" only holds room, so that a start on a full disk can write the
+// identity.
+//
 // # File "identity"
 //
 // Version 5. Version 4 is read, which knows no recovery. Version 3 is of a folder whose

@@ -48,8 +48,9 @@ type Identity struct {
 	dir  string
 	lock io.Closer
 
-	saving sync.Mutex // held while the file is written; taken before mu
-	soon   later
+	saving     sync.Mutex // held while the file is written; taken before mu
+	spareBytes int64      // that this process knows to be reserved; guarded by saving
+	soon       later
 
 	mu   sync.Mutex // guards file
 	file file
@@ -158,7 +159,7 @@ func (id *Identity) save() error {
 		return fmt.Errorf("encode identity: %w", err)
 	}
 	b := fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum(line, castagnoli))
-	return disk.WriteFileAtomic(id.fs, id.name(), b)
+	return id.write(b)
 }
 
 // decode takes over the contents of an identity file.
