@@ -115,7 +115,7 @@ func (f *Folder) constants() identity.Constants {
 func (f *Folder) unstage() error {
 	for _, sub := range []string{"wal", "snap"} {
 		dir := filepath.Join(f.dir, sub)
-		if err := disk.MakeDir(f.fs, dir); err != nil {
+		if err := disk.MakeSubdir(f.fs, dir); err != nil {
 			return err
 		}
 		names, err := f.fs.List(dir)

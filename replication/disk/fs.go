@@ -74,7 +74,19 @@ func DirectBuffer(n int) []byte {
 // ErrLocked reports that another process holds the lock.
 var ErrLocked = errors.New("locked by another process")
 
-// MakeDir durably creates a folder and its parents.
+// MakeSubdir durably creates a folder in one that is durable itself.
+func MakeSubdir(fs FS, dir string) error {
+	if err := fs.MkdirAll(dir); err != nil {
+		return fmt.Errorf("make folder %q: %w", dir, err)
+	}
+	if err := fs.SyncDir(filepath.Dir(dir)); err != nil {
+		return fmt.Errorf("sync folder %q: %w", filepath.Dir(dir), err)
+	}
+	return nil
+}
+
+// MakeDir durably creates a folder and its parents. It syncs all of them, up to the root:
+// a process that created some of them may have ended before it did.
 func MakeDir(fs FS, dir string) error {
 	if err := fs.MkdirAll(dir); err != nil {
 		return fmt.Errorf("make folder %q: %w", dir, err)

@@ -95,7 +95,7 @@ func (s *Store) removeAll(names []string, suffix string) error {
 
 // prepare makes the folder ready for writing.
 func (s *Store) prepare() error {
-	if err := disk.MakeDir(s.fs, s.dir); err != nil {
+	if err := disk.MakeSubdir(s.fs, s.dir); err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
 	names, err := s.fs.List(s.dir)

@@ -38,7 +38,7 @@ func (l *Log) open() error {
 	if l.options.Salvage != nil {
 		return l.salvage()
 	}
-	if err := disk.MakeDir(l.fs, l.dir); err != nil {
+	if err := disk.MakeSubdir(l.fs, l.dir); err != nil {
 		return err
 	}
 	seqs, err := l.list()
