@@ -112,7 +112,7 @@ func (c *logClock) settle(mono time.Duration, wall time.Time, voters int, offset
 		return true
 	}
 	median, agreed := c.median(mono, voters)
-	if !(agreed && known) && mono < c.until {
+	if (!agreed || !known) && mono < c.until {
 		return false
 	}
 	c.settled = true

@@ -84,7 +84,8 @@ func dumpedExpiry(t *testing.T, n *Node, key string) time.Time {
 	t.Helper()
 	c := dial(t, n)
 	c.Send("lru_crawler metadump all")
-	for line := c.ReadLine(); line != "END"; line = c.ReadLine() {
+	c.Expect("OK")
+	for line := range strings.SplitSeq(c.ReadLine(), "\n") { // only the last one, END, has a carriage return
 		var seconds int64
 		if _, err := fmt.Sscanf(line, "key="+key+" exp=%d", &seconds); err == nil {
 			return time.Unix(seconds, 0)
