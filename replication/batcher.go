@@ -1,5 +1,7 @@
 package replication
 
+import "slices"
+
 const (
 	// entryBytesTarget is the size at which an entry no longer waits for
 	// company; raft's cost is per entry.
@@ -10,8 +12,11 @@ const (
 	entryBytesMax = 256 << 10
 
 	// entriesInFlightMax is how many uncommitted entries there may be before a
-	// small entry waits: under load the wait fills entries, without a timer.
+	// small entry waits in any case: under load the wait fills entries, without a timer.
 	entriesInFlightMax = 4
+
+	// fullEntriesInFlightMax is how many there may be before one of entryBytesTarget waits.
+	fullEntriesInFlightMax = 256
 )
 
 // batcher gathers encoded sub-batches on the leader until they are proposed, and
@@ -25,6 +30,15 @@ type batcher struct {
 
 	hints   hints
 	carried int // bytes of sub-batches whose share of hints was not used
+
+	flying      []flight // in the order of the log
+	flyingBytes int
+}
+
+// flight is an entry that is not known as committed, with the bytes of its sub-batches.
+type flight struct {
+	index uint64
+	bytes int
 }
 
 // chunk is a run of n encoded sub-batches.
@@ -46,9 +60,33 @@ func (b *batcher) hint(hashes []byte) { b.hints.add(hashes, hintsWaitingBytesMax
 func (b *batcher) clear() { *b = batcher{} }
 
 // ready reports whether an entry should be proposed while inFlight entries are
-// uncommitted.
+// uncommitted. It is worth its cost when it has as much to bring as is under way: so a few
+// clients do not wait for each other, and many share two entries, not four.
 func (b *batcher) ready(inFlight uint64) bool {
-	return b.bytes > 0 && (inFlight < entriesInFlightMax || b.bytes >= entryBytesTarget && inFlight < 64*entriesInFlightMax)
+	switch {
+	case b.bytes == 0:
+		return false
+	case b.bytes >= entryBytesTarget:
+		return inFlight < fullEntriesInFlightMax
+	default:
+		return inFlight == 0 || inFlight < entriesInFlightMax && b.bytes >= b.flyingBytes
+	}
+}
+
+// proposed notes the entry that was made last, of as many bytes of sub-batches.
+func (b *batcher) proposed(index uint64, bytes int) {
+	b.flying = append(b.flying, flight{index, bytes})
+	b.flyingBytes += bytes
+}
+
+// committed forgets the entries up to an index.
+func (b *batcher) committed(index uint64) {
+	done := 0
+	for done < len(b.flying) && b.flying[done].index <= index {
+		b.flyingBytes -= b.flying[done].bytes
+		done++
+	}
+	b.flying = slices.Delete(b.flying, 0, done) // few: they are copied, and none is allocated
 }
 
 // entry removes what fits one entry from the queue and returns it encoded.

@@ -268,8 +268,12 @@ func (c *Core) propose() {
 	if !c.leads() || c.transferee != raft.None || !c.settleClock() || !c.form() {
 		return
 	}
+	c.batcher.committed(c.commit)
 	for c.batcher.ready(c.lastIndex-c.commit) && c.lastIndex < c.onDisk+entriesAppendingMax {
-		c.proposeEntry(c.batcher.entry(c.stamp()))
+		before := c.batcher.bytes
+		if entry := c.batcher.entry(c.stamp()); c.proposeEntry(entry) {
+			c.batcher.proposed(c.lastIndex, before-c.batcher.bytes)
+		}
 	}
 	// Without a majority the indexes still have to move on, or none could appear.
 	// raft tries to leave a joint configuration when an entry is applied.
