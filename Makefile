@@ -31,6 +31,9 @@ RATIOFLAGS ?=
 # MEMORYFLAGS are for `make memory`, like MEMORYFLAGS='-items 1000000 -limits 64'.
 MEMORYFLAGS ?=
 
+# GROWTHFLAGS are for `make growth`, like GROWTHFLAGS='-only items,loops -duration 1s'.
+GROWTHFLAGS ?=
+
 # BACKUPFLAGS are for `make backup`, like BACKUPFLAGS='-size 64 -rounds 1'.
 BACKUPFLAGS ?=
 
@@ -59,7 +62,7 @@ PLATFORMS ?= linux/amd64 linux/arm64
 RIVALS := redis-server memcached
 
 .DEFAULT_GOAL := check
-.PHONY: help clients check test race fuzz bench ratio memory idle backup replace snapshot exporter cluster chaos lag harm members sim simreads conformance differential rewrite dist lint fmt
+.PHONY: help clients check test race fuzz bench ratio memory idle growth backup replace snapshot exporter cluster chaos lag harm members sim simreads conformance differential rewrite dist lint fmt
 
 ## help: list these commands
 help:
@@ -116,6 +119,10 @@ memory:
 ## idle: what servers cost that have nothing to do
 idle:
 	$(GO) run ./bench/cmd/idle
+
+## growth: what gets and sets cost with more items, connections, servers, bytes and loops; 5 minutes, 4 GiB
+growth:
+	$(GO) run ./bench/cmd/growth $(GROWTHFLAGS)
 
 ## backup: latency while raftcachectl backup runs, and without
 backup:
