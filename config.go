@@ -105,7 +105,7 @@ type Config struct {
 	// closed then, and Err is nil.
 	ShutdownEnabled bool
 
-	AuthFile string // users and passwords; empty: no authentication
+	AuthFile string // users, passwords and what users may do; empty: no authentication
 
 	// Secret is what the servers of a cluster must know to be let in at each other's
 	// log port, at least 16 bytes and the same for all. SecretFile is a file that

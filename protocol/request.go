@@ -106,6 +106,10 @@ type Request struct {
 
 	Form Form // of the answer
 
+	// NoWin means that a MetaGet changes nothing: if an item is to be fetched again,
+	// this client does not win that. The parser never sets it.
+	NoWin bool
+
 	Arg []byte // of stats, the rest of the line, trimmed; of ConfigGet, what is asked for
 
 	// NoItems means that a dump asks for slab classes that hold nothing.

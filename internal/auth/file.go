@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -18,14 +17,21 @@ const (
 	// and the zero byte that it counts.
 	lineBytesMax = 254
 
-	// fileBytesMax is the length of the longest valid file.
-	fileBytesMax = usersMax * (lineBytesMax + 2)
+	// fileBytesMax is how long a file may be. One with the most users and prefixes, as
+	// long as they may be, has about half of it.
+	fileBytesMax = 64 << 10
 )
 
 // File is the users of a file. Its methods may be called from any goroutine.
 type File struct {
 	name  string
-	users atomic.Pointer[[]digest]
+	users atomic.Pointer[[]user]
+}
+
+// user is a line of a file, and what the user with its name may do.
+type user struct {
+	digest digest
+	access access
 }
 
 // digest is what is kept of a user and a password. All digests have the same
@@ -50,10 +56,11 @@ func (f *File) Reload() error {
 	if err != nil {
 		return fmt.Errorf("could not open authfile [%s] for reading, error %w", f.name, err)
 	}
-	users, err := parse(text)
+	entries, err := parse(text)
 	if err != nil {
 		return fmt.Errorf("authfile [%s] %w", f.name, err)
 	}
+	users := digestUsers(entries)
 	f.users.Store(&users)
 	return nil
 }
@@ -68,44 +75,32 @@ func read(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, fileBytesMax+1))
 }
 
-// First returns the first user of a file with the password, for a program that
-// uses the cache on the operator's behalf.
+// First returns the first user of a file who may do everything, with the password, for
+// a program that uses the cache on the operator's behalf.
 func First(name string) (user, password []byte, err error) {
 	text, err := read(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("could not open authfile [%s] for reading, error %w", name, err)
 	}
-	line, _, _ := bytes.Cut(text, []byte{'\n'})
-	user, password, parted := bytes.Cut(bytes.TrimSuffix(line, []byte{'\r'}), []byte{':'})
-	if !parted {
-		return nil, nil, fmt.Errorf("authfile [%s] names no user", name)
+	entries, err := parse(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("authfile [%s] %w", name, err)
 	}
-	return user, password, nil
+	for _, e := range entries {
+		if !e.access.limited() {
+			return e.user, e.password, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("authfile [%s] names no user who may do everything", name)
 }
 
-// parse reads the lines of a file.
-func parse(text []byte) ([]digest, error) {
-	if len(text) > fileBytesMax {
-		return nil, fmt.Errorf("is longer than %d bytes: keep %d users", fileBytesMax, usersMax)
+// digestUsers returns what is kept of the entries of a file.
+func digestUsers(entries []entry) []user {
+	users := make([]user, len(entries))
+	for i, e := range entries {
+		users[i] = user{digest: digestOf(e.user, e.password), access: e.access}
 	}
-	var users []digest
-	for line := range bytes.Lines(text) {
-		line = bytes.TrimSuffix(line, []byte{'\n'})
-		if end := bytes.IndexByte(line, '\r'); end >= 0 {
-			line = line[:end]
-		}
-		user, password, parted := bytes.Cut(line, []byte{':'})
-		switch {
-		case !parted || bytes.IndexByte(line, 0) >= 0:
-			return nil, fmt.Errorf("has a malformed entry. Should be 'user:password'")
-		case len(line) > lineBytesMax:
-			return nil, fmt.Errorf("has an entry of %d bytes: keep it to %d", len(line), lineBytesMax)
-		case len(users) == usersMax:
-			return nil, fmt.Errorf("has more than %d users: keep %d", usersMax, usersMax)
-		}
-		users = append(users, digestOf(user, password))
-	}
-	return users, nil
+	return users
 }
 
 func digestOf(user, password []byte) (d digest) {
@@ -115,15 +110,20 @@ func digestOf(user, password []byte) (d digest) {
 	return d
 }
 
-// Authenticate reports whether the user has this password. The time that it takes
-// reveals nothing about either: it compares with all users, and compares whole
-// digests.
-func (f *File) Authenticate(user, password []byte) bool {
+// Authenticate reports whether the user has this password, and what the user may do:
+// change nothing if readOnly, and use only keys with one of the prefixes unless there
+// are none. The prefixes must not be changed. The time that it takes reveals nothing about
+// user and password: it compares with all users, and compares whole digests.
+func (f *File) Authenticate(user, password []byte) (readOnly bool, prefixes [][]byte, ok bool) {
 	asked := digestOf(user, password)
-	known := 0
+	found := -1
 	users := *f.users.Load()
 	for i := range users {
-		known |= subtle.ConstantTimeCompare(asked[:], users[i][:])
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(asked[:], users[i].digest[:]), i, found)
 	}
-	return known == 1
+	if found < 0 {
+		return false, nil, false
+	}
+	a := &users[found].access
+	return a.readOnly, a.prefixes, true
 }

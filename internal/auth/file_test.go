@@ -8,6 +8,16 @@ import (
 	"testing"
 )
 
+// authenticate is Authenticate of a user who may do everything.
+func authenticate(t *testing.T, f *File, user, password string) bool {
+	t.Helper()
+	readOnly, prefixes, ok := f.Authenticate([]byte(user), []byte(password))
+	if readOnly || prefixes != nil {
+		t.Errorf("user %q is limited: read-only %t, prefixes %q", user, readOnly, prefixes)
+	}
+	return ok
+}
+
 // write makes a file of users.
 func write(t *testing.T, name, text string) {
 	t.Helper()
@@ -39,7 +49,7 @@ func TestUsersAndPasswords(t *testing.T) {
 		{"foo", "qu:ux ", false},
 		{"", "", false},
 	} {
-		if got := f.Authenticate([]byte(test.user), []byte(test.password)); got != test.want {
+		if got := authenticate(t, f, test.user, test.password); got != test.want {
 			t.Errorf("user %q with password %q: %t, want %t", test.user, test.password, got, test.want)
 		}
 	}
@@ -63,18 +73,18 @@ func TestBadFiles(t *testing.T) {
 		many += fmt.Sprintf("user%d:x\n", i)
 	}
 	for what, test := range map[string]struct{ text, want string }{
-		"no colon":   {"foo:bar\nfoo\n", "has a malformed entry. Should be 'user:password'"},
+		"no colon":   {"foo:bar\nfoo\n", "line 2 has a malformed entry. Should be 'user:password'"},
 		"empty line": {"\nfoo:bar\n", "has a malformed entry. Should be 'user:password'"},
 		"zero byte":  {"foo:\x00bar\n", "has a malformed entry. Should be 'user:password'"},
-		"long line":  {"foo:" + strings.Repeat("x", lineBytesMax-3) + "\n", "has an entry of 255 bytes"},
-		"many users": {many, "has more than 8 users"},
-		"long file":  {strings.Repeat("x:y\n", fileBytesMax), "is longer than 2048 bytes"},
+		"long line":  {"foo:" + strings.Repeat("x", lineBytesMax-3) + "\n", "line 1 has an entry of 255 bytes"},
+		"many users": {many, "line 9 is one of more than 8 users"},
+		"long file":  {strings.Repeat("x:y\n", fileBytesMax), "is longer than 65536 bytes"},
 	} {
 		write(t, name, test.text)
 		if err := f.Reload(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", what, err, test.want)
 		}
-		if !f.Authenticate([]byte("foo"), []byte("bar")) {
+		if !authenticate(t, f, "foo", "bar") {
 			t.Errorf("%s: the users that were there may not use the cache any more", what)
 		}
 	}
@@ -82,7 +92,7 @@ func TestBadFiles(t *testing.T) {
 	if err := f.Reload(); err != nil {
 		t.Errorf("nobody: %v", err)
 	}
-	if f.Authenticate([]byte("foo"), []byte("bar")) {
+	if authenticate(t, f, "foo", "bar") {
 		t.Error("a user that is gone may use the cache")
 	}
 }
@@ -93,9 +103,17 @@ func TestFirst(t *testing.T) {
 	if user, password, err := First(name); err != nil || string(user) != "foo" || string(password) != "b:r" {
 		t.Errorf("user %q with password %q, %v; want foo with b:r", user, password, err)
 	}
-	write(t, name, "")
-	if _, _, err := First(name); err == nil {
-		t.Error("a file of nobody names a user")
+	write(t, name, "limited:x\nfoo:bar\n[access]\nlimited: read-only\n")
+	if user, _, err := First(name); err != nil || string(user) != "foo" {
+		t.Errorf("user %q, %v; want the first without limits, foo", user, err)
+	}
+	for what, text := range map[string]string{
+		"nobody": "", "who is limited": "limited:x\n[access]\nlimited: prefix=a\n", "who is malformed": "foo:bar\nrubbish\n",
+	} {
+		write(t, name, text)
+		if user, _, err := First(name); err == nil {
+			t.Errorf("a file of users %s names %q", what, user)
+		}
 	}
 }
 
@@ -107,13 +125,13 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, name, "foo:other\n")
-	if f.Authenticate([]byte("foo"), []byte("other")) {
+	if authenticate(t, f, "foo", "other") {
 		t.Error("the file counts before it is read again")
 	}
 	if err := f.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if !f.Authenticate([]byte("foo"), []byte("other")) || f.Authenticate([]byte("foo"), []byte("bar")) {
+	if !authenticate(t, f, "foo", "other") || authenticate(t, f, "foo", "bar") {
 		t.Error("after reading the file again not the new password counts alone")
 	}
 }

@@ -45,7 +45,7 @@ func (l *loopBackend) Look(dst []byte, req *protocol.Request, h server.Heed) ([]
 // answer appends the reply to a request whose item was found. If the request would
 // change the item it appends nothing, and the item does not count as read.
 func (k *look) answer(dst, key []byte, it engine.Item) []byte {
-	if k.req.Command == protocol.MetaGet && k.req.Form.Codec == protocol.Meta && it.Wins(k.recache()) {
+	if k.req.Command == protocol.MetaGet && k.req.Form.Codec == protocol.Meta && !k.req.NoWin && it.Wins(k.recache()) {
 		k.writes = true
 		return dst
 	}

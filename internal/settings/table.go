@@ -86,7 +86,7 @@ var Table = []Setting{
 	{Field: "NoEvict", Flags: []string{"disable-evictions", "M"}, JSON: "disableEvictions", Help: "answer an error when memory is full, rather than evict"},
 	{Field: "FlushDisabled", Flags: []string{"disable-flush-all", "F"}, JSON: "disableFlushAll", Help: "refuse flush_all"},
 	{Field: "DumpingDisabled", Flags: []string{"disable-dumping", "X"}, JSON: "disableDumping", Help: "refuse the commands that list keys"},
-	{Field: "AuthFile", Flags: []string{"auth-file", "Y"}, JSON: "authFile", Kind: Text, Arg: "FILE", Shown: "no authentication", Help: "users and passwords, a line USER:PASSWORD each; read again at SIGHUP"},
+	{Field: "AuthFile", Flags: []string{"auth-file", "Y"}, JSON: "authFile", Kind: Text, Arg: "FILE", Shown: "no authentication", Help: "users, a line USER:PASSWORD each, and what they may do; read again at SIGHUP"},
 	{Field: "Secret", JSON: "secret", Kind: Text, Shown: "none: anybody who reaches the log port", Help: "what servers must know to be let in at the log port, at least 16 bytes; the same for all"},
 	{Field: "SecretFile", Flags: []string{"secret-file"}, JSON: "secretFile", Kind: Text, Arg: "FILE", Shown: "`secret`", Help: "file that holds the secret of the log port"},
 	{Field: "Join", Flags: []string{"join"}, JSON: "join", Kind: List, Arg: "ADDRS", Help: "log ports of a cluster, host:port each, that a server with an empty data folder asks to come in; raftcachectl member add announces it"},

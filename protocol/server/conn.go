@@ -23,7 +23,7 @@ type conn struct {
 
 	life   life
 	wait   wait
-	locked bool // the client has to authenticate first
+	access access
 
 	in       input
 	reads    reads
@@ -90,9 +90,11 @@ func (l *loop) Open(events eventloop.Conn) eventloop.Handler {
 		loop:     l,
 		events:   events,
 		parser:   protocol.NewParser(l.options.ItemBytesMax),
-		locked:   l.options.Authenticator != nil,
 		in:       input{need: 1},
 		activity: activity{last: l.sweeps},
+	}
+	if l.options.Authenticator != nil {
+		c.access = lockedOut
 	}
 	l.conns[c] = struct{}{}
 	return c

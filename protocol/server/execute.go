@@ -11,22 +11,30 @@ import (
 type class uint8
 
 const (
-	classAnswer   class = iota // by the server itself, at once
-	classRead                  // by Loop.Get or Loop.Look
-	classWrite                 // by Loop.Write
-	classListing               // by asking all loops for their connections
-	classDump                  // by Loop.List, in steps
-	classMembers               // by Backend.Members
-	classLocked                // not at all: the client has to authenticate first
-	classFlushOff              // not at all: flush_all is not allowed
-	classTooLarge              // not at all: the item is too large, and no old one is to be removed
+	classAnswer    class = iota // by the server itself, at once
+	classRead                   // by Loop.Get or Loop.Look
+	classWrite                  // by Loop.Write
+	classListing                // by asking all loops for their connections
+	classDump                   // by Loop.List, in steps
+	classMembers                // by Backend.Members
+	classLocked                 // not at all: the client has to authenticate first
+	classForbidden              // not at all: its user may not
+	classFlushOff               // not at all: flush_all is not allowed
+	classTooLarge               // not at all: the item is too large, and no old one is to be removed
 )
 
 // classify returns the class of a request.
 func (c *conn) classify(req *protocol.Request) class {
+	if c.access.limited {
+		switch {
+		case c.access.locked && !isPublic(req):
+			return classLocked
+		case c.access.refusal(req) != "":
+			return classForbidden
+		}
+		req.NoWin = c.access.readOnly
+	}
 	switch {
-	case c.locked && !isPublic(req):
-		return classLocked
 	case asksForMembers(req):
 		return classMembers
 	case req.Command.IsRead():
@@ -115,6 +123,8 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	case classLocked:
 		c.refuse(req, "CLIENT_ERROR unauthenticated\r\n", protocol.StatusAuthFailure)
 		c.advance(lifeClosing)
+	case classForbidden:
+		c.refuse(req, c.access.refusal(req), protocol.StatusAuthFailure)
 	case classFlushOff:
 		c.refuse(req, "CLIENT_ERROR flush_all not allowed\r\n", protocol.StatusAuthFailure)
 	case classTooLarge:

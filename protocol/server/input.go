@@ -65,7 +65,7 @@ func (c *conn) handle(input []byte) (done int) {
 
 // parse finds the first request of b.
 func (c *conn) parse(b []byte, req *protocol.Request) (consumed int, v protocol.Verdict) {
-	if c.locked {
+	if c.access.locked {
 		return c.parser.ParseLogin(b, req)
 	}
 	return c.parser.Parse(b, req)

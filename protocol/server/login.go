@@ -13,9 +13,11 @@ const saslPlain = "PLAIN"
 
 // Authenticator decides who may use the cache.
 type Authenticator interface {
-	// Authenticate reports whether this is the user's password. Any goroutine may
-	// call it. It keeps no part of its arguments, and does not block.
-	Authenticate(user, password []byte) bool
+	// Authenticate reports whether this is the user's password, and what the user may
+	// do: change nothing if readOnly, and use only keys with one of the prefixes unless
+	// there are none. The prefixes never change. Any goroutine may call it. It keeps no
+	// part of its arguments, and does not block.
+	Authenticate(user, password []byte) (readOnly bool, prefixes [][]byte, ok bool)
 }
 
 // isPublic reports whether a client that has not authenticated gets the answer to
@@ -40,18 +42,23 @@ func (c *conn) logIn(req *protocol.Request) {
 	}
 	c.loop.counters.Add(stats.AuthCmds, 1)
 	user, password, ok := credentials(req)
+	c.access = lockedOut
+	if ok {
+		var a access
+		if a.readOnly, a.prefixes, ok = auth.Authenticate(user, password); ok {
+			a.limited = a.readOnly || len(a.prefixes) > 0
+			c.access = a
+		}
+	}
 	switch {
-	case !ok || !auth.Authenticate(user, password):
+	case !ok:
 		c.loop.counters.Add(stats.AuthErrors, 1)
-		c.locked = true
 		c.refuse(req, "CLIENT_ERROR authentication failure\r\n", protocol.StatusAuthFailure)
-		return
 	case req.Form.Codec == protocol.Binary:
 		c.replyText(req, "Authenticated")
 	default:
 		c.reply("STORED\r\n")
 	}
-	c.locked = false
 }
 
 // credentials returns the user and the password of a SASLAuth.

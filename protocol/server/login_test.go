@@ -5,20 +5,24 @@ import (
 	"testing"
 )
 
-// users is an Authenticator: passwords by user.
+// users is an Authenticator: passwords by user. Who is named "reader" changes nothing,
+// and "tenant" uses keys that begin with t: or u alone.
 type users map[string]string
 
 // Authenticate implements Authenticator.
-func (u users) Authenticate(user, password []byte) bool {
+func (u users) Authenticate(user, password []byte) (readOnly bool, prefixes [][]byte, ok bool) {
 	known, ok := u[string(user)]
-	return ok && known == string(password)
+	if string(user) == "tenant" {
+		prefixes = [][]byte{[]byte("t:"), []byte("u")}
+	}
+	return string(user) == "reader", prefixes, ok && known == string(password)
 }
 
 // startLocked starts a server that requires authentication.
 func startLocked(t *testing.T) *Server {
 	t.Helper()
 	return start(t, newMemory(), func(o *Options) {
-		o.Authenticator, o.AuthFile = users{"foo": "bar", "baaaz": "qu ux"}, "/etc/users"
+		o.Authenticator, o.AuthFile = users{"foo": "bar", "baaaz": "qu ux", "reader": "r", "tenant": "t"}, "/etc/users"
 	})
 }
 

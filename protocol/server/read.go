@@ -65,6 +65,8 @@ func (c *conn) look(req *protocol.Request) bool {
 	case found == UnderWay:
 		l.ahead = append(l.ahead[:0], req.Key)
 		return !c.awaitChange(l.ahead) && c.look(req)
+	case found == NeedsWrite && c.access.readOnly:
+		c.refuse(req, notAllowedWrite, protocol.StatusAuthFailure)
 	case found == NeedsWrite:
 		return c.write(req)
 	case req.Command == protocol.MetaDebug:

@@ -99,7 +99,7 @@ func TestWhatEachClassWaitsFor(t *testing.T) {
 		}
 	}
 	f := openFake(&steps{}, "")
-	f.c.locked = true
+	f.c.access = lockedOut
 	for command, want := range map[protocol.Command]class{protocol.Get: classLocked, protocol.Set: classLocked, protocol.Version: classAnswer} {
 		if got := f.c.classify(&protocol.Request{Command: command}); got != want {
 			t.Errorf("%v before a login is of class %d, want %d", command, got, want)

@@ -45,7 +45,7 @@ Exit code: 0 every item was copied that did not expire or vanish meanwhile;
 			return c.runImport(cmd.Context(), im)
 		},
 	}
-	cmd.Flags().StringVar(&users, "auth-file", "", "`FILE` of the cluster's users: the first one logs in")
+	cmd.Flags().StringVar(&users, "auth-file", "", "`FILE` of the cluster's users: the first one without limits logs in")
 	cmd.Flags().StringVar(&fromUsers, "from-auth-file", "", "`FILE` of the memcached's users, likewise")
 	return cmd
 }
