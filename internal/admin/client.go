@@ -48,12 +48,35 @@ func (c *Client) Status(ctx context.Context, addr string) (*Status, error) {
 	return &s, nil
 }
 
-func (c *Client) get(ctx context.Context, addr, path string) ([]byte, error) {
+// Ready asks the server at host:port whether it serves clients. If not, why is the
+// sentence that says so.
+func (c *Client) Ready(ctx context.Context, addr string) (ready bool, why string, err error) {
+	resp, err := c.fetch(ctx, addr, "/readyz")
+	if err != nil {
+		return false, "", err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read
+	body, err := io.ReadAll(io.LimitReader(resp.Body, statusBytesMax))
+	if err != nil {
+		return false, "", err
+	}
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable {
+		return false, "", fmt.Errorf("%s answers %s to GET /readyz: is it the admin port?", addr, resp.Status)
+	}
+	return resp.StatusCode == http.StatusOK, strings.TrimSpace(string(body)), nil
+}
+
+// fetch asks for a path. The body of the answer is the caller's, if there is no error.
+func (c *Client) fetch(ctx context.Context, addr, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("%q is no address: write host:port, like 127.0.0.1:11411", addr)
 	}
-	resp, err := c.http.Do(req)
+	return c.http.Do(req)
+}
+
+func (c *Client) get(ctx context.Context, addr, path string) ([]byte, error) {
+	resp, err := c.fetch(ctx, addr, path)
 	if err != nil {
 		return nil, err
 	}

@@ -124,7 +124,7 @@ directory, and otherwise at 127.0.0.1:11411.`,
 		return fmt.Errorf("%w: run %q", err, cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		c.newStatus(), c.newVerify(), c.newMember(), c.newLeases(), c.newImport(),
+		c.newStatus(), c.newReady(), c.newVerify(), c.newMember(), c.newLeases(), c.newImport(),
 		c.newBackup(), c.newRestore(), c.newInspect(),
 		c.newRecover(), c.newLog(),
 	)
