@@ -6,7 +6,8 @@
 // implements; then Server and Client.
 //
 //	GET /livez    200 while the process runs
-//	GET /readyz   200 if the server serves clients, or 503 and one sentence that says why not
+//	GET /readyz   200 if the server serves clients, or 503 and one sentence that says why not;
+//	              with ?vote also 503 as long as it has not the vote that it is to get
 //	GET /status   Status as JSON
 //	GET /members  MemberList as JSON
 //	GET /metrics  for Prometheus, see internal/metrics

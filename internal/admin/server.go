@@ -107,6 +107,11 @@ func (s *Server) routes() http.Handler {
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	state, reason := s.node.Ready(r.Context())
+	if state == StateOK && r.URL.Query().Has("vote") {
+		if status := s.node.Status(r.Context()); status.awaitsVote() {
+			state, reason = StateCatchingUp, "it serves clients, and has no vote yet: the cluster cannot count on it"
+		}
+	}
 	if state != StateOK {
 		answer(w, http.StatusServiceUnavailable, state+": "+reason)
 		return

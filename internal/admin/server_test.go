@@ -75,6 +75,9 @@ func ask(t *testing.T, method, url string, header map[string]string, body string
 func TestProbes(t *testing.T) {
 	ready := serve(t, &fakeNode{state: StateOK})
 	stopping := serve(t, &fakeNode{state: StateStopping, reason: "it stops"})
+	voter := serve(t, &fakeNode{state: StateOK, status: Status{Servers: []Member{{ID: 1, Learner: true}, {ID: 2, Self: true}}}})
+	newcomer := serve(t, &fakeNode{state: StateOK, status: Status{Servers: []Member{{ID: 1}, {ID: 2, Self: true, Learner: true}}}})
+	replica := serve(t, &fakeNode{state: StateOK, status: Status{Servers: []Member{{ID: 1}, {ID: 2, Self: true, Learner: true, Stays: true}}}})
 	for _, c := range []struct {
 		addr, path string
 		code       int
@@ -82,6 +85,11 @@ func TestProbes(t *testing.T) {
 	}{
 		{ready, "/livez", 200, "ok\n"},
 		{ready, "/readyz", 200, "ok\n"},
+		{voter, "/readyz?vote", 200, "ok\n"},
+		{replica, "/readyz?vote", 200, "ok\n"},
+		{newcomer, "/readyz", 200, "ok\n"},
+		{newcomer, "/readyz?vote", 503, "catching up: it serves clients, and has no vote yet: the cluster cannot count on it\n"},
+		{stopping, "/readyz?vote", 503, "stopping: it stops\n"},
 		{stopping, "/livez", 200, "ok\n"},
 		{stopping, "/readyz", 503, "stopping: it stops\n"},
 		{ready, "/metrics", 200, "figures"},

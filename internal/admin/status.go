@@ -92,6 +92,16 @@ type Status struct {
 // Ready reports whether the server serves clients.
 func (s *Status) Ready() bool { return s.State == StateOK }
 
+// awaitsVote reports whether the server has no vote and is to get one.
+func (s *Status) awaitsVote() bool {
+	for i := range s.Servers {
+		if m := &s.Servers[i]; m.Self {
+			return m.Learner && !m.Stays
+		}
+	}
+	return false
+}
+
 // Memory is the use of the memory for items.
 type Memory struct {
 	Items      int64 `json:"items"`

@@ -40,7 +40,10 @@ func (c *ctl) ready(ctx context.Context) error {
 			return err
 		}
 		all = all && ready
-		if _, err := fmt.Fprintf(c.Stdout, "%s %s\n", addr, why); err != nil {
+		if len(servers) > 1 {
+			why = addr + " " + why
+		}
+		if _, err := fmt.Fprintln(c.Stdout, why); err != nil {
 			return err
 		}
 	}

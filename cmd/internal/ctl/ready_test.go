@@ -36,8 +36,8 @@ func TestReady(t *testing.T) {
 		code int
 		says string
 	}{
-		{"ready -s " + ok, exitOK, ok + " ok\n"},
-		{"ready -s " + not, exitFailed, not + " no majority: servers 1, 2 are away\n"},
+		{"ready -s " + ok, exitOK, "ok\n"},
+		{"ready -s " + not, exitFailed, "no majority: servers 1, 2 are away\n"},
 		{"ready -s " + not + "," + ok, exitFailed, not + " no majority: servers 1, 2 are away\n" + ok + " ok\n"},
 		{"ready -s " + probed(t, http.StatusForbidden, ""), exitFailed, "403 Forbidden to GET /readyz: is it the admin port?\n"},
 		{"ready --timeout 50ms -s " + silent.Addr().String(), exitFailed, "does not answer within 50ms\n"},
