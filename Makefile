@@ -52,10 +52,13 @@ PUBLIC := . ./raftcachedtest ./cmd/...
 
 # CLIENTS are the Debian packages of the programs and clients that tests talk to.
 CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-pylibmc libmemcached-tools \
-	libcache-memcached-fast-perl php-cli php-memcached systemd
+	libcache-memcached-fast-perl php-cli php-memcached systemd iproute2
 
 # PLATFORMS are what `make dist` builds for.
 PLATFORMS ?= linux/amd64 linux/arm64
+
+# ROOTFS is where `make rootfs` puts what the container image has.
+ROOTFS ?= bin/rootfs
 
 # RIVALS are the Debian packages of the programs that `make bench-compare` starts. CI
 # needs none of them.
@@ -221,9 +224,25 @@ dist:
 		for command in raftcached raftcachectl server-spawner; do \
 			CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -buildvcs=true -trimpath -ldflags '-s -w' -o "$$dir/$$command" ./cmd/$$command || exit 1; \
 		done; \
-		cp deploy/man/*.1 "$$dir/man/" && cp -r deploy/systemd deploy/prometheus deploy/grafana server.json README.md LICENSE "$$dir/" && \
+		cp deploy/man/*.1 "$$dir/man/" && cp -r deploy/systemd deploy/prometheus deploy/grafana deploy/helm server.json README.md LICENSE "$$dir/" && \
 		tar -C bin --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$$(git log -1 --format=%ct) -czf "bin/$$name.tar.gz" "$$name" && rm -r "$$dir" && echo "bin/$$name.tar.gz"; \
 	done
+
+.PHONY: rootfs
+## rootfs: what the container image has, in ROOTFS: root belongs to root there, owned to the server's user
+rootfs:
+	@rm -rf "$(ROOTFS)" && mkdir -p "$(ROOTFS)/root/usr/bin" "$(ROOTFS)/root/etc/raftcached" && mkdir -p -m 700 "$(ROOTFS)/owned/data"
+	@for command in raftcached raftcachectl; do \
+		CGO_ENABLED=0 GOWORK=off $(GO) build -trimpath -ldflags '-s -w' -o "$(ROOTFS)/root/usr/bin/$$command" ./cmd/$$command || exit 1; \
+	done
+	@cp LICENSE "$(ROOTFS)/root/" && cp deploy/docker/passwd deploy/docker/group "$(ROOTFS)/root/etc/"
+
+.PHONY: packages
+## packages: check the Dockerfile, compose.yaml and the Helm chart, and run their containers in network namespaces; needs root; not in CI
+packages:
+	cd deploy/test && GOWORK=off $(GO) vet ./...
+	cd deploy/test && $(GOLANGCI) run ./...
+	cd deploy/test && GOWORK=off TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 ./...
 
 ## lint: formatting, go vet, dead code and the linters of .golangci.yml
 lint:
