@@ -52,6 +52,7 @@ var layers = map[string]layer{
 	"internal/admin":            {},
 	"internal/auth":             {},
 	"internal/backup":           {may: []string{"engine"}},
+	"internal/certificates":     {tests: []string{"internal/testcerts"}},
 	"internal/importer":         {tests: []string{".", "internal/cluster", "raftcachedtest"}},
 	"internal/offline": {
 		may:   []string{"engine", "replication", "replication/disk", "replication/identity", "replication/snapshot", "replication/wal"},
@@ -91,6 +92,7 @@ var layers = map[string]layer{
 	"bench/cmd/failover":    {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/memory":      {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"internal/cluster":      {},
+	"internal/testcerts":    {},
 	"internal/testclient":   {},
 	"internal/transcript":   {},
 	"internal/conformance":  {tests: []string{"internal/cluster"}},
