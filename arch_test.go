@@ -33,7 +33,7 @@ var layers = map[string]layer{
 	"internal/item":             {},
 	"protocol":                  {may: []string{"internal/item"}, tests: []string{"internal/cluster", "internal/transcript"}},
 	"protocol/server":           {may: []string{"internal/item", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/testclient", "internal/transcript"}},
-	"protocol/server/eventloop": {tests: []string{"internal/testclient"}},
+	"protocol/server/eventloop": {tests: []string{"internal/testcerts", "internal/testclient"}},
 	"protocol/server/stats":     {may: []string{"internal/item", "protocol"}},
 	"engine":                    {may: []string{"engine/memory", "engine/store", "internal/item"}},
 	"engine/store":              {may: []string{"engine/memory", "internal/item"}},

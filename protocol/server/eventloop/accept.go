@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -75,13 +76,14 @@ func listenerFD(ln net.Listener) int {
 	return fd
 }
 
-// accept passes the listener's connections to the loops until it is closed.
-func (e *Engine) accept(ln net.Listener) {
+// accept passes the listener's connections to the loops until it is closed. With a
+// configuration of TLS their clients shake hands before.
+func (e *Engine) accept(ln net.Listener, secure *tls.Config) {
 	for {
 		nc, err := ln.Accept()
 		switch {
 		case err == nil:
-			e.admit(nc)
+			e.admit(nc, secure)
 		case errors.Is(err, net.ErrClosed):
 			return
 		default:
@@ -96,19 +98,32 @@ func (e *Engine) accept(ln net.Listener) {
 }
 
 // admit gives a connection to a loop, or refuses it with a line like memcached's
-// maxconns_fast. It returns when the loop has it.
-func (e *Engine) admit(nc net.Conn) {
-	if e.open.Add(1) > int64(e.config.MaxConnections) {
+// maxconns_fast; a client that expects TLS could not read that. It returns when the loop
+// has it, or its handshake has begun.
+func (e *Engine) admit(nc net.Conn, secure *tls.Config) {
+	if e.open.Add(1) > int64(e.config.MaxConnections) && !e.handshakes.giveWay() {
 		e.connClosed()
 		e.refused.Add(1)
-		_ = nc.SetDeadline(time.Now().Add(refuseWriteTimeout))
-		_, _ = nc.Write([]byte(e.config.RefusedLine)) // the client may be gone
+		if secure == nil {
+			_ = nc.SetDeadline(time.Now().Add(refuseWriteTimeout))
+			_, _ = nc.Write([]byte(e.config.RefusedLine)) // the client may be gone
+		}
 		_ = nc.Close()
 		return
 	}
 	e.accepted.Add(1)
+	if secure != nil {
+		e.accepting.Go(func() { e.shakeHands(nc, secure) })
+		return
+	}
+	e.watch(nc, nil)
+}
+
+// watch gives a connection to a loop, which decrypts it if secure is not nil. It returns
+// when the loop has it.
+func (e *Engine) watch(nc net.Conn, secure *tlsConn) {
 	remote := nc.RemoteAddr().String()
-	if err := e.loops.watch(nc); err != nil {
+	if err := e.loops.watch(nc, secure); err != nil {
 		e.config.Logger.Error("watch a connection", "remote", remote, "error", err)
 		e.connClosed()
 	}

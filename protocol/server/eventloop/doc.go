@@ -6,14 +6,14 @@
 //
 // # Interface
 //
-// The interfaces say what an event loop does, not how: an implementation that
-// encrypts, or one on io_uring, fits behind them. The only implementation uses
-// gnet, and no other package of this module imports gnet.
+// The interfaces say what an event loop does, not how: one on io_uring fits behind
+// them. The only implementation uses gnet, and no other package of this module imports
+// gnet.
 //
 // # Goroutines
 //
-// One goroutine for each listener accepts, one for each loop serves, and one
-// produces ticks if they are asked for. Unless it says otherwise, every method of
+// One goroutine for each listener accepts, one for each loop serves, one for each
+// client that shakes hands waits for it, and one produces ticks if they are asked for. Unless it says otherwise, every method of
 // Conn, Handler and LoopHandler is called on the goroutine of the connection's
 // loop, so their state needs no lock. A method must not block. The exceptions are
 // Loop.Post and the methods of Engine, which any goroutine may call.
@@ -24,6 +24,19 @@
 // from either, until everything has left. So a client that sends and never reads
 // costs what its Handler writes to it for one input, and the end of its input is
 // seen when everything before has left.
+//
+// # TLS
+//
+// The connections of a listener may be encrypted. A goroutine shakes hands with the
+// client, with crypto/tls on the socket; from then on the connection is one of gnet's, and
+// no goroutine is kept for it:
+//
+//	tls_handshake.go  handshakes: bounded in time, few compute at a time
+//	tls_conn.go       a Conn that decrypts and encrypts on the loop's goroutine
+//	tls_input.go      what it has decrypted
+//
+// A client that shakes hands counts as a connection. If there are too many, the oldest
+// handshake ends. Listeners with TLS serve nobody without, and say nothing to them.
 //
 // # gnet
 //

@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"sync"
@@ -16,7 +17,7 @@ type Engine struct {
 	listeners []net.Listener
 	loops     *gnetLoops
 
-	accepting sync.WaitGroup // goroutines of acceptors and of the ticker
+	accepting sync.WaitGroup // goroutines of acceptors, of handshakes and of the ticker
 	stop      chan struct{}  // closed when accepting stops
 	closeStop sync.Once
 	stopLoops func() error // stops the loops once, and returns how that went
@@ -24,7 +25,12 @@ type Engine struct {
 	open     atomic.Int64 // connections admitted and not closed
 	accepted atomic.Uint64
 	refused  atomic.Uint64
-	idle     chan struct{} // gets a token when a connection closed and none is left
+
+	handshakes      *handshakes
+	handshakeErrors atomic.Uint64
+	protocolErrors  atomic.Uint64
+
+	idle chan struct{} // gets a token when a connection closed and none is left
 }
 
 // Counts are the connections of an Engine since it was made.
@@ -37,7 +43,10 @@ type Counts struct {
 // New listens and starts the loops. Nothing is accepted before Serve. An address
 // in use is an error that names it.
 func New(c Config) (*Engine, error) {
-	e := &Engine{config: c, stop: make(chan struct{}), idle: make(chan struct{}, 1)}
+	e := &Engine{config: c, stop: make(chan struct{}), idle: make(chan struct{}, 1), handshakes: newHandshakes()}
+	if e.config.HandshakeTimeout == 0 {
+		e.config.HandshakeTimeout = handshakeTimeDefault
+	}
 	if err := e.listen(); err != nil {
 		return nil, err
 	}
@@ -53,8 +62,12 @@ func New(c Config) (*Engine, error) {
 
 // Serve begins to accept connections, and ticks.
 func (e *Engine) Serve() {
-	for _, ln := range e.listeners {
-		e.accepting.Go(func() { e.accept(ln) })
+	for i, ln := range e.listeners {
+		var secure *tls.Config
+		if i < len(e.config.TLS) {
+			secure = e.config.TLS[i]
+		}
+		e.accepting.Go(func() { e.accept(ln, secure) })
 	}
 	if e.config.TickPeriod > 0 {
 		e.accepting.Go(e.tick)
@@ -97,11 +110,23 @@ func (e *Engine) Counts() Counts {
 	return Counts{Open: int(e.open.Load()), Accepted: e.accepted.Load(), Refused: e.refused.Load()}
 }
 
-// StopAccepting stops accepting and ticks. When it returns, every connection that
-// was admitted has been opened on its loop, or has closed.
+// TLSErrors are the connections that failed because of TLS since the Engine was made.
+type TLSErrors struct {
+	Handshake uint64 // before they were served
+	Protocol  uint64 // while they were served: what came could not be decrypted
+}
+
+// TLSErrors returns the numbers of connections that failed because of TLS.
+func (e *Engine) TLSErrors() TLSErrors {
+	return TLSErrors{Handshake: e.handshakeErrors.Load(), Protocol: e.protocolErrors.Load()}
+}
+
+// StopAccepting stops accepting and ticks, and ends handshakes. When it returns, every
+// connection that was admitted has been opened on its loop, or has closed.
 func (e *Engine) StopAccepting() {
 	e.closeStop.Do(func() { close(e.stop) })
 	e.closeListeners()
+	e.handshakes.stop()
 	e.accepting.Wait()
 }
 

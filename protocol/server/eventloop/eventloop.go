@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"time"
@@ -42,7 +43,8 @@ type Conn interface {
 	// no part of p. If it fails, the connection closes.
 	Write(p []byte)
 
-	// Outbound returns how many of the bytes written wait for the client.
+	// Outbound returns how many of the bytes written wait for the client; of encrypted
+	// ones, as many as they have become.
 	Outbound() int
 
 	// NotifyOutbound asks for one call of Handler.Writable, not before this
@@ -113,6 +115,14 @@ type Config struct {
 	// Listeners, if there are any, are used instead of Listen, and belong to the
 	// Engine.
 	Listeners []net.Listener
+
+	// TLS holds, for each listener, how its connections are encrypted; nil, or none, if
+	// they are not. A listener with TLS serves nobody without.
+	TLS []*tls.Config
+
+	// HandshakeTimeout is how long a client may take for the handshake of TLS; 0 means
+	// 10 seconds.
+	HandshakeTimeout time.Duration
 
 	Loops          int    // event loops: 1 to LoopsMax
 	MaxConnections int    // further ones are refused

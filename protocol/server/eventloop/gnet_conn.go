@@ -75,6 +75,7 @@ type gnetConn struct {
 	engine  *Engine
 	loop    *gnetLoop
 	handler Handler
+	secure  *tlsConn // what decrypts it, and is its handler then; nil: it is not encrypted
 	remote  string
 	local   string
 	phase   phase
@@ -97,7 +98,11 @@ type gnetConn struct {
 func (c *gnetConn) opened(gc gnet.Conn, l *gnetLoop) {
 	c.loop, c.socket, c.phase = l, gc, watched
 	c.watching = readEvents
-	c.handler = l.handler.Open(c)
+	if c.secure != nil {
+		c.handler = c.secure.open(c, l)
+	} else {
+		c.handler = l.handler.Open(c)
+	}
 }
 
 // reportClosed tells the handler and the engine that the connection has closed.

@@ -26,6 +26,7 @@ type gnetLoop struct {
 
 	half  map[*gnetConn]struct{} // connections in phase halfOpen
 	spare []byte                 // mapped, for the next hoard; nil: none
+	tls   tlsLoop
 
 	polled    []*gnetConn // to be looked at by poll
 	pollTimer *time.Timer

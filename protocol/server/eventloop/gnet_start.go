@@ -45,10 +45,11 @@ func startLoops(e *Engine) (*gnetLoops, error) {
 	return ls, nil
 }
 
-// watch gives a connection to the loop that has the fewest. It returns when the
-// loop has opened it. After an error nobody will report that it closed.
-func (ls *gnetLoops) watch(nc net.Conn) error {
-	c := &gnetConn{engine: ls.engine, remote: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), notify: -1}
+// watch gives a connection to the loop that has the fewest, and has secure decrypt it,
+// unless that is nil. It returns when the loop has opened it. After an error nobody will
+// report that it closed.
+func (ls *gnetLoops) watch(nc net.Conn, secure *tlsConn) error {
+	c := &gnetConn{engine: ls.engine, secure: secure, remote: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), notify: -1}
 	dropZone(nc.LocalAddr())
 	dropZone(nc.RemoteAddr())
 	_, err := ls.client.EnrollContext(nc, c)

@@ -2,11 +2,13 @@ package eventloop
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"testing"
 	"time"
 
+	"raftcached/internal/testcerts"
 	"raftcached/internal/testclient"
 
 	"go.uber.org/goleak"
@@ -108,17 +110,76 @@ func newEngine(t *testing.T, l *loopHooks, change ...func(*Config)) *Engine {
 	return e
 }
 
-// serve returns an engine whose only connection has the handler h, its loop, and
-// the client.
+// peer is a client's end of a connection.
+type peer interface {
+	net.Conn
+	CloseWrite() error
+	SetLinger(seconds int) error
+}
+
+// tlsPeer is a client that encrypts.
+type tlsPeer struct{ *tls.Conn }
+
+func (p tlsPeer) SetLinger(seconds int) error {
+	return p.NetConn().(*testclient.Client).SetLinger(seconds)
+}
+
+// serveFunc returns an engine whose only connection has the handler h, its loop, and the
+// client.
+type serveFunc func(t *testing.T, h *hooks) (*loopHooks, *Engine, peer)
+
+// plainAndTLS runs a test with connections as they are, and with encrypted ones.
+func plainAndTLS(t *testing.T, test func(t *testing.T, serve serveFunc)) {
+	t.Helper()
+	t.Run("plain", func(t *testing.T) {
+		test(t, func(t *testing.T, h *hooks) (*loopHooks, *Engine, peer) { return serve(t, h) })
+	})
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			test(t, func(t *testing.T, h *hooks) (*loopHooks, *Engine, peer) {
+				ca := testcerts.NewAuthority(t, "authority")
+				l := h.bind()
+				e := newEngine(t, l, encrypt(ca))
+				config := ca.Client()
+				config.MaxVersion = version
+				return l, e, dialTLS(t, e, config)
+			})
+		})
+	}
+}
+
+// encrypt has an engine speak TLS on its first listener.
+func encrypt(ca *testcerts.Authority) func(*Config) {
+	return func(c *Config) {
+		c.TLS = []*tls.Config{{Certificates: []tls.Certificate{ca.Issue("server").TLS()}, MinVersion: tls.VersionTLS12}}
+	}
+}
+
+// dialTLS connects to the first listener until the test ends, and shakes hands.
+func dialTLS(t *testing.T, e *Engine, config *tls.Config) tlsPeer {
+	t.Helper()
+	p := tlsPeer{tls.Client(testclient.Dial(t, e.Listeners()[0].Addr.String()), config)}
+	if err := p.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// serve is a serveFunc without TLS.
 func serve(t *testing.T, h *hooks) (*loopHooks, *Engine, *net.TCPConn) {
 	t.Helper()
+	l := h.bind()
+	e := newEngine(t, l)
+	return l, e, dial(t, e)
+}
+
+// bind returns a loop that gives its connection the handler h.
+func (h *hooks) bind() *loopHooks {
 	h.events = make(chan string, 1<<16)
-	l := &loopHooks{open: func(c Conn) Handler {
+	return &loopHooks{open: func(c Conn) Handler {
 		h.c = c
 		return h
 	}}
-	e := newEngine(t, l)
-	return l, e, dial(t, e)
 }
 
 // dial connects to the first listener until the test ends.
