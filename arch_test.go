@@ -32,7 +32,7 @@ type layer struct {
 var layers = map[string]layer{
 	"internal/item":             {},
 	"protocol":                  {may: []string{"internal/item"}, tests: []string{"internal/cluster", "internal/transcript"}},
-	"protocol/server":           {may: []string{"internal/item", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/testclient", "internal/transcript"}},
+	"protocol/server":           {may: []string{"internal/item", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
 	"protocol/server/eventloop": {tests: []string{"internal/testcerts", "internal/testclient"}},
 	"protocol/server/stats":     {may: []string{"internal/item", "protocol"}},
 	"engine":                    {may: []string{"engine/memory", "engine/store", "internal/item"}},
@@ -61,10 +61,10 @@ var layers = map[string]layer{
 	"internal/settings": {may: []string{"engine"}},
 	"internal/metrics":  {may: []string{"protocol/server/stats"}},
 	"internal/node": {may: []string{
-		"internal/admin", "internal/auth", "internal/backup", "internal/item", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
+		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/item", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
-	}, tests: []string{"internal/testclient", "internal/transcript"}},
-	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "raftcachedtest"}},
+	}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
+	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "internal/testcerts", "raftcachedtest"}},
 	"raftcachedtest": {may: []string{"."}},
 
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},
@@ -97,7 +97,7 @@ var layers = map[string]layer{
 	"internal/transcript":   {},
 	"internal/conformance":  {tests: []string{"internal/cluster"}},
 	"internal/differential": {may: []string{"internal/cluster"}},
-	"internal/integration":  {tests: []string{"internal/admin", "internal/cluster", "internal/testclient", "internal/transcript", "replication/disk", "replication/disk/disktest", "replication/frame", "replication/identity", "replication/peer", "replication/wal"}},
+	"internal/integration":  {tests: []string{"internal/admin", "internal/cluster", "internal/testcerts", "internal/testclient", "internal/transcript", "replication/disk", "replication/disk/disktest", "replication/frame", "replication/identity", "replication/peer", "replication/wal"}},
 }
 
 // owners lists the modules that one package alone may import.

@@ -9,6 +9,7 @@ var commandNames = [...]string{
 	MetaGat:       "mg", MetaGet: "mg", MetaDebug: "me", Noop: "mn", ConfigGet: "config", SASLList: "sasl list", SASLAuth: "sasl auth",
 	MetaDump: "lru_crawler metadump", MGDump: "lru_crawler mgdump", CacheDump: "stats cachedump", Crawler: "lru_crawler",
 	Version: "version", Verbosity: "verbosity", Stats: "stats", Shutdown: "shutdown", Quit: "quit",
+	RefreshCerts: "refresh_certs",
 }
 
 // String returns the command's name in the protocol.

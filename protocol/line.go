@@ -166,6 +166,8 @@ func (p *Parser) parseAdmin(req *Request) bool {
 		if t.count > 2 || t.count == 2 && string(t.at(1)) != "graceful" {
 			p.refuse(req, replyBadShutdown)
 		}
+	case "refresh_certs": // whatever follows, as in memcached
+		req.Command = RefreshCerts
 	case "config":
 		if t.count != 3 || string(t.at(1)) != "get" {
 			p.refuse(req, replyError)

@@ -141,7 +141,7 @@ func (m *model) answer(r *protocol.Request) []byte {
 		}
 		return append(reply, protocol.ReplyEnd...)
 	case protocol.Invalid, protocol.Version, protocol.Verbosity, protocol.Stats, protocol.Shutdown, protocol.Quit, protocol.ConfigGet,
-		protocol.MetaDump, protocol.MGDump, protocol.CacheDump, protocol.Crawler:
+		protocol.MetaDump, protocol.MGDump, protocol.CacheDump, protocol.Crawler, protocol.RefreshCerts:
 		reply = []byte(adminReply(r))
 	default:
 		result := m.carryOut(r)
@@ -161,7 +161,7 @@ func adminReply(r *protocol.Request) string {
 		return "OK\r\n"
 	case protocol.Shutdown:
 		return "SERVER_ERROR: shutdown not enabled\r\n"
-	case protocol.ConfigGet:
+	case protocol.ConfigGet, protocol.RefreshCerts:
 		return "ERROR\r\n"
 	case protocol.Crawler:
 		if string(r.Arg) == "enable" {

@@ -42,6 +42,8 @@ const (
 	MGDump    // lru_crawler mgdump
 	CacheDump // stats cachedump
 	Crawler   // lru_crawler, others: Arg is the subcommand
+
+	RefreshCerts // refresh_certs: the certificates of TLS are to be read again
 )
 
 // IsRead reports whether the command reads the cache without going through the log.

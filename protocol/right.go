@@ -36,7 +36,7 @@ var commandRights = [...]Right{
 	MetaDump: RightList, MGDump: RightList, CacheDump: RightList,
 
 	FlushAll: RightServer, CacheMemlimit: RightServer, Verbosity: RightServer,
-	Stats: RightServer, Crawler: RightServer, Shutdown: RightServer,
+	Stats: RightServer, Crawler: RightServer, Shutdown: RightServer, RefreshCerts: RightServer,
 }
 
 // statsRights is the right that "stats ARG" needs, by the first word of ARG. One that

@@ -11,7 +11,7 @@ func TestEveryCommandHasARight(t *testing.T) {
 		t.Fatalf("%d commands have a right, of %d", len(commandRights), len(commandNames))
 	}
 	// These are meant to need the right that a command has which nobody thought of.
-	wholeServer := map[Command]bool{FlushAll: true, CacheMemlimit: true, Verbosity: true, Stats: true, Crawler: true, Shutdown: true}
+	wholeServer := map[Command]bool{FlushAll: true, CacheMemlimit: true, Verbosity: true, Stats: true, Crawler: true, Shutdown: true, RefreshCerts: true}
 	for i := range commandNames {
 		c := Command(i)
 		right := commandRights[c]
@@ -61,7 +61,7 @@ func TestRightsOfRequests(t *testing.T) {
 			"lru_crawler metadump all", "lru_crawler mgdump hash", "stats cachedump 1 0", "stats conns", "stats detail dump",
 		}},
 		{RightServer, []string{
-			"flush_all", "flush_all 0 noreply", "cache_memlimit 100", "verbosity 1", "shutdown", "shutdown graceful", "stats reset", "stats detail on", "stats detail off",
+			"flush_all", "flush_all 0 noreply", "cache_memlimit 100", "verbosity 1", "shutdown", "shutdown graceful", "refresh_certs", "stats reset", "stats detail on", "stats detail off",
 			"stats reset  more", "stats nonsense", "lru_crawler enable", "lru_crawler disable", "lru_crawler crawl all", "lru_crawler sleep 5", "lru_crawler tocrawl 5",
 		}},
 	} {

@@ -1,5 +1,5 @@
 // Package testclient is a memcached client for tests: it sends lines or bytes over a
-// socket, and fails the test if another answer comes than the expected one.
+// socket, with or without TLS, and fails the test if another answer comes than the expected one.
 //
 // Read first: Dial; Client's Send and Expect.
 //
@@ -9,6 +9,7 @@ package testclient
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"strings"
@@ -24,7 +25,31 @@ const lineEnd = "\r\n"
 // Client is one connection to a server under test.
 type Client struct {
 	*net.TCPConn
-	t testing.TB
+	stream net.Conn // what is sent and received: TCPConn, or what encrypts on it
+	t      testing.TB
+}
+
+// Read implements net.Conn.
+func (c *Client) Read(p []byte) (int, error) { return c.stream.Read(p) }
+
+// Write implements net.Conn.
+func (c *Client) Write(p []byte) (int, error) { return c.stream.Write(p) }
+
+// CloseWrite tells the server that nothing more will be sent.
+func (c *Client) CloseWrite() error {
+	return c.stream.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+// DialTLS connects to host:port until the test ends, and shakes hands.
+func DialTLS(t testing.TB, addr string, config *tls.Config) *Client {
+	t.Helper()
+	c := Dial(t, addr)
+	secure := tls.Client(c.TCPConn, config)
+	if err := secure.Handshake(); err != nil {
+		t.Fatalf("shake hands with %s: %v", addr, err)
+	}
+	c.stream = secure
+	return c
 }
 
 // Dial connects to host:port until the test ends.
@@ -35,7 +60,8 @@ func Dial(t testing.TB, addr string) *Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() }) // the test may have closed it
-	c := &Client{conn.(*net.TCPConn), t}
+	tcp := conn.(*net.TCPConn)
+	c := &Client{tcp, tcp, t}
 	c.wait()
 	return c
 }

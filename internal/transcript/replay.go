@@ -2,6 +2,7 @@ package transcript
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,9 @@ type Options struct {
 
 	// Wait lets time pass for the server. If it is nil, Replay sleeps.
 	Wait func(time.Duration)
+
+	// TLS has ReplayAt encrypt; nil: it does not.
+	TLS *tls.Config
 }
 
 // replay is the state of one replay.
@@ -43,6 +47,9 @@ func (b *Block) ReplayAt(addr string, o Options) error {
 		return fmt.Errorf("%s: %w", b.File, err)
 	}
 	defer func() { _ = conn.Close() }() // everything was read
+	if o.TLS != nil {
+		conn = tls.Client(conn, o.TLS)
+	}
 	return b.Replay(conn, o)
 }
 

@@ -28,6 +28,8 @@ func (c *conn) administer(req *protocol.Request) {
 	case protocol.Quit:
 		c.confirm(req, "", "")
 		c.advance(lifeClosing)
+	case protocol.RefreshCerts:
+		c.refuse(req, "ERROR\r\n", protocol.StatusUnknownCommand) // as a memcached that knows nothing of TLS
 	case protocol.SASLList:
 		c.listMechanisms(req)
 	case protocol.SASLAuth:

@@ -37,6 +37,7 @@ type conn struct {
 	listing    *listing  // being gathered for "stats conns"; nil if none
 	dump       *dump     // under way; nil if none
 	blockedAt  time.Time // when the first request began to wait for room at the backend; zero: it does not
+	refreshed  *refresh  // done, and not answered; nil if none
 }
 
 // input is what is known of a connection's buffered input. Sizes are in bytes.
@@ -184,5 +185,5 @@ func (c *conn) finish() (closed bool) {
 // answerDue reports whether the connection has a request that the backend or
 // another loop has to answer first.
 func (c *conn) answerDue() bool {
-	return c.unanswered > 0 || c.wait == waitBarrier || c.wait == waitChange || c.wait == waitBackend || c.wait == waitListing || c.wait == waitTurn
+	return c.unanswered > 0 || c.wait == waitBarrier || c.wait == waitChange || c.wait == waitBackend || c.wait == waitListing || c.wait == waitTurn || c.wait == waitRefresh
 }

@@ -24,6 +24,8 @@
 //	get                                                  would change, like a write
 //	stats conns        all earlier writes are answered,  at once
 //	                   and each loop has reported
+//	refresh_certs      all earlier writes are answered,  at once
+//	                   and the files have been read
 //	lru_crawler        all earlier writes are answered,  in steps, from Loop.List
 //	metadump and such  and a barrier of all has ended
 //	everything else    all earlier writes are answered   at once

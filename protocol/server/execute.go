@@ -17,6 +17,7 @@ const (
 	classListing                // by asking all loops for their connections
 	classDump                   // by Loop.List, in steps
 	classMembers                // by Backend.Members
+	classRefresh                // by reading the certificates again
 	classLocked                 // not at all: the client has to authenticate first
 	classForbidden              // not at all: its user may not
 	classFlushOff               // not at all: flush_all is not allowed
@@ -49,6 +50,8 @@ func (c *conn) classify(req *protocol.Request) class {
 		return classListing
 	case req.Command.IsDump():
 		return classDump
+	case req.Command == protocol.RefreshCerts && c.loop.options.Encryption != nil:
+		return classRefresh
 	default:
 		return classAnswer
 	}
@@ -76,8 +79,8 @@ func removesOld(req *protocol.Request) bool {
 //
 //	a write waits for nothing, up to a bound of unanswered writes;
 //	everything else waits for the answers to all earlier writes;
-//	a read waits also for a barrier, as the first step of a dump does, and a listing
-//	for all loops.
+//	a read waits also for a barrier, as the first step of a dump does, a listing for
+//	all loops, and new certificates for their files.
 func (c *conn) precede(k class, size, buffered int) wait {
 	switch {
 	case k == classWrite && c.owesMuch():
@@ -92,6 +95,8 @@ func (c *conn) precede(k class, size, buffered int) wait {
 		return c.awaitBarrier(c.loop.backend.BarrierOfAll(), buffered)
 	case k == classListing:
 		return c.gather()
+	case k == classRefresh:
+		return c.startRefresh()
 	default:
 		return waitNothing
 	}
@@ -120,6 +125,8 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 		c.answerListing(req)
 	case classMembers:
 		c.answerMembers(req)
+	case classRefresh:
+		c.answerRefresh(req)
 	case classLocked:
 		c.refuse(req, "CLIENT_ERROR unauthenticated\r\n", protocol.StatusAuthFailure)
 		c.advance(lifeClosing)

@@ -81,6 +81,8 @@ type Options struct {
 	Authenticator Authenticator
 	AuthFile      string
 
+	Encryption *Encryption // nil: without TLS
+
 	FlushDisabled bool   // refuse flush_all (-F)
 	DumpDisabled  bool   // refuse to list keys (-X)
 	Shutdown      func() // run by the shutdown command (-A); nil refuses the command. It must not block.

@@ -38,6 +38,7 @@ func Start(o Options, b Backend) (*Server, error) {
 	s.engine, err = eventloop.New(eventloop.Config{
 		Listen:         o.Listen,
 		Listeners:      o.Listeners,
+		TLS:            o.Encryption.configs(max(len(o.Listen), len(o.Listeners))),
 		Loops:          o.Loops,
 		MaxConnections: o.MaxConnections,
 		RefusedLine:    "ERROR Too many open connections\r\n",
@@ -62,6 +63,14 @@ func (s *Server) newCollector() *stats.Collector {
 		Verbosity: o.Verbosity, IdleTimeout: o.IdleTimeout,
 		Shutdown: o.Shutdown != nil, Flush: !o.FlushDisabled, Dump: !o.DumpDisabled,
 		Login: o.Authenticator != nil, AuthFile: o.AuthFile,
+	}
+	if o.Encryption != nil {
+		encryption := o.Encryption.Settings
+		encryption.Errors = func() (handshake, later uint64) {
+			errors := s.engine.TLSErrors()
+			return errors.Handshake, errors.Protocol
+		}
+		settings.Encryption = &encryption
 	}
 	if addr, ok := s.Addr().(*net.TCPAddr); ok {
 		settings.Port = addr.Port

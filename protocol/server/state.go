@@ -23,6 +23,7 @@ const (
 	waitChange           // a change of what it reads: ResultsEnd
 	waitListing          // reports of all loops for "stats conns": listed
 	waitTurn             // its turn in a dump: loop.dumpStep
+	waitRefresh          // the certificates: read on another goroutine
 	waitBackend          // room at the backend, which refused the write: unblock
 	waitClient           // the client to take replies: Writable
 )

@@ -23,6 +23,8 @@ type Settings struct {
 	Flush          bool   // the flush_all command is allowed
 	Login          bool   // clients must authenticate
 	AuthFile       string // where the users are from
+
+	Encryption *Encryption // nil: there is no TLS
 }
 
 // addSettings adds the settings under memcached's names, in its order. Those of
@@ -63,6 +65,7 @@ func (c *Collector) addSettings(l *protocol.StatList) {
 	l.Add("lru_segmented", "no")
 	l.AddInt("idle_timeout", int64(s.IdleTimeout.Seconds()))
 	l.Add("track_sizes", "no")
+	s.Encryption.addSettings(l)
 	l.Add("client_flags_size", "4")
 }
 

@@ -104,6 +104,7 @@ func (c *Collector) addPlain(l *protocol.StatList) {
 	l.AddInt("time_in_listen_disabled_us", 0)
 	l.AddInt("threads", int64(len(c.source.Loops)))
 	l.AddInt("conn_yields", 0)
+	c.settings.Encryption.addPlain(l, c.source.Now())
 	t.state.add(l)
 }
 
