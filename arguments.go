@@ -50,8 +50,8 @@ func ParseArguments(args, environment []string) (Arguments, error) {
 	}
 	if addrs, err := line.ClientAddrs(before); err != nil {
 		return Arguments{}, err
-	} else if addrs != nil {
-		cfg.ClientAddrs = addrs
+	} else if err := cfg.setClientAddrs(addrs, line); err != nil {
+		return Arguments{}, err
 	}
 	if name := line.Given("SASL"); name != "" && line.SASL && cfg.AuthFile == "" {
 		return Arguments{}, line.Errorf("SASL", "%s insists on authentication: name a file of users with -Y", name)

@@ -94,6 +94,7 @@ func (c *Cluster) Config(id int) (Config, error) {
 		if cfg.AuthFile != "" {
 			cfg.AuthFile = c.file.Beside(cfg.AuthFile)
 		}
+		cfg.besideTLS(c.file)
 		if cfg.SecretFile != "" {
 			cfg.SecretFile = c.file.Beside(cfg.SecretFile)
 		}

@@ -107,6 +107,20 @@ type Config struct {
 
 	AuthFile string // users, passwords and what users may do; empty: no authentication
 
+	// TLS has clients served with TLS alone, at ClientAddrs. PlainAddrs are further
+	// addresses, host:port each, at which they are served without.
+	TLS        bool
+	PlainAddrs []string
+
+	// TLSCert is the file of the node's certificate and of those that lead to its
+	// authority, TLSKey that of its key (empty: it is in TLSCert too), and TLSCA that of
+	// the authorities whose certificates clients may show. All are PEM, and read again by
+	// Node.Reload and the command refresh_certs.
+	TLSCert, TLSKey, TLSCA string
+
+	TLSVerify     int // certificates of clients: 0 not asked for, 1 checked if there is one, 2 or 3 needed
+	TLSMinVersion int // 2: TLS 1.2, 3: TLS 1.3
+
 	// Secret is what the servers of a cluster must know to be let in at each other's
 	// log port, at least 16 bytes and the same for all. SecretFile is a file that
 	// holds it; spaces and line ends around it do not count. At most one may be set.
@@ -192,7 +206,7 @@ func (c *Config) fillAddresses() {
 			c.ClientAddrs = []string{joinHostPort("", DefaultClientPort)}
 		}
 	}
-	c.ClientAddrs = slices.Clone(c.ClientAddrs)
+	c.ClientAddrs, c.PlainAddrs = slices.Clone(c.ClientAddrs), slices.Clone(c.PlainAddrs)
 	if len(c.ClientListeners) > 0 {
 		c.ClientAddrs = nil
 		for _, l := range c.ClientListeners {
@@ -315,6 +329,9 @@ func (c *Config) checkRest() error {
 			return err
 		}
 	}
+	if err := c.checkTLS(); err != nil {
+		return err
+	}
 	if half := c.MemoryLimitBytes / 2; int64(c.ItemBytesMax) > half {
 		return c.origins.TooHigh(c, "ItemBytesMax", half, "half", "MemoryLimitBytes")
 	}
@@ -337,9 +354,9 @@ func (c *Config) assembly() node.Config {
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
 		DiskReserveBytes: c.DiskReserveBytes, UnlistAfter: c.UnlistAfter,
 		Join: c.Join, ReplaceEmpty: c.ReplaceEmpty,
-		AuthFile: c.AuthFile, Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
+		AuthFile: c.AuthFile, Encryption: c.encryption(), Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
 		Server: server.Options{
-			Listen: c.ClientAddrs, Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
+			Listen: c.listen(), Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled, DumpDisabled: c.DumpingDisabled,
 			KeyDelimiter: c.delimiter(),
 			Version:      MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, SetVerbosity: c.SetVerbosity, Logger: c.Logger,

@@ -163,7 +163,7 @@ func TestReadClusterRefusesWithASentence(t *testing.T) {
 		{"trailing", `{"servers": [` + one + `]} {}`, `line 1 is not JSON (invalid character '{' after top-level value): check its commas, quotes and brackets`},
 		{"no servers", `{}`, `0 servers are listed: list 1 to 9`},
 		{"servers", `{"servers": {}}`, `field "servers" in the file is {}: write a list, like [{"id": 0, "host": "127.0.0.1", "clientPort": 11211, "logPort": 11311}]`},
-		{"unknown", `{"server": []}`, `unknown field "server" in the file: use path, servers, memoryLimitMiB, itemSizeMax, disableEvictions, disableFlushAll, disableDumping, authFile, secret, secretFile, join, replaceEmpty, reads, leases, requestTimeoutMs, tickMs, electionTicks, heartbeatTicks, maxConnections, threads, idleTimeoutSeconds, unlistAfterSeconds, logRetainMiB, diskReserveMiB, keyDelimiter, enableShutdown`},
+		{"unknown", `{"server": []}`, `unknown field "server" in the file: use path, servers, memoryLimitMiB, itemSizeMax, disableEvictions, disableFlushAll, disableDumping, authFile, tls, tlsCert, tlsKey, tlsCA, tlsVerify, tlsMinVersion, secret, secretFile, join, replaceEmpty, reads, leases, requestTimeoutMs, tickMs, electionTicks, heartbeatTicks, maxConnections, threads, idleTimeoutSeconds, unlistAfterSeconds, logRetainMiB, diskReserveMiB, keyDelimiter, enableShutdown`},
 		{"unknown inside", `{"servers": [{"id": 0, "port": 1}]}`, `unknown field "port" in entry 1 of servers: use id, host, clientPort, logPort, adminPort, adminHost, path`},
 		{"twice", `{"path": "a", "PATH": "b"}`, `field "path" is given twice in the file: keep one`},
 		{"no id", `{"servers": [{"host": "h", "clientPort": 1, "logPort": 2}]}`, `entry 1 of servers has no "id": add it`},
@@ -276,7 +276,7 @@ func TestLateErrorsNameTheFile(t *testing.T) {
 // TestTableCoversConfig: a field that nothing but a program can set is meant to be
 // one.
 func TestTableCoversConfig(t *testing.T) {
-	composed := []string{"ServerID", "Servers", "ClientAddrs", "Logger", "ClientListeners", "PeerListener", "MemoryDisk", "SetVerbosity"}
+	composed := []string{"ServerID", "Servers", "ClientAddrs", "PlainAddrs", "Logger", "ClientListeners", "PeerListener", "MemoryDisk", "SetVerbosity"}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
 		inTable := slices.ContainsFunc(settings.Table, func(s settings.Setting) bool { return s.Field == f.Name })
 		if f.IsExported() && !inTable && !slices.Contains(composed, f.Name) {

@@ -69,7 +69,7 @@ func (n *Node) Removed() bool { return n.inner.Removed() }
 // knows. It reports false while there is none.
 func (n *Node) Leader() (serverID int, known bool) { return n.inner.Leader() }
 
-// Reload reads Config.AuthFile again, if there is one. After an error the users
+// Reload reads Config.AuthFile and the files of TLS again, if there are any. After an error the users
 // are those before. A client that has authenticated is not asked again.
 func (n *Node) Reload() error { return n.inner.Reload() }
 

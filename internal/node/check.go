@@ -40,7 +40,11 @@ type Check struct {
 
 // Checks looks at what a node with this configuration needs, without starting it.
 func Checks(cfg Config) []Check {
-	return []Check{cfg.checkPorts(), cfg.checkFiles(), cfg.checkDisk(), cfg.checkSync(), cfg.checkClock()}
+	all := []Check{cfg.checkPorts(), cfg.checkFiles(), cfg.checkDisk(), cfg.checkSync(), cfg.checkClock()}
+	if cfg.Encryption != nil {
+		all = append(all, cfg.checkCertificates())
+	}
+	return all
 }
 
 // checkBeforeStart returns an error if the node cannot work, and warns of what will

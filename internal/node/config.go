@@ -38,9 +38,10 @@ type Config struct {
 
 	UnlistAfter time.Duration // config get cluster leaves out who is away for as long; 0: nobody
 
-	AdminAddr       string // host:port of the admin port; empty: none
-	AuthFile        string // file of the users; empty: no authentication
-	ShutdownEnabled bool   // let clients stop the node
+	AdminAddr       string      // host:port of the admin port; empty: none
+	AuthFile        string      // file of the users; empty: no authentication
+	Encryption      *Encryption // of the ports for clients; nil: none
+	ShutdownEnabled bool        // let clients stop the node
 
 	Join         string        // log ports of a cluster, host:port each, separated by commas, that an empty folder asks to come in
 	LoneWait     time.Duration // how long a server that is listed alone, with an empty folder, waits for others to look for it

@@ -14,6 +14,7 @@ import (
 	"raftcached/engine"
 	"raftcached/internal/admin"
 	"raftcached/internal/auth"
+	"raftcached/internal/certificates"
 	"raftcached/internal/settings"
 	"raftcached/protocol/server"
 	"raftcached/replication"
@@ -35,7 +36,9 @@ type Node struct {
 	engine    *engine.Engine
 	replica   *replication.Replica
 	loops     []*loopBackend
-	users     *auth.File // nil: no authentication
+	users     *auth.File            // nil: no authentication
+	keyring   *certificates.Keyring // for clients; nil: no TLS
+	reloading sync.Mutex            // held while keyring reads its files
 	front     *server.Server
 	client    *Client
 	admin     *admin.Server // nil: no admin port
@@ -88,6 +91,9 @@ func (n *Node) start(ctx context.Context) error {
 		if n.users, err = auth.Open(n.cfg.AuthFile); err != nil {
 			return settings.Errorf("%v", err)
 		}
+	}
+	if err = n.startEncryption(); err != nil {
+		return err
 	}
 	if err = n.identify(ctx); err != nil {
 		return err
@@ -163,19 +169,11 @@ func (n *Node) serverOptions() server.Options {
 	if n.users != nil {
 		o.Authenticator, o.AuthFile = n.users, n.users.Name()
 	}
+	o.Encryption = n.serverEncryption()
 	if n.cfg.ShutdownEnabled {
 		o.Shutdown = func() { go n.stop(nil) } // which waits for the loop that calls this
 	}
 	return o
-}
-
-// Reload reads the file of users again, if there is one. After an error the previous
-// users stay. Clients that have authenticated stay authenticated.
-func (n *Node) Reload() error {
-	if n.users == nil {
-		return nil
-	}
-	return n.users.Reload()
 }
 
 // NewLoop implements server.Backend.

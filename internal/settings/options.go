@@ -17,15 +17,15 @@ var ignoredOptions = map[string]bool{
 	"no_lru_maintainer": false, "no_maxconns_fast": false, "no_modern": false, "no_slab_automove": false, "no_slab_reassign": false,
 	"read_buf_mem_limit": true, "relaxed_privileges": false, "resp_obj_mem_limit": false, "slab_automove": true,
 	"slab_automove_freeratio": true, "slab_automove_ratio": true, "slab_automove_window": true, "slab_chunk_max": true,
-	"slab_reassign": false, "slab_sizes": true, "sock_cookie_id": true, "tail_repair_time": true, "temporary_ttl": true,
+	"slab_reassign": false, "ssl_kernel_tls": false, "ssl_keyformat": true, "ssl_session_cache": false, "ssl_wbuf_size": true, "slab_sizes": true, "sock_cookie_id": true, "tail_repair_time": true, "temporary_ttl": true,
 	"track_sizes": false, "warm_lru_pct": true, "warm_max_factor": true, "watcher_logbuf_size": true, "worker_logbuf_size": true,
 }
 
 // refusedOptions are beginnings of options that ask for what is not there, and that
 // an operator would miss.
 var refusedOptions = map[string]string{
-	"ssl_":   "there is no TLS: keep clients and servers in a network of their own",
-	"proxy_": "the server is no proxy: every server answers for all keys",
+	"ssl_ciphers": "the cipher suites are those that Go takes for safe: leave it out, and set ssl_min_version=3 to leave out those of TLS 1.2",
+	"proxy_":      "the server is no proxy: every server answers for all keys",
 }
 
 // applyOptions sets what memcached's -o sets: NAME=VALUE, separated by commas. The

@@ -98,9 +98,12 @@ func CheckAddr(name, addr string) error {
 	return Errorf("%s is %q: write host:port, like 127.0.0.1:%d", name, addr, PortDefault)
 }
 
+// NoTLS is what an address of -l begins with that is served without TLS, as in memcached.
+const NoTLS = "notls:"
+
 // ClientAddrs joins what -l and -p say with an address that there is already:
 // each of them alone keeps the other from there. It returns nothing if neither
-// was given.
+// was given. An address for clients without TLS begins with NoTLS.
 func (l *Line) ClientAddrs(before string) ([]string, error) {
 	name := l.Given("Listen")
 	if name == "" && l.Given("Port") == "" {
@@ -122,9 +125,18 @@ func (l *Line) ClientAddrs(before string) ([]string, error) {
 		if h == "" && name != "" {
 			return nil, l.Errorf("Listen", "%s is %q: write addresses like 127.0.0.1 or 127.0.0.1:11211, separated by commas", name, l.Listen)
 		}
-		addr := withPort(h, port)
+		for _, prefix := range []string{"btls:", "mtls:"} {
+			if strings.HasPrefix(h, prefix) {
+				return nil, l.Errorf("Listen", "%s has %q: leave %s out, ssl_verify_mode holds for all addresses with TLS", name, h, prefix)
+			}
+		}
+		bare, without := strings.CutPrefix(h, NoTLS)
+		addr := withPort(bare, port)
 		if err := CheckAddr(name, addr); err != nil {
 			return nil, err
+		}
+		if without {
+			addr = NoTLS + addr
 		}
 		addrs = append(addrs, addr)
 	}

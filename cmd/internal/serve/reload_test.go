@@ -51,7 +51,7 @@ func TestHangUpReloads(t *testing.T) {
 	if code := <-ended; code != exitStopped {
 		t.Errorf("exit code %d, want %d", code, exitStopped)
 	}
-	if text := stderr.String(); !strings.Contains(text, "reload the users: the previous ones stay") || !strings.Contains(text, "malformed") {
+	if text := stderr.String(); !strings.Contains(text, "what cannot be read stays as it was") || !strings.Contains(text, "malformed") {
 		t.Errorf("stderr is %q", text)
 	}
 }

@@ -203,17 +203,18 @@ func hangUps() chan os.Signal {
 	return signals
 }
 
-// reloadAt makes the node reload its users at every signal, until stop is called.
+// reloadAt makes the node reload its users and certificates at every signal, until stop is called.
 func reloadAt(signals chan os.Signal, node Node, cfg raftcached.Config) (stop func()) {
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
 		for range signals {
-			if cfg.AuthFile == "" {
-				cfg.Logger.Info("SIGHUP: there is no file of users to read again")
-			} else if err := node.Reload(); err != nil {
-				cfg.Logger.Error("reload the users: the previous ones stay", "error", err)
-			} else {
+			switch err := node.Reload(); {
+			case err != nil:
+				cfg.Logger.Error("SIGHUP: what cannot be read stays as it was", "error", err)
+			case cfg.AuthFile != "":
 				cfg.Logger.Info("reloaded the users", "file", cfg.AuthFile)
+			case !cfg.TLS:
+				cfg.Logger.Info("SIGHUP: there is no file of users to read again, and no TLS")
 			}
 		}
 	})

@@ -36,7 +36,7 @@ func TestReadyTellsAPassword(t *testing.T) {
 		_, _ = io.WriteString(conn, "STORED\r\nSTAT raft_leader_id 0\r\nEND\r\nEND\r\n")
 		_, _ = io.Copy(io.Discard, in) // until the other side is done
 	}()
-	if err := askReady(t.Context(), l.Addr().String(), users); err != nil {
+	if err := askReady(t.Context(), l.Addr().String(), users, false); err != nil {
 		t.Error(err)
 	}
 	if got, want := <-asked, "set server-spawner 0 0 7\r\nfoo bar\r\n"; got != want {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -36,6 +37,7 @@ type Spawner struct {
 	cluster  *raftcached.Cluster
 	children []*child
 	authFile string    // of all servers; empty if they require no password
+	secure   bool      // they serve clients with TLS
 	exits    chan exit // one message for each child that was started
 	running  int
 }
@@ -124,6 +126,8 @@ func (s *Spawner) plan() error {
 			return err
 		}
 		s.authFile = cmp.Or(os.Getenv("RAFTCACHED_AUTH_FILE"), cfg.AuthFile) // as the servers choose it
+		byVariable, _ := strconv.ParseBool(os.Getenv("RAFTCACHED_ENABLE_SSL"))
+		s.secure = byVariable || cfg.TLS
 		s.children = append(s.children, &child{
 			server:  server,
 			dataDir: cfg.DataDir,
@@ -159,7 +163,7 @@ func (s *Spawner) serve(ctx context.Context) (code int, err error) {
 	defer cancel()
 	ready := make(chan struct{})
 	go func() {
-		if awaitReady(readyCtx, s.cluster.Servers, s.authFile) == nil {
+		if awaitReady(readyCtx, s.cluster.Servers, s.authFile, s.secure) == nil {
 			close(ready)
 		}
 	}()

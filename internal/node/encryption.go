@@ -1,0 +1,134 @@
+package node
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"raftcached/internal/certificates"
+	"raftcached/internal/settings"
+	"raftcached/protocol/server"
+	"raftcached/protocol/server/stats"
+)
+
+// expiryNotice is how long before a certificate expires a server warns when it reads it.
+const expiryNotice = 14 * 24 * time.Hour
+
+// Encryption is how clients are served with TLS.
+type Encryption struct {
+	Chain, Key, CA string // files, as those of certificates.Files
+	VerifyMode     int    // memcached's: certificates of clients are 0 not wanted, 1 wanted, 2 or 3 needed
+	MinVersion     int    // memcached's: 2 is TLS 1.2, 3 is TLS 1.3
+	Plain          int    // how many of the addresses for clients, the last ones, are without TLS
+}
+
+// demands are what ssl_verify_mode says. OpenSSL's SSL_VERIFY_CLIENT_ONCE is about
+// renegotiation, which there is none of: 3 is 2.
+var demands = [...]certificates.Demand{certificates.NotWanted, certificates.Wanted, certificates.Needed, certificates.Needed}
+
+// minVersions are what ssl_min_version says, and memcached's names of them.
+var minVersions = map[int]struct {
+	version uint16
+	name    string
+}{2: {tls.VersionTLS12, "tlsv1.2"}, 3: {tls.VersionTLS13, "tlsv1.3"}}
+
+// openKeyring reads the files. What is wrong with them is an error of the configuration.
+func (e *Encryption) openKeyring() (*certificates.Keyring, error) {
+	keyring, err := certificates.Open(certificates.Files{Chain: e.Chain, Key: e.Key, CA: e.CA})
+	if err == nil {
+		err = keyring.CheckDemand(demands[e.VerifyMode])
+	}
+	if err != nil {
+		return nil, settings.Errorf("TLS for clients: %v", err)
+	}
+	return keyring, nil
+}
+
+// startEncryption reads the certificates, if there is TLS.
+func (n *Node) startEncryption() (err error) {
+	if n.cfg.Encryption == nil {
+		return nil
+	}
+	if n.keyring, err = n.cfg.Encryption.openKeyring(); err == nil {
+		n.logCertificate("clients are served with TLS")
+	}
+	return err
+}
+
+// logCertificate says which certificate is used from now on.
+func (n *Node) logCertificate(what string) {
+	n.cfg.Logger.Info(what, "certificate", n.keyring.String())
+	if left := time.Until(n.keyring.Expires()); left < expiryNotice {
+		n.cfg.Logger.Warn("the certificate for clients expires soon: replace its file, and send SIGHUP",
+			"file", n.keyring.Files().Chain, "expires", n.keyring.Expires().UTC().Format(time.RFC3339))
+	}
+}
+
+// reloadCertificates reads the certificates again. After an error the previous ones stay.
+// Any goroutine may call it, and it may take as long as the disk.
+func (n *Node) reloadCertificates() error {
+	n.reloading.Lock() // what was read last counts
+	defer n.reloading.Unlock()
+	if err := n.keyring.Reload(); err != nil {
+		return err
+	}
+	n.logCertificate("read the certificates for clients again")
+	return nil
+}
+
+// refreshCertificates is reloadCertificates for a client, whose operator reads the log.
+func (n *Node) refreshCertificates() error {
+	err := n.reloadCertificates()
+	if err != nil {
+		n.cfg.Logger.Error("refresh_certs: the previous certificates stay", "error", err)
+	}
+	return err
+}
+
+// Reload reads the files of users and of certificates again, if there are any. What
+// cannot be read stays as it was. Clients that have authenticated stay authenticated, and
+// connections as they are encrypted.
+func (n *Node) Reload() error {
+	var users, certificates error
+	if n.users != nil {
+		if users = n.users.Reload(); users != nil {
+			users = fmt.Errorf("reload the users: the previous ones stay: %w", users)
+		}
+	}
+	if n.keyring != nil {
+		if certificates = n.reloadCertificates(); certificates != nil {
+			certificates = fmt.Errorf("reload the certificates: the previous ones stay: %w", certificates)
+		}
+	}
+	return errors.Join(users, certificates)
+}
+
+// serverEncryption is the server's part of the configuration; nil without TLS.
+func (n *Node) serverEncryption() *server.Encryption {
+	e := n.cfg.Encryption
+	if e == nil {
+		return nil
+	}
+	files, min := n.keyring.Files(), minVersions[e.MinVersion]
+	return &server.Encryption{
+		Config: n.keyring.Server(certificates.ServerOptions{Clients: demands[e.VerifyMode], MinVersion: min.version}),
+		Plain:  e.Plain,
+		Reload: n.refreshCertificates,
+		Settings: stats.Encryption{
+			Chain: files.Chain, Key: files.Key, CA: files.CA, VerifyMode: e.VerifyMode, MinVersion: min.name, Read: n.keyring.Read,
+		},
+	}
+}
+
+// checkCertificates checks the files of TLS.
+func (c *Config) checkCertificates() Check {
+	keyring, err := c.Encryption.openKeyring()
+	if err != nil {
+		return Check{Configuration: true, Text: err.Error()}
+	}
+	if left := time.Until(keyring.Expires()); left < expiryNotice {
+		return Check{Configuration: true, Text: "certificate for clients " + keyring.String() + ": replace its file before that"}
+	}
+	return Check{OK: true, Text: "certificate for clients " + keyring.String()}
+}
