@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// expiryNotice is how long before it expires a certificate should be replaced.
+const expiryNotice = 14 * 24 * time.Hour
+
 // Files names what a Keyring reads.
 type Files struct {
 	Chain string // the server's certificate, and those between it and its authority
@@ -67,6 +70,14 @@ func (k *Keyring) Read() time.Time { return k.current.Load().read }
 // Expires returns when the certificate that is held expires, or the first of those
 // between it and its authority.
 func (k *Keyring) Expires() time.Time { return k.current.Load().expires() }
+
+// ExpiresSoon reports whether what Expires tells comes within expiryNotice, or within a
+// quarter of the certificate's life if that is less.
+func (k *Keyring) ExpiresSoon() bool {
+	leaf := k.current.Load().certificate.Leaf
+	notice := min(expiryNotice, leaf.NotAfter.Sub(leaf.NotBefore)/4)
+	return k.Expires().Sub(k.now()) < notice
+}
 
 func (c *contents) expires() time.Time {
 	first := c.certificate.Leaf.NotAfter

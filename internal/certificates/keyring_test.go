@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"raftcached/internal/testcerts"
 )
@@ -121,6 +122,13 @@ func TestKeyInTheFileOfTheCertificate(t *testing.T) {
 	}
 	if got := k.Expires(); !got.Equal(c.Leaf.NotAfter) {
 		t.Errorf("expires %s, want %s", got, c.Leaf.NotAfter)
+	}
+	if k.ExpiresSoon() {
+		t.Error("half of its life is left, and it expires soon")
+	}
+	k.now = func() time.Time { return c.Leaf.NotAfter.Add(-20 * time.Minute) } // of two hours
+	if !k.ExpiresSoon() {
+		t.Error("a sixth of its life is left, and it does not expire soon")
 	}
 	if got := k.String(); !strings.HasPrefix(got, "CN=both, signed by CN=authority, valid until 2") {
 		t.Errorf("it is %q", got)

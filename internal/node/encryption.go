@@ -12,9 +12,6 @@ import (
 	"raftcached/protocol/server/stats"
 )
 
-// expiryNotice is how long before a certificate expires a server warns when it reads it.
-const expiryNotice = 14 * 24 * time.Hour
-
 // Encryption is how clients are served with TLS.
 type Encryption struct {
 	Chain, Key, CA string // files, as those of certificates.Files
@@ -59,7 +56,7 @@ func (n *Node) startEncryption() (err error) {
 // logCertificate says which certificate is used from now on.
 func (n *Node) logCertificate(what string) {
 	n.cfg.Logger.Info(what, "certificate", n.keyring.String())
-	if left := time.Until(n.keyring.Expires()); left < expiryNotice {
+	if n.keyring.ExpiresSoon() {
 		n.cfg.Logger.Warn("the certificate for clients expires soon: replace its file, and send SIGHUP",
 			"file", n.keyring.Files().Chain, "expires", n.keyring.Expires().UTC().Format(time.RFC3339))
 	}
@@ -127,7 +124,7 @@ func (c *Config) checkCertificates() Check {
 	if err != nil {
 		return Check{Configuration: true, Text: err.Error()}
 	}
-	if left := time.Until(keyring.Expires()); left < expiryNotice {
+	if keyring.ExpiresSoon() {
 		return Check{Configuration: true, Text: "certificate for clients " + keyring.String() + ": replace its file before that"}
 	}
 	return Check{OK: true, Text: "certificate for clients " + keyring.String()}
