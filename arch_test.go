@@ -87,6 +87,7 @@ var layers = map[string]layer{
 	"bench/cmd/idle":        {may: []string{"bench/footprint", "internal/cluster"}},
 	"bench/cmd/growth":      {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"bench/cmd/reads":       {may: []string{"bench", "bench/footprint", "internal/cluster"}},
+	"bench/cmd/tls":         {},
 	"bench/cmd/compare":     {may: []string{"bench", "internal/cluster"}},
 	"bench/cmd/hitratio":    {may: []string{"bench/hitratio", "internal/cluster"}},
 	"bench/cmd/failover":    {may: []string{"bench", "internal/cluster"}},

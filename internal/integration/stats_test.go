@@ -40,7 +40,7 @@ var absentStats = []struct{ arg, names, reason string }{
 	{"settings", "read_buf_mem_limit", "input has no pool"},
 	{"settings", "inline_ascii_response", "it is a way to build replies"},
 	{"settings", "ext_*", "nothing is moved to disk"},
-	{"settings", "ssl_*", "there is no TLS"},
+	{"settings", "ssl_*", "they are there with `-Z`, but for `ssl_wbuf_size`: output has no buffer of a set size"},
 	{"settings", "num_napi_ids", "threads are not chosen by network queue"},
 	{"settings", "memory_file", "the raft log restores the items"},
 
