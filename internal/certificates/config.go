@@ -53,7 +53,12 @@ func (k *Keyring) serverNow(o ServerOptions) *tls.Config {
 		Certificates:           []tls.Certificate{held.certificate},
 		SessionTicketsDisabled: true,
 		Time:                   k.now,
-		VerifyConnection:       o.Verify,
+
+		// Small records are for who shows a page before it is whole. Nobody reads half an
+		// answer.
+		DynamicRecordSizingDisabled: true,
+
+		VerifyConnection: o.Verify,
 	}
 	switch o.Clients {
 	case NotWanted:
@@ -88,6 +93,8 @@ func (k *Keyring) Client(o ClientOptions) *tls.Config {
 		SessionTicketsDisabled: true,
 		Time:                   k.now,
 		VerifyConnection:       o.Verify,
+
+		DynamicRecordSizingDisabled: true, // as a server does
 	}
 }
 

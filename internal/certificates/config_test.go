@@ -22,7 +22,10 @@ func handshake(t *testing.T, server, client *tls.Config) (state tls.ConnectionSt
 	go func() {
 		nc, err := ln.Accept()
 		if err == nil {
-			err = tls.Server(nc, server).HandshakeContext(t.Context())
+			s := tls.Server(nc, server)
+			if err = s.HandshakeContext(t.Context()); err == nil {
+				_, err = s.Write([]byte{1}) // the client of TLS 1.3 gets tickets before it
+			}
 			_ = nc.Close()
 		}
 		served <- err
@@ -36,7 +39,8 @@ func handshake(t *testing.T, server, client *tls.Config) (state tls.ConnectionSt
 	if clientErr != nil {
 		_ = nc.Close()
 	}
-	serverErr = <-served // a client of TLS 1.3 is done before the server has seen its certificate
+	_, _ = c.Read(make([]byte, 1)) // or that it was refused
+	serverErr = <-served           // a client of TLS 1.3 is done before the server has seen its certificate
 	_ = nc.Close()
 	return c.ConnectionState(), serverErr, clientErr
 }
@@ -132,10 +136,11 @@ func TestNoSessionIsResumed(t *testing.T) {
 	k := open(t, t.TempDir(), ca)
 	client := ca.Client(ca.Issue("c"))
 	client.ClientSessionCache = tls.NewLRUClientSessionCache(10)
+	server := k.Server(ServerOptions{Clients: Needed})
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		client.MaxVersion = version
 		for range 3 {
-			state, err, _ := handshake(t, k.Server(ServerOptions{Clients: Needed}), client)
+			state, err, _ := handshake(t, server, client)
 			if err != nil || state.DidResume {
 				t.Errorf("%s: resumed: %t, %v", tls.VersionName(version), state.DidResume, err)
 			}

@@ -29,7 +29,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	dir := t.TempDir()
 	ca := testcerts.NewAuthority(t, "authority")
 	good, other := ca.Issue("good"), ca.Issue("other")
-	expired, early := ca.Issue("gone", testcerts.Expired), ca.Issue("soon", testcerts.Early)
+	expired, soon := ca.Issue("gone", testcerts.Expired), ca.Issue("soon", testcerts.Early)
 	old := testcerts.NewAuthority(t, "old authority").Issue("expired authority", testcerts.Expired, func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })
 	encrypted := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")})
 	legacy := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}, Bytes: []byte("x")})
@@ -60,7 +60,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"chain", bytes.Repeat([]byte{'\n'}, fileBytesMax+1), "is longer than 1048576 bytes"},
 		{"chain", expired.ChainPEM, "the certificate of CN=gone expired at"},
 		{"chain", append(bytes.Clone(good.ChainPEM), old.ChainPEM...), "the certificate of CN=expired authority expired at"},
-		{"chain", early.ChainPEM, "the certificate of CN=soon is valid from"},
+		{"chain", soon.ChainPEM, "the certificate of CN=soon is valid from"},
 		{"chain", other.ChainPEM, "does not go with"},
 		{"key", nil, "no such file"},
 		{"key", []byte("secret"), "holds no private key"},

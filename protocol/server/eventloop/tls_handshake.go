@@ -41,11 +41,14 @@ func (h *handshakes) add(nc net.Conn) *list.Element {
 	return h.inFlight.PushBack(nc)
 }
 
-// remove removes a connection that add or giveWay has not removed before.
-func (h *handshakes) remove(e *list.Element) {
+// remove removes a connection whose handshake is over, and reports whether it may be
+// served: it has neither given way, nor come when there were to be no more.
+func (h *handshakes) remove(e *list.Element) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	before := h.inFlight.Len()
 	h.inFlight.Remove(e) // it does nothing to one that giveWay has removed
+	return h.inFlight.Len() < before && !h.stopped
 }
 
 // giveWay closes the oldest, and reports whether there was one.
@@ -80,9 +83,8 @@ func (e *Engine) shakeHands(nc net.Conn, config *tls.Config) {
 	w.begin()
 	err := session.Handshake()
 	w.end()
-	e.handshakes.remove(inFlight)
-	if err == nil {
-		err = nc.SetDeadline(time.Time{})
+	if !e.handshakes.remove(inFlight) && err == nil {
+		err = net.ErrClosed
 	}
 	if err != nil {
 		e.handshakeErrors.Add(1)

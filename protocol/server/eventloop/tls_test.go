@@ -288,7 +288,8 @@ func TestCutConnections(t *testing.T) {
 // goes on.
 func TestInputAfterTheEnd(t *testing.T) {
 	ca := testcerts.NewAuthority(t, "authority")
-	h := &hooks{writable: func(c Conn) { c.Close() }}
+	ends := 0
+	h := &hooks{writable: func(c Conn) { c.Close() }, inputEnded: func(Conn) { ends++ }}
 	l := h.bind()
 	e := newEngine(t, l, encrypt(ca))
 	c := dialTLS(t, e, ca.Client())
@@ -313,6 +314,42 @@ func TestInputAfterTheEnd(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	h.await(t, "closed")
+	if ends != 1 {
+		t.Errorf("the handler was told %d times of the end, want once", ends)
+	}
+}
+
+// recorder keeps what a client reads.
+type recorder struct {
+	net.Conn
+	read []byte
+}
+
+func (r *recorder) Read(p []byte) (int, error) {
+	n, err := r.Conn.Read(p)
+	r.read = append(r.read, p[:n]...)
+	return n, err
+}
+
+// TestFarewell: a client can tell an end that the server has made from a cut.
+func TestFarewell(t *testing.T) {
+	ca := testcerts.NewAuthority(t, "authority")
+	e := newEngine(t, &loopHooks{open: echo}, encrypt(ca))
+	config := ca.Client()
+	config.MaxVersion = tls.VersionTLS12 // it shows what is an alert
+	raw := &recorder{Conn: testclient.Dial(t, e.Listeners()[0].Addr.String())}
+	c := tls.Client(raw, config)
+	echoes(t, c, "x")
+	raw.read = nil
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); err != nil || len(got) > 0 {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if len(raw.read) < 5 || raw.read[0] != 0x15 {
+		t.Errorf("the last the server sent is %x, want an alert", raw.read)
+	}
 }
 
 // TestEncryptedAndPlainListeners beside each other.
