@@ -64,7 +64,7 @@ var layers = map[string]layer{
 		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/item", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
-	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "internal/testcerts", "raftcachedtest"}},
+	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "internal/testcerts", "internal/testclient", "raftcachedtest"}},
 	"raftcachedtest": {may: []string{"."}},
 
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},

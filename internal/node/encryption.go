@@ -107,13 +107,13 @@ func (n *Node) serverEncryption() *server.Encryption {
 	if e == nil {
 		return nil
 	}
-	files, min := n.keyring.Files(), minVersions[e.MinVersion]
+	files, least := n.keyring.Files(), minVersions[e.MinVersion]
 	return &server.Encryption{
-		Config: n.keyring.Server(certificates.ServerOptions{Clients: demands[e.VerifyMode], MinVersion: min.version}),
+		Config: n.keyring.Server(certificates.ServerOptions{Clients: demands[e.VerifyMode], MinVersion: least.version}),
 		Plain:  e.Plain,
 		Reload: n.refreshCertificates,
 		Settings: stats.Encryption{
-			Chain: files.Chain, Key: files.Key, CA: files.CA, VerifyMode: e.VerifyMode, MinVersion: min.name, Read: n.keyring.Read,
+			Chain: files.Chain, Key: files.Key, CA: files.CA, VerifyMode: e.VerifyMode, MinVersion: least.name, Read: n.keyring.Read,
 		},
 	}
 }

@@ -18,7 +18,7 @@ const (
 // encrypts its output. Its handshake is over. All of it belongs to the loop's goroutine.
 //
 // crypto/tls is made for sockets that wait. Its reads wait here for nothing: they get an
-// error, notYet, after which a session can go on, record by record. Its writes go to a
+// error, notYetError, after which a session can go on, record by record. Its writes go to a
 // buffer of the loop, so that all records of one Write leave together.
 type tlsConn struct {
 	session *tls.Conn
@@ -62,7 +62,7 @@ func (t *tlsConn) readSealed(p []byte) (int, error) {
 	case t.finSeen:
 		return 0, io.EOF
 	}
-	return 0, notYet{}
+	return 0, notYetError{}
 }
 
 // writeSealed is what the session writes with: send follows.
@@ -101,7 +101,7 @@ func (t *tlsConn) Readable() {
 		t.handler.Readable()
 	}
 	switch {
-	case t.closed || errors.Is(err, notYet{}):
+	case t.closed || errors.Is(err, notYetError{}):
 	case errors.Is(err, io.EOF):
 		t.ended = true
 		t.handler.InputEnded()

@@ -136,10 +136,10 @@ func (w *wire) SetWriteDeadline(t time.Time) error {
 	return w.Conn.SetWriteDeadline(t)
 }
 
-// notYet is the error of a read for which nothing has arrived. A session that gets it
+// notYetError is the error of a read for which nothing has arrived. A session that gets it
 // goes on with the next read: it is temporary.
-type notYet struct{}
+type notYetError struct{}
 
-func (notYet) Error() string   { return "no input has arrived yet" }
-func (notYet) Timeout() bool   { return true }
-func (notYet) Temporary() bool { return true }
+func (notYetError) Error() string   { return "no input has arrived yet" }
+func (notYetError) Timeout() bool   { return true }
+func (notYetError) Temporary() bool { return true }
