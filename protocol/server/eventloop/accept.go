@@ -113,7 +113,7 @@ func (e *Engine) admit(nc net.Conn, secure *tls.Config) {
 	}
 	e.accepted.Add(1)
 	if secure != nil {
-		e.accepting.Go(func() { e.shakeHands(nc, secure) })
+		e.startHandshake(nc, secure)
 		return
 	}
 	e.watch(nc, nil)

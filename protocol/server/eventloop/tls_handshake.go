@@ -18,7 +18,7 @@ const handshakeTimeDefault = 10 * time.Second
 // new connection if there are too many: so clients that never finish keep nobody out.
 type handshakes struct {
 	mu       sync.Mutex
-	inFlight list.List // of net.Conn, the oldest first
+	inFlight list.List // of *wire, the oldest first
 	stopped  bool
 
 	// computing has an element for each that computes, rather than waits for its client.
@@ -32,13 +32,13 @@ func newHandshakes() *handshakes {
 }
 
 // add adds a connection, or closes it if there are to be no more.
-func (h *handshakes) add(nc net.Conn) *list.Element {
+func (h *handshakes) add(w *wire) *list.Element {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.stopped {
-		_ = nc.Close()
+		w.giveUp()
 	}
-	return h.inFlight.PushBack(nc)
+	return h.inFlight.PushBack(w)
 }
 
 // remove removes a connection whose handshake is over, and reports whether it may be
@@ -59,7 +59,7 @@ func (h *handshakes) giveWay() bool {
 	if oldest == nil {
 		return false
 	}
-	_ = h.inFlight.Remove(oldest).(net.Conn).Close() // ends its handshake
+	h.inFlight.Remove(oldest).(*wire).giveUp()
 	return true
 }
 
@@ -67,21 +67,29 @@ func (h *handshakes) giveWay() bool {
 func (h *handshakes) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.stopped {
+		return
+	}
 	h.stopped = true
 	for e := h.inFlight.Front(); e != nil; e = e.Next() {
-		_ = e.Value.(net.Conn).Close()
+		e.Value.(*wire).giveUp()
 	}
 }
 
-// shakeHands gives a connection that was admitted to a loop once its handshake has
-// succeeded. What fails is counted and logged, and closes it.
-func (e *Engine) shakeHands(nc net.Conn, config *tls.Config) {
-	inFlight := e.handshakes.add(nc)
+// startHandshake begins the handshake of a connection that was admitted.
+func (e *Engine) startHandshake(nc net.Conn, config *tls.Config) {
+	w := &wire{Conn: nc, computing: e.handshakes.computing, gone: make(chan struct{})}
+	inFlight := e.handshakes.add(w) // before the next connection looks for one that gives way
+	e.accepting.Go(func() { e.shakeHands(w, inFlight, config) })
+}
+
+// shakeHands gives a connection to a loop once its handshake has succeeded. What fails is
+// counted and logged, and closes it.
+func (e *Engine) shakeHands(w *wire, inFlight *list.Element, config *tls.Config) {
+	nc := w.Conn
 	_ = nc.SetDeadline(time.Now().Add(e.config.HandshakeTimeout)) // it fails only if giveWay was quicker
-	w := &wire{Conn: nc, computing: e.handshakes.computing}
 	session := tls.Server(w, config)
-	w.begin()
-	err := session.Handshake()
+	err := session.Handshake() // begins with a read
 	w.end()
 	if !e.handshakes.remove(inFlight) && err == nil {
 		err = net.ErrClosed
@@ -100,13 +108,45 @@ func (e *Engine) shakeHands(nc net.Conn, config *tls.Config) {
 // hands, and the connection of an event loop after that.
 type wire struct {
 	net.Conn
-	computing chan struct{}
-	served    *tlsConn // nil: the client shakes hands
+	computing chan struct{} // of handshakes
+	holds     bool          // an element of computing is this one's
+	gone      chan struct{} // closed by giveUp
+	served    *tlsConn      // nil: the client shakes hands
 }
 
-// begin and end enclose what computes in a handshake.
-func (w *wire) begin() { w.computing <- struct{}{} }
-func (w *wire) end()   { <-w.computing }
+// giveUp ends the handshake, wherever it is. It is called once, with handshakes.mu held.
+func (w *wire) giveUp() {
+	close(w.gone)
+	_ = w.Close() // a read or a write that waits fails
+}
+
+// begin waits until the handshake may compute. It fails if it is not to go on: so one
+// that has given way ends although many others compute.
+func (w *wire) begin() error {
+	select {
+	case w.computing <- struct{}{}:
+		w.holds = true
+		return nil
+	case <-w.gone:
+		return net.ErrClosed
+	}
+}
+
+// goOn is begin after what has waited for the client, whose error goes first.
+func (w *wire) goOn(err error) error {
+	if failed := w.begin(); err == nil {
+		return failed
+	}
+	return err
+}
+
+// end lets another one compute.
+func (w *wire) end() {
+	if w.holds {
+		w.holds = false
+		<-w.computing
+	}
+}
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
@@ -114,8 +154,8 @@ func (w *wire) Read(p []byte) (int, error) {
 		return w.served.readSealed(p)
 	}
 	w.end()
-	defer w.begin()
-	return w.Conn.Read(p)
+	n, err := w.Conn.Read(p)
+	return n, w.goOn(err)
 }
 
 // Write implements net.Conn.
@@ -124,8 +164,8 @@ func (w *wire) Write(p []byte) (int, error) {
 		return w.served.writeSealed(p)
 	}
 	w.end()
-	defer w.begin()
-	return w.Conn.Write(p)
+	n, err := w.Conn.Write(p)
+	return n, w.goOn(err)
 }
 
 // SetWriteDeadline implements net.Conn: an event loop never waits.
