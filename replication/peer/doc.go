@@ -26,7 +26,8 @@
 // The array is MessagePack (package frame):
 //
 //	hello    [1, version, cluster id, server id, raft id, directory id bin 16, boot,
-//	          [incarnation, ...], stream, nonce bin 16, whether it has a secret,
+//	          [incarnation, ...], stream, nonce bin 16,
+//	          whether it has a secret; 2: and lets in who has none,
 //	          admin address,
 //	          [memory limit, item limit, no-evict, tick ms, election ticks, leases],
 //	          [member, ...] that formed the cluster,
@@ -64,9 +65,10 @@
 // in whose roster it is a member.
 //
 // Each proof covers both hellos, and so both nonces, identities and the stream: it is
-// of no use on another connection. Without a secret its key is empty, and anybody can
-// make it. What follows the handshake is neither encrypted nor signed. Whoever can
-// change what is on its way can change that, and the checksum too.
+// of no use on another connection, and none for the other side. Unless both have a secret
+// its key is empty, and anybody can make it. Before a side has proved the secret its
+// refusal cannot end the other's process. What follows the handshake is neither encrypted
+// nor signed. Whoever can change what is on its way can change that, and the checksum too.
 //
 // Either side compares the other's lineage with the newest that its folder has shown,
 // and remembers it durably before it goes on. Until the end of the handshake a frame

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"raftcached/replication/frame"
@@ -39,7 +40,7 @@ func proof(secret []byte, side byte, dialed, accepted []byte) []byte {
 
 // greetOn introduces this node on a connection that it has dialed, and returns the hello
 // of the peer if that knows the secret, also with an error. Of two refusals the peer's
-// counts: it may end this node.
+// counts: it may end this node. Before it has proved the secret nothing that it says can.
 func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
 		return nil, err
@@ -57,17 +58,21 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	}
 	remote, err := readHello(theirs)
 	if err != nil {
-		return nil, err
+		return nil, unproved(err)
 	}
-	err = readProof(conn, proof(t.config.Secret, acceptor, ours, theirs))
+	if err := t.checkUnproved(&remote); err != nil {
+		return nil, byUs(err)
+	}
+	secret := t.secretFor(&remote)
+	err = readProof(conn, proof(secret, acceptor, ours, theirs))
 	if errors.Is(err, errWrongSecret) {
-		return nil, refuse("server %d has another secret for the log port than server %d: give all servers the same secret", remote.ServerID, t.config.ServerID)
+		return nil, byUs(refuse("server %d has another secret for the log port than server %d: give all servers the same secret", remote.ServerID, t.config.ServerID))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("server %d: %w", remote.ServerID, err)
 	}
 	declined := t.checkDialed(&remote, s)
-	err = writeFrame(conn, appendContents(nil, kindProof, proof(t.config.Secret, dialer, ours, theirs)))
+	err = writeFrame(conn, appendContents(nil, kindProof, proof(secret, dialer, ours, theirs)))
 	if err == nil {
 		err = readAnswer(conn)
 	}
@@ -124,13 +129,13 @@ func remedy(serverID int) string {
 func (t *Transport) answer(conn net.Conn) (remote Hello, err error) {
 	theirs, err := readFrame(conn)
 	if err != nil {
-		return remote, err
+		return Hello{}, err
 	}
 	remote, err = readHello(theirs)
-	if err == nil {
-		err = t.checkGuarded(&remote)
-	}
 	if err != nil {
+		return Hello{}, t.refuse(conn, err)
+	}
+	if err := t.checkUnproved(&remote); err != nil {
 		return remote, t.refuse(conn, err)
 	}
 	ours, err := t.hello(remote.Stream)
@@ -140,10 +145,11 @@ func (t *Transport) answer(conn net.Conn) (remote Hello, err error) {
 	if err := writeFrame(conn, ours); err != nil {
 		return remote, err
 	}
-	if err := writeFrame(conn, appendContents(nil, kindProof, proof(t.config.Secret, acceptor, theirs, ours))); err != nil {
+	secret := t.secretFor(&remote)
+	if err := writeFrame(conn, appendContents(nil, kindProof, proof(secret, acceptor, theirs, ours))); err != nil {
 		return remote, err
 	}
-	err = readProof(conn, proof(t.config.Secret, dialer, theirs, ours))
+	err = readProof(conn, proof(secret, dialer, theirs, ours))
 	if err == nil {
 		err = t.check(&remote)
 	}
@@ -166,18 +172,53 @@ func (t *Transport) refuse(conn net.Conn, reason error) error {
 	return refusalOf(kind, sentence)
 }
 
-// checkGuarded refuses a peer that has a secret if this node has none, or the other
+// checkUnproved decides on a hello whose sender has not proved the secret yet.
+func (t *Transport) checkUnproved(remote *Hello) error {
+	if err := t.checkSelf(remote); err != nil {
+		return err
+	}
+	return t.checkGuard(remote)
+}
+
+// checkGuard refuses a peer that demands a secret if this node has none, or the other
 // way round.
-func (t *Transport) checkGuarded(remote *Hello) error {
-	guarded := len(t.config.Secret) > 0
-	if guarded == remote.Guarded {
+func (t *Transport) checkGuard(remote *Hello) error {
+	with, without := t.config.ServerID, remote.ServerID
+	switch ours, theirs := t.self.Guard, remote.Guard; {
+	case ours == Guarded && theirs == Open:
+	case ours == Open && theirs == Guarded:
+		with, without = without, with
+	default:
 		return nil
 	}
-	with, without := t.config.ServerID, remote.ServerID
-	if !guarded {
-		with, without = without, with
-	}
 	return refuse("server %d has a secret for the log port and server %d has none: give all servers the same secret", with, without)
+}
+
+// secretFor is the key of proofs between this node and a peer, which checkGuard has let
+// pass: none, unless both have one.
+func (t *Transport) secretFor(remote *Hello) []byte {
+	if remote.Guard == Open {
+		return nil
+	}
+	return t.config.Secret
+}
+
+// checkSelf refuses this very process: an address that leads back, or somebody who sends
+// back what this node has sent, to have it answer its own questions.
+func (t *Transport) checkSelf(remote *Hello) error {
+	ours, theirs := t.self.Lineage.Incarnations, remote.Lineage.Incarnations
+	if remote.DirectoryID != t.self.DirectoryID || !slices.Equal(ours, theirs) {
+		return nil
+	}
+	return refuse("server %d has reached itself: correct the address at which it looks for another server", t.self.ServerID)
+}
+
+// unproved is an error of a peer that has not proved the secret: it cannot end this node.
+func unproved(err error) error {
+	if isRefused(err) && !errors.As(err, new(*RefusedError)) {
+		return &RefusedError{Sentence: err.Error()}
+	}
+	return err
 }
 
 // errWrongSecret refuses a peer that has a secret, but another one.

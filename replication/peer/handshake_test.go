@@ -68,7 +68,7 @@ func TestRefusalsOfMembers(t *testing.T) {
 		{"start out of reach", func(h *Hello) { h.Lineage.Boot = 1 << 60 }, "too far", false},
 		{"no start", func(h *Hello) { h.Lineage = identity.Lineage{} }, "0 incarnations", false},
 		{"unknown stream", func(h *Hello) { h.Stream = 77 }, "stream 77 is unknown", false},
-		{"a secret", func(h *Hello) { h.Guarded = true }, "server 1 has a secret for the log port and server 0 has none", false},
+		{"a secret", func(h *Hello) { h.Guard = Guarded }, "server 1 has a secret for the log port and server 0 has none", false},
 	} {
 		h := good
 		c.change(&h)
@@ -120,7 +120,7 @@ func TestSecret(t *testing.T) {
 		t.Errorf("without the secret: %v", err)
 	}
 	open := good
-	open.Guarded = false
+	open.Guard = Open
 	if err := shake(t, a.Addr(), &open, ""); err == nil || !strings.Contains(err.Error(), "server 0 has a secret for the log port and server 1 has none") {
 		t.Errorf("with no secret: %v", err)
 	}

@@ -54,6 +54,16 @@ func (s Stream) String() string {
 	return fmt.Sprintf("stream %d", uint8(s))
 }
 
+// Guard says whether a node has a secret, and lets in who has none.
+type Guard uint8
+
+// The guards. A node that is Guarded and one that is Open refuse each other.
+const (
+	Open          Guard = iota // it has no secret
+	Guarded                    // it has one, and demands it
+	GuardOptional              // it has one, and does without where the other side has none
+)
+
 // Hello identifies a node at the beginning of a connection.
 type Hello struct {
 	ClusterID   uint64 // 0: not a member of any cluster yet
@@ -63,7 +73,7 @@ type Hello struct {
 	Lineage     identity.Lineage
 	Stream      Stream
 	Nonce       [nonceBytes]byte
-	Guarded     bool   // it has a secret
+	Guard       Guard  // whether it has a secret
 	AdminAddr   string // host:port of its admin port; empty: none
 
 	// Constants of the cluster as it was formed. A node that is not a member yet
@@ -129,7 +139,7 @@ func encodeHello(h *Hello) []byte {
 	}
 	dst = frame.AppendUint(dst, uint64(h.Stream))
 	dst = frame.AppendBytes(dst, h.Nonce[:])
-	dst = frame.AppendBool(dst, h.Guarded)
+	dst = appendGuard(dst, h.Guard)
 	dst = frame.AppendString(dst, h.AdminAddr)
 	c := &h.Constants
 	dst = frame.AppendArrayLen(dst, 6)
@@ -150,6 +160,13 @@ func encodeHello(h *Hello) []byte {
 		dst = frame.AppendUint(dst, id)
 	}
 	return dst
+}
+
+func appendGuard(dst []byte, g Guard) []byte {
+	if g == GuardOptional {
+		return frame.AppendUint(dst, uint64(g))
+	}
+	return frame.AppendBool(dst, g == Guarded)
 }
 
 func appendMembers(dst []byte, members []identity.Member) []byte {
@@ -204,6 +221,16 @@ func (f *fields) bool() (v bool) {
 		v, f.err = f.Bool()
 	}
 	return v
+}
+
+func (f *fields) guard() Guard {
+	if rest := f.Rest(); len(rest) > 0 && rest[0] == byte(GuardOptional) {
+		return Guard(f.uint())
+	}
+	if f.bool() {
+		return Guarded
+	}
+	return Open
 }
 
 func (f *fields) text(limit int) (v string) {
@@ -282,7 +309,7 @@ func readHello(b []byte) (h Hello, err error) {
 	}
 	h.ClusterID, h.ServerID, h.RaftID = f.uint(), int(f.uint()), f.uint()
 	h.DirectoryID, h.Lineage.Boot, h.Lineage.Incarnations = f.directoryID(), f.uint(), f.uints(incarnationsMax)
-	h.Stream, h.Nonce, h.Guarded, h.AdminAddr = Stream(f.uint()), f.nonce(), f.bool(), f.text(addrBytesMax)
+	h.Stream, h.Nonce, h.Guard, h.AdminAddr = Stream(f.uint()), f.nonce(), f.guard(), f.text(addrBytesMax)
 	f.array(6)
 	h.Constants.Limits = identity.Limits{MemoryLimitBytes: f.int(), ItemBytesMax: f.int(), NoEvict: f.bool()}
 	h.Constants.Ticks = identity.Ticks{TickMs: f.int(), ElectionTicks: f.int()}

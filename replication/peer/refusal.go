@@ -12,6 +12,7 @@ const refusalBytesMax = 4 << 10
 type RefusedError struct {
 	Sentence string
 	Passes   bool // by itself: the node may ask again soon
+	Ours     bool // this node has refused the peer
 }
 
 func (e *RefusedError) Error() string { return e.Sentence }
@@ -36,6 +37,14 @@ func refuse(format string, args ...any) *RefusedError {
 // refuseNow returns a refusal that passes by itself.
 func refuseNow(format string, args ...any) *RefusedError {
 	return &RefusedError{Sentence: fmt.Sprintf(format, args...), Passes: true}
+}
+
+// byUs marks a refusal as this node's own.
+func byUs(err error) error {
+	if refused, is := errors.AsType[*RefusedError](err); is {
+		return &RefusedError{Sentence: refused.Sentence, Passes: refused.Passes, Ours: true}
+	}
+	return err
 }
 
 // final reports whether an error is a peer's refusal that stays, whatever this node

@@ -223,7 +223,11 @@ func (s *sender) run() {
 			if refused.Passes {
 				level = slog.LevelDebug
 			}
-			s.t.log.Log(s.ctx, level, "refused by a peer", "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
+			what := "refused by a peer"
+			if refused.Ours {
+				what = "not taken for a peer"
+			}
+			s.t.log.Log(s.ctx, level, what, "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
 		}
 		select {
 		case <-s.ctx.Done():

@@ -66,6 +66,7 @@ type Config struct {
 	Lineage     identity.Lineage
 	Memory      Memory             // of what the peers have shown
 	Secret      []byte             // that peers must know; empty: everybody does
+	Optional    bool               // the secret: who has none is let in
 	Formed      bool               // the node is a member of a cluster, which Join will name
 	Lost        []uint64           // clusters that were lost, and recovered as this node's
 	LoneWait    time.Duration      // how long Form of a server that is listed alone waits to be looked for
@@ -153,13 +154,24 @@ func newTransport(c Config) *Transport {
 	return &Transport{
 		config: c, log: c.Logger, ctx: ctx, cancel: cancel,
 		self: Hello{
-			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guarded: len(c.Secret) > 0, AdminAddr: c.AdminAddr,
+			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guard: c.guard(), AdminAddr: c.AdminAddr,
 			Constants: c.Constants, Members: slices.Clone(c.Servers), Replaces: c.Replaces, Lost: c.Lost,
 		},
 		directories: map[int]identity.DirectoryID{c.ServerID: c.DirectoryID},
 		senders:     map[uint64]*senders{}, accepted: map[acceptKey]acceptedConn{},
 		open: map[net.Conn]bool{}, shipping: map[uint64]bool{}, strangers: map[uint64]uint64{}, claims: make(chan *ClaimedError, 1), heard: map[uint64]*atomic.Int64{}, admins: map[uint64]string{},
 	}
+}
+
+// guard is what the configuration says of the secret.
+func (c *Config) guard() Guard {
+	switch {
+	case len(c.Secret) == 0:
+		return Open
+	case c.Optional:
+		return GuardOptional
+	}
+	return Guarded
 }
 
 // Addr is the address at which peers are listened for.

@@ -29,7 +29,7 @@ func TestHelloBytes(t *testing.T) {
 	id := identity.DirectoryID{1, 2, 3}
 	got := hex.EncodeToString(encodeHello(&Hello{
 		ClusterID: 1 << 40, ServerID: 2, RaftID: 300, DirectoryID: id, Stream: StreamForward,
-		Lineage: identity.Lineage{Boot: 7, Incarnations: []uint64{5, 6}}, Nonce: [nonceBytes]byte{9}, Guarded: true, AdminAddr: "a:9",
+		Lineage: identity.Lineage{Boot: 7, Incarnations: []uint64{5, 6}}, Nonce: [nonceBytes]byte{9}, Guard: Guarded, AdminAddr: "a:9",
 		Constants: testConstants,
 		Members:   []identity.Member{{ServerID: 2, RaftID: 300, DirectoryID: id, Host: "cache.example", ClientPort: 11211, LogPort: 11311}},
 		Roster:    &identity.Roster{Version: 5, NextRaftID: 9, Members: []identity.Member{{ServerID: 2, RaftID: 8, Learner: true}}},
