@@ -48,11 +48,12 @@ var layers = map[string]layer{
 	"replication/wal":           {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/snapshot":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/identity":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
-	"replication/peer":          {may: []string{"replication/frame", "replication/identity"}},
+	"replication/peer":          {may: []string{"internal/certnames", "replication/frame", "replication/identity"}, tests: []string{"internal/testcerts"}},
 	"internal/admin":            {},
 	"internal/auth":             {},
 	"internal/backup":           {may: []string{"engine"}},
 	"internal/certificates":     {tests: []string{"internal/testcerts"}},
+	"internal/certnames":        {tests: []string{"internal/testcerts"}},
 	"internal/importer":         {tests: []string{".", "internal/cluster", "raftcachedtest"}},
 	"internal/offline": {
 		may:   []string{"engine", "replication", "replication/disk", "replication/identity", "replication/snapshot", "replication/wal"},

@@ -70,6 +70,12 @@
 // refusal cannot end the other's process. What follows the handshake is neither encrypted
 // nor signed. Whoever can change what is on its way can change that, and the checksum too.
 //
+// With TLS all of it, and what follows, is in a connection of TLS in which both sides have
+// shown certificates: see tls.go.
+//
+// A connection has handshakeTimeout for its handshake, and handshakesMax of those that a
+// node has accepted may be in theirs at one time.
+//
 // Either side compares the other's lineage with the newest that its folder has shown,
 // and remembers it durably before it goes on. Until the end of the handshake a frame
 // may have up to 64 KiB, and up to 16 MiB after that.

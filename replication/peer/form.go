@@ -107,7 +107,7 @@ func (t *Transport) listed() []identity.Member {
 
 // greet exchanges hellos with a server.
 func (t *Transport) greet(ctx context.Context, m identity.Member) error {
-	conn, remote, err := t.dial(ctx, address(m), StreamForm)
+	conn, remote, err := t.dial(ctx, address(m), m.ServerID, StreamForm)
 	if err != nil {
 		return err
 	}

@@ -42,9 +42,6 @@ func proof(secret []byte, side byte, dialed, accepted []byte) []byte {
 // of the peer if that knows the secret, also with an error. Of two refusals the peer's
 // counts: it may end this node. Before it has proved the secret nothing that it says can.
 func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
-	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
-		return nil, err
-	}
 	ours, err := t.hello(s)
 	if err != nil {
 		return nil, err
@@ -60,7 +57,7 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	if err != nil {
 		return nil, unproved(err)
 	}
-	if err := t.checkUnproved(&remote); err != nil {
+	if err := t.checkUnproved(conn, &remote); err != nil {
 		return nil, byUs(err)
 	}
 	secret := t.secretFor(&remote)
@@ -129,13 +126,13 @@ func remedy(serverID int) string {
 func (t *Transport) answer(conn net.Conn) (remote Hello, err error) {
 	theirs, err := readFrame(conn)
 	if err != nil {
-		return Hello{}, err
+		return Hello{ServerID: anyServer}, err
 	}
 	remote, err = readHello(theirs)
 	if err != nil {
-		return Hello{}, t.refuse(conn, err)
+		return Hello{ServerID: anyServer}, t.refuse(conn, err)
 	}
-	if err := t.checkUnproved(&remote); err != nil {
+	if err := t.checkUnproved(conn, &remote); err != nil {
 		return remote, t.refuse(conn, err)
 	}
 	ours, err := t.hello(remote.Stream)
@@ -173,7 +170,10 @@ func (t *Transport) refuse(conn net.Conn, reason error) error {
 }
 
 // checkUnproved decides on a hello whose sender has not proved the secret yet.
-func (t *Transport) checkUnproved(remote *Hello) error {
+func (t *Transport) checkUnproved(conn net.Conn, remote *Hello) error {
+	if err := checkNamed(conn, remote); err != nil {
+		return err
+	}
 	if err := t.checkSelf(remote); err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func otherPort(ctx context.Context, addr string) error {
 
 // joinAt asks one server, and returns where it has other members.
 func (t *Transport) joinAt(ctx context.Context, addr string) (c identity.Cluster, found []string, err error) {
-	conn, remote, err := t.dial(ctx, addr, StreamJoin)
+	conn, remote, err := t.dial(ctx, addr, anyServer, StreamJoin)
 	if err != nil {
 		return c, nil, err
 	}

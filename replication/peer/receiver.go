@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"raftcached/replication/frame"
@@ -65,10 +66,7 @@ func (t *Transport) accept() {
 
 // serve handles a connection that a peer dialed.
 func (t *Transport) serve(conn net.Conn) error {
-	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
-		return err
-	}
-	remote, err := t.answer(conn)
+	conn, remote, err := t.shake(conn)
 	if err == nil && remote.Stream == StreamJoin {
 		err = t.admit(conn, &remote)
 	}
@@ -91,6 +89,36 @@ func (t *Transport) serve(conn net.Conn) error {
 	return t.receive(&remote, in)
 }
 
+// shake shakes hands on a connection that was accepted, and returns who has dialed it,
+// and the connection to go on with.
+func (t *Transport) shake(conn net.Conn) (net.Conn, Hello, error) {
+	if t.handshakes.begin(conn) {
+		t.logStranger(conn, fmt.Errorf("more than %d connections are in their handshake: the one that has taken longest was closed", handshakesMax))
+	}
+	defer t.handshakes.end(conn)
+	nobody := Hello{ServerID: anyServer}
+	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
+		return conn, nobody, err
+	}
+	c, err := t.secureAccepted(conn)
+	if err != nil {
+		return conn, nobody, err
+	}
+	remote, err := t.answer(c)
+	switch {
+	case errors.Is(err, errSpeaksTLS):
+		return c, nobody, t.refuseTLS(c)
+	case err != nil:
+		err = explained(err)
+	}
+	return c, remote, err
+}
+
+// logStranger logs what somebody did who has not said which server it is.
+func (t *Transport) logStranger(conn net.Conn, reason error) {
+	t.logRefusal(conn, &Hello{ServerID: anyServer}, reason)
+}
+
 // logRefusal logs that a peer was refused. What passes by itself is no news, and what was
 // said a short time ago.
 func (t *Transport) logRefusal(conn net.Conn, remote *Hello, reason error) {
@@ -101,10 +129,18 @@ func (t *Transport) logRefusal(conn net.Conn, remote *Hello, reason error) {
 	} else if times, news := t.refusals.news(remote.ServerID, reason.Error(), time.Now()); !news {
 		level = slog.LevelDebug
 	} else if times > 1 {
-		t.log.Warn("refused a peer again", "server", remote.ServerID, "times", times, "reason", reason)
+		t.log.Warn("refused a peer again", "server", serverText(remote), "times", times, "reason", reason)
 		return
 	}
-	t.log.Log(t.ctx, level, "refused a peer", "server", remote.ServerID, "remote", conn.RemoteAddr().String(), "reason", reason)
+	t.log.Log(t.ctx, level, "refused a peer", "server", serverText(remote), "remote", conn.RemoteAddr().String(), "reason", reason)
+}
+
+// serverText is which server a peer says that it is.
+func serverText(remote *Hello) string {
+	if remote.ServerID == anyServer {
+		return "unknown"
+	}
+	return strconv.Itoa(remote.ServerID)
 }
 
 // replace closes the previous connection of this peer and stream. A peer that was

@@ -70,7 +70,7 @@ func TestReflectedChallenge(t *testing.T) {
 		}
 		_ = in.Close()
 	}()
-	conn, _, err := a.dial(t.Context(), l.Addr().String(), StreamControl)
+	conn, _, err := a.dial(t.Context(), l.Addr().String(), 1, StreamControl)
 	if err == nil {
 		_ = conn.Close()
 	}
@@ -95,7 +95,7 @@ func TestImpostorCannotEndANode(t *testing.T) {
 			_ = writeFrame(conn, frame.AppendString(frame.AppendUint(frame.AppendArrayLen(nil, 2), kind), "end"))
 			_ = conn.Close()
 		}()
-		_, _, err = a.dial(t.Context(), l.Addr().String(), StreamControl)
+		_, _, err = a.dial(t.Context(), l.Addr().String(), 1, StreamControl)
 		if !errors.As(err, new(*RefusedError)) || errors.As(err, new(*OutdatedError)) || errors.As(err, new(*RemovedError)) {
 			t.Errorf("a stranger's word of kind %d is taken as %T: %v", kind, err, err)
 		}
@@ -133,7 +133,7 @@ func TestSecretComesServerByServer(t *testing.T) {
 		nodes[step.server] = open(step.server, step.secret, step.optional)
 		nodes[step.server].take(cluster)
 		if step.apart {
-			_, _, err := nodes[0].dial(t.Context(), address(list[1]), StreamControl)
+			_, _, err := nodes[0].dial(t.Context(), address(list[1]), 1, StreamControl)
 			if !errors.As(err, new(*RefusedError)) || !strings.Contains(err.Error(), "secret for the log port") {
 				t.Errorf("step %d: %v", i, err)
 			}

@@ -192,7 +192,7 @@ func (s *sender) run() {
 	backoff := redialMin
 	said := ""
 	for s.ctx.Err() == nil {
-		conn, remote, err := s.t.dial(s.ctx, address(s.peer), s.stream)
+		conn, remote, err := s.t.dial(s.ctx, address(s.peer), s.peer.ServerID, s.stream)
 		if err == nil && remote.RaftID != s.peer.RaftID {
 			err = errors.Join(fmt.Errorf("at %s is member %d, not %d", address(s.peer), remote.RaftID, s.peer.RaftID), conn.Close())
 		}

@@ -48,7 +48,7 @@ func (t *Transport) SendSnapshot(to uint64, header []byte, sizeBytes int64, file
 }
 
 func (t *Transport) ship(s *senders, header []byte, sizeBytes int64, file io.Reader) error {
-	conn, remote, err := t.dial(t.ctx, address(s.control.peer), StreamSnapshot)
+	conn, remote, err := t.dial(t.ctx, address(s.control.peer), s.control.peer.ServerID, StreamSnapshot)
 	if err != nil {
 		return fmt.Errorf("connect for a snapshot: %w", err)
 	}

@@ -67,6 +67,7 @@ type Config struct {
 	Memory      Memory             // of what the peers have shown
 	Secret      []byte             // that peers must know; empty: everybody does
 	Optional    bool               // the secret: who has none is let in
+	TLS         *TLS               // nil: connections are in the clear
 	Formed      bool               // the node is a member of a cluster, which Join will name
 	Lost        []uint64           // clusters that were lost, and recovered as this node's
 	LoneWait    time.Duration      // how long Form of a server that is listed alone waits to be looked for
@@ -106,6 +107,8 @@ type Transport struct {
 	handler  Handler // set by Join; until then only form streams are accepted
 	refusals refusals
 	direct   atomic.Bool // see Direct
+
+	handshakes handshakes
 
 	mu          sync.Mutex
 	self        Hello
@@ -252,19 +255,51 @@ func (t *Transport) untrack(c net.Conn) {
 	_ = c.Close() // it may be closed already
 }
 
-// dial connects to a peer and exchanges hellos. It may return the peer's with an error,
-// too.
-func (t *Transport) dial(ctx context.Context, addr string, s Stream) (net.Conn, *Hello, error) {
-	d := net.Dialer{Timeout: handshakeTimeout}
-	conn, err := d.DialContext(ctx, "tcp", addr)
+// dial connects to a server, or to anyServer, and exchanges hellos. It may return the
+// peer's with an error, too.
+func (t *Transport) dial(ctx context.Context, addr string, serverID int, s Stream) (net.Conn, *Hello, error) {
+	conn, err := t.connectTo(ctx, addr)
+	if err == nil && t.config.TLS != nil {
+		conn, err = t.secure(ctx, conn, addr, serverID)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	remote, err := t.greetOn(conn, s)
 	if err != nil {
-		return nil, remote, errors.Join(err, conn.Close())
+		return nil, remote, errors.Join(explained(err), conn.Close())
 	}
 	return conn, remote, nil
+}
+
+// secure has a connection that was dialed in TLS. If it is optional, and the other side
+// has none, it connects again without.
+func (t *Transport) secure(ctx context.Context, conn net.Conn, addr string, serverID int) (net.Conn, error) {
+	c, err := t.secureDialed(ctx, conn, serverID)
+	if err == nil {
+		return c, nil
+	}
+	_ = conn.Close() // the error says more
+	switch {
+	case !errors.Is(err, errNoTLS):
+		return nil, err
+	case t.config.TLS.Optional:
+		return t.connectTo(ctx, addr)
+	}
+	return nil, byUs(refuse("%v, which this server demands: give all servers certificates, or let this one do without for a while by \"peerTLS\": \"optional\"", errNoTLS))
+}
+
+// connectTo connects to an address, for a handshake.
+func (t *Transport) connectTo(ctx context.Context, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: handshakeTimeout}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // prepare sets the options of a connection.

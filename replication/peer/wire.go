@@ -89,6 +89,9 @@ func readFrame(r io.Reader) ([]byte, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
+	if head[0] == recordTypeHandshake && head[1] == recordVersionMajor {
+		return nil, errSpeaksTLS // as a length it would be far too much
+	}
 	return readContents(r, nil, binary.BigEndian.Uint32(head[:]), helloBytesMax)
 }
 

@@ -114,6 +114,7 @@ func TestDamageIsNoticed(t *testing.T) {
 // FuzzFrame feeds bytes of a peer to everything that decodes them.
 func FuzzFrame(f *testing.F) {
 	f.Add(encodeHello(&Hello{Lineage: lineage(1), Members: []identity.Member{{Host: "h"}}}))
+	f.Add(encodeHello(&Hello{Lineage: lineage(1, 2), Guard: GuardOptional, Roster: &identity.Roster{Version: 1}}))
 	m, err := appendMessage(nil, message(1, 2, 5), 9)
 	must(f, err)
 	f.Add(m[sealedHeaderBytes:])
