@@ -49,7 +49,7 @@ var layers = map[string]layer{
 	"replication/snapshot":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/identity":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/peer":          {may: []string{"internal/certnames", "replication/frame", "replication/identity"}, tests: []string{"internal/testcerts"}},
-	"internal/admin":            {},
+	"internal/admin":            {may: []string{"internal/certnames"}, tests: []string{"internal/testcerts"}},
 	"internal/auth":             {},
 	"internal/backup":           {may: []string{"engine"}},
 	"internal/certificates":     {tests: []string{"internal/testcerts"}},
@@ -62,10 +62,10 @@ var layers = map[string]layer{
 	"internal/settings": {may: []string{"engine"}},
 	"internal/metrics":  {may: []string{"protocol/server/stats"}},
 	"internal/node": {may: []string{
-		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/item", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
+		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/certnames", "internal/item", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
-	".":              {may: []string{"internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "internal/testcerts", "internal/testclient", "raftcachedtest"}},
+	".":              {may: []string{"internal/certificates", "internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "internal/testcerts", "internal/testclient", "raftcachedtest"}},
 	"raftcachedtest": {may: []string{"."}},
 
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},

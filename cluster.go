@@ -79,6 +79,14 @@ func (c *Cluster) Secret() ([]byte, error) {
 	return settings.ReadSecret(c.config.Secret, file)
 }
 
+// PeerCAFile returns the file of the authorities that the servers believe, or nothing.
+func (c *Cluster) PeerCAFile() string {
+	if c.config.PeerCAFile == "" {
+		return ""
+	}
+	return c.file.Beside(c.config.PeerCAFile)
+}
+
 // Config returns the configuration of one server of the cluster, without the
 // defaults, which Open or Complete fill in.
 func (c *Cluster) Config(id int) (Config, error) {
@@ -91,12 +99,13 @@ func (c *Cluster) Config(id int) (Config, error) {
 		cfg.ServerID = id
 		cfg.Servers = slices.Clone(c.Servers)
 		cfg.DataDir = c.file.DataDir(settings.Server(s))
-		if cfg.AuthFile != "" {
-			cfg.AuthFile = c.file.Beside(cfg.AuthFile)
-		}
-		cfg.besideTLS(c.file)
-		if cfg.SecretFile != "" {
-			cfg.SecretFile = c.file.Beside(cfg.SecretFile)
+		for _, file := range []*string{
+			&cfg.AuthFile, &cfg.TLSCert, &cfg.TLSKey, &cfg.TLSCA,
+			&cfg.SecretFile, &cfg.PeerCertFile, &cfg.PeerKeyFile, &cfg.PeerCAFile,
+		} {
+			if *file != "" {
+				*file = c.file.Beside(*file)
+			}
 		}
 		cfg.ClientAddrs = []string{s.ClientAddr()}
 		cfg.AdminAddr = s.AdminAddr()

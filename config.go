@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/certificates"
 	"raftcached/internal/node"
 	"raftcached/internal/settings"
 	"raftcached/protocol/server"
@@ -126,6 +127,19 @@ type Config struct {
 	// holds it; spaces and line ends around it do not count. At most one may be set.
 	// Without any, whoever reaches the log port is let in.
 	Secret, SecretFile string
+
+	// SecretOptional lets in servers without the secret too: a cluster that runs gets one
+	// server by server. Whoever reaches the log port is let in meanwhile.
+	SecretOptional bool
+
+	// PeerCertFile has servers show each other certificates at their log ports, which are
+	// in TLS then, and the admin port in TLS too, unless it is open to this machine alone.
+	// The certificate names the server, as server-N.raftcached; one of the authorities in
+	// PeerCAFile has signed it. Without PeerKeyFile, its key is in the same file. In their
+	// names {id} stands for ServerID.
+	PeerCertFile, PeerKeyFile, PeerCAFile string
+
+	PeerTLS PeerTLS
 
 	// Join is the log ports of a cluster, host:port each, separated by commas. A node
 	// with an empty DataDir asks there to come in under its ServerID, which has to be
@@ -332,6 +346,9 @@ func (c *Config) checkRest() error {
 	if err := c.checkTLS(); err != nil {
 		return err
 	}
+	if err := c.checkPeerTLS(); err != nil {
+		return err
+	}
 	if half := c.MemoryLimitBytes / 2; int64(c.ItemBytesMax) > half {
 		return c.origins.TooHigh(c, "ItemBytesMax", half, "half", "MemoryLimitBytes")
 	}
@@ -354,7 +371,8 @@ func (c *Config) assembly() node.Config {
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
 		DiskReserveBytes: c.DiskReserveBytes, UnlistAfter: c.UnlistAfter,
 		Join: c.Join, ReplaceEmpty: c.ReplaceEmpty,
-		AuthFile: c.AuthFile, Encryption: c.encryption(), Secret: c.Secret, SecretFile: c.SecretFile, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
+		AuthFile: c.AuthFile, Encryption: c.encryption(), Secret: c.Secret, SecretFile: c.SecretFile, SecretOptional: c.SecretOptional, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
+		PeerFiles: certificates.Files{Chain: c.ofServer(c.PeerCertFile), Key: c.ofServer(c.PeerKeyFile), CA: c.ofServer(c.PeerCAFile)}, PeerTLSOptional: c.PeerTLS == PeerTLSOptional,
 		Server: server.Options{
 			Listen: c.listen(), Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled, DumpDisabled: c.DumpingDisabled,

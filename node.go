@@ -69,8 +69,10 @@ func (n *Node) Removed() bool { return n.inner.Removed() }
 // knows. It reports false while there is none.
 func (n *Node) Leader() (serverID int, known bool) { return n.inner.Leader() }
 
-// Reload reads Config.AuthFile and the files of TLS again, if there are any. After an error the users
-// are those before. A client that has authenticated is not asked again.
+// Reload reads again Config.AuthFile, TLSCert, TLSKey, TLSCA, PeerCertFile, PeerKeyFile and
+// PeerCAFile, as far as they are set. What an error is about stays as it was, and keeps
+// nothing else from being read. A client that has authenticated is
+// not asked again, nor a connection of a server.
 func (n *Node) Reload() error { return n.inner.Reload() }
 
 // Alive returns nil when each event loop and the raft loop has had a turn since the call, or

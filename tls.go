@@ -78,12 +78,3 @@ func (c *Config) setClientAddrs(addrs []string, line *settings.Line) error {
 
 // listen returns all addresses at which clients are served, those without TLS last.
 func (c *Config) listen() []string { return slices.Concat(c.ClientAddrs, c.PlainAddrs) }
-
-// besideTLS has the files of TLS begin at the folder of a server.json.
-func (c *Config) besideTLS(file *settings.File) {
-	for _, name := range []*string{&c.TLSCert, &c.TLSKey, &c.TLSCA} {
-		if *name != "" {
-			*name = file.Beside(*name)
-		}
-	}
-}

@@ -1,18 +1,15 @@
 package admin
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
-	"syscall"
 )
 
 // statusBytesMax bounds an answer: nine servers and their digests need a few
@@ -25,9 +22,16 @@ type Client struct {
 	// empty: unknown. It is not sent.
 	Secret []byte
 
+	// TLS, if it is set, is what servers are asked with whose admin ports are in TLS, and
+	// those of other machines always; see VerifyServer of certnames. Where this machine's
+	// answers that it has none, it is asked in the clear.
+	TLS *tls.Config
+
+	once sync.Once
 	http http.Client
 
 	mu     sync.Mutex
+	plain  map[string]bool   // by address: it is this machine's, and has no TLS
 	nonces map[string]string // by address: the number to prove the secret with, used once
 }
 
@@ -51,7 +55,7 @@ func (c *Client) Status(ctx context.Context, addr string) (*Status, error) {
 // Ready asks the server at host:port whether it serves clients. If not, why is the
 // sentence that says so.
 func (c *Client) Ready(ctx context.Context, addr string) (ready bool, why string, err error) {
-	resp, err := c.fetch(ctx, addr, "/readyz")
+	resp, err := c.send(ctx, addr, http.MethodGet, "/readyz", nil, nil)
 	if err != nil {
 		return false, "", err
 	}
@@ -66,17 +70,8 @@ func (c *Client) Ready(ctx context.Context, addr string) (ready bool, why string
 	return resp.StatusCode == http.StatusOK, strings.TrimSpace(string(body)), nil
 }
 
-// fetch asks for a path. The body of the answer is the caller's, if there is no error.
-func (c *Client) fetch(ctx context.Context, addr, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, http.NoBody)
-	if err != nil {
-		return nil, fmt.Errorf("%q is no address: write host:port, like 127.0.0.1:11411", addr)
-	}
-	return c.http.Do(req)
-}
-
 func (c *Client) get(ctx context.Context, addr, path string) ([]byte, error) {
-	resp, err := c.fetch(ctx, addr, path)
+	resp, err := c.send(ctx, addr, http.MethodGet, path, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +80,10 @@ func (c *Client) get(ctx context.Context, addr, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK {
+	switch {
+	case resp.StatusCode == http.StatusForbidden:
+		return nil, errors.New(strings.TrimSpace(string(body)))
+	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%s answers %s to GET %s: is it the admin port?", addr, resp.Status, path)
 	}
 	return body, nil
@@ -121,20 +119,15 @@ func (c *Client) post(ctx context.Context, addr, path string, body any) (*http.R
 
 // try sends a request, with a proof of the secret if there is a number for one.
 func (c *Client) try(ctx context.Context, addr, path string, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("%q is no address: write host:port, like 127.0.0.1:11411", addr)
-	}
-	req.Header.Set("Content-Type", "application/json")
+	header := map[string]string{"Content-Type": "application/json"}
 	c.mu.Lock()
 	nonce := c.nonces[addr]
 	delete(c.nonces, addr)
 	c.mu.Unlock()
 	if nonce != "" && len(c.Secret) > 0 {
-		req.Header.Set(nonceHeader, nonce)
-		req.Header.Set(proofHeader, proofOf(c.Secret, nonce, req.Method, req.URL.Path, body))
+		header[nonceHeader], header[proofHeader] = nonce, proofOf(c.Secret, nonce, http.MethodPost, path, body)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.send(ctx, addr, http.MethodPost, path, header, body)
 	if err != nil {
 		return nil, err
 	}
@@ -147,35 +140,4 @@ func (c *Client) try(ctx context.Context, addr, path string, body []byte) (*http
 		c.mu.Unlock()
 	}
 	return resp, nil
-}
-
-// Close closes idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// NotReached reports whether a request was not even sent.
-func NotReached(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
-
-// Why says in a few words why a server did not answer.
-func Why(err error) string {
-	var (
-		errno   syscall.Errno
-		timeout net.Error
-		dns     *net.DNSError
-	)
-	switch {
-	case errors.As(err, &dns):
-		return "the name " + dns.Name + " is unknown"
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return "timeout"
-	case errors.As(err, &errno):
-		return errno.Error()
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it closed the connection"
-	case strings.Contains(err.Error(), "malformed HTTP"):
-		return "it does not speak HTTP: this is not an admin port"
-	}
-	return err.Error()
 }

@@ -19,6 +19,9 @@
 // Whatever changes something, or gives out items, is a POST with a body of JSON, from this machine
 // or with a proof of the cluster's secret (proof.go). A page in a browser on this machine cannot send that: see guard.
 //
+// A port in TLS asks for certificates instead: probes need none, a look needs one that the
+// cluster's authorities have signed, and all else the operator's (package certnames).
+//
 // An answer that is not 200 is one sentence. With a code below 500 it would not help to
 // ask for the same again, with 503 it may.
 //

@@ -1,9 +1,12 @@
 package admin
 
 import (
+	"crypto/tls"
 	"mime"
 	"net"
 	"net/http"
+
+	"raftcached/internal/certnames"
 )
 
 // guard lets a request pass that cannot change anything, and any other one only from
@@ -11,6 +14,10 @@ import (
 // of another site can send neither JSON nor, since browsers say where a request comes
 // from, anything at all; and a name that somebody points at this machine is refused with
 // its page.
+//
+// In TLS certificates decide, wherever a request comes from: probes need none, a look needs
+// one of the cluster's authorities, and a change the operator's. A page in a browser could
+// use one that the browser has, and is refused all the same.
 type guard struct {
 	next   http.Handler
 	secret []byte // of the cluster; empty: there is none
@@ -24,12 +31,19 @@ func newGuard(next http.Handler, secret []byte) *guard {
 
 // ServeHTTP implements http.Handler.
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	looks := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if r.TLS != nil && !isProbe(r) {
+		if refusal := refusalOf(r.TLS, looks); refusal != "" {
+			answer(w, http.StatusForbidden, refusal)
+			return
+		}
+	}
+	if looks {
 		g.next.ServeHTTP(w, r)
 		return
 	}
 	content, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	here := fromThisMachine(r)
+	here := r.TLS != nil || fromThisMachine(r)
 	switch {
 	case !here && len(g.secret) == 0:
 		answer(w, http.StatusForbidden, "that is taken from this machine only: run raftcachectl on it, or give the cluster a secret")
@@ -42,6 +56,22 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		g.next.ServeHTTP(w, r)
 	}
+}
+
+// isProbe reports whether a request only asks whether the server lives and serves: the
+// probes of Kubernetes show no certificate.
+func isProbe(r *http.Request) bool { return r.URL.Path == "/livez" || r.URL.Path == "/readyz" }
+
+// refusalOf says why the certificate of a connection is not enough; empty: it is. That it
+// is one of the cluster's authorities was seen in the handshake.
+func refusalOf(state *tls.ConnectionState, looks bool) string {
+	switch {
+	case len(state.VerifiedChains) == 0:
+		return "that needs a certificate of the cluster: name it with --cert, --key and --cacert"
+	case !looks && !certnames.Has(state.PeerCertificates[0], certnames.Operator):
+		return "that needs the operator's certificate, which names " + certnames.Operator + "; this one names " + certnames.Text(state.PeerCertificates[0])
+	}
+	return ""
 }
 
 // fromThisMachine reports whether the client is at a loopback address, or at the

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,22 +50,46 @@ type Server struct {
 	served   sync.WaitGroup
 }
 
-// Listen opens the admin port at host:port and serves it until Close. Who knows the
-// secret may change something from another machine; without one nobody may.
-func Listen(addr string, secret []byte, n Node, logger *slog.Logger) (*Server, error) {
-	l, err := net.Listen("tcp", addr)
+// Config is how an admin port is opened.
+type Config struct {
+	Addr string // host:port
+
+	// Secret is the cluster's. Without TLS who knows it may change something from another
+	// machine; without one nobody may.
+	Secret []byte
+
+	// TLS asks clients for certificates, and decides whose to believe. Then the names in
+	// them say who may do what; see guard.
+	TLS *tls.Config
+
+	Logger *slog.Logger
+}
+
+// OnLoopback reports whether an address is one that only its own machine reaches.
+func OnLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}
+
+// Listen opens the admin port and serves it until Close.
+func Listen(c Config, n Node) (*Server, error) {
+	l, err := net.Listen("tcp", c.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the admin port: %w", err)
 	}
 	s := &Server{node: n, listener: l}
+	logger, accepting := c.Logger, net.Listener(limit(l, connsMax))
+	if c.TLS != nil {
+		accepting = tls.NewListener(accepting, c.TLS)
+	}
 	s.http = http.Server{
-		Handler:           limitBody(newGuard(s.routes(), secret)),
+		Handler:           limitBody(newGuard(s.routes(), c.Secret)),
 		MaxHeaderBytes:    headerBytesMax,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	s.served.Go(func() {
-		if err := s.http.Serve(limit(l, connsMax)); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(accepting); !errors.Is(err, http.ErrServerClosed) {
 			logger.Error("the admin port has failed", "error", err)
 		}
 	})

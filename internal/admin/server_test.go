@@ -38,7 +38,7 @@ func (n *fakeNode) Restore(_ context.Context, s *RestoreStep) (uint64, error) { 
 // serve opens an admin port of a node until the test ends, and returns its address.
 func serve(t *testing.T, n Node) string {
 	t.Helper()
-	s, err := Listen("127.0.0.1:0", nil, n, slog.New(slog.DiscardHandler))
+	s, err := Listen(Config{Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}, n)
 	if err != nil {
 		t.Fatal(err)
 	}

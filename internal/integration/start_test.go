@@ -193,7 +193,7 @@ func TestHangUpIsHarmless(t *testing.T) {
 	ctx, c := startCluster(t, cluster.Options{Servers: 1})
 	s := c.Servers[0]
 	must(t, s.Process().Signal(syscall.SIGHUP))
-	awaitLog(ctx, t, s, "no file of users to read again")
+	awaitLog(ctx, t, s, "no file of users or certificates to read again")
 	for _, level := range []string{"2", "0"} {
 		if answer, err := cluster.Ask(ctx, s.ClientAddr, "verbosity "+level); err != nil || answer[0] != "OK" {
 			t.Errorf("verbosity %s: %q, %v", level, answer, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/certificates"
 	"raftcached/protocol/server"
 	"raftcached/replication"
 	"raftcached/replication/disk"
@@ -49,6 +50,10 @@ type Config struct {
 
 	Secret     string // of the log port, or empty
 	SecretFile string // holds it, or empty
+
+	SecretOptional  bool               // servers without the secret are let in
+	PeerFiles       certificates.Files // by which the servers know each other; no Chain: there is no TLS
+	PeerTLSOptional bool               // servers without TLS are let in
 
 	Server server.Options // of the server for clients; the node sets its Authenticator and Shutdown
 	Logger *slog.Logger

@@ -2,8 +2,6 @@ package node
 
 import (
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"time"
 
 	"raftcached/internal/certificates"
@@ -81,24 +79,6 @@ func (n *Node) refreshCertificates() error {
 		n.cfg.Logger.Error("refresh_certs: the previous certificates stay", "error", err)
 	}
 	return err
-}
-
-// Reload reads the files of users and of certificates again, if there are any. What
-// cannot be read stays as it was. Clients that have authenticated stay authenticated, and
-// connections as they are encrypted.
-func (n *Node) Reload() error {
-	var users, certificates error
-	if n.users != nil {
-		if users = n.users.Reload(); users != nil {
-			users = fmt.Errorf("reload the users: the previous ones stay: %w", users)
-		}
-	}
-	if n.keyring != nil {
-		if certificates = n.reloadCertificates(); certificates != nil {
-			certificates = fmt.Errorf("reload the certificates: the previous ones stay: %w", certificates)
-		}
-	}
-	return errors.Join(users, certificates)
 }
 
 // serverEncryption is the server's part of the configuration; nil without TLS.

@@ -51,9 +51,7 @@ func (n *Node) identify(ctx context.Context) error {
 		}
 	}
 	if n.cfg.PeerAddr != "" {
-		if len(n.secret) == 0 {
-			n.cfg.Logger.Warn("whoever reaches the log port is taken for a server: let only the servers reach it, or give all of them the same secret")
-		}
+		n.warnOfLogPort()
 		var err error
 		if n.transport, err = peer.Listen(n.peerConfig()); err != nil {
 			return addressError(err)
@@ -264,7 +262,7 @@ func (n *Node) peerConfig() peer.Config {
 	}
 	return peer.Config{
 		AdminAddr: adminAddr, Admit: n.admit, Replaces: n.cfg.ReplaceEmpty,
-		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Formed: n.identity.Cluster() != nil, Lost: n.identity.LostClusters(), LoneWait: n.cfg.LoneWait,
+		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Optional: n.cfg.SecretOptional, TLS: n.peerTLS(), Formed: n.identity.Cluster() != nil, Lost: n.identity.LostClusters(), LoneWait: n.cfg.LoneWait,
 		Constants: constants, Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
 	}
 }

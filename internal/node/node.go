@@ -27,7 +27,8 @@ import (
 type Node struct {
 	cfg Config
 
-	secret    []byte // of the log port; empty: none
+	secret    []byte                               // of the log port; empty: none
+	keys      atomic.Pointer[certificates.Keyring] // for peers and the admin port; nil: none
 	identity  *identity.Identity
 	raftID    uint64                                 // of this node's folder
 	known     atomic.Pointer[replication.Membership] // see members
@@ -79,11 +80,14 @@ func (n *Node) start(ctx context.Context) error {
 	if n.secret, err = settings.ReadSecret(n.cfg.Secret, n.cfg.SecretFile); err != nil {
 		return err
 	}
+	if err = n.openKeys(); err != nil {
+		return err
+	}
 	if err = n.openIdentity(); err != nil {
 		return err // before its ports: who starts a folder twice has both in common
 	}
 	if n.cfg.AdminAddr != "" {
-		if n.admin, err = admin.Listen(n.cfg.AdminAddr, n.secret, adminNode{n}, n.cfg.Logger); err != nil {
+		if n.admin, err = admin.Listen(n.adminConfig(), adminNode{n}); err != nil {
 			return addressError(err)
 		}
 	}

@@ -95,6 +95,11 @@ var Table = []Setting{
 	{Field: "TLSMinVersion", Flags: []string{"tls-min-version"}, JSON: "tlsMinVersion", Option: "ssl_min_version", Kind: Number, Unit: noUnit, Min: 2, Max: 3, Arg: "N", Default: "2", Help: "oldest version of TLS: 2 is 1.2, 3 is 1.3"},
 	{Field: "Secret", JSON: "secret", Kind: Text, Shown: "none: anybody who reaches the log port", Help: "what servers must know to be let in at the log port, at least 16 bytes; the same for all"},
 	{Field: "SecretFile", Flags: []string{"secret-file"}, JSON: "secretFile", Kind: Text, Arg: "FILE", Shown: "`secret`", Help: "file that holds the secret of the log port"},
+	{Field: "SecretOptional", Flags: []string{"secret-optional"}, JSON: "secretOptional", Help: "let in servers without the secret too, while a running cluster gets one, server by server"},
+	{Field: "PeerCertFile", Flags: []string{"peer-cert"}, JSON: "peerCertFile", Kind: Text, Arg: "FILE", Shown: "no TLS between servers", Help: "certificate that names this server, server-N.raftcached, as PEM; {id} in the name of the file is the server's; read again at SIGHUP"},
+	{Field: "PeerKeyFile", Flags: []string{"peer-key"}, JSON: "peerKeyFile", Kind: Text, Arg: "FILE", Shown: "`peerCertFile`", Help: "key of that certificate; {id} as there; read again at SIGHUP"},
+	{Field: "PeerCAFile", Flags: []string{"peer-ca"}, JSON: "peerCAFile", Kind: Text, Arg: "FILE", Help: "authorities that sign the certificates of this cluster's servers and its operator, and of nobody else; read again at SIGHUP"},
+	{Field: "PeerTLS", Flags: []string{"peer-tls"}, JSON: "peerTLS", Kind: Choice, Choices: []string{"required", "optional"}, Arg: "MODE", Default: "required", Help: "with peerCertFile: required, or optional: servers without TLS are let in too, while a running cluster gets it, server by server"},
 	{Field: "Join", Flags: []string{"join"}, JSON: "join", Kind: List, Arg: "ADDRS", Help: "log ports of a cluster, host:port each, that a server with an empty data folder asks to come in; raftcachectl member add announces it"},
 	{Field: "ReplaceEmpty", Flags: []string{"replace-empty"}, JSON: "replaceEmpty", Help: "let this server, with an empty data folder, take the place of the folder that it had in the cluster, if nobody hears that"},
 	{

@@ -77,7 +77,7 @@ func serveAll(t *testing.T, servers ...*fakeServer) string {
 		if i == 0 {
 			f.status.Role = "leader"
 		}
-		s, err := admin.Listen("127.0.0.1:0", nil, f, slog.New(slog.DiscardHandler))
+		s, err := admin.Listen(admin.Config{Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}, f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,7 @@ func operated(t *testing.T, f *fakeServer) string {
 	for i := range f.status.Servers {
 		f.status.Servers[i].AdminAddress = ""
 	}
-	s, err := admin.Listen("127.0.0.1:0", nil, f, slog.New(slog.DiscardHandler))
+	s, err := admin.Listen(admin.Config{Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}, f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,7 +203,7 @@ func hangUps() chan os.Signal {
 	return signals
 }
 
-// reloadAt makes the node reload its users and certificates at every signal, until stop is called.
+// reloadAt makes the node read its files again at every signal, until stop is called.
 func reloadAt(signals chan os.Signal, node Node, cfg raftcached.Config) (stop func()) {
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
@@ -213,8 +213,8 @@ func reloadAt(signals chan os.Signal, node Node, cfg raftcached.Config) (stop fu
 				cfg.Logger.Error("SIGHUP: what cannot be read stays as it was", "error", err)
 			case cfg.AuthFile != "":
 				cfg.Logger.Info("reloaded the users", "file", cfg.AuthFile)
-			case !cfg.TLS:
-				cfg.Logger.Info("SIGHUP: there is no file of users to read again, and no TLS")
+			case !cfg.TLS && cfg.PeerCertFile == "":
+				cfg.Logger.Info("SIGHUP: there is no file of users or certificates to read again")
 			}
 		}
 	})
