@@ -51,6 +51,7 @@ var layers = map[string]layer{
 	"replication/peer":          {may: []string{"internal/certnames", "replication/frame", "replication/identity"}, tests: []string{"internal/testcerts"}},
 	"internal/admin":            {may: []string{"internal/certnames"}, tests: []string{"internal/testcerts"}},
 	"internal/auth":             {},
+	"internal/authority":        {may: []string{"internal/certnames"}, tests: []string{"internal/certificates"}},
 	"internal/backup":           {may: []string{"engine"}},
 	"internal/certificates":     {tests: []string{"internal/testcerts"}},
 	"internal/certnames":        {tests: []string{"internal/testcerts"}},
@@ -71,7 +72,7 @@ var layers = map[string]layer{
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},
 	"cmd/raftcachectl":    {may: []string{"cmd/internal/ctl"}},
 	"cmd/server-spawner":  {may: []string{".", "cmd/internal/serve", "cmd/internal/spawn"}},
-	"cmd/internal/ctl":    {may: []string{".", "internal/admin", "internal/auth", "internal/backup", "internal/importer", "internal/offline", "internal/settings", "replication/disk", "replication/identity"}, tests: []string{"replication"}},
+	"cmd/internal/ctl":    {may: []string{".", "internal/admin", "internal/auth", "internal/authority", "internal/backup", "internal/certificates", "internal/certnames", "internal/importer", "internal/offline", "internal/settings", "replication/disk", "replication/identity"}, tests: []string{"replication"}},
 	"cmd/internal/parent": {},
 	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
 	"cmd/internal/spawn":  {may: []string{".", "internal/auth", "internal/settings", "cmd/internal/parent"}},
@@ -99,7 +100,7 @@ var layers = map[string]layer{
 	"internal/transcript":   {},
 	"internal/conformance":  {tests: []string{"internal/cluster"}},
 	"internal/differential": {may: []string{"internal/cluster"}},
-	"internal/integration":  {tests: []string{"internal/admin", "internal/cluster", "internal/testcerts", "internal/testclient", "internal/transcript", "replication/disk", "replication/disk/disktest", "replication/frame", "replication/identity", "replication/peer", "replication/wal"}},
+	"internal/integration":  {tests: []string{"internal/admin", "internal/certnames", "internal/cluster", "internal/testcerts", "internal/testclient", "internal/transcript", "replication/disk", "replication/disk/disktest", "replication/frame", "replication/identity", "replication/peer", "replication/wal"}},
 }
 
 // owners lists the modules that one package alone may import.

@@ -12,7 +12,6 @@ import (
 
 	"raftcached"
 	"raftcached/internal/admin"
-	"raftcached/internal/settings"
 )
 
 const (
@@ -83,25 +82,6 @@ func (c *ctl) configFile() string {
 	return config
 }
 
-// newClient returns a client that knows the cluster's secret, if the command line or
-// the server.json has one.
-func (c *ctl) newClient() (*admin.Client, error) {
-	if c.secret != "" {
-		secret, err := settings.ReadSecret("", c.secret)
-		return &admin.Client{Secret: secret}, err
-	}
-	config := c.configFile()
-	if config == "" {
-		return new(admin.Client), nil
-	}
-	cluster, err := raftcached.ReadCluster(config)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := cluster.Secret()
-	return &admin.Client{Secret: secret}, err
-}
-
 // gather asks the servers that are named, and then those that their answers name:
 // each time all at once, so that a dead one costs one timeout.
 func (c *ctl) gather(ctx context.Context) ([]reply, error) {
@@ -109,9 +89,12 @@ func (c *ctl) gather(ctx context.Context) ([]reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	var client admin.Client
+	client, err := c.newLooker()
+	if err != nil {
+		return nil, err
+	}
 	defer client.Close()
-	replies := c.askAll(ctx, &client, seeds)
+	replies := c.askAll(ctx, client, seeds)
 	var more []string
 	for _, r := range replies {
 		if r.status == nil {
@@ -125,7 +108,7 @@ func (c *ctl) gather(ctx context.Context) ([]reply, error) {
 			}
 		}
 	}
-	replies = append(replies, c.askAll(ctx, &client, more)...)
+	replies = append(replies, c.askAll(ctx, client, more)...)
 	if !slices.ContainsFunc(replies, func(r reply) bool { return r.status != nil }) {
 		return replies, nobodyAnswers(replies)
 	}

@@ -51,9 +51,12 @@ func (c *ctl) listMembers(ctx context.Context, output string) error {
 	} else if err != nil {
 		return err
 	}
-	var client admin.Client
+	client, err := c.newLooker()
+	if err != nil {
+		return err
+	}
 	defer client.Close()
-	list, err := anyMembers(ctx, &client, replies)
+	list, err := anyMembers(ctx, client, replies)
 	if err != nil {
 		return err
 	}

@@ -31,11 +31,14 @@ func (c *ctl) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var client admin.Client
+	client, err := c.newLooker()
+	if err != nil {
+		return err
+	}
 	defer client.Close()
 	all := true
 	for _, addr := range servers {
-		ready, why, err := c.askReady(ctx, &client, addr)
+		ready, why, err := c.askReady(ctx, client, addr)
 		if err != nil {
 			return err
 		}

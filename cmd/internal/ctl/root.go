@@ -73,6 +73,8 @@ type ctl struct {
 	config  string
 	timeout time.Duration
 	secret  string // file
+
+	cert, key, cacert string // files of the operator's certificate
 }
 
 // complain writes a line for the operator to the standard error.
@@ -86,7 +88,7 @@ func (c *ctl) complain(err error) {
 }
 
 // longFlags may be written with one dash, as those of raftcached.
-var longFlags = []string{"server", "config", "timeout", "secret-file", "help", "version"}
+var longFlags = []string{"server", "config", "timeout", "secret-file", "cert", "key", "cacert", "help", "version"}
 
 func (c *ctl) newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -98,7 +100,10 @@ names the others.
 
 The servers are found, in this order, by --server, by --config, by the variables
 RAFTCACHECTL_SERVER and RAFTCACHECTL_CONFIG, by server.json in the working
-directory, and otherwise at 127.0.0.1:11411.`,
+directory, and otherwise at 127.0.0.1:11411. Admin ports that other machines reach are in
+TLS if the servers have certificates. The operator's is found by --cert, --key and
+--cacert, by the variables RAFTCACHECTL_CERT, RAFTCACHECTL_KEY and RAFTCACHECTL_CACERT,
+and otherwise as operator.crt and operator.key beside peerCAFile of the server.json.`,
 		Example: `  raftcachectl status
   raftcachectl status --server 10.0.0.1:11411 -o json
   RAFTCACHECTL_CONFIG=/etc/raftcached/server.json raftcachectl verify`,
@@ -112,6 +117,9 @@ directory, and otherwise at 127.0.0.1:11411.`,
 	flags.StringSliceVarP(&c.servers, "server", "s", nil, "admin port of a server, `HOST:PORT`; several are separated by commas")
 	flags.StringVarP(&c.config, "config", "c", "", "the cluster's server.json, a `FILE`")
 	flags.StringVar(&c.secret, "secret-file", "", "`FILE` with the cluster's secret, for what changes something on another machine")
+	flags.StringVar(&c.cert, "cert", "", "`FILE` with the operator's certificate, for admin ports in TLS")
+	flags.StringVar(&c.key, "key", "", "`FILE` with its key, if it is another one")
+	flags.StringVar(&c.cacert, "cacert", "", "`FILE` with the authorities of the servers' certificates")
 	flags.DurationVar(&c.timeout, "timeout", timeoutDefault, "how long a server may take to answer")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --"); unknown {
@@ -125,7 +133,7 @@ directory, and otherwise at 127.0.0.1:11411.`,
 	})
 	root.AddCommand(
 		c.newStatus(), c.newReady(), c.newVerify(), c.newMember(), c.newLeases(), c.newImport(),
-		c.newBackup(), c.newRestore(), c.newInspect(),
+		c.newBackup(), c.newRestore(), c.newInspect(), c.newCerts(),
 		c.newRecover(), c.newLog(),
 	)
 	return root

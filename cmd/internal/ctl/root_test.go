@@ -200,7 +200,12 @@ func TestSecret(t *testing.T) {
 		{ctl{config: "none.json", secret: "s"}, "", "in a file of its own"},
 		{ctl{secret: "short"}, "", `the secret in file "short" has 5 bytes: choose one of 16 to 4096`},
 	} {
-		c.ctl.Getenv = func(string) string { return c.environment }
+		c.ctl.Getenv = func(name string) string {
+			if name == configVariable {
+				return c.environment
+			}
+			return ""
+		}
 		client, err := c.ctl.newClient()
 		var got string
 		if err != nil {
