@@ -87,6 +87,7 @@ type Status struct {
 	Majority int `json:"majority"`
 
 	Guarded bool `json:"guarded,omitempty"` // who comes in must know the cluster's secret
+	Secured bool `json:"secured,omitempty"` // and show a certificate
 }
 
 // Ready reports whether the server serves clients.

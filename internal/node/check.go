@@ -44,6 +44,9 @@ func Checks(cfg Config) []Check {
 	if cfg.Encryption != nil {
 		all = append(all, cfg.checkCertificates())
 	}
+	if cfg.PeerFiles.Chain != "" {
+		all = append(all, cfg.checkPeerFiles())
+	}
 	return all
 }
 

@@ -13,9 +13,9 @@ import (
 	"raftcached/replication/peer"
 )
 
-// expiryNotice is how long before a certificate expires a server warns of that, whenever
+// keysExpiryNotice is how long before a certificate expires a server warns of that, whenever
 // it reads it.
-const expiryNotice = 30 * 24 * time.Hour
+const keysExpiryNotice = 14 * 24 * time.Hour
 
 // openKeys reads the certificate by which the other servers know this one.
 func (n *Node) openKeys() error {
@@ -34,34 +34,52 @@ func (n *Node) reloadKeys() error {
 	if n.cfg.PeerFiles.Chain == "" {
 		return nil
 	}
-	keys, err := certificates.Open(n.cfg.PeerFiles)
-	if err == nil {
-		err = n.checkKeys(keys)
-	}
+	keys, err := n.cfg.readKeys()
 	if err != nil {
-		return fmt.Errorf("TLS between servers: %w", err)
+		return err
 	}
 	n.keys.Store(keys)
 	n.cfg.Logger.Info("TLS between servers", "certificate", keys.String())
-	if left := time.Until(keys.Expires()); left < expiryNotice {
+	if left := time.Until(keys.Expires()); left < keysExpiryNotice {
 		n.cfg.Logger.Warn(fmt.Sprintf("the certificate in %q expires in %d days: other servers refuse this one then; replace the file, and send SIGHUP",
 			keys.Files().Chain, int(left.Hours())/24))
 	}
 	return nil
 }
 
+// readKeys reads a certificate that the other servers do not refuse.
+func (c *Config) readKeys() (*certificates.Keyring, error) {
+	keys, err := certificates.Open(c.PeerFiles)
+	if err == nil {
+		err = c.checkKeys(keys)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("TLS between servers: %w", err)
+	}
+	return keys, nil
+}
+
+// checkPeerFiles checks the files that readKeys reads.
+func (c *Config) checkPeerFiles() Check {
+	keys, err := c.readKeys()
+	if err != nil {
+		return Check{Configuration: true, Text: err.Error()}
+	}
+	return Check{OK: true, Text: "TLS between servers: " + keys.String()}
+}
+
 // checkKeys reports what the other servers would refuse a certificate for.
-func (n *Node) checkKeys(keys *certificates.Keyring) error {
+func (c *Config) checkKeys(keys *certificates.Keyring) error {
 	held := keys.Client(certificates.ClientOptions{})
 	chain := held.Certificates[0]
-	if name := certnames.Server(n.cfg.ServerID); !certnames.Has(chain.Leaf, name) {
+	if name := certnames.Server(c.ServerID); !certnames.Has(chain.Leaf, name) {
 		return fmt.Errorf("certificate file %q names %s, and not %s, which is this server's name: have it among the DNS names of its certificate",
 			keys.Files().Chain, certnames.Text(chain.Leaf), name)
 	}
 	between := x509.NewCertPool()
 	for _, der := range chain.Certificate[1:] {
-		if c, err := x509.ParseCertificate(der); err == nil {
-			between.AddCert(c)
+		if cert, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(cert)
 		}
 	}
 	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {

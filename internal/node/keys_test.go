@@ -73,7 +73,11 @@ func TestClusterOverTLS(t *testing.T) {
 func TestNodeNeedsItsCertificate(t *testing.T) {
 	cfg := loneConfig(t)
 	cfg.PeerFiles = keysFor(t, t.TempDir(), testcerts.NewAuthority(t, "cluster"), cfg.ServerID+1)
+	check := cfg.checkPeerFiles()
 	_, err := Open(t.Context(), cfg)
+	if check.OK || !check.Configuration || err == nil || !strings.Contains(err.Error(), check.Text) {
+		t.Errorf("-check says %+v, the start %v", check, err)
+	}
 	if ce := (*settings.Error)(nil); !errors.As(err, &ce) || !strings.Contains(err.Error(), "and not server-0.raftcached, which is this server's name") {
 		t.Errorf("with the certificate of another server: %v", err)
 	}

@@ -128,17 +128,17 @@ func (v *view) addProblem(r *row, t *tally) {
 		}
 	case stateAwaited:
 		p.Text = r.Reason
-		p.Help = fmt.Sprintf("Start it with an empty data folder: %s.\n   Or give it up: raftcachectl member remove %d.", v.start.command(r.member, v.best.Guarded, v.others(r.ID)...), r.ID)
+		p.Help = fmt.Sprintf("Start it with an empty data folder: %s.\n   Or give it up: raftcachectl member remove %d.", v.start.command(r.member, v.best, v.others(r.ID)...), r.ID)
 	case stateUnreachable:
 		p.Text = "the others do not reach it (" + r.Reason + ")"
 		if r.Since != nil {
 			p.Text = fmt.Sprintf("lost at %s (%s)", clock(*r.Since), r.Reason)
 		}
 		if v.Cluster == "" {
-			p.Text, p.Help = "it is not there ("+r.Reason+")", fmt.Sprintf("Start it: %s.", v.start.command(r.member, v.best.Guarded))
+			p.Text, p.Help = "it is not there ("+r.Reason+")", fmt.Sprintf("Start it: %s.", v.start.command(r.member, v.best))
 			break
 		}
-		p.Help = v.start.again(r.member, v.best.Guarded) + " It fetches by itself what it missed."
+		p.Help = v.start.again(r.member, v.best) + " It fetches by itself what it missed."
 		if !t.lost() { // who is removed or replaced must be by a majority
 			p.Help += fmt.Sprintf("\n   Gone for good: raftcachectl member %s %d.", map[bool]string{false: "replace", true: "remove"}[r.Stays], r.ID)
 		}

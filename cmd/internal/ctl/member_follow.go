@@ -185,7 +185,7 @@ func startCommand(v *view, list *admin.MemberList, id int) string {
 			others = append(others, hostPort(m.Host, m.LogPort))
 		}
 	}
-	return v.start.command(&admin.Member{ID: id, LogAddress: addressOf(list, id)}, v.best.Guarded, others...)
+	return v.start.command(&admin.Member{ID: id, LogAddress: addressOf(list, id)}, v.best, others...)
 }
 
 // awaitMember waits until a server has come in and has its vote, or without one the

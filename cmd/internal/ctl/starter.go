@@ -35,8 +35,8 @@ func (s *starter) lists(id int, logAddress string) bool {
 
 // command is what starts a server: by the server.json if that lists it, and otherwise by
 // its data folder, which knows what its server needs. An empty folder is told where the
-// others are.
-func (s *starter) command(m *admin.Member, guarded bool, others ...string) string {
+// others are. best is the status that knows the most.
+func (s *starter) command(m *admin.Member, best *admin.Status, others ...string) string {
 	if s.lists(m.ID, m.LogAddress) {
 		return fmt.Sprintf("raftcached -config %s -id %d", s.file, m.ID)
 	}
@@ -47,17 +47,20 @@ func (s *starter) command(m *admin.Member, guarded bool, others ...string) strin
 	if m.AdminAddress != "" {
 		text += " -admin-listen " + m.AdminAddress
 	}
-	if guarded || s.secret != "" {
+	if best.Guarded || s.secret != "" {
 		text += " -secret-file " + cmp.Or(s.secret, "FILE")
+	}
+	if best.Secured {
+		text += " -peer-cert FILE -peer-key FILE -peer-ca FILE"
 	}
 	return text
 }
 
 // again says how a server that was stopped is started.
-func (s *starter) again(m *admin.Member, guarded bool) string {
+func (s *starter) again(m *admin.Member, best *admin.Status) string {
 	how := "Start it again"
 	if !s.lists(m.ID, m.LogAddress) {
 		how += ", with its data folder and the flags that it had"
 	}
-	return fmt.Sprintf("%s: %s.", how, s.command(m, guarded))
+	return fmt.Sprintf("%s: %s.", how, s.command(m, best))
 }

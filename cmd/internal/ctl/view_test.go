@@ -134,10 +134,10 @@ func cases() map[string][]reply {
 	first := statusOf(0, 2)
 	first.Cluster, first.State, first.Reason, first.Role = "", admin.StateStarting, "it waits until it knows its cluster", ""
 	first.Servers[1].Reachable = false
-	// Server 3 came in by -join, with a secret.
+	// Server 3 came in by -join, with a secret and a certificate.
 	joined := []reply{{status: statusOf(0, 4)}, {status: statusOf(1, 4)}, {status: statusOf(2, 4)}, {addr: "10.0.0.4:11411", err: refused}}
 	for _, r := range joined[:3] {
-		r.status.Guarded = true
+		r.status.Guarded, r.status.Secured = true, true
 		lost(r.status, 3, "connection refused")
 	}
 
