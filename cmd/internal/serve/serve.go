@@ -203,17 +203,30 @@ func hangUps() chan os.Signal {
 	return signals
 }
 
+// reloadable returns what is read again at SIGHUP, as attributes of a line of the log.
+func reloadable(cfg *raftcached.Config) (files []any) {
+	for _, f := range []struct{ what, name string }{
+		{"users", cfg.AuthFile}, {"certificateForClients", cfg.TLSCert}, {"certificateForPeers", cfg.PeerCertFile},
+	} {
+		if f.name != "" {
+			files = append(files, f.what, f.name)
+		}
+	}
+	return files
+}
+
 // reloadAt makes the node read its files again at every signal, until stop is called.
 func reloadAt(signals chan os.Signal, node Node, cfg raftcached.Config) (stop func()) {
+	files := reloadable(&cfg)
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
 		for range signals {
 			switch err := node.Reload(); {
 			case err != nil:
 				cfg.Logger.Error("SIGHUP: what cannot be read stays as it was", "error", err)
-			case cfg.AuthFile != "":
-				cfg.Logger.Info("reloaded the users", "file", cfg.AuthFile)
-			case !cfg.TLS && cfg.PeerCertFile == "":
+			case len(files) > 0:
+				cfg.Logger.Info("reloaded", files...)
+			default:
 				cfg.Logger.Info("SIGHUP: there is no file of users or certificates to read again")
 			}
 		}
