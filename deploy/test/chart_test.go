@@ -58,6 +58,15 @@ type serviceMonitor struct {
 			Port     string `json:"port"`
 			Path     string `json:"path"`
 			Interval string `json:"interval"`
+			Scheme   string `json:"scheme"`
+
+			TLSConfig struct {
+				InsecureSkipVerify bool `json:"insecureSkipVerify"`
+				Cert               struct {
+					Secret corev1.SecretKeySelector `json:"secret"`
+				} `json:"cert"`
+				KeySecret corev1.SecretKeySelector `json:"keySecret"`
+			} `json:"tlsConfig"`
 		} `json:"endpoints"`
 	} `json:"spec"`
 }
@@ -150,6 +159,8 @@ settings: {leases: all, maxConnections: 4096}
 replaceEmpty: false
 secret: {existingSecret: cluster-secret}
 users: {existingSecret: cache-users}
+tls: {existingSecret: cache-tls, verifyClients: true}
+peerTLS: {existingSecret: cache-peers, mode: optional}
 persistence: {size: 2Gi, storageClass: fast, annotations: {a: b}}
 service: {port: 11222, annotations: {c: d}}
 resources: {limits: {memory: 1Gi}}
@@ -254,6 +265,8 @@ func TestValuesTakeEffect(t *testing.T) {
 	must(t, err)
 	config := m.configs["raftcached"].Data["server.json"]
 	for _, want := range []string{
+		`"tls": true`, `"tlsCert": "/run/secrets/tls/tls.crt"`, `"tlsKey": "/run/secrets/tls/tls.key"`, `"tlsCA": "/run/secrets/tls/ca.crt"`, `"tlsVerify": 2`,
+		`"peerCertFile": "/run/secrets/peers/server-{id}.crt"`, `"peerKeyFile": "/run/secrets/peers/server-{id}.key"`, `"peerCAFile": "/run/secrets/peers/ca.crt"`, `"peerTLS": "optional"`,
 		`"authFile": "/run/secrets/users/users"`, `"leases": "all"`, `"maxConnections": 4096`, `"memoryLimitMiB": 100`, `"replaceEmpty": false`,
 		`"host": "raftcached-4.raftcached-servers.caches.svc.example.org"`,
 	} {
@@ -262,6 +275,9 @@ func TestValuesTakeEffect(t *testing.T) {
 		}
 	}
 	pod := m.set.Spec.Template.Spec
+	if probe := pod.Containers[0].ReadinessProbe.HTTPGet; probe.Scheme != corev1.URISchemeHTTPS || m.monitor.Spec.Endpoints[0].Scheme != "https" || m.monitor.Spec.Endpoints[0].TLSConfig.KeySecret.Key != "client.key" {
+		t.Errorf("the admin port is asked by %+v and %+v", probe, m.monitor.Spec.Endpoints)
+	}
 	if len(m.secrets) != 0 || pod.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil || pod.Containers[0].Lifecycle != nil ||
 		pod.Containers[0].Image != "registry.example/raftcached:9" || pod.Containers[0].Resources.Limits.Memory().String() != "1Gi" || m.policy == nil || m.monitor == nil {
 		t.Errorf("the pods are %+v, the secrets %v", pod, m.secrets)

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,6 +104,8 @@ type container struct {
 	files map[string]string // by their paths: what is mounted into it
 	uid   int
 	gid   int
+
+	tls *tls.Config // of its clients; nil: they use none
 
 	ip   string
 	root string
@@ -308,9 +311,10 @@ func (m *machine) await(what string, f func() error) {
 }
 
 // get asks a container by HTTP, as a probe does.
-func (c *container) get(port int, path string) error {
-	client := http.Client{Timeout: 2 * time.Second}
-	resp, err := client.Get(fmt.Sprintf("http://%s:%d%s", c.ip, port, path))
+func (c *container) get(scheme string, port int, path string) error {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true} // as a kubelet
+	client := http.Client{Timeout: 2 * time.Second, Transport: transport}
+	resp, err := client.Get(fmt.Sprintf("%s://%s:%d%s", scheme, c.ip, port, path))
 	if err != nil {
 		return err
 	}
@@ -327,6 +331,9 @@ func (c *container) ask(requests string) (string, error) {
 	conn, err := net.DialTimeout("tcp", c.ip+":11211", 2*time.Second)
 	if err != nil {
 		return "", err
+	}
+	if c.tls != nil {
+		conn = tls.Client(conn, c.tls)
 	}
 	defer func() { _ = conn.Close() }()
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {

@@ -62,8 +62,14 @@ func (m *manifests) volume(t *testing.T, volumes []corev1.Volume, name string) m
 				files[key] = text
 			}
 		case v.Secret != nil:
+			data := m.secrets[v.Secret.SecretName].Data
 			for _, item := range v.Secret.Items {
-				files[item.Path] = string(m.secrets[v.Secret.SecretName].Data[item.Key])
+				files[item.Path] = string(data[item.Key])
+			}
+			if len(v.Secret.Items) == 0 { // all
+				for key, text := range data {
+					files[key] = string(text)
+				}
 			}
 		}
 	}
@@ -78,7 +84,7 @@ func (m *manifests) ready(c *container) error {
 	k := m.set.Spec.Template.Spec.Containers[0]
 	for _, p := range k.Ports {
 		if p.Name == k.ReadinessProbe.HTTPGet.Port.String() {
-			return c.get(int(p.ContainerPort), k.ReadinessProbe.HTTPGet.Path)
+			return c.get(strings.ToLower(string(k.ReadinessProbe.HTTPGet.Scheme)), int(p.ContainerPort), k.ReadinessProbe.HTTPGet.Path)
 		}
 	}
 	return fmt.Errorf("no port %v", k.ReadinessProbe.HTTPGet.Port)

@@ -24,6 +24,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.secret.existingSecret | default (include "raftcached.name" .) -}}
 {{- end -}}
 
+{{/* How probes and Prometheus speak to the admin port. */}}
+{{- define "raftcached.scheme" -}}
+{{- if .Values.peerTLS.existingSecret -}}HTTPS{{- else -}}HTTP{{- end -}}
+{{- end -}}
+
 {{/* server.json: the servers by the names that the headless Service gives them. */}}
 {{- define "raftcached.config" -}}
 {{- $name := include "raftcached.name" . -}}
@@ -35,6 +40,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $config := dict "servers" $servers "memoryLimitMiB" (int .Values.memoryLimitMiB) "secretFile" "/run/secrets/raftcached/secret" "replaceEmpty" .Values.replaceEmpty -}}
 {{- if .Values.users.existingSecret -}}
 {{- $_ := set $config "authFile" "/run/secrets/users/users" -}}
+{{- end -}}
+{{- if .Values.tls.existingSecret -}}
+{{- $_ := merge $config (dict "tls" true "tlsCert" "/run/secrets/tls/tls.crt" "tlsKey" "/run/secrets/tls/tls.key") -}}
+{{- if .Values.tls.verifyClients -}}
+{{- $_ := merge $config (dict "tlsCA" "/run/secrets/tls/ca.crt" "tlsVerify" 2) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.peerTLS.existingSecret -}}
+{{- $_ := merge $config (dict "peerCertFile" "/run/secrets/peers/server-{id}.crt" "peerKeyFile" "/run/secrets/peers/server-{id}.key" "peerCAFile" "/run/secrets/peers/ca.crt" "peerTLS" .Values.peerTLS.mode) -}}
 {{- end -}}
 {{- merge $config .Values.settings | toPrettyJson -}}
 {{- end -}}

@@ -1,0 +1,97 @@
+package test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// TestPodsWithCertificates runs pods that know each other by what `raftcachectl certs create` makes:
+// they form a cluster, their probes are asked by HTTPS, and raftcachectl in a pod sees all of them.
+func TestPodsWithCertificates(t *testing.T) {
+	img := buildImage(t)
+	m := newMachine(t)
+	chart, err := render(t, "peerTLS: {existingSecret: cache-peers}")
+	must(t, err)
+	dir := t.TempDir()
+	config := filepath.Join(dir, "server.json")
+	must(t, os.WriteFile(config, []byte(chart.configs["raftcached"].Data["server.json"]), 0o600))
+	out, err := exec.CommandContext(t.Context(), filepath.Join(img.root, "usr/bin/raftcachectl"), "certs", "create", "--config", config, "--dir", filepath.Join(dir, "certs")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("certs create: %v\n%s", err, out)
+	}
+	secret := &corev1.Secret{Data: map[string][]byte{}}
+	files, err := os.ReadDir(filepath.Join(dir, "certs"))
+	must(t, err)
+	for _, file := range files {
+		if secret.Data[file.Name()], err = os.ReadFile(filepath.Join(dir, "certs", file.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	delete(secret.Data, "ca.key") // which no server needs
+	chart.secrets["cache-peers"] = secret
+
+	var pods []*container
+	for i := range int(*chart.set.Spec.Replicas) {
+		pods = append(pods, chart.pod(t, img, i))
+	}
+	m.start(pods...)
+	for _, c := range pods {
+		m.await(c.name+" is ready", func() error { return chart.ready(c) })
+	}
+	m.wantAnswer(pods[0], "set k 0 0 1\r\nx\r\n", "STORED")
+	m.wantAnswer(pods[1], "get k\r\n", "VALUE k 0 1|x|END")
+	m.await("all is well", func() error { return well(m, pods[2], 3) })
+}
+
+// TestPodsWithTLSForClients runs a pod whose clients need certificates.
+func TestPodsWithTLSForClients(t *testing.T) {
+	img := buildImage(t)
+	m := newMachine(t)
+	chart, err := render(t, "replicas: 1\ntls: {existingSecret: cache-tls, verifyClients: true}")
+	must(t, err)
+	chain, key := selfSigned(t, "cache.example")
+	chart.secrets["cache-tls"] = &corev1.Secret{Data: map[string][]byte{"tls.crt": chain, "tls.key": key, "ca.crt": chain}}
+	c := chart.pod(t, img, 0)
+	m.start(c)
+	m.await("it is ready", func() error { return chart.ready(c) })
+
+	authorities := x509.NewCertPool()
+	authorities.AppendCertsFromPEM(chain)
+	pair, err := tls.X509KeyPair(chain, key)
+	must(t, err)
+	c.tls = &tls.Config{ServerName: "cache.example", RootCAs: authorities}
+	if answer, err := c.ask("get k\r\n"); err == nil {
+		t.Errorf("without a certificate a client is answered %q", answer)
+	}
+	c.tls.Certificates = []tls.Certificate{pair}
+	m.wantAnswer(c, "set k 0 0 1\r\nx\r\nget k\r\n", "STORED|VALUE k 0 1|x|END")
+}
+
+// selfSigned makes a certificate that is its own authority.
+func selfSigned(t *testing.T, name string) (chain, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	must(t, err)
+	text, err := x509.MarshalPKCS8PrivateKey(private)
+	must(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
+}
