@@ -31,15 +31,16 @@ type layer struct {
 // folder with Go files that is not listed here is a failure.
 var layers = map[string]layer{
 	"internal/item":             {},
+	"internal/measure":          {},
 	"protocol":                  {may: []string{"internal/item"}, tests: []string{"internal/cluster", "internal/transcript"}},
-	"protocol/server":           {may: []string{"internal/item", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
+	"protocol/server":           {may: []string{"internal/item", "internal/measure", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
 	"protocol/server/eventloop": {tests: []string{"internal/testcerts", "internal/testclient"}},
 	"protocol/server/stats":     {may: []string{"internal/item", "protocol"}},
 	"engine":                    {may: []string{"engine/memory", "engine/store", "internal/item"}},
 	"engine/store":              {may: []string{"engine/memory", "internal/item"}},
 	"engine/memory":             {},
 	"replication": {
-		may:   []string{"replication/frame"},
+		may:   []string{"internal/measure", "replication/frame"},
 		tests: []string{"engine", "internal/item", "replication/disk", "replication/disk/disktest", "replication/identity", "replication/wal", "replication/snapshot"},
 	},
 	"replication/disk":          {tests: []string{"replication/disk/disktest"}},
@@ -61,9 +62,9 @@ var layers = map[string]layer{
 		tests: []string{"replication/disk/disktest", "replication/frame"},
 	},
 	"internal/settings": {may: []string{"engine"}},
-	"internal/metrics":  {may: []string{"protocol/server/stats"}},
+	"internal/metrics":  {may: []string{"internal/measure", "protocol/server/stats"}},
 	"internal/node": {may: []string{
-		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/certnames", "internal/item", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
+		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/certnames", "internal/item", "internal/measure", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
 	".":              {may: []string{"internal/certificates", "internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "internal/testcerts", "internal/testclient", "raftcachedtest"}},
