@@ -139,7 +139,7 @@ func AppendDumpEnd(dst []byte, c Command) []byte {
 }
 
 func appendMetaDumped(dst []byte, it *Dumped) []byte {
-	dst = appendEscaped(append(dst, "key="...), it.Key)
+	dst = AppendEscaped(append(dst, "key="...), it.Key)
 	dst = strconv.AppendInt(append(dst, " exp="...), it.Expiry, 10)
 	dst = strconv.AppendInt(append(dst, " la="...), it.Accessed, 10)
 	dst = strconv.AppendUint(append(dst, " cas="...), it.CAS, 10)
@@ -154,8 +154,8 @@ func appendMetaDumped(dst []byte, it *Dumped) []byte {
 	return append(dst, " \n"...)
 }
 
-// appendEscaped appends a key as it is in an URI, like memcached's uriencode.
-func appendEscaped(dst, key []byte) []byte {
+// AppendEscaped appends a key as it is in an URI, like memcached's uriencode.
+func AppendEscaped(dst, key []byte) []byte {
 	const digits = "0123456789ABCDEF"
 	for _, b := range key {
 		switch {

@@ -57,6 +57,9 @@ func (c *conn) answerStats(req *protocol.Request) {
 	}
 	list, ok := s.stats.Report(arg)
 	if !ok {
+		list, ok = s.seenStats(arg)
+	}
+	if !ok {
 		list, ok = s.backend.Stats(arg)
 	}
 	if ok {

@@ -32,6 +32,9 @@ func (l *loop) WriteDone(r *protocol.Result) {
 		l.touch(c)
 	}
 	if last {
+		if !w.more {
+			l.timing.writeDone(w)
+		}
 		l.writes.pop()
 	}
 }
@@ -69,6 +72,7 @@ func (l *loop) ResultsEnd() {
 	}
 	clear(l.touched)
 	l.touched = l.touched[:0]
+	l.timing.end()
 	l.unblock()
 }
 

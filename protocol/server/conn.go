@@ -29,6 +29,7 @@ type conn struct {
 	reads    reads
 	out      output
 	activity activity
+	late     late
 
 	unanswered int       // writes with the backend; a gat counts once for each key
 	owed       int       // bytes of values that are to come as their answers, about
@@ -106,7 +107,12 @@ func (c *conn) Readable() {
 	l := c.loop
 	l.counters.Add(stats.BytesRead, c.events.Buffered()-c.in.seen)
 	c.activity.last = l.sweeps
+	if c.wait != waitNothing && c.late.left > 0 {
+		c.late.arrived(l.timing.clock(), c.events.Buffered())
+	}
+	l.timing.begin()
 	c.serve()
+	l.timing.end()
 	l.counters.Publish()
 }
 

@@ -236,6 +236,7 @@ func (c *conn) pushWrite(req *protocol.Request, w writeWaiter) {
 	l.turn = nil
 	l.wantFlush()
 	w.c, w.command, w.noReply, w.fields = c, req.Command, req.NoReply, req.Fields
+	c.noteWrite(req, &w)
 	if req.Form.Codec != protocol.Text {
 		w.formed = true
 		l.forms.push(&req.Form)

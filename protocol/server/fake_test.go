@@ -48,7 +48,8 @@ func (f *fakeConn) Close() {
 
 // openFake opens a fake connection with input on a loop of its own.
 func openFake(b Backend, input string) *fakeConn {
-	s := &Server{prefixes: stats.NewPrefixes(0, false), options: Options{ItemBytesMax: 1 << 20, Now: time.Now}, backend: b}
+	options := Options{ItemBytesMax: 1 << 20, Now: time.Now, SlowTime: time.Second, clock: func() time.Duration { return 0 }}
+	s := &Server{prefixes: stats.NewPrefixes(0, false), options: options, backend: b}
 	f := &fakeConn{loop: &fakeLoop{}, input: []byte(input), limit: -1}
 	f.handler = s.newLoop(0, f.loop).Open(f)
 	f.c = f.handler.(*conn)

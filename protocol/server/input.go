@@ -28,6 +28,7 @@ func (c *conn) handle(input []byte) (done int) {
 	for done < len(input) && c.life < lifeClosing {
 		if c.out.waiting > outboundBytesMax {
 			c.await(waitClient)
+			c.late.begin(c.loop.timing.clock(), len(input)-done, waitClient)
 			return done
 		}
 		n, verdict := c.parse(input[done:], req)
@@ -48,6 +49,9 @@ func (c *conn) handle(input []byte) (done int) {
 		}
 		c.activity.partial = 0
 		if !c.execute(req, n, input[done:]) {
+			if c.wait != waitNothing {
+				c.late.begin(c.loop.timing.clock(), len(input)-done, c.wait)
+			}
 			return done
 		}
 		c.parser.Consumed(req)
@@ -75,6 +79,9 @@ func (c *conn) parse(b []byte, req *protocol.Request) (consumed int, v protocol.
 func (c *conn) consume(n int) {
 	c.reads.consume(n)
 	c.in.left -= n
+	if c.late.left > 0 {
+		c.late.consume(n)
+	}
 }
 
 // beginPartial notes that the client has not completed its request.

@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 
+	"raftcached/internal/measure"
 	"raftcached/protocol"
 	"raftcached/protocol/server/eventloop"
 	"raftcached/protocol/server/stats"
@@ -49,11 +50,12 @@ type loop struct {
 	sweeps      uint64 // calls of Tick, plus 1
 
 	counters stats.Counters
+	timing   timing
 }
 
 // newLoop returns the state of an event loop.
 func newLoop(s *Server, events eventloop.Loop) *loop {
-	return &loop{
+	l := &loop{
 		server:  s,
 		options: &s.options,
 		log:     s.options.Logger,
@@ -62,6 +64,12 @@ func newLoop(s *Server, events eventloop.Loop) *loop {
 		sweeps:  1,
 		ahead:   make([][]byte, 0, aheadMax),
 	}
+	l.timing.loop, l.timing.events, l.timing.keys = l, gap(sampledEvents), gap(measure.SampleEvery)
+	if s.hot != nil {
+		l.timing.hot = new(measure.Ring)
+		s.hot.rings = append(s.hot.rings, l.timing.hot)
+	}
+	return l
 }
 
 // Post implements Completer.
@@ -79,6 +87,8 @@ func (l *loop) TurnEnd() {
 		l.flushWanted = false
 		l.backend.Flush()
 	}
+	l.timing.end() // what went on when a client took its answers
+	l.timing.fresh = false
 	l.counters.Publish()
 }
 

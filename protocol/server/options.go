@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"raftcached/internal/measure"
 	"raftcached/protocol/server/eventloop"
 )
 
@@ -95,6 +96,16 @@ type Options struct {
 	// means that nothing more is logged. It must not block.
 	SetVerbosity func(level int)
 
+	// SlowTime is from what latency on a command is kept as a slow one; 0: none is. Causes
+	// tells what the backend has waited for in the time before now, nil: nothing is known. It
+	// must not block.
+	SlowTime time.Duration
+	Causes   func(took time.Duration) measure.Causes
+
+	HotKeysOff bool // no keys are counted
+
+	clock func() time.Duration // monotonic; default: since the start
+
 	Logger *slog.Logger     // default: nothing is logged
 	Now    func() time.Time // clock of stats and of WriteWait; default time.Now. Any goroutine may call it
 }
@@ -124,6 +135,10 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.clock == nil {
+		start := time.Now()
+		o.clock = func() time.Duration { return time.Since(start) }
 	}
 	return o, nil
 }

@@ -77,9 +77,13 @@ func (c *conn) look(req *protocol.Request) bool {
 			hits = 1
 		}
 		l.counters.AddGets(c.way(), 1, hits)
+		l.timing.sampleRead(req.Key)
 		if req.Form.Codec == protocol.Binary && l.server.prefixes.On() {
 			l.server.noteGet(req.Key, found == Hit)
 		}
+	}
+	if l.timing.sampled || c.late.left > 0 {
+		c.noteRead(req, req.Key)
 	}
 	return true
 }
@@ -162,5 +166,9 @@ func (c *conn) get(req *protocol.Request) bool {
 	c.out.replies = append(out, protocol.ReplyEnd...)
 	c.reads.keysDone = 0
 	l.counters.AddGets(c.way(), len(req.Keys)-first, hits)
+	l.timing.sample(req.Keys)
+	if l.timing.sampled || c.late.left > 0 {
+		c.noteRead(req, req.Keys[0])
+	}
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"raftcached/internal/measure"
 	"raftcached/protocol/server/eventloop"
 	"raftcached/protocol/server/stats"
 )
@@ -20,6 +21,8 @@ type Server struct {
 	loops   []*loop
 
 	prefixes *stats.Prefixes
+	slow     measure.SlowLog
+	hot      *hotKeys // nil: none are counted
 
 	crawlerDisabled atomic.Bool // by the command lru_crawler
 
@@ -35,6 +38,9 @@ func Start(o Options, b Backend) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{options: o, backend: b, prefixes: stats.NewPrefixes(o.KeyDelimiter, o.KeyDelimiter != 0)}
+	if !o.HotKeysOff {
+		s.hot = newHotKeys(o.clock)
+	}
 	s.engine, err = eventloop.New(eventloop.Config{
 		Listen:         o.Listen,
 		Listeners:      o.Listeners,
@@ -50,6 +56,9 @@ func Start(o Options, b Backend) (*Server, error) {
 		return nil, err
 	}
 	s.stats = s.newCollector()
+	if s.hot != nil {
+		s.hot.done.Go(s.hot.run)
+	}
 	s.engine.Serve()
 	return s, nil
 }
@@ -138,8 +147,43 @@ func (s *Server) close(ctx context.Context) error {
 		l.Post(l.drain)
 	}
 	err := s.engine.Wait(ctx)
-	return errors.Join(err, s.engine.Stop())
+	err = errors.Join(err, s.engine.Stop())
+	if s.hot != nil {
+		s.hot.close()
+	}
+	return err
 }
+
+// Measured is what was measured of the requests since the start.
+type Measured struct {
+	Latencies [measure.CommandCount]measure.Distribution
+	Sizes     measure.Distribution // of values that clients have stored; sampled
+}
+
+// Measured returns what was measured. Any goroutine may call it.
+func (s *Server) Measured() Measured {
+	var m Measured
+	for _, l := range s.loops {
+		for i := range m.Latencies {
+			m.Latencies[i].Include(&l.timing.latencies[i])
+		}
+		m.Sizes.Include(&l.timing.sizes)
+	}
+	return m
+}
+
+// HotKeys returns the keys that are asked for most, and false if none are counted. Any
+// goroutine may call it.
+func (s *Server) HotKeys() ([]measure.HotKey, bool) {
+	if s.hot == nil {
+		return nil, false
+	}
+	return s.hot.counts.Top(s.hot.clock()), true
+}
+
+// Slow returns the last slow commands, the newest first, and how many there have been. Any
+// goroutine may call it.
+func (s *Server) Slow() ([]measure.Slow, uint64) { return s.slow.List() }
 
 // drain closes the loop's connections once they have their answers.
 func (l *loop) drain() {

@@ -45,6 +45,9 @@ func (c *conn) await(w wait) {
 func (c *conn) came(w wait) {
 	if c.wait == w {
 		c.wait = waitNothing
+		if c.late.left > 0 {
+			c.late.came(c.loop.timing.clock())
+		}
 	}
 }
 

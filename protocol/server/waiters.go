@@ -1,9 +1,12 @@
 package server
 
 import (
+	"time"
+
 	"raftcached/protocol"
 
 	"raftcached/internal/item"
+	"raftcached/internal/measure"
 )
 
 // fifo is a queue in a ring buffer, which doubles when it is full and never
@@ -55,4 +58,9 @@ type writeWaiter struct {
 	more    bool // of gat and gats: keys of the request follow
 	owed    int  // bytes of values that the answers will have, about
 	fields  item.Fields
+
+	begun, sent time.Duration // see finished
+	waited      measure.Cause
+	counted     measure.Command
+	nameBytes   uint8 // that its key takes in timing.names; 0: it is not there
 }
