@@ -33,6 +33,9 @@ type Replica struct {
 	handedOver chan struct{} // closed when the core has handed over
 	members    atomic.Pointer[Membership]
 	changes    changeWaiters
+	timings    Timings
+	commits    commitClock // of the raft loop, as leaders is
+	leaders    leaderWatch
 
 	stop context.CancelCauseFunc
 	ctx  context.Context
@@ -64,6 +67,7 @@ func StartReplica(cfg ReplicaConfig) (*Replica, error) {
 	r.restoredMs = m.applier.st.stampMs
 	r.status.Store(&Status{ID: cfg.ID, Verdict: m.core.Status().Verdict})
 	r.setMembers(m.core.members)
+	r.leaders.observe(0, 0, &r.timings)
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	r.wg.Go(r.raftLoop)
 	r.wg.Go(r.appendLoop)
@@ -198,6 +202,7 @@ func (r *Replica) HandleForwardRestored(peer uint64) {
 
 // HandleUnreachable tells that a peer's control or append stream went down.
 func (r *Replica) HandleUnreachable(peer uint64) {
+	r.timings.lost.Store(&loss{peer, time.Since(r.start)})
 	r.in.put(input{kind: inputUnreachable, peer: peer})
 }
 

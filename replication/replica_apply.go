@@ -1,5 +1,7 @@
 package replication
 
+import "time"
+
 // applyLoop is the applier. When it has nothing to apply it tidies up.
 func (r *Replica) applyLoop() {
 	var (
@@ -9,10 +11,17 @@ func (r *Replica) applyLoop() {
 	)
 	for r.awaitWork() {
 		taken = r.toApply.take(taken)
+		began, entries := time.Since(r.start), false
 		for i := range taken {
+			entries = entries || taken[i].kind == applyEntries
 			applier.step(&taken[i])
 		}
 		effects = applier.ready(effects)
+		if entries {
+			now := time.Since(r.start)
+			r.timings.Apply.AddDuration(now-began, 1)
+			r.timings.apply.Add(began, now)
+		}
 		r.machine.gate.appliedTo(applier.st.index)
 		for i := range effects {
 			r.carryOutApply(&effects[i])

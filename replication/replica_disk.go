@@ -62,11 +62,19 @@ func (r *Replica) carryOutAppend(e *appendEffect) error {
 // write writes to the log. While the disk is full it waits for room, and lets the log
 // go as far as that is allowed meanwhile. To raft this is a disk that does not answer.
 func (r *Replica) write(e *appendEffect) error {
+	since := time.Now()
 	err := e.carryOut(r.cfg.Log)
+	if e.sync {
+		took := time.Since(since)
+		r.timings.Sync.AddDuration(took, 1)
+		if now := time.Since(r.start); took > 0 {
+			r.timings.disk.Add(now-took, now)
+		}
+	}
 	if !errors.Is(err, ErrDiskFull) {
 		return err
 	}
-	since := time.Now()
+	since = time.Now()
 	r.log.Error("the disk is full: the log waits for room", "err", err)
 	for ; errors.Is(err, ErrDiskFull); err = e.carryOut(r.cfg.Log) {
 		select {

@@ -43,7 +43,7 @@ func (r *Replica) raftLoop() {
 		core.Ready(&eff)
 		r.machine.gate.publish(&eff)
 		r.publishMembers(&eff)
-		r.publish() // first: a client that is told of an effect may ask for the reason
+		r.publish(now) // first: a client that is told of an effect may ask for the reason
 		r.carryOut(&eff)
 		pulse.set(core.Rest(), called)
 	}
@@ -138,10 +138,12 @@ func (r *Replica) send(m *pb.Message, round uint64) {
 	}
 }
 
-func (r *Replica) publish() {
+func (r *Replica) publish(now time.Duration) {
 	if s := r.machine.core.Status(); s != *r.status.Load() {
+		r.observeStatus(&s, now)
 		if old := r.status.Load(); s.Leader != old.Leader || s.Term != old.Term || s.State != old.State {
 			r.log.Debug("role", "state", s.State.String(), "term", s.Term)
+			r.leaders.observe(s.Leader, now, &r.timings)
 			if r.cfg.Changed != nil {
 				r.cfg.Changed(s)
 			}
