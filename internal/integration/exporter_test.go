@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,6 +106,22 @@ func TestMetricsAgree(t *testing.T) {
 	} {
 		if ours[name] != want {
 			t.Errorf("%s is %q, want %q", name, ours[name], want)
+		}
+	}
+	// Every write was measured, and what the leader did for it.
+	for name, least := range map[string]int{
+		`raftcached_command_duration_seconds_count{command="set"}`: 2, `raftcached_command_duration_seconds_count{command="incr"}`: 1,
+		`raftcached_command_duration_seconds_count{command="delete"}`: 1, `raftcached_command_duration_seconds_count{command="touch"}`: 1,
+		`raftcached_command_duration_seconds_count{command="cas"}`: 1, `raftcached_command_duration_seconds_count{command="other"}`: 1,
+		"raftcached_log_sync_duration_seconds_count": 5, "raftcached_commit_duration_seconds_count": 5, "raftcached_apply_duration_seconds_count": 5,
+	} {
+		n, err := strconv.ParseFloat(ours[name], 64)
+		if err != nil || int(n) < least || strings.Contains(name, "command_") && int(n) != least {
+			t.Errorf("%s is %q, want %d", name, ours[name], least)
+		}
+		sum, err := strconv.ParseFloat(ours[strings.Replace(name, "_count", "_sum", 1)], 64)
+		if err != nil || sum < n*1e-6 || sum > n*10 {
+			t.Errorf("%s: the sum of %v is %v s, %v", name, n, sum, err)
 		}
 	}
 }

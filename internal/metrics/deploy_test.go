@@ -24,6 +24,9 @@ func told(t *testing.T) (names []string, series string) {
 	for line := range strings.Lines(string(text)) {
 		if words := strings.Fields(line); len(words) > 2 && words[1] == "TYPE" {
 			names = append(names, words[2])
+			if len(words) > 3 && words[3] == "histogram" {
+				names = append(names, words[2]+"_bucket", words[2]+"_sum", words[2]+"_count")
+			}
 		}
 	}
 	return append(names, "up", "process_cpu_seconds_total", "process_resident_memory_bytes"), string(text)

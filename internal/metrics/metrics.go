@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"raftcached/internal/measure"
 	"raftcached/protocol/server/stats"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,7 +38,7 @@ type Served struct {
 	HasLeader     bool
 	LeaderChanges uint64 // seen by this server since the start
 	Term          uint64
-	Commit        uint64
+	CommitIndex   uint64
 	Applied       uint64
 	LastLog       uint64
 	Verdict       string // what a comparison of the states has found
@@ -50,6 +51,11 @@ type Served struct {
 	Waited       time.Duration
 	WaitedMax    time.Duration
 	TimeAhead    time.Duration // the cluster's time, of the wall clocks of most servers
+
+	Latencies           [measure.CommandCount]measure.Distribution
+	Sync, Commit, Apply measure.Distribution
+	ValueSizes          measure.Distribution
+	Slow                uint64 // commands
 
 	Voters, Majority, Reachable int      // voters, this server included, and those that it reaches
 	Servers                     []Server // all
@@ -82,6 +88,9 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for i := range served {
 		ch <- served[i].desc
 	}
+	for i := range histograms {
+		ch <- histograms[i].desc
+	}
 	for i := range onDisk {
 		ch <- onDisk[i].desc
 	}
@@ -93,6 +102,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	collect(ch, general, &s)
 	if s.Serves != nil {
 		collect(ch, served, s.Serves)
+		collectHistograms(ch, s.Serves)
 	}
 	if s.Disk != nil {
 		collect(ch, onDisk, s.Disk)

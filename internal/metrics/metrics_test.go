@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"raftcached/internal/measure"
 	"raftcached/protocol/server/stats"
 )
 
@@ -17,6 +18,16 @@ var rewrite = flag.Bool("rewrite", false, "write what is scraped to testdata")
 
 // sample is of a leader of three that knows everything.
 func sample() Sample {
+	var took, sizes measure.Histogram
+	took.AddDuration(3*time.Microsecond, 16)
+	took.AddDuration(1500*time.Microsecond, 1)
+	took.AddDuration(20*time.Second, 1)
+	sizes.AddSize(100, 64)
+	var latencies [measure.CommandCount]measure.Distribution
+	var once, values measure.Distribution
+	latencies[measure.Get].Include(&took)
+	once.Include(&took)
+	values.Include(&sizes)
 	return Sample{
 		Version: "1.2.3", Server: 1,
 		Serves: &Served{
@@ -26,9 +37,10 @@ func sample() Sample {
 			},
 			Conns: stats.Connections{Open: 3, Accepted: 5, Refused: 1}, ConnsMax: 1024,
 			Cache: stats.State{Items: 6, TotalItems: 7, Bytes: 700, LimitBytes: 64 << 20, Evictions: 1, Reclaimed: 2},
-			Role:  "leader", HasLeader: true, LeaderChanges: 2, Term: 5, Commit: 99, Applied: 98, LastLog: 100,
+			Role:  "leader", HasLeader: true, LeaderChanges: 2, Term: 5, CommitIndex: 99, Applied: 98, LastLog: 100,
 			Verdict: "ok", Refuses: "none", Leases: "all", Lease: true, LeaseHolders: 2,
 			Waits: 4, Waited: 1500 * time.Millisecond, WaitedMax: 90 * time.Millisecond, TimeAhead: -7 * time.Second,
+			Latencies: latencies, Sync: once, Commit: once, Apply: once, ValueSizes: values, Slow: 2,
 			Voters: 3, Majority: 2, Reachable: 2, Servers: []Server{{0, true}, {1, true}, {2, false}},
 		},
 		Disk: &Disk{Free: 1 << 30, Reserve: 256 << 20, Log: 128 << 20, LogMax: 1 << 30},

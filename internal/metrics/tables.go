@@ -75,6 +75,8 @@ var served = []metric[Served]{
 	counter("store_too_large_total", "Stores of items that are too large.", nil, count("store_too_large")),
 	counter("store_no_memory_total", "Stores without room.", nil, count("store_no_memory")),
 
+	counter("slow_commands_total", "Commands that took as long as slowMs, and were not answered at once.", nil, one(func(s *Served) float64 { return float64(s.Slow) })),
+
 	gauge("current_connections", "Open connections of clients.", nil, one(func(s *Served) float64 { return float64(s.Conns.Open) })),
 	gauge("max_connections", "How many there may be.", nil, one(func(s *Served) float64 { return float64(s.ConnsMax) })),
 	counter("connections_total", "Connections that were accepted.", nil, one(func(s *Served) float64 { return float64(s.Conns.Accepted) })),
@@ -93,7 +95,7 @@ var served = []metric[Served]{
 	gauge("raft_has_leader", "Whether the server knows a leader.", nil, one(func(s *Served) float64 { return truth(s.HasLeader) })),
 	counter("raft_leader_changes_total", "Leaders that the server has seen come.", nil, one(func(s *Served) float64 { return float64(s.LeaderChanges) })),
 	gauge("raft_term", "The term.", nil, one(func(s *Served) float64 { return float64(s.Term) })),
-	gauge("raft_commit_index", "The last entry that is committed as far as the server knows.", nil, one(func(s *Served) float64 { return float64(s.Commit) })),
+	gauge("raft_commit_index", "The last entry that is committed as far as the server knows.", nil, one(func(s *Served) float64 { return float64(s.CommitIndex) })),
 	gauge("raft_applied_index", "The last entry that it has applied.", nil, one(func(s *Served) float64 { return float64(s.Applied) })),
 	gauge("raft_last_log_index", "The last entry of its log.", nil, one(func(s *Served) float64 { return float64(s.LastLog) })),
 	gauge("state_verdict", "1 for what a comparison of the servers' states has found.", []string{"verdict"}, oneOf(verdicts, func(s *Served) string { return s.Verdict })),

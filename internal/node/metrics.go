@@ -30,13 +30,19 @@ func (n *Node) served() *metrics.Served {
 	s := &metrics.Served{
 		Counts: counts, Conns: conns, ConnsMax: n.cfg.Server.MaxConnections, Cache: n.State(),
 		Role: stateName(r.State), HasLeader: r.Leader != 0, LeaderChanges: n.narrator.changes.Load(), Term: r.Term,
-		Commit: max(r.Commit, applied), Applied: applied, LastLog: max(r.LastIndex, applied),
+		CommitIndex: max(r.Commit, applied), Applied: applied, LastLog: max(r.LastIndex, applied),
 		Verdict: r.Verdict.String(), Refuses: cmp.Or(refusalNames[r.Refusing], "none"),
 		Leases: n.leases(), Lease: n.replica.Gate().Holds(), LeaseHolders: r.Holders,
 		Waits: r.HolderWaits.Count, Waited: r.HolderWaits.Total, WaitedMax: r.HolderWaits.Worst,
 		TimeAhead: time.Duration(n.engine.OffsetMs()) * time.Millisecond,
 		Voters:    votes.votes, Majority: votes.majority, Reachable: votes.reached,
 	}
+	measured, timings := n.front.Measured(), n.replica.Timings()
+	s.Latencies, s.ValueSizes = measured.Latencies, measured.Sizes
+	s.Sync.Include(&timings.Sync)
+	s.Commit.Include(&timings.Commit)
+	s.Apply.Include(&timings.Apply)
+	_, s.Slow = n.front.Slow()
 	for _, m := range n.places() {
 		s.Servers = append(s.Servers, metrics.Server{ID: m.ServerID, Reachable: n.reaches(&m.Member)})
 		if n.isSelf(&m.Member) && m.Learner {
