@@ -98,6 +98,12 @@ type Config struct {
 	// detail. Its first byte counts. Empty: a colon, and clients switch that on.
 	KeyDelimiter string
 
+	// SlowTime is from what latency on a command is kept as a slow one, with what it has
+	// waited for; 0: none is. HotKeysDisabled has the server not look which keys are asked for
+	// most.
+	SlowTime        time.Duration
+	HotKeysDisabled bool
+
 	// UnlistAfter is for how long this node must not have reached a server until it
 	// leaves it out of its answers to config get cluster; 0: it leaves none out.
 	UnlistAfter time.Duration
@@ -376,8 +382,8 @@ func (c *Config) assembly() node.Config {
 		Server: server.Options{
 			Listen: c.listen(), Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,
 			IdleTimeout: c.IdleTimeout, PartialTimeout: partialTimeout, FlushDisabled: c.FlushDisabled, DumpDisabled: c.DumpingDisabled,
-			KeyDelimiter: c.delimiter(),
-			Version:      MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, SetVerbosity: c.SetVerbosity, Logger: c.Logger,
+			KeyDelimiter: c.delimiter(), SlowTime: c.SlowTime, HotKeysOff: c.HotKeysDisabled,
+			Version: MemcachedVersion, RaftcachedVersion: Version, Verbosity: c.Verbose, SetVerbosity: c.SetVerbosity, Logger: c.Logger,
 		},
 	}
 	if c.MemoryDisk == nil { // what is in memory was not lost unnoticed

@@ -37,6 +37,9 @@ type Node interface {
 	Status(ctx context.Context) Status
 	// Metrics returns what answers the scrapes of Prometheus.
 	Metrics() http.Handler
+	// HotKeys returns the keys that its clients ask for most, and Slow its last slow commands.
+	HotKeys() HotKeys
+	Slow() SlowCommands
 
 	Backups
 	Members
@@ -118,6 +121,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /members", s.members)
+	mux.HandleFunc("GET /hotkeys", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.node.HotKeys()) })
+	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.node.Slow()) })
 	mux.Handle("GET /metrics", s.node.Metrics())
 	for _, operation := range memberOperations {
 		mux.HandleFunc("POST /members/"+operation, s.operate(operation))
@@ -125,7 +130,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /backup", s.backup)
 	mux.HandleFunc("POST /restore", s.restore)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /livez, /readyz, /status, /members or /metrics", r.URL.Path))
+		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /livez, /readyz, /status, /members, /hotkeys, /slow or /metrics", r.URL.Path))
 	})
 	return mux
 }
@@ -148,7 +153,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	text, err := json.MarshalIndent(s.node.Status(r.Context()), "", "  ")
+	answerJSON(w, s.node.Status(r.Context()))
+}
+
+func answerJSON(w http.ResponseWriter, value any) {
+	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		answer(w, http.StatusInternalServerError, err.Error())
 		return

@@ -31,6 +31,14 @@ func (n *fakeNode) Status(context.Context) Status                { return n.stat
 func (n *fakeNode) Metrics() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "figures") })
 }
+
+func (n *fakeNode) HotKeys() HotKeys {
+	return HotKeys{ID: 1, Counted: true, Keys: []HotKey{{Key: "k", Reads: 2, Writes: 1}}}
+}
+
+func (n *fakeNode) Slow() SlowCommands {
+	return SlowCommands{ID: 1, Commands: []SlowCommand{{Command: "set", Ms: 100}}}
+}
 func (n *fakeNode) Backup(_ context.Context, w io.Writer) error { return n.backup(w) }
 
 func (n *fakeNode) Restore(_ context.Context, s *RestoreStep) (uint64, error) { return n.restore(s) }
@@ -93,7 +101,7 @@ func TestProbes(t *testing.T) {
 		{stopping, "/livez", 200, "ok\n"},
 		{stopping, "/readyz", 503, "stopping: it stops\n"},
 		{ready, "/metrics", 200, "figures"},
-		{ready, "/metricz", 404, "there is no \"/metricz\": ask for /livez, /readyz, /status, /members or /metrics\n"},
+		{ready, "/metricz", 404, "there is no \"/metricz\": ask for /livez, /readyz, /status, /members, /hotkeys, /slow or /metrics\n"},
 	} {
 		code, body := ask(t, http.MethodGet, "http://"+c.addr+c.path, nil, "")
 		if code != c.code || body != c.body {

@@ -15,6 +15,7 @@ import (
 	"raftcached/internal/admin"
 	"raftcached/internal/auth"
 	"raftcached/internal/certificates"
+	"raftcached/internal/measure"
 	"raftcached/internal/settings"
 	"raftcached/protocol/server"
 	"raftcached/replication"
@@ -170,6 +171,7 @@ func (n *Node) serverOptions() server.Options {
 	o := n.cfg.Server
 	o.ItemBytesMax = n.cfg.Limits.ItemBytesMax // as the cluster was formed with
 	o.WriteWait = n.cfg.RequestTimeout
+	o.Causes = func(took time.Duration) measure.Causes { return n.replica.Causes(took) }
 	if n.users != nil {
 		o.Authenticator, o.AuthFile = n.users, n.users.Name()
 	}

@@ -131,6 +131,11 @@ var Table = []Setting{
 	{Field: "LogRetainBytes", Flags: []string{"log-retain"}, JSON: "logRetainMiB", Arg: "MIB", Kind: Number, Unit: mebibyteUnit, Min: 1, Max: 1 << 20, Default: "1024", Help: "raft log retained for servers that fall behind, or the size of the items if that is more"},
 	{Field: "DiskReserveBytes", Flags: []string{"disk-reserve"}, JSON: "diskReserveMiB", Arg: "MIB", Kind: Number, Unit: mebibyteUnit, Max: 1 << 20, Shown: "128, and twice the size of the items", Help: "free disk below which a server counts as full"},
 	{Field: "KeyDelimiter", Flags: []string{"key-delimiter", "D"}, JSON: "keyDelimiter", Kind: Text, Arg: "CHAR", Shown: "`:`, and nothing is counted until `stats detail on`", Help: "count commands by prefixes of keys, which end with this, for stats detail"},
+	{
+		Field: "SlowTime", Flags: []string{"slow-time"}, JSON: "slowMs", Arg: "TIME", Kind: Duration, Unit: millisecondUnit, Max: 600_000, Default: "100ms",
+		Help: "commands that take as long are kept, with what they waited for, for raftcachectl slow; 0: none",
+	},
+	{Field: "HotKeysDisabled", Flags: []string{"disable-hot-keys"}, JSON: "disableHotKeys", Help: "do not look which keys are asked for most"},
 	{Field: "ShutdownEnabled", Flags: []string{"enable-shutdown", "A"}, JSON: "enableShutdown", Help: "let clients stop the server with the command shutdown"},
 	{Field: "PIDFile", Flags: []string{"pidfile", "P"}, Own: true, Kind: Text, Arg: "FILE", Help: "file for the process id, removed when the server stops"},
 	{Field: "SASL", Flags: []string{"enable-sasl", "S"}, Help: "insist on authentication, for which --auth-file names the users"},

@@ -35,6 +35,8 @@ type fakeServer struct {
 func (f *fakeServer) Ready(context.Context) (state, reason string) { return f.status.State, "" }
 func (f *fakeServer) Status(context.Context) admin.Status          { return f.status }
 func (f *fakeServer) Metrics() http.Handler                        { return http.NotFoundHandler() }
+func (f *fakeServer) HotKeys() admin.HotKeys                       { return admin.HotKeys{} }
+func (f *fakeServer) Slow() admin.SlowCommands                     { return admin.SlowCommands{} }
 
 func (f *fakeServer) Backup(_ context.Context, w io.Writer) error {
 	f.asked++
