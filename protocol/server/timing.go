@@ -269,7 +269,7 @@ func (d *late) consume(n int) {
 // causeOf is what a wait shows as.
 var causeOf = [...]measure.Cause{
 	waitWrites: measure.CauseOrder, waitFewerWrites: measure.CauseOrder, waitBarrier: measure.CauseConfirmation,
-	waitChange: measure.CauseChange, waitListing: measure.CauseOrder, waitTurn: measure.CauseOrder,
+	waitChange: measure.CauseChange, waitListing: measure.CauseOrder, waitTurn: measure.CauseOrder, waitRefresh: measure.CauseOrder,
 	waitBackend: measure.CauseRoom, waitClient: measure.CauseClient,
 }
 

@@ -309,3 +309,13 @@ func TestWritesAllocateNothingToBeTimed(t *testing.T) {
 		t.Errorf("%v allocations for a write, want 0", n)
 	}
 }
+
+// TestEveryWaitHasACause: a wait that nobody thought of would be told as one for a leader,
+// which no connection waits for.
+func TestEveryWaitHasACause(t *testing.T) {
+	for w := waitNothing + 1; w <= waitClient; w++ {
+		if causeOf[w] == measure.CauseLeader {
+			t.Errorf("wait %d has no cause", w)
+		}
+	}
+}
