@@ -60,7 +60,8 @@ type Config struct {
 	PeerAddr    string   // host:port at which peers are served; empty in single-node mode
 
 	// AdminAddr is the host:port of the admin port, HTTP for probes and for
-	// raftcachectl; empty: none. Whoever reaches it sees the cluster, but no items.
+	// raftcachectl; empty: none. Whoever reaches it sees the cluster, and
+	// the keys that are asked for most and those of slow commands.
 	AdminAddr string
 
 	MemoryLimitBytes int64 // keys, values and a constant for each item; the state, not the process

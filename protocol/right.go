@@ -43,8 +43,8 @@ var commandRights = [...]Right{
 // is not listed needs RightServer, as reset and "detail on" do.
 var statsRights = map[string]Right{
 	"": RightNone, "settings": RightNone, "items": RightNone, "slabs": RightNone, "sizes": RightNone,
-	"raft": RightNone, "cluster": RightNone,
-	"conns": RightList,
+	"raft": RightNone, "cluster": RightNone, "latency": RightNone,
+	"conns": RightList, "hotkeys": RightList, "slow": RightList, // keys of all users
 }
 
 // detailDump is the ARG of stats that shows prefixes of keys.

@@ -49,7 +49,7 @@ func TestRightsOfRequests(t *testing.T) {
 		requests []string
 	}{
 		{RightNone, []string{
-			"version", "mn", "quit", "watch", "nonsense", "config get cluster", "stats", "stats settings", "stats items", "stats raft", "stats cluster",
+			"version", "mn", "quit", "watch", "nonsense", "config get cluster", "stats", "stats settings", "stats items", "stats raft", "stats cluster", "stats latency",
 		}},
 		{RightRead, []string{"get a", "gets a b", "mg a", "mg a v t f c s k E5 q", "mg YQ== b v", "me a"}},
 		{RightWrite, []string{
@@ -58,7 +58,7 @@ func TestRightsOfRequests(t *testing.T) {
 			"mg a T0", "mg a N0 v", "mg a R30 v", "mg a v q N0 T9", "ms a 1\r\nx", "ms a 1 I MA q\r\nx", "md a", "md a I q", "ma a", "ma a N0 q",
 		}},
 		{RightList, []string{
-			"lru_crawler metadump all", "lru_crawler mgdump hash", "stats cachedump 1 0", "stats conns", "stats detail dump",
+			"lru_crawler metadump all", "lru_crawler mgdump hash", "stats cachedump 1 0", "stats conns", "stats detail dump", "stats hotkeys", "stats slow",
 		}},
 		{RightServer, []string{
 			"flush_all", "flush_all 0 noreply", "cache_memlimit 100", "verbosity 1", "shutdown", "shutdown graceful", "refresh_certs", "stats reset", "stats detail on", "stats detail off",

@@ -74,6 +74,7 @@ func TestReaderChangesNothing(t *testing.T) {
 		{command, "lru_crawler disable"},
 		{command, "stats reset"},
 		{command, "stats detail on"},
+		{command, "refresh_certs"},
 		{"CLIENT_ERROR watch commands not allowed", "watch"},
 	} {
 		c.Send(test.request, "mn")
@@ -141,6 +142,9 @@ func TestTenantUsesItsKeys(t *testing.T) {
 		{command, "stats cachedump 1 0"},
 		{command, "stats detail dump"},
 		{command, "stats conns"},
+		{command, "stats hotkeys"},
+		{command, "stats slow"},
+		{command, "refresh_certs"},
 		{command, "stats reset"},
 		{command, "stats nonsense"},
 		{"VERSION 1.6.45", "version"},
