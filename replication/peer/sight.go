@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,9 @@ import (
 	"syscall"
 	"time"
 )
+
+// noAnswer is why there is no connection while the first attempt is under way.
+const noAnswer = "no answer yet"
 
 // Sight is what a node sees of a peer: whether there is a connection to it.
 type Sight struct {
@@ -30,7 +34,7 @@ func (t *Transport) Sight(raftID uint64) Sight {
 	defer c.mu.Unlock()
 	sight := Sight{Connected: c.connected, Since: c.since}
 	if !c.connected {
-		sight.Why = c.why
+		sight.Why = cmp.Or(c.why, noAnswer)
 	}
 	if ns := t.heardOf(raftID).Load(); ns != 0 {
 		sight.Heard = time.Unix(0, ns)
