@@ -66,7 +66,7 @@ func (*Engine) Check(count int, ops []byte) error {
 func (e *Engine) perform(op *Op) item.Result {
 	if op.Kind.fills() {
 		return e.fillStep(op)
-	} else if e.fill.going && op.Kind != OpInit && op.Kind != OpOffset {
+	} else if e.fill.going && op.Kind != OpInit { // a correction of the offset comes again
 		return item.Result{Status: item.StatusFilling}
 	}
 	switch op.Kind {

@@ -90,9 +90,11 @@ type Core struct {
 	commit       uint64
 	oneByOne     int // see Effects.OneByOne
 	applied      uint64
-	readIndex    uint64        // the highest one that raft has confirmed
-	appliedTerm  uint64        // of the entry at applied
-	formDue      bool          // leads, and has not made sure yet that the state is formed
+	readIndex    uint64 // the highest one that raft has confirmed
+	appliedTerm  uint64 // of the entry at applied
+	formDue      bool   // leads, and has not made sure yet that the state is formed
+	toldOffset   int64  // the offset that was told last, in toldTerm
+	toldTerm     uint64
 	correctDue   time.Duration // when this leader may correct the offset of log time again
 
 	memberState
@@ -194,6 +196,7 @@ func newCore(cfg Config) (*Core, error) {
 // origin. The clock is to be read when they have come: what this node promises to who
 // has sent one lasts from then on, and ends too early by a clock that was read before.
 func (c *Core) Observe(mono time.Duration, wall time.Time) {
+	wall = wall.Round(0) // without a monotonic reading, by which two times would differ whatever the clock on the wall does
 	c.clock.observe(mono-c.mono, wall.Sub(c.wall))
 	c.mono, c.wall = mono, wall
 	c.promise.observed(mono, c.cfg.bugs)

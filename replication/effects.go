@@ -227,7 +227,7 @@ func (c *Core) noteStatus() {
 	}
 	c.formDue = c.leads()
 	c.nextSignal = c.mono // a new leader needs to know the clocks
-	c.clock.begin(c.mono)
+	c.clock.begin(c.mono, min(clockPatience, c.cfg.RequestTimeout/2))
 	c.changeIndex = c.lastIndex
 	c.asks.refused = nil
 	c.reads.begin()

@@ -18,6 +18,9 @@ const (
 	// in it: reports that were held up make them seem behind.
 	clockOffsetFor = 2 * time.Second
 
+	// clockOffsetMaxMs bounds an offset, as the engine does.
+	clockOffsetMaxMs = 1 << 43
+
 	// clockReportAge is how long a peer's report of its clock counts.
 	clockReportAge = 5 * time.Second
 
@@ -99,24 +102,35 @@ func (c *logClock) raise(stampMs int64, mono time.Duration) {
 }
 
 // begin begins a term in which this node leads.
-func (c *logClock) begin(mono time.Duration) {
-	c.settled, c.until, c.wrong = false, mono+clockPatience, 0
+func (c *logClock) begin(mono, patience time.Duration) {
+	c.settled, c.until, c.wrong = false, mono+patience, 0
 }
+
+// offsetKnown is whether a leader knows the offset.
+type offsetKnown uint8
+
+const (
+	offsetNow   offsetKnown = iota
+	offsetSoon              // when more is applied
+	offsetNever             // the state is in quarantine
+)
 
 // settle makes log time as late as the wall clocks tell with the offset: no server may
 // have run for a while. It reports false while this node should not stamp anything,
-// since too few clocks are known, or not the offset. voters is the size of the
-// cluster.
-func (c *logClock) settle(mono time.Duration, wall time.Time, voters int, offsetMs int64, known bool) (settled bool) {
+// since too few clocks are known, for a while, or not the offset, which is known once all
+// that earlier leaders have made of it is applied: that may take long, and what is proposed
+// meanwhile could not be applied sooner. voters is the size of the cluster.
+func (c *logClock) settle(mono time.Duration, wall time.Time, voters int, offsetMs int64, known offsetKnown) (settled bool) {
 	if c.settled {
 		return true
 	}
 	median, agreed := c.median(mono, voters)
-	if (!agreed || !known) && mono < c.until {
+	switch {
+	case known == offsetSoon, mono < c.until && (!agreed || known != offsetNow):
 		return false
 	}
 	c.settled = true
-	if agreed && known && !c.bugs.has(bugTimeStood) || c.lastNs == 0 {
+	if agreed && known == offsetNow && !c.bugs.has(bugTimeStood) || c.lastNs == 0 {
 		c.raise(wall.Add(median).UnixMilli()+offsetMs, mono)
 	}
 	return true
@@ -133,7 +147,7 @@ func (c *logClock) stamp(mono time.Duration) int64 {
 // correct returns another offset than the given one, if that is wrong.
 func (c *logClock) correct(mono time.Duration, wall time.Time, voters int, offsetMs int64) (ms int64, wrong bool) {
 	median, agreed := c.median(mono, voters)
-	ms = c.stamp(mono) - wall.Add(median).UnixMilli()
+	ms = min(max(c.stamp(mono)-wall.Add(median).UnixMilli(), -clockOffsetMaxMs), clockOffsetMaxMs)
 	if d := time.Duration(ms-offsetMs) * time.Millisecond; !agreed || d.Abs() <= clockOffsetError {
 		c.wrong = 0
 		return 0, false

@@ -17,14 +17,14 @@ const clockYear = 365 * 24 * time.Hour
 // third of a second.
 func settled(c *logClock, voters int, offset time.Duration, reports ...time.Duration) (logTime time.Time, waited time.Duration) {
 	const began = time.Minute
-	c.begin(began)
+	c.begin(began, clockPatience)
 	for mono := began; ; mono += 10 * time.Millisecond {
 		if mono == began+330*time.Millisecond {
 			for i, ahead := range reports {
 				c.report(uint64(i+2), ahead.Milliseconds(), mono)
 			}
 		}
-		if c.settle(mono, clockStart.Add(mono), voters, offset.Milliseconds(), true) {
+		if c.settle(mono, clockStart.Add(mono), voters, offset.Milliseconds(), offsetNow) {
 			at := time.UnixMilli(c.stamp(mono + 10*time.Millisecond)).UTC()
 			return at.Add(-10*time.Millisecond - mono), mono - began
 		}
@@ -73,7 +73,7 @@ func TestLogClockIsMonotonic(t *testing.T) {
 		waits  time.Duration
 	}{{1, 0}, {3, clockOffsetFor}} {
 		var clock logClock
-		clock.begin(0)
+		clock.begin(0, clockPatience)
 		wall, offset, since := clockStart, int64(0), time.Duration(0)
 		corrected := map[time.Duration]time.Duration{} // by when
 		for mono := time.Duration(0); mono <= 30*time.Second; mono += 10 * time.Millisecond {
@@ -86,7 +86,7 @@ func TestLogClockIsMonotonic(t *testing.T) {
 			if c.voters > 1 && mono%time.Second == 0 { // late by a second each third time
 				clock.report(2, -1000*int64(mono/time.Second%3/2), mono)
 			}
-			if !clock.settle(mono, wall.Add(mono), c.voters, offset, true) {
+			if !clock.settle(mono, wall.Add(mono), c.voters, offset, offsetNow) {
 				t.Fatal("does not know a majority's clocks")
 			}
 			if got, want := clock.stamp(mono), clockStart.Add(mono).UnixMilli(); got != want {
@@ -105,6 +105,52 @@ func TestLogClockIsMonotonic(t *testing.T) {
 				t.Errorf("%d voters: corrected %v after a clock was set", c.voters, at)
 			}
 		}
+	}
+}
+
+// TestLogClockAwaitsTheOffset: a leader that applies for longer than its patience what others
+// have left waits for that, and adds the time in which no server ran. One whose state is in
+// quarantine waits no longer, and does not.
+func TestLogClockAwaitsTheOffset(t *testing.T) {
+	const off = time.Hour
+	for _, known := range []offsetKnown{offsetSoon, offsetNever} {
+		var c logClock
+		c.raise(clockStart.UnixMilli(), 0)
+		c.begin(0, clockPatience)
+		long := 10 * clockPatience
+		settled := c.settle(long, clockStart.Add(off), 1, 0, known)
+		if settled != (known == offsetNever) {
+			t.Errorf("known %d: settled: %v", known, settled)
+		}
+		c.settle(long, clockStart.Add(off), 1, 0, offsetNow)
+		want := off
+		if known == offsetNever {
+			want = long
+		}
+		if got := time.UnixMilli(c.stamp(long)).Sub(clockStart); got != want {
+			t.Errorf("known %d: log time has run %v, want %v", known, got, want)
+		}
+	}
+}
+
+// TestWallClockThatIsSet: times of a process have a monotonic reading too, which hides that the
+// clock on the wall was set.
+func TestWallClockThatIsSet(t *testing.T) {
+	r := newRig(t, 3, LeasesOff, 0)
+	core := r.elect().machine.core
+	now := time.Now()
+	core.Observe(core.mono, now)
+	core.clock.report(2, 0, core.mono)
+	core.Observe(core.mono+time.Millisecond, now.Add(time.Millisecond))
+	if len(core.clock.peers) == 0 {
+		t.Fatal("reports are forgotten although nobody set a clock")
+	}
+	if core.wall != core.wall.Round(0) {
+		t.Error("the time on the wall has a monotonic reading")
+	}
+	core.Observe(core.mono+time.Millisecond, now.Round(0).Add(time.Hour))
+	if len(core.clock.peers) != 0 {
+		t.Error("reports count that were relative to what the clock showed before it was set")
 	}
 }
 

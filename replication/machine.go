@@ -81,7 +81,7 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 	core, err := NewCore(Config{
 		ID: cfg.ID, Members: st.members, Boot: cfg.Boot, Loops: cfg.Loops,
 		Log:     storage{cfg.Log, cfg.Snapshots, st.members.Conf},
-		Applied: st.index, StampMs: st.stampMs, NextDueMs: cfg.Machine.NextDueMs, OffsetMs: cfg.Machine.OffsetMs, Correction: cfg.Machine.Correction, Formation: cfg.Machine.Formation,
+		Applied: st.index, StampMs: max(st.stampMs, cfg.Machine.TimeMs()), NextDueMs: cfg.Machine.NextDueMs, OffsetMs: cfg.Machine.OffsetMs, Correction: cfg.Machine.Correction, Formation: cfg.Machine.Formation,
 		ElectionTicks: cfg.ElectionTicks, HeartbeatTicks: cfg.HeartbeatTicks,
 		Tick: cfg.Tick, RequestTimeout: cfg.RequestTimeout, Leases: cfg.Leases,
 		Logger: raftLogger{cfg.Logger}, promoteLagMax: cmp.Or(cfg.promoteLagMax, promoteLagMax), bugs: cfg.bugs,
