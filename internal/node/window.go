@@ -15,6 +15,10 @@ const (
 	// windowShare is which part of the time that a request waits at most its write may be
 	// in flight: a queue that is longer is not joined.
 	windowShare = 2
+
+	// windowSlow is how much less it grows when what is in flight takes more than half of
+	// what it may.
+	windowSlow = 16
 )
 
 // window is how many bytes of operations a loop may have in flight: as many as the
@@ -61,6 +65,8 @@ func (w *window) answered(bytes int, submitted, now time.Duration) {
 	switch {
 	case w.quickest <= w.target/2 && w.full:
 		w.bytes = min(w.bytes+w.answers, loopBytesMax)
+	case w.quickest <= w.target && w.full: // what was shrunk for a pause comes back, slowly
+		w.bytes = min(w.bytes+w.answers/windowSlow, loopBytesMax)
 	case w.quickest > w.target:
 		w.bytes = max(windowBytesMin, int(float64(w.bytes)*max(0.25, float64(w.target)/float64(w.quickest)*0.9)))
 	}

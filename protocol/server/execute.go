@@ -112,8 +112,12 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 		return false
 	}
 	switch k {
-	case classRead:
-		return c.read(req, size, input) // and reads.refused stays
+	case classRead: // reads.refused stays
+		done := c.read(req, size, input)
+		if done { // it may have waited for room as a write, and has become a read
+			c.blockedAt = time.Time{}
+		}
+		return done
 	case classDump:
 		return c.dumpItems(req, size)
 	case classWrite:
@@ -140,7 +144,7 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	default:
 		c.administer(req)
 	}
-	c.reads.refused = 0
+	c.reads.refused, c.blockedAt = 0, time.Time{}
 	return true
 }
 

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"raftcached/protocol"
 )
 
 // TestWriteThatWaitsTooLong is not done when there is room at last: its client has given
@@ -38,4 +40,24 @@ func awaitBlocked(t *testing.T, s *Server, n int) {
 		onLoop(s, func(l *loop) { blocked = len(l.blocked) == n })
 		return blocked
 	})
+}
+
+// TestWaitForRoomIsForgotten: a read that waited for room, as it was to change its item, and has
+// become one that changes nothing, leaves nothing that a later write is judged by.
+func TestWaitForRoomIsForgotten(t *testing.T) {
+	b := &steps{}
+	f := openFake(b, "")
+	long := time.Now().Add(-time.Hour)
+	f.c.blockedAt = long
+	f.receive("version\r\n")
+	if !f.c.blockedAt.IsZero() {
+		t.Error("kept after an answer")
+	}
+	f.c.blockedAt = long
+	f.receive("get a\r\n")
+	b.l.BarriersDone(1, protocol.StatusOK)
+	b.l.ResultsEnd()
+	if f.Buffered() > 0 || !f.c.blockedAt.IsZero() {
+		t.Errorf("%d bytes wait; the time is kept after a read: %v", f.Buffered(), !f.c.blockedAt.IsZero())
+	}
 }
