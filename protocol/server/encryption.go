@@ -2,11 +2,16 @@ package server
 
 import (
 	"crypto/tls"
+	"errors"
 	"strings"
 
 	"raftcached/protocol"
 	"raftcached/protocol/server/stats"
 )
+
+// refreshesMax bounds how often the certificates are read at a time: a client that asks and goes
+// away leaves nothing else that would.
+const refreshesMax = 8
 
 // Encryption is how clients are served with TLS.
 type Encryption struct {
@@ -43,8 +48,15 @@ func (c *conn) startRefresh() wait {
 		return waitNothing
 	}
 	reload, l := c.loop.options.Encryption.Reload, c.loop
+	underWay := &l.server.refreshes
+	if underWay.Add(1) > refreshesMax {
+		underWay.Add(-1)
+		c.refreshed = &refresh{errors.New("they are being read already, try again later")}
+		return waitNothing
+	}
 	go func() {
 		err := reload()
+		underWay.Add(-1)
 		l.Post(func() {
 			c.refreshed = &refresh{err}
 			c.came(waitRefresh)

@@ -24,7 +24,8 @@ type Server struct {
 	slow     measure.SlowLog
 	hot      *hotKeys // nil: none are counted
 
-	crawlerDisabled atomic.Bool // by the command lru_crawler
+	crawlerDisabled atomic.Bool  // by the command lru_crawler
+	refreshes       atomic.Int32 // of certificates, under way
 
 	closeOnce sync.Once
 	closeErr  error

@@ -37,6 +37,7 @@ func (h *handshakes) add(w *wire) *list.Element {
 	defer h.mu.Unlock()
 	if h.stopped {
 		w.giveUp()
+		return new(list.Element) // of no list
 	}
 	return h.inFlight.PushBack(w)
 }
@@ -56,7 +57,7 @@ func (h *handshakes) giveWay() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	oldest := h.inFlight.Front()
-	if oldest == nil {
+	if h.stopped || oldest == nil { // stop has closed them, and their goroutines end
 		return false
 	}
 	h.inFlight.Remove(oldest).(*wire).giveUp()
