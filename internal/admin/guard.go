@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"strings"
 
 	"raftcached/internal/certnames"
 )
@@ -38,6 +39,10 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if looks && !isProbe(r) && fromAnotherSite(r) {
+		answer(w, http.StatusForbidden, "a page of another site cannot look at this server: use its address")
+		return
+	}
 	if looks {
 		g.next.ServeHTTP(w, r)
 		return
@@ -61,6 +66,23 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // isProbe reports whether a request only asks whether the server lives and serves: the
 // probes of Kubernetes show no certificate.
 func isProbe(r *http.Request) bool { return r.URL.Path == "/livez" || r.URL.Path == "/readyz" }
+
+// fromAnotherSite reports whether a browser asks for a page of another site, or of one whose name
+// somebody points at this machine: what is seen here are clients' keys, too. Only browsers
+// send these headers, and a name that is none of this machine's has a dot.
+func fromAnotherSite(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+		return true
+	}
+	if r.Header.Get("Sec-Fetch-Mode") == "" || !fromThisMachine(r) {
+		return false
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return net.ParseIP(strings.Trim(host, "[]")) == nil && strings.Contains(host, ".")
+}
 
 // refusalOf says why the certificate of a connection is not enough; empty: it is. That it
 // is one of the cluster's authorities was seen in the handshake.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -219,5 +220,35 @@ func TestConnectionsAreBounded(t *testing.T) {
 	defer cancel()
 	if _, err := client.get(ctx, addr, "/livez"); err != nil {
 		t.Errorf("after one was closed: %v", err)
+	}
+}
+
+// TestLooksOfBrowsers: what may be looked at, keys among it, is not for pages of other sites, nor for
+// those of a name that somebody points at this machine.
+func TestLooksOfBrowsers(t *testing.T) {
+	seen := false
+	g := newGuard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { seen = true }), nil)
+	for _, c := range []struct {
+		why, path, host string
+		header          map[string]string
+		sees            bool
+	}{
+		{"a tool", "/hotkeys", "cache-1.example:11411", nil, true},
+		{"a page of its own", "/hotkeys", "127.0.0.1:11411", map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, true},
+		{"a page of its own by name", "/hotkeys", "localhost:11411", map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, true},
+		{"a page of its own in IPv6", "/hotkeys", "[::1]:11411", map[string]string{"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, true},
+		{"a page of another site", "/hotkeys", "127.0.0.1:11411", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, false},
+		{"a page of a name that points here", "/hotkeys", "evil.example:11411", map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, false},
+		{"a probe", "/livez", "evil.example:11411", map[string]string{"Sec-Fetch-Site": "cross-site"}, true},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.host+c.path, http.NoBody)
+		r.RemoteAddr = "127.0.0.1:5"
+		for name, value := range c.header {
+			r.Header.Set(name, value)
+		}
+		seen = false
+		if g.ServeHTTP(httptest.NewRecorder(), r); seen != c.sees {
+			t.Errorf("%s: seen: %v, want %v", c.why, seen, c.sees)
+		}
 	}
 }
