@@ -63,6 +63,7 @@ var layers = map[string]layer{
 	},
 	"internal/settings": {may: []string{"engine"}},
 	"internal/metrics":  {may: []string{"internal/measure", "protocol/server/stats"}},
+	"internal/overview": {may: []string{"internal/admin"}},
 	"internal/node": {may: []string{
 		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/certnames", "internal/item", "internal/measure", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
@@ -73,7 +74,7 @@ var layers = map[string]layer{
 	"cmd/raftcached":      {may: []string{".", "cmd/internal/serve"}},
 	"cmd/raftcachectl":    {may: []string{"cmd/internal/ctl"}},
 	"cmd/server-spawner":  {may: []string{".", "cmd/internal/serve", "cmd/internal/spawn"}},
-	"cmd/internal/ctl":    {may: []string{".", "internal/admin", "internal/auth", "internal/authority", "internal/backup", "internal/certificates", "internal/certnames", "internal/importer", "internal/offline", "internal/settings", "replication/disk", "replication/identity"}, tests: []string{"replication"}},
+	"cmd/internal/ctl":    {may: []string{".", "internal/admin", "internal/auth", "internal/authority", "internal/backup", "internal/certificates", "internal/certnames", "internal/importer", "internal/offline", "internal/overview", "internal/settings", "replication/disk", "replication/identity"}, tests: []string{"replication"}},
 	"cmd/internal/parent": {},
 	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
 	"cmd/internal/spawn":  {may: []string{".", "internal/auth", "internal/settings", "cmd/internal/parent"}},

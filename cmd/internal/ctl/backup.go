@@ -17,6 +17,7 @@ import (
 
 	"raftcached/internal/admin"
 	"raftcached/internal/backup"
+	"raftcached/internal/overview"
 	"raftcached/replication/disk"
 
 	"github.com/spf13/cobra"
@@ -104,7 +105,7 @@ func atLowPriority(f func() error) error {
 }
 
 // fetch asks the servers for a backup, one after the other, until one has given it.
-func (c *ctl) fetch(ctx context.Context, replies []reply, out *output, t *transfer) error {
+func (c *ctl) fetch(ctx context.Context, replies []overview.Reply, out *output, t *transfer) error {
 	client, err := c.newClient()
 	if err != nil {
 		return err
@@ -116,9 +117,9 @@ func (c *ctl) fetch(ctx context.Context, replies []reply, out *output, t *transf
 	}
 	var tried []string
 	for _, r := range sources {
-		t.from = fmt.Sprintf("server %d (%s)", r.status.ID, r.status.Role)
+		t.from = fmt.Sprintf("server %d (%s)", r.Status.ID, r.Status.Role)
 		t.header.Store(nil)
-		err := fetchFrom(ctx, client, r.addr, out, t)
+		err := fetchFrom(ctx, client, r.Addr, out, t)
 		switch {
 		case err == nil:
 			return nil
@@ -138,18 +139,18 @@ func (c *ctl) fetch(ctx context.Context, replies []reply, out *output, t *transf
 // sourcesOf returns the servers that serve, in the order in which they are asked:
 // those whose work a backup disturbs least first, and of these the ones that are
 // furthest.
-func sourcesOf(replies []reply) []reply {
-	var sources []reply
+func sourcesOf(replies []overview.Reply) []overview.Reply {
+	var sources []overview.Reply
 	for _, r := range replies {
-		if r.status != nil && r.status.State == admin.StateOK {
+		if r.Status != nil && r.Status.State == admin.StateOK {
 			sources = append(sources, r)
 		}
 	}
 	rank := func(role string) int {
 		return slices.Index([]string{"learner", "follower", "candidate", "leader"}, role)
 	}
-	slices.SortStableFunc(sources, func(a, b reply) int {
-		return cmp.Or(cmp.Compare(rank(a.status.Role), rank(b.status.Role)), cmp.Compare(b.status.Applied, a.status.Applied))
+	slices.SortStableFunc(sources, func(a, b overview.Reply) int {
+		return cmp.Or(cmp.Compare(rank(a.Status.Role), rank(b.Status.Role)), cmp.Compare(b.Status.Applied, a.Status.Applied))
 	})
 	return sources
 }

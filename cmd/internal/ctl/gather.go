@@ -8,10 +8,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"raftcached"
 	"raftcached/internal/admin"
+	"raftcached/internal/overview"
 )
 
 const (
@@ -20,13 +20,6 @@ const (
 	configDefault  = "server.json"
 	serverDefault  = "127.0.0.1:11411"
 )
-
-// reply is what asking an admin port has come to.
-type reply struct {
-	addr   string
-	status *admin.Status // nil: err says why
-	err    error
-}
 
 // seeds returns the admin ports that the command line, the environment or a
 // server.json names.
@@ -84,7 +77,7 @@ func (c *ctl) configFile() string {
 
 // gather asks the servers that are named, and then those that their answers name:
 // each time all at once, so that a dead one costs one timeout.
-func (c *ctl) gather(ctx context.Context) ([]reply, error) {
+func (c *ctl) gather(ctx context.Context) ([]overview.Reply, error) {
 	seeds, err := c.seeds()
 	if err != nil {
 		return nil, err
@@ -94,49 +87,20 @@ func (c *ctl) gather(ctx context.Context) ([]reply, error) {
 		return nil, err
 	}
 	defer client.Close()
-	replies := c.askAll(ctx, client, seeds)
-	var more []string
-	for _, r := range replies {
-		if r.status == nil {
-			continue
-		}
-		for _, m := range r.status.Servers {
-			asked := slices.Contains(seeds, m.AdminAddress) || slices.Contains(more, m.AdminAddress)
-			answered := slices.ContainsFunc(replies, func(r reply) bool { return r.status != nil && r.status.ID == m.ID })
-			if m.AdminAddress != "" && !asked && !answered {
-				more = append(more, m.AdminAddress)
-			}
-		}
-	}
-	replies = append(replies, c.askAll(ctx, client, more)...)
-	if !slices.ContainsFunc(replies, func(r reply) bool { return r.status != nil }) {
+	replies := overview.Gather(ctx, client, c.timeout, seeds)
+	if !slices.ContainsFunc(replies, func(r overview.Reply) bool { return r.Status != nil }) {
 		return replies, nobodyAnswers(replies)
 	}
 	return replies, ctx.Err()
 }
 
-func (c *ctl) askAll(ctx context.Context, client *admin.Client, addrs []string) []reply {
-	replies := make([]reply, len(addrs))
-	var asked sync.WaitGroup
-	for i, addr := range addrs {
-		asked.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, c.timeout)
-			defer cancel()
-			status, err := client.Status(ctx, addr)
-			replies[i] = reply{addr, status, err}
-		})
-	}
-	asked.Wait()
-	return replies
-}
-
 // errNobody is the error of a cluster of which no server answers.
 var errNobody = errors.New("no server answers")
 
-func nobodyAnswers(replies []reply) error {
+func nobodyAnswers(replies []overview.Reply) error {
 	var tried []string
 	for _, r := range replies {
-		tried = append(tried, fmt.Sprintf("%s: %s", r.addr, admin.Why(r.err)))
+		tried = append(tried, fmt.Sprintf("%s: %s", r.Addr, admin.Why(r.Err)))
 	}
 	return fmt.Errorf("%w (%s): start one, or name another admin port with --server", errNobody, strings.Join(tried, ", "))
 }

@@ -9,6 +9,7 @@ import (
 	"raftcached/internal/admin"
 	"raftcached/internal/auth"
 	"raftcached/internal/importer"
+	"raftcached/internal/overview"
 
 	"github.com/spf13/cobra"
 )
@@ -69,7 +70,7 @@ func (c *ctl) runImport(ctx context.Context, im *importer.Import) error {
 	if err != nil {
 		return err
 	}
-	v := newView(replies, &starter{})
+	v := overview.New(replies, &overview.Starter{})
 	for _, r := range v.Servers { // the leader first: that saves a hop
 		switch {
 		case r.State != admin.StateOK:

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"raftcached/internal/backup"
+	"raftcached/internal/overview"
 
 	"github.com/spf13/cobra"
 )
@@ -174,9 +175,9 @@ func (in *inspection) write(w io.Writer, asJSON bool) error {
 		fmt.Fprintf(&text, "%-9s "+format+"\n", append([]any{name}, args...)...)
 	}
 	line("backup", "format %d, %d bytes, %s", in.FormatVersion, in.FileBytes, state)
-	line("cluster", "%s, from server %d, raftcached %s", short(in.Cluster), in.Server, in.Program)
+	line("cluster", "%s, from server %d, raftcached %s", overview.Short(in.Cluster), in.Server, in.Program)
 	line("as of", "index %d, term %d, %s by the log's clock", in.Index, in.Term, in.Time.Format("2006-01-02 15:04:05 MST"))
-	line("items", "%d of %s, where the memory limit was %s", in.Items, size(in.Bytes), size(in.MemoryLimitBytes))
+	line("items", "%d of %s, where the memory limit was %s", in.Items, overview.Size(in.Bytes), overview.Size(in.MemoryLimitBytes))
 	line("expiry", "%d have expired by now, %d will", in.Expired, in.Expiring)
 	line("contents", "%s", in.Digest)
 	_, err := io.WriteString(w, text.String())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"raftcached/internal/admin"
+	"raftcached/internal/overview"
 )
 
 // joining looks at a server that comes in.
@@ -39,8 +40,8 @@ func (j *joining) run(ctx context.Context, c *ctl) error {
 }
 
 // look reports whether the server has come in.
-func (j *joining) look(replies []reply) (done bool) {
-	best, v := bestOf(replies), newView(replies, &starter{})
+func (j *joining) look(replies []overview.Reply) (done bool) {
+	best, v := overview.Best(replies), overview.New(replies, &overview.Starter{})
 	i := slices.IndexFunc(best.Servers, func(m admin.Member) bool { return m.ID == j.id })
 	if i < 0 {
 		j.set(fmt.Sprintf("server %d is no member: somebody has removed it", j.id))
@@ -51,7 +52,7 @@ func (j *joining) look(replies []reply) (done bool) {
 	case m.Awaited:
 		j.set(fmt.Sprintf("waits for the data folder of server %d", j.id))
 		return false
-	case m.Learner && !m.Stays, r.State != admin.StateOK && r.State != stateReachable:
+	case m.Learner && !m.Stays, r.State != admin.StateOK && r.State != overview.StateReachable:
 		j.set("it joins without a vote: " + fetched(&r, best))
 		return false
 	}
@@ -60,7 +61,7 @@ func (j *joining) look(replies []reply) (done bool) {
 }
 
 // fetched says how much of the items and of the log a server has.
-func fetched(r *row, best *admin.Status) string {
+func fetched(r *overview.Row, best *admin.Status) string {
 	switch {
 	case !r.Answered:
 		return "it fetches the items (its admin port is not open here)"
@@ -68,14 +69,4 @@ func fetched(r *row, best *admin.Status) string {
 		return r.State
 	}
 	return fmt.Sprintf("%s %s items, log -%d", bar(r.Memory.Bytes, best.Memory.Bytes), share(r.Memory.Bytes, best.Memory.Bytes), r.Lag)
-}
-
-// bestOf returns the answer that knows the most.
-func bestOf(replies []reply) (best *admin.Status) {
-	for _, r := range replies {
-		if s := r.status; s != nil && (best == nil || s.Term > best.Term || s.Term == best.Term && s.Commit > best.Commit) {
-			best = s
-		}
-	}
-	return best
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"raftcached/internal/admin"
+	"raftcached/internal/overview"
 
 	"github.com/spf13/cobra"
 )
@@ -185,7 +186,7 @@ func (c *ctl) completeIDs(cmd *cobra.Command, args []string, _ string) ([]string
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var ids []string
-	for _, r := range newView(replies, c.newStarter()).Servers {
+	for _, r := range overview.New(replies, c.newStarter()).Servers {
 		ids = append(ids, fmt.Sprintf("%d\t%s", r.ID, r.Address))
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
@@ -208,9 +209,9 @@ func (c *ctl) perform(ctx context.Context, o *operation) error {
 	if err != nil {
 		return err
 	}
-	v := newView(replies, c.newStarter())
-	if t := v.count(); t.lost() {
-		return fmt.Errorf("%w: %s. %s %s", errNoMajority, t.lostText(), lostHelp, lostWord)
+	v := overview.New(replies, c.newStarter())
+	if text := v.Lost(); text != "" {
+		return fmt.Errorf("%w: %s. %s %s", errNoMajority, text, overview.LostHelp, overview.LostWord)
 	}
 	if err := c.confirm(o, v); err != nil {
 		return err
@@ -226,7 +227,7 @@ func (c *ctl) perform(ctx context.Context, o *operation) error {
 	}
 	after, err := c.submit(ctx, client, o, replies)
 	if err != nil {
-		if v.Verdict == verdictNoMajority && !isRefusal(err) {
+		if v.Verdict == overview.NoMajority && !isRefusal(err) {
 			return fmt.Errorf("%w: %w", errNoMajority, err)
 		}
 		return err
@@ -253,14 +254,14 @@ func (o *operation) request() *admin.MemberRequest {
 // submit asks one server after the other, the leader first and the one that the
 // operation is about last: until one is there that takes operations from here. Once
 // one has taken it, no other one is asked.
-func (c *ctl) submit(ctx context.Context, client *admin.Client, o *operation, replies []reply) (*admin.MemberList, error) {
-	var first, others, last []reply
+func (c *ctl) submit(ctx context.Context, client *admin.Client, o *operation, replies []overview.Reply) (*admin.MemberList, error) {
+	var first, others, last []overview.Reply
 	for _, r := range replies {
 		switch {
-		case r.status == nil:
-		case r.status.ID == o.id && o.name != admin.MemberTransfer:
+		case r.Status == nil:
+		case r.Status.ID == o.id && o.name != admin.MemberTransfer:
 			last = append(last, r)
-		case r.status.Role == "leader":
+		case r.Status.Role == "leader":
 			first = append(first, r)
 		default:
 			others = append(others, r)
@@ -269,7 +270,7 @@ func (c *ctl) submit(ctx context.Context, client *admin.Client, o *operation, re
 	var failed error
 	for _, r := range append(append(first, others...), last...) {
 		ctx, cancel := context.WithTimeout(ctx, max(c.timeout, operateTimeout))
-		list, err := client.Operate(ctx, r.addr, o.name, o.request())
+		list, err := client.Operate(ctx, r.Addr, o.name, o.request())
 		cancel()
 		var refusal *admin.RefusedError
 		if err == nil || errors.As(err, &refusal) && !refusal.Forbidden || !isRefusal(err) && !admin.NotReached(err) {
@@ -281,13 +282,13 @@ func (c *ctl) submit(ctx context.Context, client *admin.Client, o *operation, re
 }
 
 // anyMembers asks for the members until a server tells them.
-func anyMembers(ctx context.Context, client *admin.Client, replies []reply) (list *admin.MemberList, err error) {
+func anyMembers(ctx context.Context, client *admin.Client, replies []overview.Reply) (list *admin.MemberList, err error) {
 	for _, r := range replies {
-		if r.status == nil {
+		if r.Status == nil {
 			continue
 		}
 		var got *admin.MemberList
-		if got, err = client.Members(ctx, r.addr); err == nil && (list == nil || got.Version > list.Version) {
+		if got, err = client.Members(ctx, r.Addr); err == nil && (list == nil || got.Version > list.Version) {
 			list = got
 		}
 	}
@@ -298,13 +299,13 @@ func anyMembers(ctx context.Context, client *admin.Client, replies []reply) (lis
 }
 
 // confirm asks before the data of a server that is alive is given up.
-func (c *ctl) confirm(o *operation, v *view) error {
+func (c *ctl) confirm(o *operation, v *overview.View) error {
 	if o.name != admin.MemberReplace && o.name != admin.MemberRemove || o.flags.yes {
 		return nil
 	}
 	for i := range v.Servers {
 		r := &v.Servers[i]
-		if r.ID != o.id || r.State == stateUnreachable || r.Awaited {
+		if r.ID != o.id || r.State == overview.StateUnreachable || r.Awaited {
 			continue
 		}
 		what := map[string]string{admin.MemberReplace: "replaced", admin.MemberRemove: "removed"}[o.name]

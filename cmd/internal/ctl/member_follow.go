@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"raftcached/internal/admin"
+	"raftcached/internal/overview"
 
 	"github.com/spf13/cobra"
 )
@@ -86,14 +87,14 @@ func memberTable(list *admin.MemberList) string {
 		case m.Folder == "":
 			vote, folder = "not yet", "awaited"
 		case m.Retired:
-			vote, folder = "of the next folder", short(m.Folder)+" retired"
+			vote, folder = "of the next folder", overview.Short(m.Folder)+" retired"
 		case m.Learner && m.Stays:
 			vote = "no: a read replica"
 		case m.Learner:
 			vote = "not yet"
 		}
 		if m.Folder != "" && !m.Retired {
-			folder = short(m.Folder)
+			folder = overview.Short(m.Folder)
 		}
 		table = append(table, []string{strconv.Itoa(m.ID), clients, hostPort(m.Host, m.LogPort), vote, folder})
 	}
@@ -104,7 +105,7 @@ func memberTable(list *admin.MemberList) string {
 func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
 // follow says what was done, and what is to do now, and waits for it.
-func (c *ctl) follow(ctx context.Context, o *operation, v *view, before, after *admin.MemberList) error {
+func (c *ctl) follow(ctx context.Context, o *operation, v *overview.View, before, after *admin.MemberList) error {
 	switch o.name {
 	case admin.MemberRemove:
 		return c.say("server %d is no member any more. If it is alive it is told, and stops; its data folder is of no use: delete it\n", o.id)
@@ -117,15 +118,15 @@ func (c *ctl) follow(ctx context.Context, o *operation, v *view, before, after *
 	case admin.MemberLeases:
 		return c.say("leases are %s\n", after.Leases)
 	}
-	if err := c.say(" 1/4 majority (%s) agrees  ok\n", join(v.serving(o.id))); err != nil {
+	if err := c.say(" 1/4 majority (%s) agrees  ok\n", join(serving(v, o.id))); err != nil {
 		return err
 	}
 	second := fmt.Sprintf("server %d is awaited at %s", o.id, addressOf(after, o.id))
 	if i := folderOf(before, o.id); i >= 0 {
-		second = fmt.Sprintf("folder %s is retired  ok  it can never vote again", short(before.Members[i].Folder))
+		second = fmt.Sprintf("folder %s is retired  ok  it can never vote again", overview.Short(before.Members[i].Folder))
 	}
 	err := c.say(" 2/4 %s\n     start it at %s, with an empty data folder:\n       %s\n", second, addressOf(after, o.id), startCommand(v, after, o.id))
-	if err == nil && !v.start.lists(o.id, addressOf(after, o.id)) {
+	if err == nil && !v.Start.Lists(o.id, addressOf(after, o.id)) {
 		err = c.say("     later starts need no -join: the folder knows. With -admin-listen HOST:PORT raftcachectl can ask it\n")
 	}
 	if err != nil || o.flags.noWait {
@@ -145,17 +146,17 @@ func (c *ctl) transferred(ctx context.Context) error {
 		return err
 	}
 	for _, r := range replies {
-		if r.status != nil && r.status.LeaderID >= 0 {
-			return c.say("server %d leads\n", bestOf(replies).LeaderID)
+		if r.Status != nil && r.Status.LeaderID >= 0 {
+			return c.say("server %d leads\n", overview.Best(replies).LeaderID)
 		}
 	}
 	return c.say("leadership was moved\n")
 }
 
 // serving are the servers with a vote that are well, without one.
-func (v *view) serving(but int) (ids []int) {
+func serving(v *overview.View, but int) (ids []int) {
 	for i := range v.Servers {
-		if r := &v.Servers[i]; r.ID != but && r.votes() && r.well() {
+		if r := &v.Servers[i]; r.ID != but && r.Votes() && r.Well() {
 			ids = append(ids, r.ID)
 		}
 	}
@@ -178,14 +179,14 @@ func addressOf(list *admin.MemberList, id int) (addr string) {
 }
 
 // startCommand is what starts a server that is awaited.
-func startCommand(v *view, list *admin.MemberList, id int) string {
+func startCommand(v *overview.View, list *admin.MemberList, id int) string {
 	var others []string
 	for _, m := range list.Members {
 		if m.ID != id && m.Folder != "" && !m.Retired {
 			others = append(others, hostPort(m.Host, m.LogPort))
 		}
 	}
-	return v.start.command(&admin.Member{ID: id, LogAddress: addressOf(list, id)}, v.best, others...)
+	return v.Start.Command(&admin.Member{ID: id, LogAddress: addressOf(list, id)}, v.Known, others...)
 }
 
 // awaitMember waits until a server has come in and has its vote, or without one the

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"raftcached/internal/admin"
+	"raftcached/internal/overview"
 )
 
 // three is the members of a cluster of three.
@@ -159,10 +160,10 @@ func TestOperationsFail(t *testing.T) {
 // TestJoining: what is shown of a server that comes in, step by step.
 func TestJoining(t *testing.T) {
 	j := &joining{id: 2}
-	status := func(change func(of *admin.Member, own *admin.Status)) []reply {
+	status := func(change func(of *admin.Member, own *admin.Status)) []overview.Reply {
 		a, b := statusOf(0, 3), statusOf(2, 3)
 		change(&a.Servers[2], b)
-		return []reply{{status: a}, {status: b}}
+		return []overview.Reply{{Status: a}, {Status: b}}
 	}
 	for _, c := range []struct {
 		change func(of *admin.Member, own *admin.Status)

@@ -11,6 +11,7 @@ import (
 
 	"raftcached"
 	"raftcached/internal/offline"
+	"raftcached/internal/overview"
 	"raftcached/replication/disk"
 	"raftcached/replication/identity"
 
@@ -166,7 +167,7 @@ func findingsText(dir string, f *offline.Findings) string {
 	} else {
 		line("snapshot", "none: the log has everything")
 	}
-	line("items", "%d of %s", f.Items, size(f.Bytes))
+	line("items", "%d of %s", f.Items, overview.Size(f.Bytes))
 	for i, m := range f.Members.Members {
 		name := "members"
 		if i > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"raftcached/internal/admin"
 	"raftcached/internal/backup"
+	"raftcached/internal/overview"
 
 	"github.com/spf13/cobra"
 )
@@ -85,7 +86,7 @@ func (c *ctl) restore(ctx context.Context, name string) error {
 		return err
 	}
 	took := time.Since(begin).Round(10 * time.Millisecond)
-	if _, err := fmt.Fprintf(c.Stdout, "restored %d items as of index %d of cluster %s in %v\n", r.header.Items, r.header.Index, short(r.header.Cluster), took); err != nil {
+	if _, err := fmt.Fprintf(c.Stdout, "restored %d items as of index %d of cluster %s in %v\n", r.header.Items, r.header.Index, overview.Short(r.header.Cluster), took); err != nil {
 		return err
 	}
 	return r.compare(ctx)
@@ -290,11 +291,11 @@ func (r *restoring) pick(ctx context.Context) (addr string, err error) {
 		return "", err
 	}
 	for _, a := range replies {
-		if a.status == nil || a.status.State != admin.StateOK && a.status.State != admin.StateRestoring {
+		if a.Status == nil || a.Status.State != admin.StateOK && a.Status.State != admin.StateRestoring {
 			continue
 		}
-		if addr == "" || a.status.Role == "leader" {
-			addr = a.addr
+		if addr == "" || a.Status.Role == "leader" {
+			addr = a.Addr
 		}
 	}
 	if addr == "" {

@@ -76,14 +76,14 @@ func showSeen[T any](ctx context.Context, c *ctl, output string, ask func(*admin
 		failed error
 	)
 	for _, r := range replies {
-		if r.status == nil {
+		if r.Status == nil {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, c.timeout)
-		one, err := ask(client, ctx, r.addr)
+		one, err := ask(client, ctx, r.Addr)
 		cancel()
 		if err != nil {
-			failed = fmt.Errorf("server %d at %s does not tell: %w", r.status.ID, r.addr, err)
+			failed = fmt.Errorf("server %d at %s does not tell: %w", r.Status.ID, r.Addr, err)
 			c.complain(failed)
 			continue
 		}

@@ -3,7 +3,10 @@ package ctl
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
+
+	"raftcached/internal/overview"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -47,10 +50,10 @@ func (c *ctl) status(ctx context.Context, output string) error {
 		if _, err := c.Stdout.Write(append(text, '\n')); err != nil {
 			return err
 		}
-	} else if err := v.write(c.Stdout, colors(isTerminal(c.Stdout) && c.Getenv("NO_COLOR") == "")); err != nil {
+	} else if err := writeView(c.Stdout, v, colors(isTerminal(c.Stdout) && c.Getenv("NO_COLOR") == "")); err != nil {
 		return err
 	}
-	if code := v.Verdict.exitCode(); code != exitOK {
+	if code := exitCodeOf(v.Verdict); code != exitOK {
 		return exitError(code)
 	}
 	return nil
@@ -65,4 +68,22 @@ func isTerminal(stream any) bool {
 	}
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
+}
+
+// look returns what the servers say of themselves. If none answers it says so, and the
+// error is the exit code.
+func (c *ctl) look(ctx context.Context) (*overview.View, error) {
+	replies, err := c.gather(ctx)
+	if errors.Is(err, errNobody) {
+		c.complain(err)
+		return nil, exitError(exitNoMajority)
+	} else if err != nil {
+		return nil, err
+	}
+	return overview.New(replies, c.newStarter()), nil
+}
+
+// exitCodeOf is the exit code of status.
+func exitCodeOf(v overview.Verdict) int {
+	return map[overview.Verdict]int{overview.OK: exitOK, overview.Degraded: exitFailed, overview.NoMajority: exitNoMajority}[v]
 }

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"raftcached/internal/admin"
+	"raftcached/internal/overview"
 )
 
 // colors of a terminal; none when the output is anything else.
@@ -33,9 +34,9 @@ const (
 // ofState is the color of a server's state.
 func (c colors) ofState(state, text string) string {
 	switch state {
-	case admin.StateOK, stateReachable:
+	case admin.StateOK, overview.StateReachable:
 		return c.paint(green, text)
-	case stateUnreachable, stateSilent, admin.StateNoMajority, admin.StateDiffer, admin.StateQuarantine:
+	case overview.StateUnreachable, overview.StateSilent, admin.StateNoMajority, admin.StateDiffer, admin.StateQuarantine:
 		return c.paint(red, text)
 	}
 	return c.paint(yellow, text)
@@ -48,19 +49,19 @@ const (
 	leaseColumn = 4 // of a cluster with leases
 )
 
-// write writes the view for people.
-func (v *view) write(w io.Writer, c colors) error {
+// writeView writes a view for people.
+func writeView(w io.Writer, v *overview.View, c colors) error {
 	var text strings.Builder
-	color := map[verdict]string{verdictOK: green, verdictDegraded: yellow, verdictNoMajority: red}[v.Verdict]
+	color := map[overview.Verdict]string{overview.OK: green, overview.Degraded: yellow, overview.NoMajority: red}[v.Verdict]
 	servers := "servers"
 	if len(v.Servers) == 1 {
 		servers = "server"
 	}
-	fmt.Fprintf(&text, "cluster %s · %d %s · %s: %s\n", short(v.Cluster), len(v.Servers), servers,
+	fmt.Fprintf(&text, "cluster %s · %d %s · %s: %s\n", overview.Short(v.Cluster), len(v.Servers), servers,
 		c.paint(bold+";"+color, strings.ToUpper(string(v.Verdict))), v.Meaning)
 	table := [][]string{statusTitles}
 	for i := range v.Servers {
-		table = append(table, v.Servers[i].cells())
+		table = append(table, cells(&v.Servers[i]))
 	}
 	if v.Leases != "" && v.Leases != admin.LeaseOff {
 		table[0] = slices.Insert(slices.Clone(statusTitles), leaseColumn, "LEASE")
@@ -85,8 +86,8 @@ func (v *view) write(w io.Writer, c colors) error {
 	return err
 }
 
-// cells is the row for people.
-func (r *row) cells() []string {
+// cells is a row for people.
+func cells(r *overview.Row) []string {
 	cells := []string{strconv.Itoa(r.ID), r.Address, "-", r.State, "-", "-", "-", "-", "-", "-", "-"}
 	switch {
 	case r.Role == "":
@@ -112,7 +113,7 @@ func (r *row) cells() []string {
 		cells[7] = share(r.Memory.Bytes, r.Memory.LimitBytes)
 	}
 	if r.Disk != nil && r.Disk.TotalBytes > 0 {
-		cells[8] = fmt.Sprintf("%s (%d%%)", size(r.Disk.FreeBytes), r.Disk.FreeBytes*100/r.Disk.TotalBytes)
+		cells[8] = fmt.Sprintf("%s (%d%%)", overview.Size(r.Disk.FreeBytes), r.Disk.FreeBytes*100/r.Disk.TotalBytes)
 	}
 	return cells
 }
@@ -164,19 +165,6 @@ func brief(seconds float64) string {
 		return strconv.Itoa(int(seconds*1000)) + "ms"
 	}
 	return age(time.Duration(seconds * float64(time.Second)))
-}
-
-// size is a number of bytes in the greatest unit that leaves a whole number.
-func size(bytes int64) string {
-	switch {
-	case bytes >= 10<<40:
-		return strconv.FormatInt(bytes>>40, 10) + "T"
-	case bytes >= 10<<30:
-		return strconv.FormatInt(bytes>>30, 10) + "G"
-	case bytes >= 10<<20:
-		return strconv.FormatInt(bytes>>20, 10) + "M"
-	}
-	return strconv.FormatInt(bytes>>10, 10) + "K"
 }
 
 // share is a part of a whole, in MiB or, of much, in GiB.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"raftcached/internal/admin"
+	"raftcached/internal/overview"
 
 	"github.com/spf13/cobra"
 )
@@ -70,13 +71,13 @@ type comparison struct {
 
 // compare finds the highest index at which all servers that answered have told
 // their digests.
-func compare(replies []reply) comparison {
-	v := newView(replies, &starter{})
+func compare(replies []overview.Reply) comparison {
+	v := overview.New(replies, &overview.Starter{})
 	c := comparison{digests: map[int]admin.Digest{}, address: map[int]string{}}
 	answers := map[int]*admin.Status{}
 	for _, r := range replies {
-		if r.status != nil && r.status.Cluster == v.Cluster {
-			answers[r.status.ID] = r.status
+		if r.Status != nil && r.Status.Cluster == v.Cluster {
+			answers[r.Status.ID] = r.Status
 		}
 	}
 	have := map[uint64]int{}

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"raftcached"
 	"raftcached/internal/admin"
+	"raftcached/internal/overview"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the tables of testdata from what the code does")
@@ -49,30 +49,30 @@ func lost(s *admin.Status, id int, why string) {
 }
 
 // listing is that of a server.json that lists the servers 0 to 2.
-func listing() *starter {
-	s := &starter{file: "server.json"}
+func listing() *overview.Starter {
+	s := &overview.Starter{File: "server.json", Listed: map[int]string{}}
 	for i := range 3 {
-		s.servers = append(s.servers, raftcached.Server{ID: i, Host: fmt.Sprintf("10.0.0.%d", i+1), LogPort: 11311})
+		s.Listed[i] = fmt.Sprintf("10.0.0.%d:11311", i+1)
 	}
 	return s
 }
 
 // cases are clusters and what they are.
-func cases() map[string][]reply {
+func cases() map[string][]overview.Reply {
 	refused := fmt.Errorf("dial: %w", syscall.ECONNREFUSED)
-	well := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
+	well := []overview.Reply{{Status: statusOf(0, 3)}, {Status: statusOf(1, 3)}, {Status: statusOf(2, 3)}}
 
-	degraded := []reply{{status: statusOf(0, 3)}, {addr: "10.0.0.2:11411", err: refused}, {status: statusOf(2, 3)}}
-	lost(degraded[0].status, 1, "connection refused")
-	lost(degraded[2].status, 1, "timeout")
-	late := degraded[2].status
+	degraded := []overview.Reply{{Status: statusOf(0, 3)}, {Addr: "10.0.0.2:11411", Err: refused}, {Status: statusOf(2, 3)}}
+	lost(degraded[0].Status, 1, "connection refused")
+	lost(degraded[2].Status, 1, "timeout")
+	late := degraded[2].Status
 	late.State, late.Reason, late.Applied, late.UptimeSeconds = admin.StateCatchingUp, "it has applied its log up to 1198002, and the leader is further", 1198002, 40
 
 	alone := statusOf(2, 3)
 	alone.State, alone.Reason, alone.Role, alone.LeaderID = admin.StateNoMajority, "it cannot reach the servers 0, 1", "candidate", -1
 	lost(alone, 0, "connection refused")
 	lost(alone, 1, "timeout")
-	noMajority := []reply{{status: alone}, {addr: "10.0.0.1:11411", err: refused}, {addr: "10.0.0.2:11411", err: refused}}
+	noMajority := []overview.Reply{{Status: alone}, {Addr: "10.0.0.1:11411", Err: refused}, {Addr: "10.0.0.2:11411", Err: refused}}
 
 	starting := statusOf(1, 3)
 	starting.State, starting.Reason, starting.Role, starting.Verdict, starting.Applied = admin.StateStarting, "it reads its log", "", "", 0
@@ -80,79 +80,79 @@ func cases() map[string][]reply {
 	quarantine := statusOf(2, 3)
 	quarantine.State, quarantine.Reason, quarantine.Version = admin.StateQuarantine, "its items differ", "0.1.0"
 
-	local := []reply{{addr: "127.0.0.1:11411", status: statusOf(0, 3)}}
-	for i := range local[0].status.Servers {
-		local[0].status.Servers[i].AdminAddress = "127.0.0.1:11411"
+	local := []overview.Reply{{Addr: "127.0.0.1:11411", Status: statusOf(0, 3)}}
+	for i := range local[0].Status.Servers {
+		local[0].Status.Servers[i].AdminAddress = "127.0.0.1:11411"
 	}
-	local[0].status.Servers[2].AdminAddress = ""
+	local[0].Status.Servers[2].AdminAddress = ""
 
-	silent := []reply{{status: statusOf(0, 5)}, {status: statusOf(1, 5)}, {status: statusOf(2, 5)}, {status: statusOf(3, 5)}, {addr: "10.0.0.5:11411", err: os.ErrDeadlineExceeded}}
+	silent := []overview.Reply{{Status: statusOf(0, 5)}, {Status: statusOf(1, 5)}, {Status: statusOf(2, 5)}, {Status: statusOf(3, 5)}, {Addr: "10.0.0.5:11411", Err: os.ErrDeadlineExceeded}}
 
-	silent[1].status.Servers[4].HeardSeconds, silent[2].status.Servers[4].HeardSeconds = new(0.012), new(3.0)
+	silent[1].Status.Servers[4].HeardSeconds, silent[2].Status.Servers[4].HeardSeconds = new(0.012), new(3.0)
 
-	full := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
+	full := []overview.Reply{{Status: statusOf(0, 3)}, {Status: statusOf(1, 3)}, {Status: statusOf(2, 3)}}
 	for i, r := range full {
-		r.status.WritesRefused, r.status.Reason = admin.RefusedDiskFull, "writes are refused"
+		r.Status.WritesRefused, r.Status.Reason = admin.RefusedDiskFull, "writes are refused"
 		if i > 0 {
-			r.status.Disk = &admin.Disk{FreeBytes: 90 << 20, TotalBytes: 51 << 30, ReserveBytes: 250 << 20, Space: admin.SpaceLow}
+			r.Status.Disk = &admin.Disk{FreeBytes: 90 << 20, TotalBytes: 51 << 30, ReserveBytes: 250 << 20, Space: admin.SpaceLow}
 		}
 	}
-	stalled := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
-	stalled[1].status.WritesRefused, stalled[1].status.Reason = admin.RefusedDiskStalled, "writes are refused: the disk of this server does not answer"
+	stalled := []overview.Reply{{Status: statusOf(0, 3)}, {Status: statusOf(1, 3)}, {Status: statusOf(2, 3)}}
+	stalled[1].Status.WritesRefused, stalled[1].Status.Reason = admin.RefusedDiskStalled, "writes are refused: the disk of this server does not answer"
 
-	restoring := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
+	restoring := []overview.Reply{{Status: statusOf(0, 3)}, {Status: statusOf(1, 3)}, {Status: statusOf(2, 3)}}
 	for _, r := range restoring {
-		r.status.State, r.status.Reason = admin.StateRestoring, "a backup is being restored"
+		r.Status.State, r.Status.Reason = admin.StateRestoring, "a backup is being restored"
 	}
 
 	// Of five servers 1 is replaced, 3 is a read replica, and 4 is to come in.
-	members := []reply{{status: statusOf(0, 5)}, {status: statusOf(1, 5)}, {status: statusOf(2, 5)}, {status: statusOf(3, 5)}}
+	members := []overview.Reply{{Status: statusOf(0, 5)}, {Status: statusOf(1, 5)}, {Status: statusOf(2, 5)}, {Status: statusOf(3, 5)}}
 	for _, r := range members {
-		list := r.status.Servers
+		list := r.Status.Servers
 		list[1].Learner, list[1].Replaced = true, true
 		list[3].Learner, list[3].Stays = true, true
 		list[4].Awaited, list[4].Reachable = true, false
 	}
-	members[1].status.Role, members[3].status.Role = "learner", "learner"
-	replica := []reply{{status: statusOf(0, 4)}, {status: statusOf(1, 4)}, {status: statusOf(2, 4)}, {addr: "10.0.0.4:11411", err: refused}}
+	members[1].Status.Role, members[3].Status.Role = "learner", "learner"
+	replica := []overview.Reply{{Status: statusOf(0, 4)}, {Status: statusOf(1, 4)}, {Status: statusOf(2, 4)}, {Addr: "10.0.0.4:11411", Err: refused}}
 	for _, r := range replica[:3] {
-		r.status.Servers[3].Learner, r.status.Servers[3].Stays = true, true
-		lost(r.status, 3, "connection refused")
+		r.Status.Servers[3].Learner, r.Status.Servers[3].Stays = true, true
+		lost(r.Status, 3, "connection refused")
 	}
 
-	leased := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {addr: "10.0.0.3:11411", err: refused}}
+	leased := []overview.Reply{{Status: statusOf(0, 3)}, {Status: statusOf(1, 3)}, {Addr: "10.0.0.3:11411", Err: refused}}
 	for i, lease := range []string{admin.LeaseLeader, admin.LeaseHolder} {
-		leased[i].status.Leases, leased[i].status.Lease = "all", lease
-		lost(leased[i].status, 2, "connection refused")
+		leased[i].Status.Leases, leased[i].Status.Lease = "all", lease
+		lost(leased[i].Status, 2, "connection refused")
 	}
 
-	two := []reply{{status: statusOf(0, 2)}, {status: statusOf(1, 2)}}
-	electing := []reply{{status: statusOf(0, 3)}, {status: statusOf(1, 3)}, {status: statusOf(2, 3)}}
+	two := []overview.Reply{{Status: statusOf(0, 2)}, {Status: statusOf(1, 2)}}
+	electing := []overview.Reply{{Status: statusOf(0, 3)}, {Status: statusOf(1, 3)}, {Status: statusOf(2, 3)}}
 	for _, r := range electing {
-		r.status.State, r.status.Reason, r.status.LeaderID = admin.StateNoMajority, "it knows no leader: an election takes less than a second", -1
+		r.Status.State, r.Status.Reason, r.Status.LeaderID = admin.StateNoMajority, "it knows no leader: an election takes less than a second", -1
 	}
 	first := statusOf(0, 2)
 	first.Cluster, first.State, first.Reason, first.Role = "", admin.StateStarting, "it waits until it knows its cluster", ""
 	first.Servers[1].Reachable = false
 	// Server 3 came in by -join, with a secret and a certificate.
-	joined := []reply{{status: statusOf(0, 4)}, {status: statusOf(1, 4)}, {status: statusOf(2, 4)}, {addr: "10.0.0.4:11411", err: refused}}
+	joined := []overview.Reply{{Status: statusOf(0, 4)}, {Status: statusOf(1, 4)}, {Status: statusOf(2, 4)}, {Addr: "10.0.0.4:11411", Err: refused}}
 	for _, r := range joined[:3] {
-		r.status.Guarded, r.status.Secured = true, true
-		lost(r.status, 3, "connection refused")
+		r.Status.Guarded, r.Status.Secured = true, true
+		lost(r.Status, 3, "connection refused")
 	}
 
 	foreign := statusOf(7, 1)
 	foreign.Cluster, foreign.Term = "ffffffff00000000", 1
-	return map[string][]reply{
+	return map[string][]overview.Reply{
 		"well": well, "degraded": degraded, "no_majority": noMajority, "local": local, "silent": silent,
 		"restoring": restoring,
 		"two":       two, "electing": electing, "joined": joined,
-		"first":   {{status: first}, {addr: "10.0.0.2:11411", err: refused}},
+		"first":   {{Status: first}, {Addr: "10.0.0.2:11411", Err: refused}},
 		"members": members, "replica_lost": replica,
 		"full": full, "stalled": stalled, "leased": leased,
-		"lone":       {{status: statusOf(0, 1)}},
-		"starting":   {{status: statusOf(0, 3)}, {status: starting}, {status: quarantine}},
-		"two_worlds": append(well, reply{addr: "10.0.0.9:11411", status: foreign}),
+		"lone":       {{Status: statusOf(0, 1)}},
+		"starting":   {{Status: statusOf(0, 3)}, {Status: starting}, {Status: quarantine}},
+		"two_worlds": append(well, overview.Reply{Addr: "10.0.0.9:11411", Status: foreign}),
 	}
 }
 
@@ -160,12 +160,12 @@ func cases() map[string][]reply {
 func TestTables(t *testing.T) {
 	codes := map[string]int{"degraded": 1, "no_majority": 2, "starting": 1, "silent": 1, "two_worlds": 1, "members": 1, "restoring": 1, "full": 1, "stalled": 1, "electing": 2, "joined": 1, "first": 2, "leased": 1}
 	for name, replies := range cases() {
-		v := newView(replies, listing())
-		if got := v.Verdict.exitCode(); got != codes[name] {
+		v := overview.New(replies, listing())
+		if got := exitCodeOf(v.Verdict); got != codes[name] {
 			t.Errorf("%s: exit code %d, want %d", name, got, codes[name])
 		}
 		var text strings.Builder
-		if err := v.write(&text, false); err != nil {
+		if err := writeView(&text, v, false); err != nil {
 			t.Fatal(err)
 		}
 		golden := filepath.Join("testdata", name+".txt")
@@ -183,9 +183,9 @@ func TestTables(t *testing.T) {
 
 // TestColorsChangeNoWidth: without the escapes a table with colors is one without.
 func TestColorsChangeNoWidth(t *testing.T) {
-	v := newView(cases()["degraded"], listing())
+	v := overview.New(cases()["degraded"], listing())
 	var plain, colored strings.Builder
-	if err := errors.Join(v.write(&plain, false), v.write(&colored, true)); err != nil {
+	if err := errors.Join(writeView(&plain, v, false), writeView(&colored, v, true)); err != nil {
 		t.Fatal(err)
 	}
 	text := colored.String()
@@ -199,7 +199,7 @@ func TestColorsChangeNoWidth(t *testing.T) {
 
 // TestViewShape holds the names of the JSON: programs read them.
 func TestViewShape(t *testing.T) {
-	text, err := json.Marshal(newView(cases()["degraded"], listing()))
+	text, err := json.Marshal(overview.New(cases()["degraded"], listing()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestSpans(t *testing.T) {
 			t.Errorf("%v is shown as %q, want %q", c.d, got, c.want)
 		}
 	}
-	if got := []string{size(38 << 30), size(900 << 20), size(5 << 10), share(61<<20, 64<<20), share(5<<29, 16<<30)}; strings.Join(got, " ") != "38G 900M 5K 61/64M 2.5/16.0G" {
+	if got := []string{overview.Size(38 << 30), overview.Size(900 << 20), overview.Size(5 << 10), share(61<<20, 64<<20), share(5<<29, 16<<30)}; strings.Join(got, " ") != "38G 900M 5K 61/64M 2.5/16.0G" {
 		t.Errorf("sizes are %q", got)
 	}
 }
@@ -239,7 +239,7 @@ func TestSpans(t *testing.T) {
 // TestCompare: the highest index that all have told decides.
 func TestCompare(t *testing.T) {
 	replies := cases()["well"]
-	replies[1].status.Digests = replies[1].status.Digests[:1]
+	replies[1].Status.Digests = replies[1].Status.Digests[:1]
 	c := compare(replies)
 	if c.index != 1204224 || len(c.ids) != 3 || len(c.missing) != 0 {
 		t.Errorf("compared %+v", c)
@@ -256,14 +256,14 @@ func TestCompare(t *testing.T) {
 	if text, code := report(c); code != 0 || !strings.Contains(text, "EQUAL: all servers hold the same items") {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
-	replies[2].status.Digests[0].Contents = "other"
+	replies[2].Status.Digests[0].Contents = "other"
 	if text, code := report(compare(replies)); code != 1 || !strings.Contains(text, "DIFFERENT: servers 0, 1 | 2;") {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
 	if text, code := report(compare(cases()["degraded"])); code != 1 || !strings.Contains(text, "EQUAL as far as compared: server 1 did not answer") {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
-	replies[0].status.Digests = replies[0].status.Digests[1:]
+	replies[0].Status.Digests = replies[0].Status.Digests[1:]
 	if text, code := report(compare(replies)); code != 1 || !strings.Contains(text, "no index in common yet") {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}

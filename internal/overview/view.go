@@ -1,11 +1,11 @@
-package ctl
+package overview
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -15,43 +15,39 @@ import (
 
 // The states of a server that did not answer.
 const (
-	stateUnreachable = "UNREACHABLE" // nor to the servers that answered
-	stateSilent      = "NO ANSWER"   // although another server is connected to it
-	stateReachable   = "reachable"   // by the other servers; its admin port is not open here
-	stateAwaited     = "awaited"     // its data folder has not come yet
+	StateUnreachable = "UNREACHABLE" // nor to the servers that answered
+	StateSilent      = "NO ANSWER"   // although another server is connected to it
+	StateReachable   = "reachable"   // by the other servers; its admin port is not open here
+	StateAwaited     = "awaited"     // its data folder has not come yet
 )
 
-// verdict is what the cluster as a whole is.
-type verdict string
+// Verdict is what the cluster as a whole is.
+type Verdict string
 
+// The verdicts.
 const (
-	verdictOK         verdict = "ok"
-	verdictDegraded   verdict = "degraded"
-	verdictNoMajority verdict = "no majority"
+	OK         Verdict = "ok"
+	Degraded   Verdict = "degraded"
+	NoMajority Verdict = "no majority"
 )
 
-// exitCode is the exit code of status.
-func (v verdict) exitCode() int {
-	return map[verdict]int{verdictOK: exitOK, verdictDegraded: exitFailed, verdictNoMajority: exitNoMajority}[v]
-}
-
-// view is what the answers of the servers say together. It is what status -o json
+// View is what the answers of the servers say together. It is what status -o json
 // writes.
-type view struct {
+type View struct {
 	Format   int       `json:"formatVersion"` // 1
 	Cluster  string    `json:"cluster"`
-	Verdict  verdict   `json:"verdict"`
+	Verdict  Verdict   `json:"verdict"`
 	Meaning  string    `json:"meaning"`          // what the verdict means for the next loss
 	Leases   string    `json:"leases,omitempty"` // as in admin.Status; absent: unknown
-	Servers  []row     `json:"servers"`
-	Problems []problem `json:"problems"`
+	Servers  []Row     `json:"servers"`
+	Problems []Problem `json:"problems"`
 
-	start *starter
-	best  *admin.Status // the answer that knows the most
+	Start *Starter      `json:"-"`
+	Known *admin.Status `json:"-"` // the answer that knows the most
 }
 
-// row is one server.
-type row struct {
+// Row is one server.
+type Row struct {
 	ID      int    `json:"id"`
 	Address string `json:"address"`
 	Role    string `json:"role"` // leader, follower, candidate or learner; empty: unknown
@@ -86,11 +82,11 @@ type row struct {
 	member *admin.Member // as the server that knows the most has it
 }
 
-// votes reports whether the server has a vote.
-func (r *row) votes() bool { return !r.Learner && !r.Awaited }
+// Votes reports whether the server has a vote.
+func (r *Row) Votes() bool { return !r.Learner && !r.Awaited }
 
 // of takes what the members say of a server.
-func (r *row) of(m *admin.Member) {
+func (r *Row) of(m *admin.Member) {
 	r.member = m
 	r.Learner, r.Stays, r.Awaited, r.Replaced = m.Learner, m.Stays, m.Awaited, m.Replaced
 	if m.Learner {
@@ -98,44 +94,31 @@ func (r *row) of(m *admin.Member) {
 	}
 }
 
-// well reports whether the server does its part, as far as is known.
-func (r *row) well() bool {
-	return (r.State == admin.StateOK && r.WritesRefused == "" || r.State == admin.StateRestoring || r.State == stateReachable) && !r.lowDisk()
+// Well reports whether the server does its part, as far as is known.
+func (r *Row) Well() bool {
+	return (r.State == admin.StateOK && r.WritesRefused == "" || r.State == admin.StateRestoring || r.State == StateReachable) && !r.lowDisk()
 }
 
 // lowDisk reports whether the server has less room on its disk than the reserve.
-func (r *row) lowDisk() bool { return r.Disk != nil && r.Disk.Space == admin.SpaceLow }
+func (r *Row) lowDisk() bool { return r.Disk != nil && r.Disk.Space == admin.SpaceLow }
 
-// problem is what is wrong, and what helps.
-type problem struct {
+// Problem is what is wrong, and what helps.
+type Problem struct {
 	ServerID *int   `json:"serverId,omitempty"` // absent: the whole cluster
 	Text     string `json:"text"`
 	Help     string `json:"help"`
 }
 
-// look returns what the servers say of themselves. If none answers it says so, and the
-// error is the exit code.
-func (c *ctl) look(ctx context.Context) (*view, error) {
-	replies, err := c.gather(ctx)
-	if errors.Is(err, errNobody) {
-		c.complain(err)
-		return nil, exitError(exitNoMajority)
-	} else if err != nil {
-		return nil, err
-	}
-	return newView(replies, c.newStarter()), nil
-}
-
-// newView puts the answers together; at least one is a status.
-func newView(replies []reply, start *starter) *view {
-	answers, best := map[int]*admin.Status{}, bestOf(replies)
-	v := &view{Format: 1, Cluster: best.Cluster, Leases: best.Leases, Problems: []problem{}, start: start, best: best}
+// New puts the answers together; at least one is a status.
+func New(replies []Reply, start *Starter) *View {
+	answers, best := map[int]*admin.Status{}, Best(replies)
+	v := &View{Format: 1, Cluster: best.Cluster, Leases: best.Leases, Problems: []Problem{}, Start: start, Known: best}
 	for _, r := range replies {
-		switch s := r.status; {
+		switch s := r.Status; {
 		case s == nil:
 		case s.Cluster != best.Cluster && s.Cluster != "":
-			v.Problems = append(v.Problems, problem{
-				Text: fmt.Sprintf("%s belongs to another cluster, %s", r.addr, short(s.Cluster)),
+			v.Problems = append(v.Problems, Problem{
+				Text: fmt.Sprintf("%s belongs to another cluster, %s", r.Addr, Short(s.Cluster)),
 				Help: "Leave it out of --server, or correct its adminPort in server.json.",
 			})
 		default:
@@ -159,8 +142,8 @@ func newView(replies []reply, start *starter) *view {
 	return v
 }
 
-func answeredRow(m admin.Member, s *admin.Status, commit uint64) row {
-	r := row{
+func answeredRow(m admin.Member, s *admin.Status, commit uint64) Row {
+	r := Row{
 		ID: m.ID, Address: m.Address, Role: s.Role, State: s.State, Reason: s.Reason, Answered: true, Applied: s.Applied,
 		Disk: s.Disk, Version: s.Version, UptimeSeconds: s.UptimeSeconds, StateVerdict: s.Verdict, WritesRefused: s.WritesRefused, Lease: s.Lease,
 	}
@@ -171,10 +154,10 @@ func answeredRow(m admin.Member, s *admin.Status, commit uint64) row {
 }
 
 // missingRow is the row of a server that did not answer, as the others see it.
-func missingRow(m admin.Member, answers map[int]*admin.Status, replies []reply, leader int) row {
-	r := row{ID: m.ID, Address: m.Address, State: stateUnreachable}
+func missingRow(m admin.Member, answers map[int]*admin.Status, replies []Reply, leader int) Row {
+	r := Row{ID: m.ID, Address: m.Address, State: StateUnreachable}
 	if m.Awaited {
-		r.State, r.Reason = stateAwaited, "its data folder has not come yet"
+		r.State, r.Reason = StateAwaited, "its data folder has not come yet"
 		return r
 	}
 	if m.ID == leader {
@@ -216,25 +199,25 @@ func heardSeconds(id int, answers map[int]*admin.Status) (least *float64) {
 }
 
 // silence says why a server did not answer to which another one is connected.
-func silence(m admin.Member, replies []reply) (state, reason string) {
+func silence(m admin.Member, replies []Reply) (state, reason string) {
 	if m.AdminAddress == "" {
-		return stateReachable, "it has no admin port"
+		return StateReachable, "it has no admin port"
 	}
 	for _, r := range replies {
 		switch {
-		case r.addr != m.AdminAddress:
-		case r.err == nil, errors.Is(r.err, syscall.ECONNREFUSED):
-			return stateReachable, "its admin port is not open here, at " + r.addr
+		case r.Addr != m.AdminAddress:
+		case r.Err == nil, errors.Is(r.Err, syscall.ECONNREFUSED):
+			return StateReachable, "its admin port is not open here, at " + r.Addr
 		default:
-			return stateSilent, fmt.Sprintf("its admin port %s: %s", r.addr, admin.Why(r.err))
+			return StateSilent, fmt.Sprintf("its admin port %s: %s", r.Addr, admin.Why(r.Err))
 		}
 	}
-	return stateReachable, "its admin port is not open here"
+	return StateReachable, "its admin port is not open here"
 }
 
 // compareVersions adds a problem if the servers run different versions. They may, for
 // the time of an upgrade: it does not change the verdict.
-func (v *view) compareVersions() {
+func (v *View) compareVersions() {
 	var versions []string
 	for _, r := range v.Servers {
 		if r.Version != "" && !slices.Contains(versions, r.Version) {
@@ -243,12 +226,12 @@ func (v *view) compareVersions() {
 	}
 	if len(versions) > 1 {
 		slices.Sort(versions)
-		v.Problems = append(v.Problems, problem{Text: "the servers run the versions " + strings.Join(versions, ", "), Help: "Finish the upgrade."})
+		v.Problems = append(v.Problems, Problem{Text: "the servers run the versions " + strings.Join(versions, ", "), Help: "Finish the upgrade."})
 	}
 }
 
-// short is the beginning of a cluster's id, as people read it.
-func short(cluster string) string {
+// Short is the beginning of a cluster's id, as people read it.
+func Short(cluster string) string {
 	const digits = 8
 	if len(cluster) <= digits {
 		return cmp.Or(cluster, "not formed yet")
@@ -256,11 +239,24 @@ func short(cluster string) string {
 	return cluster[:digits]
 }
 
-// clock is a time as people read it on the day of it.
-func clock(t time.Time) string {
+// Clock is a time as people read it on the day of it.
+func Clock(t time.Time) string {
 	t = t.Local()
 	if time.Since(t) > 24*time.Hour {
 		return t.Format("2006-01-02 15:04:05")
 	}
 	return t.Format(time.TimeOnly)
+}
+
+// Size is a number of bytes in the greatest unit that leaves a whole number.
+func Size(bytes int64) string {
+	switch {
+	case bytes >= 10<<40:
+		return strconv.FormatInt(bytes>>40, 10) + "T"
+	case bytes >= 10<<30:
+		return strconv.FormatInt(bytes>>30, 10) + "G"
+	case bytes >= 10<<20:
+		return strconv.FormatInt(bytes>>20, 10) + "M"
+	}
+	return strconv.FormatInt(bytes>>10, 10) + "K"
 }
