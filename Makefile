@@ -52,7 +52,7 @@ PUBLIC := . ./raftcachedtest ./cmd/...
 
 # CLIENTS are the Debian packages of the programs and clients that tests talk to.
 CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-pylibmc libmemcached-tools \
-	libcache-memcached-fast-perl php-cli php-memcached systemd iproute2 openssl
+	libcache-memcached-fast-perl php-cli php-memcached chromium systemd iproute2 openssl
 
 # PLATFORMS are what `make dist` builds for.
 PLATFORMS ?= linux/amd64 linux/arm64

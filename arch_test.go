@@ -64,8 +64,9 @@ var layers = map[string]layer{
 	"internal/settings": {may: []string{"engine"}},
 	"internal/metrics":  {may: []string{"internal/measure", "protocol/server/stats"}},
 	"internal/overview": {may: []string{"internal/admin"}},
+	"internal/page":     {may: []string{"internal/admin", "internal/overview"}},
 	"internal/node": {may: []string{
-		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/certnames", "internal/item", "internal/measure", "internal/metrics", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
+		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/certnames", "internal/item", "internal/measure", "internal/metrics", "internal/page", "internal/settings", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
 	".":              {may: []string{"internal/certificates", "internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "internal/testcerts", "internal/testclient", "raftcachedtest"}},
@@ -102,7 +103,7 @@ var layers = map[string]layer{
 	"internal/transcript":   {},
 	"internal/conformance":  {tests: []string{"internal/cluster"}},
 	"internal/differential": {may: []string{"internal/cluster"}},
-	"internal/integration":  {tests: []string{"internal/admin", "internal/certnames", "internal/cluster", "internal/testcerts", "internal/testclient", "internal/transcript", "replication/disk", "replication/disk/disktest", "replication/frame", "replication/identity", "replication/peer", "replication/wal"}},
+	"internal/integration":  {tests: []string{"internal/admin", "internal/certnames", "internal/cluster", "internal/overview", "internal/testcerts", "internal/testclient", "internal/transcript", "replication/disk", "replication/disk/disktest", "replication/frame", "replication/identity", "replication/peer", "replication/wal"}},
 }
 
 // owners lists the modules that one package alone may import.

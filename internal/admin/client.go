@@ -38,18 +38,7 @@ type Client struct {
 // Status asks the admin port at host:port. The context bounds how long that may
 // take.
 func (c *Client) Status(ctx context.Context, addr string) (*Status, error) {
-	body, err := c.get(ctx, addr, "/status")
-	if err != nil {
-		return nil, err
-	}
-	var s Status
-	if err := json.Unmarshal(body, &s); err != nil {
-		return nil, fmt.Errorf("%s answers something else than a status: %w", addr, err)
-	}
-	if s.StatusVersion != StatusVersion {
-		return nil, fmt.Errorf("%s speaks version %d of the status, this program %d: use the raftcachectl of that server", addr, s.StatusVersion, StatusVersion)
-	}
-	return &s, nil
+	return c.status(ctx, addr, "/status")
 }
 
 // Ready asks the server at host:port whether it serves clients. If not, why is the

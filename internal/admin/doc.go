@@ -8,7 +8,8 @@
 //	GET /livez    200 while the process runs
 //	GET /readyz   200 if the server serves clients, or 503 and one sentence that says why not;
 //	              with ?vote also 503 as long as it has not the vote that it is to get
-//	GET /status   Status as JSON
+//	GET /status   Status as JSON; with ?figures also Figures
+//	GET /         the page, and what it asks for: see internal/page
 //	GET /members  MemberList as JSON
 //	GET /metrics  for Prometheus, see internal/metrics
 //	POST /members/add, replace, remove, promote, move, transfer, leases

@@ -27,6 +27,9 @@ const (
 	closeTimeout  = time.Second
 )
 
+// pagePaths are what the page consists of, and the stream of what it shows.
+var pagePaths = []string{"/{$}", "/page.js", "/page.css", "/icon.svg", "/events"}
+
 // Node is what the admin port shows. The methods are called from many goroutines,
 // also while the node starts and stops.
 type Node interface {
@@ -37,6 +40,10 @@ type Node interface {
 	Status(ctx context.Context) Status
 	// Metrics returns what answers the scrapes of Prometheus.
 	Metrics() http.Handler
+	// Figures returns what it counts and measures, or nil as long as it does not serve.
+	Figures() *Figures
+	// Page answers GET / and what its page asks for.
+	Page() http.Handler
 	// HotKeys returns the keys that its clients ask for most, and Slow its last slow commands.
 	HotKeys() HotKeys
 	Slow() SlowCommands
@@ -124,13 +131,17 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /hotkeys", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.node.HotKeys()) })
 	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.node.Slow()) })
 	mux.Handle("GET /metrics", s.node.Metrics())
+	page := s.node.Page()
+	for _, path := range pagePaths {
+		mux.Handle("GET "+path, page)
+	}
 	for _, operation := range memberOperations {
 		mux.HandleFunc("POST /members/"+operation, s.operate(operation))
 	}
 	mux.HandleFunc("POST /backup", s.backup)
 	mux.HandleFunc("POST /restore", s.restore)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /livez, /readyz, /status, /members, /hotkeys, /slow or /metrics", r.URL.Path))
+		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /, /livez, /readyz, /status, /members, /hotkeys, /slow or /metrics", r.URL.Path))
 	})
 	return mux
 }
@@ -153,7 +164,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	answerJSON(w, s.node.Status(r.Context()))
+	status := s.node.Status(r.Context())
+	if r.URL.Query().Has("figures") {
+		status.Figures = s.node.Figures()
+	}
+	answerJSON(w, status)
 }
 
 func answerJSON(w http.ResponseWriter, value any) {

@@ -33,6 +33,12 @@ func (n *fakeNode) Metrics() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "figures") })
 }
 
+func (n *fakeNode) Figures() *Figures { return &Figures{Reads: 7} }
+
+func (n *fakeNode) Page() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") })
+}
+
 func (n *fakeNode) HotKeys() HotKeys {
 	return HotKeys{ID: 1, Counted: true, Keys: []HotKey{{Key: "k", Reads: 2, Writes: 1}}}
 }
@@ -102,7 +108,9 @@ func TestProbes(t *testing.T) {
 		{stopping, "/livez", 200, "ok\n"},
 		{stopping, "/readyz", 503, "stopping: it stops\n"},
 		{ready, "/metrics", 200, "figures"},
-		{ready, "/metricz", 404, "there is no \"/metricz\": ask for /livez, /readyz, /status, /members, /hotkeys, /slow or /metrics\n"},
+		{ready, "/", 200, "page"},
+		{ready, "/events", 200, "page"},
+		{ready, "/metricz", 404, "there is no \"/metricz\": ask for /, /livez, /readyz, /status, /members, /hotkeys, /slow or /metrics\n"},
 	} {
 		code, body := ask(t, http.MethodGet, "http://"+c.addr+c.path, nil, "")
 		if code != c.code || body != c.body {

@@ -86,6 +86,8 @@ type Status struct {
 	Voters   int `json:"voters"`
 	Majority int `json:"majority"`
 
+	Figures *Figures `json:"figures,omitempty"` // if they are asked for; nil also while the server starts
+
 	Guarded bool `json:"guarded,omitempty"` // who comes in must know the cluster's secret
 	Secured bool `json:"secured,omitempty"` // and show a certificate
 }

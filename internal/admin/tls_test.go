@@ -85,6 +85,22 @@ func TestCertificatesDecide(t *testing.T) {
 	}
 }
 
+// TestPageNeedsACertificate: a page and its stream are a look.
+func TestPageNeedsACertificate(t *testing.T) {
+	ca := testcerts.NewAuthority(t, "ours")
+	addr := serveTLS(t, ca, &fakeNode{})
+	nobody, somebody := clientWith(t, ca, nil), clientWith(t, ca, ca.Issue(certnames.Client))
+	for _, path := range pagePaths {
+		path = strings.TrimSuffix(path, "{$}")
+		if _, err := nobody.get(t.Context(), addr, path); err == nil || !strings.Contains(err.Error(), "needs a certificate of the cluster") {
+			t.Errorf("%s without a certificate: %v", path, err)
+		}
+		if text, err := somebody.get(t.Context(), addr, path); err != nil || string(text) != "page" {
+			t.Errorf("%s with one: %q, %v", path, text, err)
+		}
+	}
+}
+
 // TestBrowserWithACertificate: a page cannot use the operator's certificate that is in a
 // browser.
 func TestBrowserWithACertificate(t *testing.T) {

@@ -25,6 +25,9 @@ const (
 	// meetAfter is how long servers that start may take to find each other.
 	meetAfter = 3 * time.Second
 
+	// leadersKept is of how many leaders is known when they came.
+	leadersKept = 64
+
 	// progressPeriod is how often is logged how much of the log was read.
 	progressPeriod = time.Second
 )
@@ -39,9 +42,10 @@ type narrator struct {
 	term       uint64
 	leaderless time.Time // since when none is known; zero if one is
 
-	changes    atomic.Uint64     // leaders that have come
-	lost       map[int]time.Time // since when, by server id
-	noMajority time.Time         // since when, zero if there is one
+	changes    atomic.Uint64          // leaders that have come
+	came       [leadersKept]time.Time // when the last ones have, by the count of changes
+	lost       map[int]time.Time      // since when, by server id
+	noMajority time.Time              // since when, zero if there is one
 }
 
 // statusChanged is called on the raft loop.
@@ -68,8 +72,21 @@ func (r *narrator) statusChanged(s replication.Status) {
 		}
 		r.node.cfg.Logger.Info(fmt.Sprintf("server %d leads (term %d%s)", r.node.serverID(s.Leader), s.Term, without))
 		r.leader, r.term, r.leaderless = s.Leader, s.Term, time.Time{}
+		r.came[r.changes.Load()%leadersKept] = now
 		r.changes.Add(1)
 	}
+}
+
+// leadersSince returns how many leaders have come since a time, leadersKept at most.
+func (r *narrator) leadersSince(t time.Time) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, came := range r.came {
+		if came.After(t) {
+			n++
+		}
+	}
+	return n
 }
 
 // watchPeers logs which servers are lost and back until the node stops.

@@ -16,6 +16,7 @@ import (
 	"raftcached/internal/auth"
 	"raftcached/internal/certificates"
 	"raftcached/internal/measure"
+	"raftcached/internal/page"
 	"raftcached/internal/settings"
 	"raftcached/protocol/server"
 	"raftcached/replication"
@@ -44,6 +45,8 @@ type Node struct {
 	front     *server.Server
 	client    *Client
 	admin     *admin.Server // nil: no admin port
+	page      *page.Page    // what it shows in a browser; nil: no admin port
+	events    events
 	life      life
 	narrator  narrator
 	listing   listing
@@ -58,6 +61,7 @@ type Node struct {
 // A *settings.Error says what to change in the configuration.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, done: make(chan struct{}), life: life{since: time.Now()}}
+	n.cfg.Logger = n.events.keep(cfg.Logger)
 	n.narrator = narrator{node: n, lost: map[int]time.Time{}}
 	if err := n.start(ctx); err != nil {
 		if n.replica != nil {
@@ -88,6 +92,7 @@ func (n *Node) start(ctx context.Context) error {
 		return err // before its ports: who starts a folder twice has both in common
 	}
 	if n.cfg.AdminAddr != "" {
+		n.page = n.newPage()
 		if n.admin, err = admin.Listen(n.adminConfig(), adminNode{n}); err != nil {
 			return addressError(err)
 		}

@@ -87,6 +87,7 @@ func (n *Node) release() error {
 		errs = append(errs, n.transport.Close())
 	}
 	if n.admin != nil {
+		n.page.Close()
 		errs = append(errs, n.admin.Close())
 	}
 	if n.engine != nil {

@@ -20,9 +20,10 @@ import (
 
 // fakeServer is a server with an admin port, which gives the golden backup.
 type fakeServer struct {
-	status admin.Status
-	cut    int   // how many bytes of the backup it sends before it dies; -1: all
-	busy   error // instead of a backup
+	figures *admin.Figures
+	status  admin.Status
+	cut     int   // how many bytes of the backup it sends before it dies; -1: all
+	busy    error // instead of a backup
 
 	asked int
 	steps []admin.RestoreStep
@@ -35,6 +36,8 @@ type fakeServer struct {
 func (f *fakeServer) Ready(context.Context) (state, reason string) { return f.status.State, "" }
 func (f *fakeServer) Status(context.Context) admin.Status          { return f.status }
 func (f *fakeServer) Metrics() http.Handler                        { return http.NotFoundHandler() }
+func (f *fakeServer) Figures() *admin.Figures                      { return f.figures }
+func (f *fakeServer) Page() http.Handler                           { return http.NotFoundHandler() }
 func (f *fakeServer) HotKeys() admin.HotKeys                       { return admin.HotKeys{} }
 func (f *fakeServer) Slow() admin.SlowCommands                     { return admin.SlowCommands{} }
 
