@@ -144,3 +144,27 @@ func TestPageWithoutMajority(t *testing.T) {
 	defer cancel()
 	must(t, c.Servers[0].Stop(stopping))
 }
+
+// TestTopOfServers: raftcachectl top shows what the page does.
+func TestTopOfServers(t *testing.T) {
+	t.Parallel()
+	ctx, c := startCluster(t, cluster.Options{})
+	ctl := ctlOf(ctx, t, c)
+	client := clientOf(t, c.Servers[0])
+	writing, stop := context.WithCancel(ctx)
+	written := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil && writing.Err() == nil {
+			err = client.Set(&memcache.Item{Key: "key", Value: []byte("v")})
+		}
+		written <- err
+	}()
+	awaitOutput(ctx, t, ctl, 0, []string{"3 servers · OK: one loss is survived\n", " LEADER ", " reads/s ", " EVENTS ", " leads (term "}, "top", "-n", "1")
+	code, out, errs := ctl("top", "-n", "2")
+	stop()
+	must(t, <-written)
+	if code != 0 || strings.Contains(out, " 0 writes/s") || strings.Contains(out, "commit -/-") || strings.Contains(out, "\x1b") {
+		t.Errorf("exit code %d, wrote\n%s%s", code, out, errs)
+	}
+}

@@ -132,7 +132,7 @@ and otherwise as operator.crt and operator.key beside peerCAFile of the server.j
 		return fmt.Errorf("%w: run %q", err, cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		c.newStatus(), c.newReady(), c.newHotKeys(), c.newSlow(), c.newVerify(), c.newMember(), c.newLeases(), c.newImport(),
+		c.newStatus(), c.newTop(), c.newReady(), c.newHotKeys(), c.newSlow(), c.newVerify(), c.newMember(), c.newLeases(), c.newImport(),
 		c.newBackup(), c.newRestore(), c.newInspect(), c.newCerts(),
 		c.newRecover(), c.newLog(),
 	)
