@@ -2,9 +2,12 @@ package raftcached
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"raftcached/internal/settings"
 )
 
 // memcachedFlags are all flags of memcached 1.6.45, from the tables of its main
@@ -40,6 +43,42 @@ func TestMemcachedsFlags(t *testing.T) {
 	} {
 		if _, err := ParseArguments(args, nil); err != nil {
 			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+// TestFromMemcachedNamesAllFlags: docs/from-memcached.md has each flag of memcached, and
+// says of those without effect that they do nothing.
+func TestFromMemcachedNamesAllFlags(t *testing.T) {
+	text, err := os.ReadFile("docs/from-memcached.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "## Flags")
+	for _, flag := range strings.Fields(memcachedFlags + " -s -Z") {
+		if len(flag) != 2 || flag[0] != '-' {
+			continue // a value
+		}
+		i := slices.IndexFunc(settings.Table, func(s settings.Setting) bool { return slices.Contains(s.Flags, flag[1:]) })
+		if i < 0 {
+			t.Errorf("%s is no flag here", flag)
+			continue
+		}
+		want := ""
+		switch s := &settings.Table[i]; {
+		case s.Ignored != "":
+			want = "nothing"
+		case s.Refused != "":
+			want = "refused"
+		}
+		found := false
+		for line := range strings.Lines(table) {
+			cells := strings.Split(line, " | ")
+			named := len(cells) > 1 && (strings.Contains(cells[0], "`"+flag+"`") || strings.Contains(cells[0], "`"+flag+" "))
+			found = found || named && strings.HasPrefix(cells[1], want)
+		}
+		if !found {
+			t.Errorf("docs/from-memcached.md lacks %s, or does not say that it does %q", flag, want)
 		}
 	}
 }
