@@ -244,6 +244,10 @@ func (s *Server) Start() error {
 	return nil
 }
 
+// Use makes another program the one that the next Start runs. It is for clusters without
+// Options.Limits.
+func (s *Server) Use(executable string) { s.executable = executable }
+
 // Running reports whether the server's process runs. A paused process counts.
 func (s *Server) Running() bool {
 	process := s.process.Load()

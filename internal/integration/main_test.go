@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -71,7 +72,7 @@ func runTests(m *testing.M) int {
 func startCluster(t *testing.T, o cluster.Options) (context.Context, *cluster.Cluster) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
-	o.Executable, o.Dir = executable, t.TempDir()
+	o.Executable, o.Dir = cmp.Or(o.Executable, executable), t.TempDir()
 	settings := map[string]any{"requestTimeoutMs": requestPatience.Milliseconds()}
 	maps.Copy(settings, o.Settings)
 	o.Settings = settings
