@@ -23,9 +23,9 @@ type ran struct{ command, output string }
 
 // runDocument runs the commands of a document, the lines that begin with a dollar, in one
 // shell, as a new user would: in a folder that has server.json, at an address of the
-// test's own. It fails the test if a command fails, or does not print a line that begins
-// with the first word that the document shows after it. Programs that the document has
-// run from the source are those that programs has built.
+// test's own, with servers that wait for a leader as long as a busy machine needs. It
+// fails the test if a command fails, or does not print a line that begins with the first
+// word that the document shows after it. What the document runs by go run must be built.
 func runDocument(t *testing.T, name, text string) []ran {
 	t.Helper()
 	needProgram(t, "bash", "bash")
@@ -37,7 +37,9 @@ func runDocument(t *testing.T, name, text string) []ran {
 	dir := t.TempDir()
 	config, err := os.ReadFile("../../server.json")
 	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, "server.json"), []byte(strings.ReplaceAll(string(config), "127.0.0.1", host)), 0o600))
+	patient := fmt.Sprintf(`{"requestTimeoutMs": %d,`, requestPatience.Milliseconds()) // the machine may be busy
+	settings := strings.Replace(strings.ReplaceAll(string(config), "127.0.0.1", host), "{", patient, 1)
+	must(t, os.WriteFile(filepath.Join(dir, "server.json"), []byte(settings), 0o600))
 
 	replace := strings.NewReplacer("127.0.0.1", host, "go run ./cmd/", "")
 	script := "set -em\ntrap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT\n"
