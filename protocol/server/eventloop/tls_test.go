@@ -2,7 +2,6 @@ package eventloop
 
 import (
 	"bytes"
-	"container/list"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -164,30 +163,6 @@ func TestSlowHandshakesEnd(t *testing.T) {
 	c := dialTLS(t, e, ca.Client())
 	echoes(t, c, "in time")
 	e.awaitOpen(t, 1)
-}
-
-// TestHandshakesAreGivenUpOnce: when all are given up since the server stops, none gives way any
-// more, and those that come then are not served.
-func TestHandshakesAreGivenUpOnce(t *testing.T) {
-	h := newHandshakes()
-	shaking := func() *wire {
-		a, b := net.Pipe()
-		t.Cleanup(func() { _ = b.Close() }) // nobody reads there
-		return &wire{Conn: a, gone: make(chan struct{})}
-	}
-	first := h.add(shaking())
-	h.add(shaking())
-	h.stop()
-	if h.giveWay() {
-		t.Error("one gives way that was given up")
-	}
-	late := h.add(shaking())
-	h.stop()
-	for _, e := range []*list.Element{first, late} {
-		if h.remove(e) {
-			t.Error("one is served after the stop")
-		}
-	}
 }
 
 // TestSlowHandshakesKeepNobodyOut: a thousand clients that never finish take all
