@@ -16,7 +16,7 @@ import (
 
 // Bounds of the admin port. A request that exceeds one is refused or cut.
 const (
-	connsMax       = 64 // open at a time; further ones wait to be accepted
+	connsMax       = 64 // open at a time; see limited
 	headerBytesMax = 16 << 10
 	bodyBytesMax   = 1 << 20
 
@@ -93,7 +93,8 @@ func Listen(c Config, n Node) (*Server, error) {
 		accepting = tls.NewListener(accepting, c.TLS)
 	}
 	s.http = http.Server{
-		Handler:           limitBody(newGuard(s.routes(), c.Secret)),
+		Handler:           answered(limitBody(newGuard(s.routes(), c.Secret))),
+		ConnContext:       withConn,
 		MaxHeaderBytes:    headerBytesMax,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),

@@ -197,38 +197,66 @@ func TestStatusShape(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreBounded: one more than allowed waits until another is closed.
+// TestConnectionsAreBounded: for one more than allowed the oldest that is not being answered gives
+// way, whether it asks nothing, asks slowly, or was answered. While all are being answered one
+// more waits.
 func TestConnectionsAreBounded(t *testing.T) {
-	addr := serve(t, &fakeNode{state: StateOK})
-	var open []net.Conn
-	for range connsMax {
+	n := &slowNode{fakeNode: fakeNode{state: StateOK}, asked: make(chan bool, connsMax), answer: make(chan bool)}
+	addr := serve(t, n)
+	connect := func(send string) net.Conn {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = c.Close() }()
-		open = append(open, c)
-		if _, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Cleanup(func() { _ = c.Close() }) // it may have given way
+		if _, err := io.WriteString(c, send); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.ReadFull(c, make([]byte, 12)); err != nil { // it is accepted
+		return c
+	}
+	const probe = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	answers := func(c net.Conn) {
+		t.Helper()
+		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, len("HTTP/1.1 200"))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var client Client
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if _, err := client.get(ctx, addr, "/livez"); err == nil || Why(err) != "timeout" {
-		t.Errorf("with %d connections another one gets %v, want a timeout", connsMax, err)
+	for i := range 3 * connsMax {
+		connect([]string{"", "GET /li", probe}[i%3])
 	}
-	if err := open[0].Close(); err != nil {
+	answers(connect(probe))
+	var busy []net.Conn
+	for range connsMax {
+		busy = append(busy, connect("GET /status HTTP/1.1\r\nHost: x\r\n\r\n"))
+		<-n.asked
+	}
+	waits := connect(probe)
+	if err := waits.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if _, err := client.get(ctx, addr, "/livez"); err != nil {
-		t.Errorf("after one was closed: %v", err)
+	if _, err := waits.Read(make([]byte, 1)); err == nil {
+		t.Error("one more is answered while all others are being")
 	}
+	close(n.answer)
+	answers(waits)
+	for _, c := range busy[1:] { // the first may have given way
+		answers(c)
+	}
+}
+
+// slowNode tells its status when it may.
+type slowNode struct {
+	fakeNode
+	asked, answer chan bool
+}
+
+func (n *slowNode) Status(ctx context.Context) Status {
+	n.asked <- true
+	<-n.answer
+	return n.fakeNode.Status(ctx)
 }
 
 // TestLooksOfBrowsers: what may be looked at, keys among it, is not for pages of other sites, nor for
