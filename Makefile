@@ -34,6 +34,9 @@ MEMORYFLAGS ?=
 # GROWTHFLAGS are for `make growth`, like GROWTHFLAGS='-only items,loops -duration 1s'.
 GROWTHFLAGS ?=
 
+# RACEFLAGS are for `make race`: -short leaves out what the race detector has nothing to find in.
+RACEFLAGS ?=
+
 # BACKUPFLAGS are for `make backup`, like BACKUPFLAGS='-size 64 -rounds 1'.
 BACKUPFLAGS ?=
 
@@ -81,8 +84,8 @@ test:
 
 ## race: every test under the race detector
 race:
-	$(GO) test -race ./...
-	$(GO) test -race ./bench/...
+	$(GO) test -race $(RACEFLAGS) ./...
+	$(GO) test -race $(RACEFLAGS) ./bench/...
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:

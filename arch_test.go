@@ -142,6 +142,9 @@ var (
 // TestImports fails on an import that the map does not allow. It parses the
 // files itself: a test that asks `go list` is cached although files changed.
 func TestImports(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads the source: not in a short run")
+	}
 	for _, dir := range packageDirs(t) {
 		rules, listed := layers[dir]
 		if !listed {
@@ -255,6 +258,9 @@ func importsOf(t *testing.T, dir string) map[string][]string {
 
 // TestImportRules shows that the map catches what it is for.
 func TestImportRules(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads the source: not in a short run")
+	}
 	for _, c := range []struct {
 		dir, imported string
 		isTest        bool

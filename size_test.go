@@ -20,6 +20,9 @@ const (
 
 // TestSizes fails on a file or a function that is too long.
 func TestSizes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads the source: not in a short run")
+	}
 	for _, dir := range packageDirs(t) {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {

@@ -22,6 +22,9 @@ const testLimit = 10 * time.Minute
 // TestClients runs every client against one cluster, one after the other, because
 // most of them flush it.
 func TestClients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other people's clients: not in a short run")
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	defer cancel()
 	target := startTarget(ctx, t)

@@ -20,6 +20,9 @@ const lostKeys = 100
 // with the settings that docs/clients.md names. By default a client cannot store the
 // keys of that server, some of which there are; with those settings it can.
 func TestLostServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other people's clients: not in a short run")
+	}
 	if *againstReal {
 		t.Skip("with memcached the keys of a dead server are lost")
 	}

@@ -13,6 +13,9 @@ import (
 // TestShortRun compares a few requests in every ordinary test run. A longer one,
 // with another seed each time, is `make differential`.
 func TestShortRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compares answers: not in a short run")
+	}
 	cluster.NeedMemcached(t)
 	var out, errs strings.Builder
 	args := []string{"-n", "20000", "-seed", "1", "-streams", "32", "-dir", t.TempDir()}
@@ -24,6 +27,9 @@ func TestShortRun(t *testing.T) {
 
 // TestSeedDecides: the requests depend on the seed and the stream alone.
 func TestSeedDecides(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compares answers: not in a short run")
+	}
 	o := options{meta: true, binary: true}
 	for stream := range uint64(50) {
 		first, second := newGenerator(7, stream, o).stream(), newGenerator(7, stream, o).stream()
@@ -37,6 +43,9 @@ func TestSeedDecides(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compares answers: not in a short run")
+	}
 	for _, c := range []struct {
 		name         string
 		ours, theirs string
@@ -84,6 +93,9 @@ func unitsOf(t *testing.T, answers string) []unit {
 // TestWithout shows how a difference is reduced: requests are counted through all
 // batches, and an empty batch is removed.
 func TestWithout(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compares answers: not in a short run")
+	}
 	batches := []batch{
 		{commands: []command{literal("a"), literal("b")}},
 		{commands: []command{literal("c")}},
@@ -102,6 +114,9 @@ func TestWithout(t *testing.T) {
 }
 
 func TestQuote(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compares answers: not in a short run")
+	}
 	got := quote(fmt.Appendf(nil, "set k 0 0 50\r\n%s\xff\r\n", strings.Repeat("x", 50)))
 	if want := `"set k 0 0 50\r\n<50*x>\xff\r\n"`; got != want {
 		t.Errorf("quote gives %s, want %s", got, want)

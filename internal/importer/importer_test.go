@@ -84,6 +84,9 @@ func readItem(t *testing.T, c *conn) (line, value string) {
 // TestImportOfManyItems copies 100,000 items of mixed times to live, flags, sizes and
 // kinds of keys into three servers: all of them arrive.
 func TestImportOfManyItems(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves many items: not in a short run")
+	}
 	const items = 100_000
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	defer cancel()
@@ -196,6 +199,9 @@ func sameItem(got, want string, passed time.Duration) bool {
 // named, what has no key in the text protocol too, and the end of a time to live is no
 // eternity.
 func TestImportOfOddItems(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves many items: not in a short run")
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	defer cancel()
 	m := startMemcached(ctx, t, "-I", "2m")

@@ -13,6 +13,9 @@ import (
 // TestImportSurvivesALostServer: the leader stops while items are copied, also
 // through it; what was not acknowledged is sent again.
 func TestImportSurvivesALostServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves many items: not in a short run")
+	}
 	const items = 20_000
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	defer cancel()

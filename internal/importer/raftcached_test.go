@@ -11,6 +11,9 @@ import (
 
 // TestImportOfAnotherCluster copies the items of one server of this kind into another.
 func TestImportOfAnotherCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves many items: not in a short run")
+	}
 	const items = 5000
 	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 	defer cancel()

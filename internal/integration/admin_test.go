@@ -230,6 +230,9 @@ func TestVerifyUnderLoad(t *testing.T) {
 // TestOperate runs every command of docs/operate.md. The addresses there are those of
 // an example.
 func TestOperate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the commands of a document: not in a short run")
+	}
 	t.Parallel()
 	needProgram(t, "curl", "curl")
 	cluster.NeedMemcached(t)

@@ -20,6 +20,9 @@ const hostileKey = "<img/src=x/onerror=document.title='taken'>"
 // election and a replacement; a key stays text; it has no error, asks nobody else, and fits
 // on a phone; and when the server stops, the page says that what it shows is old.
 func TestPageInABrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("looks at what a browser shows: not in a short run")
+	}
 	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	b := startBrowser(ctx, t)

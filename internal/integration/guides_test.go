@@ -13,6 +13,9 @@ import (
 // TestGuides runs the commands of docs/from-memcached.md and docs/upgrade.md, on a
 // cluster and on a memcached instead of those of the examples.
 func TestGuides(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the commands of a document: not in a short run")
+	}
 	t.Parallel()
 	cluster.NeedMemcached(t)
 	ctx, c := startCluster(t, cluster.Options{})

@@ -67,6 +67,9 @@ type harmCase struct {
 // sentence that names what helps; nobody answers with what was never written, and what
 // was acknowledged is there if a majority of the folders is whole.
 func TestHarmedServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("damages folders of servers that do not run: not in a short run")
+	}
 	t.Parallel()
 	var mu sync.Mutex
 	refused, served := 0, 0

@@ -74,6 +74,9 @@ func (f *flood) send(ctx context.Context, addr string, number int) error {
 // many as they can, and each in time: what would not be is not begun. Nothing that was
 // begun is given up, and the leader goes on leading. Afterwards a write is answered at once.
 func TestOverload(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures: not in a short run")
+	}
 	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"electionTicks": 50}})
 	leader, err := c.AwaitLeader(ctx)
 	must(t, err)

@@ -17,6 +17,9 @@ var answered = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d\.`)
 // TestTutorial runs docs/tutorial.md. What it shows last is that a client that counts
 // while the leader is killed has every increment counted once.
 func TestTutorial(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the commands of a document: not in a short run")
+	}
 	t.Parallel()
 	_, err := buildCtl()
 	must(t, err)

@@ -19,6 +19,9 @@ func walkOf(t *testing.T, text string) (walk, rest string) {
 
 // TestWalkThroughACluster runs the walk of docs/operate.md.
 func TestWalkThroughACluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the commands of a document: not in a short run")
+	}
 	t.Parallel()
 	_, err := buildCtl()
 	must(t, err)
