@@ -34,6 +34,9 @@ func backupItem(i int) *memcache.Item {
 // that gives the backup is killed, and restores that into clusters of one, three and
 // five servers, one of which is interrupted.
 func TestBackupAndRestore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves many items: not in a short run")
+	}
 	t.Parallel()
 	ctx, c := startCluster(t, cluster.Options{})
 	ctl := ctlOf(ctx, t, c)

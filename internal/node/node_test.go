@@ -160,6 +160,9 @@ func replayAll(t *testing.T, n *Node, chop func(string) []string, waits bool) {
 }
 
 func TestTranscriptsOnALoneNode(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compares answers: not in a short run")
+	}
 	t.Parallel() // it waits most of the time
 	n := openNode(t, loneConfig(t))
 	replayAll(t, n, nil, true)
@@ -167,6 +170,9 @@ func TestTranscriptsOnALoneNode(t *testing.T) {
 }
 
 func TestTranscriptsThroughAFollower(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compares answers: not in a short run")
+	}
 	t.Parallel() // it waits most of the time
 	leader, follower := awaitLeader(t, openClusterWith(t, func(cfg *Config) {
 		cfg.Limits.MemoryBytes = 8 << 20 // under the race detector each flush_all allocates it again, slowly
