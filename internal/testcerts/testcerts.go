@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -32,10 +33,10 @@ type Certificate struct {
 	t                testing.TB
 }
 
-// Authority signs certificates.
+// Authority signs certificates. Any goroutine may have it do so.
 type Authority struct {
 	*Certificate
-	serial int64
+	serial atomic.Int64
 }
 
 // NewAuthority returns an authority with a certificate of its own.
@@ -84,8 +85,7 @@ func (a *Authority) sign(t testing.TB, template *x509.Certificate) *Certificate 
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.serial++
-	template.SerialNumber = big.NewInt(a.serial)
+	template.SerialNumber = big.NewInt(a.serial.Add(1))
 	parent, signer := template, key
 	if a.Certificate != nil {
 		parent, signer = a.Leaf, a.key
