@@ -52,7 +52,7 @@ const parallelMin = 4
 
 // notRaced are tests in which the race detector finds nothing that others do not have: of
 // starts, damaged folders, full disks, and answers. A short run under it leaves them out.
-const notRaced = "Memcached|Stats(Names|Count)|AbsentStats|WrongStarts|Check$|BothVersions|FreshLog|LittleAddress|Systemd|Damage|Harm|OlderCopy|" +
+const notRaced = "Memcached|Stats(Names|Count)|AbsentStats|WrongStarts|Check$|BothVersions|FreshLog|LittleAddress|Systemd|Damage|Harmed|HarmWhile|OlderCopy|" +
 	"EndOfLog|LogRemoved|Recover$|LowDisks|FullDisk|FillsItsDisk|TimesToLive|Netcat|Pymemcache|ProgramsThat|AnswersTake|UnfinishedLines|" +
 	"PrometheusExporter|HistoriesFind|AnotherListOfServers|OpenSSL|Passwords"
 
