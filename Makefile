@@ -34,7 +34,7 @@ MEMORYFLAGS ?=
 # GROWTHFLAGS are for `make growth`, like GROWTHFLAGS='-only items,loops -duration 1s'.
 GROWTHFLAGS ?=
 
-# RACEFLAGS are for `make race`: -short leaves out what the race detector has nothing to find in.
+# RACEFLAGS are for `make race`: -short leaves out what the race detector has nothing to find in, and bench.
 RACEFLAGS ?=
 
 # BACKUPFLAGS are for `make backup`, like BACKUPFLAGS='-size 64 -rounds 1'.
@@ -85,7 +85,7 @@ test:
 ## race: every test under the race detector
 race:
 	$(GO) test -race $(RACEFLAGS) ./...
-	$(GO) test -race $(RACEFLAGS) ./bench/...
+	$(if $(filter -short,$(RACEFLAGS)),,$(GO) test -race $(RACEFLAGS) ./bench/...)
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:
