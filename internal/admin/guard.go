@@ -2,6 +2,7 @@ package admin
 
 import (
 	"crypto/tls"
+	"fmt"
 	"mime"
 	"net"
 	"net/http"
@@ -16,18 +17,22 @@ import (
 // from, anything at all; and a name that somebody points at this machine is refused with
 // its page.
 //
+// At an address of this machine alone a name that somebody points at it is refused: a page of
+// that name could read what is looked at, clients' keys among it.
+//
 // In TLS certificates decide, wherever a request comes from: probes need none, a look needs
 // one of the cluster's authorities, and a change the operator's. A page in a browser could
 // use one that the browser has, and is refused all the same.
 type guard struct {
-	next   http.Handler
-	secret []byte // of the cluster; empty: there is none
-	origin *http.CrossOriginProtection
-	nonces nonces
+	next     http.Handler
+	secret   []byte // of the cluster; empty: there is none
+	loopback bool   // the port is at an address of this machine alone
+	origin   *http.CrossOriginProtection
+	nonces   nonces
 }
 
-func newGuard(next http.Handler, secret []byte) *guard {
-	return &guard{next: next, secret: secret, origin: http.NewCrossOriginProtection()}
+func newGuard(next http.Handler, secret []byte, loopback bool) *guard {
+	return &guard{next: next, secret: secret, loopback: loopback, origin: http.NewCrossOriginProtection()}
 }
 
 // ServeHTTP implements http.Handler.
@@ -39,8 +44,8 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if looks && !isProbe(r) && fromAnotherSite(r) {
-		answer(w, http.StatusForbidden, "a page of another site cannot look at this server: use its address")
+	if g.loopback && !isProbe(r) && !isOwnName(r.Host) {
+		answer(w, http.StatusForbidden, fmt.Sprintf("this port is at an address of its machine alone, which has no name %q: open it as http://127.0.0.1", r.Host))
 		return
 	}
 	if looks {
@@ -67,21 +72,12 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // probes of Kubernetes show no certificate.
 func isProbe(r *http.Request) bool { return r.URL.Path == "/livez" || r.URL.Path == "/readyz" }
 
-// fromAnotherSite reports whether a browser asks for a page of another site, or of one whose name
-// somebody points at this machine: what is seen here are clients' keys, too. Only browsers
-// send these headers, and a name that is none of this machine's has a dot.
-func fromAnotherSite(r *http.Request) bool {
-	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-		return true
+// isOwnName reports whether a host is a number, or the name that only this machine has.
+func isOwnName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
 	}
-	if r.Header.Get("Sec-Fetch-Mode") == "" || !fromThisMachine(r) {
-		return false
-	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	return net.ParseIP(strings.Trim(host, "[]")) == nil && strings.Contains(host, ".")
+	return host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil
 }
 
 // refusalOf says why the certificate of a connection is not enough; empty: it is. That it

@@ -14,7 +14,7 @@ import (
 func remote(t *testing.T, secret string, seen func(r *http.Request)) string {
 	t.Helper()
 	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
-	g := newGuard(echo, []byte(secret))
+	g := newGuard(echo, []byte(secret), false)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.RemoteAddr = "10.0.0.2:5"
 		if seen != nil {
@@ -62,7 +62,7 @@ func TestProofFromAnotherMachine(t *testing.T) {
 // TestProofIsForOneRequest: a proof that was seen is good for nothing else, nor again.
 func TestProofIsForOneRequest(t *testing.T) {
 	secret := []byte("sixteen bytes ok")
-	g := newGuard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), secret)
+	g := newGuard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), secret, false)
 	try := func(nonce, proof, path, body string) int {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body))
 		r.RemoteAddr = "10.0.0.2:5"

@@ -93,7 +93,7 @@ func Listen(c Config, n Node) (*Server, error) {
 		accepting = tls.NewListener(accepting, c.TLS)
 	}
 	s.http = http.Server{
-		Handler:           answered(limitBody(newGuard(s.routes(), c.Secret))),
+		Handler:           answered(limitBody(newGuard(s.routes(), c.Secret, OnLoopback(c.Addr)))),
 		ConnContext:       withConn,
 		MaxHeaderBytes:    headerBytesMax,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,

@@ -75,7 +75,6 @@ func (n adminNode) Page() http.Handler { return n.page }
 // may: with its certificate, if it has one.
 func (n *Node) newPage() *page.Page {
 	return page.New(page.Config{
-		Loopback: admin.OnLoopback(n.cfg.AdminAddr),
 		Own: func(ctx context.Context) *admin.Status {
 			s := adminNode{n}.Status(ctx)
 			s.Figures = adminNode{n}.Figures()

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -44,10 +43,6 @@ type Config struct {
 	// NewClient returns a client that looks at the other servers. It is called when
 	// somebody begins to watch, and the client is closed when nobody does any more.
 	NewClient func() *admin.Client
-
-	// Loopback tells that the port is at an address of this machine alone. Then a name
-	// that somebody else points at it is refused: a page of his could read the keys.
-	Loopback bool
 }
 
 // Page is a http.Handler.
@@ -82,31 +77,12 @@ func (p *Page) Close() { p.cancel() }
 
 // ServeHTTP implements http.Handler.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if p.config.Loopback && !isOwnName(r.Host) {
-		http.Error(w, fmt.Sprintf("this page is at an address of its machine alone, which has no name %q: open it as http://127.0.0.1", r.Host), http.StatusForbidden)
-		return
-	}
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache")
 	p.mux.ServeHTTP(w, r)
-}
-
-// isOwnName reports whether a host is a number, or the name that only this machine has.
-func isOwnName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	return host == "localhost" || net.ParseIP(trimBrackets(host)) != nil
-}
-
-func trimBrackets(host string) string {
-	if n := len(host); n > 1 && host[0] == '[' && host[n-1] == ']' {
-		return host[1 : n-1]
-	}
-	return host
 }
 
 // stream sends a snapshot each second until the browser goes or the server stops.
