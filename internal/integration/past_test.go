@@ -217,9 +217,9 @@ func stopWithSegments(ctx context.Context, t *testing.T, c *cluster.Cluster, s, 
 	}))
 }
 
-// needed reports whether a server's log begins in its first segment. A server that is
-// killed when it has marked where its log begins, and before it has removed what is older,
-// does not miss that.
+// needed reports whether a server's log begins in its first segment and after its first
+// entry. A server that is killed when it has marked where its log begins, and before it has
+// removed what is older, does not miss that; one whose log is still whole misses no snapshot.
 func needed(t *testing.T, s *cluster.Server, first string) bool {
 	t.Helper()
 	var mark, last uint64
@@ -232,7 +232,7 @@ func needed(t *testing.T, s *cluster.Server, first string) bool {
 		}
 		return nil
 	}))
-	return last > mark
+	return mark > 0 && last > mark
 }
 
 // TestOlderCopyIsKnown: a folder that was restored from a copy, although its server
