@@ -23,8 +23,9 @@ type fakeConn struct {
 	input   []byte
 	at      int // of the input, what was discarded
 	wrote   []byte
-	waiting int // bytes of output that the client does not take
-	limit   int // of NotifyOutbound; -1 if it is not asked
+	writes  func() // called before each write, unless nil
+	waiting int    // bytes of output that the client does not take
+	limit   int    // of NotifyOutbound; -1 if it is not asked
 	paused  bool
 	closed  bool
 }
@@ -35,11 +36,17 @@ func (f *fakeConn) LocalAddr() string    { return "server" }
 func (f *fakeConn) Peek() []byte         { return f.input[f.at:] }
 func (f *fakeConn) Discard(n int)        { f.at += n }
 func (f *fakeConn) Buffered() int        { return len(f.input) - f.at }
-func (f *fakeConn) Write(p []byte)       { f.wrote = append(f.wrote, p...) }
 func (f *fakeConn) Outbound() int        { return f.waiting }
 func (f *fakeConn) NotifyOutbound(n int) { f.limit = n }
 func (f *fakeConn) Pause()               { f.paused = true }
 func (f *fakeConn) Resume()              { f.paused = false }
+
+func (f *fakeConn) Write(p []byte) {
+	if f.writes != nil {
+		f.writes()
+	}
+	f.wrote = append(f.wrote, p...)
+}
 
 func (f *fakeConn) Close() {
 	f.closed = true

@@ -28,6 +28,7 @@ func (c *conn) flush() {
 	}
 	replies := c.out.replies
 	c.out.replies = nil
+	c.loop.counters.Publish() // who has the answer finds it counted, on any connection
 	c.events.Write(replies)
 	if c.life != lifeClosed {
 		c.loop.counters.Add(stats.BytesWritten, len(replies))

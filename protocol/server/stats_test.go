@@ -58,6 +58,26 @@ func TestStats(t *testing.T) {
 	}
 }
 
+// TestStatsCountWhatIsAnswered: who has an answer, and asks for the stats on a connection
+// of another loop, finds it counted.
+func TestStatsCountWhatIsAnswered(t *testing.T) {
+	f := openFake(newMemory(), "get a\r\n")
+	collector := stats.NewCollector(stats.Settings{}, stats.Source{
+		Loops: []*stats.Counters{&f.c.loop.counters}, Now: time.Now,
+		Conns: func() stats.Connections { return stats.Connections{} },
+		State: func() stats.State { return stats.State{} },
+	})
+	var counted uint64
+	f.writes = func() {
+		counts, _ := collector.SinceStart()
+		counted = counts["cmd_get"]
+	}
+	f.turn()
+	if counted != 1 {
+		t.Errorf("%d gets are counted when the first is answered", counted)
+	}
+}
+
 // TestStatsTellTheState: plain stats and those of items and slabs report the state
 // of the cache. A reset is this server's own.
 func TestStatsTellTheState(t *testing.T) {

@@ -59,8 +59,8 @@ func (k Counter) name() string {
 }
 
 // Counters counts on the loop's goroutine with plain additions and publishes
-// what changed once a turn, because an atomic addition for each key of a
-// pipeline costs more than finding the key.
+// what changed before answers are sent, because an atomic addition for each key
+// of a pipeline costs more than finding the key.
 type Counters struct {
 	local     [counterCount]uint64
 	changed   uint32 // bit k is set if local[k] is ahead of published[k]
