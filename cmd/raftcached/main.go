@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"raftcached"
+	"raftcached/cmd/internal/processors"
 	"raftcached/cmd/internal/serve"
 )
 
@@ -21,6 +22,7 @@ const heapGrowthPercent = 50
 
 func main() {
 	limitArenas()
+	processors.Govern()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowthPercent)
 	}

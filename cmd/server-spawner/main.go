@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"raftcached"
+	"raftcached/cmd/internal/processors"
 	"raftcached/cmd/internal/serve"
 	"raftcached/cmd/internal/spawn"
 )
@@ -25,6 +26,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "raftcached:", err)
 		os.Exit(1)
 	}
+	processors.Govern()
 	os.Exit(serve.Main(serve.Process{
 		Args:        os.Args[1:],
 		Environment: os.Environ(),

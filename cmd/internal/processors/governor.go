@@ -1,0 +1,70 @@
+package processors
+
+import "time"
+
+const (
+	// period is how often the load is looked at: soon enough that one which begins suddenly
+	// is not held up, and so seldom that looking costs nothing.
+	period = 50 * time.Millisecond
+
+	// More than one of these in raiseAfter periods, and one more processor is allowed: a
+	// load that begins has clients connect and caches fill, and is not yet what it will be.
+	raiseAfter = 4
+	raiseShare = 0.8                    // of the allowed ones is in use
+	raiseWait  = 200 * time.Microsecond // is what a goroutine waits for one, on average
+
+	// Less than both, for a while, and one less is allowed.
+	lowerShare = 0.7 // of one less than is allowed
+	lowerWait  = raiseWait / 2
+
+	// The while, in periods. It doubles when what was lowered is raised again within as
+	// long, so that a load between two numbers does not have them change all the time.
+	calmLeast, calmMost = 20, 1280
+)
+
+// load is what a process did in a period.
+type load struct {
+	busy float64       // processors that worked for it, on average
+	wait time.Duration // what a goroutine waited for a processor, on average
+}
+
+// governor decides how many processors are allowed. It knows no clock. Only one goroutine
+// may use it.
+type governor struct {
+	allowed, most int
+
+	hot   int // periods, one after the other, in which one more was wanted
+	calm  int // periods, one after the other, in which one less might do
+	need  int // how many of them have one less allowed
+	since int // periods since one less was allowed
+}
+
+// next takes the load of one more period, and returns how many processors are allowed
+// from now on.
+func (g *governor) next(l load) int {
+	g.need, g.since = max(g.need, calmLeast), g.since+1
+	switch {
+	case l.busy > raiseShare*float64(g.allowed) || l.wait > raiseWait:
+		g.calm = 0
+		if g.hot++; g.hot >= raiseAfter && g.allowed < g.most {
+			g.raise()
+		}
+	case l.busy < lowerShare*float64(g.allowed-1) && l.wait < lowerWait:
+		g.hot = 0
+		if g.calm++; g.calm >= g.need {
+			g.allowed, g.calm, g.since = g.allowed-1, 0, 0
+		}
+	default:
+		g.hot, g.calm = 0, 0
+	}
+	return g.allowed
+}
+
+func (g *governor) raise() {
+	g.allowed, g.hot = g.allowed+1, 0
+	if g.since <= g.need {
+		g.need = min(2*g.need, calmMost)
+	} else {
+		g.need = calmLeast
+	}
+}
