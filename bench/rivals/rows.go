@@ -20,6 +20,7 @@ type target struct {
 // The targets, ourselves first. Names of rivals are what -rivals chooses from.
 var (
 	weThree     = target{name: "raftcached", system: "raftcached"}
+	weLeased    = target{name: "raftcached", system: "raftcached-leases"}
 	weAlone     = target{name: "raftcached", system: "raftcached-lone"}
 	weOnOneCore = target{name: "raftcached", system: "raftcached-loop"}
 	weInside    = target{name: "raftcached", system: "in-raftcached"}
@@ -129,6 +130,8 @@ func rows() []row {
 		deepRow(64), deepRow(256),
 		against("mix50", "90 % gets, 10 % sets, three servers, 50 connections, depth 1", load(50, 1, 0.9), weThree, memcached, 0.6),
 		against("mix50x16", "90 % gets, 10 % sets, three servers, 50 connections, depth 16", load(50, 16, 0.9), weThree, memcached, 0.5),
+		against("leased50", "90 % gets, 10 % sets, three servers with leases, 50 connections, depth 1", load(50, 1, 0.9), weLeased, memcached, 0.6),
+		against("leased50x16", "90 % gets, 10 % sets, three servers with leases, 50 connections, depth 16", load(50, 16, 0.9), weLeased, memcached, 0.5),
 		against("lone50", "sets, a lone server, synced, 50 connections, depth 1", load(50, 1, 0), weAlone, memcached, 0.7),
 		against("lone50x16", "sets, a lone server, synced, 50 connections, depth 16", load(50, 16, 0), weAlone, memcached, 0.8),
 		against("get200", "gets, one loop on one core, 200 connections", load(200, 1, 1), weOnOneCore, memcachedOne, 1),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,13 +145,16 @@ func (l *launcher) start(ctx context.Context, name string) (system, error) {
 // systems start servers in a folder, by the name that targets refer to.
 var systems = map[string]func(ctx context.Context, l *launcher, dir string) (system, error){
 	"raftcached": func(ctx context.Context, l *launcher, dir string) (system, error) {
-		return l.startOurs(ctx, dir, 3, false)
+		return l.startOurs(ctx, dir, 3, nil)
+	},
+	"raftcached-leases": func(ctx context.Context, l *launcher, dir string) (system, error) {
+		return l.startOurs(ctx, dir, 3, map[string]any{"leases": "all"})
 	},
 	"raftcached-lone": func(ctx context.Context, l *launcher, dir string) (system, error) {
-		return l.startOurs(ctx, dir, 1, false)
+		return l.startOurs(ctx, dir, 1, nil)
 	},
 	"raftcached-loop": func(ctx context.Context, l *launcher, dir string) (system, error) {
-		return l.startOurs(ctx, dir, 1, true)
+		return l.startOnOneCore(ctx, dir)
 	},
 	"memcached": func(ctx context.Context, _ *launcher, dir string) (system, error) {
 		return startMemcached(ctx, dir, false)
@@ -176,21 +180,21 @@ var systems = map[string]func(ctx context.Context, l *launcher, dir string) (sys
 	},
 }
 
-// startOurs starts n servers; on one core each has one event loop.
-func (l *launcher) startOurs(ctx context.Context, dir string, n int, oneCore bool) (system, error) {
-	settings := map[string]any{"memoryLimitMiB": memoryMiB}
-	if oneCore {
-		settings["threads"] = 1
-	}
-	c, err := cluster.Start(ctx, cluster.Options{Executable: l.programs.raftcached, Dir: dir, Servers: n, Settings: settings})
+// startOurs starts n servers with some settings.
+func (l *launcher) startOurs(ctx context.Context, dir string, n int, settings map[string]any) (ours, error) {
+	all := map[string]any{"memoryLimitMiB": memoryMiB}
+	maps.Copy(all, settings)
+	c, err := cluster.Start(ctx, cluster.Options{Executable: l.programs.raftcached, Dir: dir, Servers: n, Settings: all})
+	return ours{c}, err
+}
+
+// startOnOneCore starts a lone server with one event loop on the first core.
+func (l *launcher) startOnOneCore(ctx context.Context, dir string) (system, error) {
+	s, err := l.startOurs(ctx, dir, 1, map[string]any{"threads": 1})
 	if err != nil {
 		return nil, err
 	}
-	s := ours{c}
-	if oneCore {
-		err = pinToFirstCore(s.pids())
-	}
-	if err != nil {
+	if err := pinToFirstCore(s.pids()); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
