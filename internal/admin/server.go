@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"raftcached/internal/handshake"
 )
 
 // Bounds of the admin port. A request that exceeds one is refused or cut.
@@ -72,6 +74,9 @@ type Config struct {
 	// them say who may do what; see guard.
 	TLS *tls.Config
 
+	// Handshakes bounds the processor time of handshakes of TLS; nil: half of the processors.
+	Handshakes *handshake.Port
+
 	Logger *slog.Logger
 }
 
@@ -90,7 +95,7 @@ func Listen(c Config, n Node) (*Server, error) {
 	s := &Server{node: n, listener: l}
 	logger, accepting := c.Logger, net.Listener(limit(l, connsMax))
 	if c.TLS != nil {
-		accepting = tls.NewListener(accepting, c.TLS)
+		accepting = shakeHands(l, &c)
 	}
 	s.http = http.Server{
 		Handler:           answered(limitBody(newGuard(s.routes(), c.Secret, OnLoopback(c.Addr)))),

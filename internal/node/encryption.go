@@ -90,7 +90,7 @@ func (n *Node) serverEncryption() *server.Encryption {
 	files, least := n.keyring.Files(), minVersions[e.MinVersion]
 	return &server.Encryption{
 		Config: n.keyring.Server(certificates.ServerOptions{Clients: demands[e.VerifyMode], MinVersion: least.version}),
-		Plain:  e.Plain,
+		Plain:  e.Plain, Handshakes: n.handshakes.Port(),
 		Reload: n.refreshCertificates,
 		Settings: stats.Encryption{
 			Chain: files.Chain, Key: files.Key, CA: files.CA, VerifyMode: e.VerifyMode, MinVersion: least.name, Read: n.keyring.Read,

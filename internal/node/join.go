@@ -262,7 +262,7 @@ func (n *Node) peerConfig() peer.Config {
 	}
 	return peer.Config{
 		AdminAddr: adminAddr, Admit: n.admit, Replaces: n.cfg.ReplaceEmpty,
-		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Optional: n.cfg.SecretOptional, TLS: n.peerTLS(), Formed: n.identity.Cluster() != nil, Lost: n.identity.LostClusters(), LoneWait: n.cfg.LoneWait,
+		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Optional: n.cfg.SecretOptional, TLS: n.peerTLS(), Handshakes: n.handshakes.Port(), Formed: n.identity.Cluster() != nil, Lost: n.identity.LostClusters(), LoneWait: n.cfg.LoneWait,
 		Constants: constants, Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
 	}
 }

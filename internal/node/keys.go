@@ -124,7 +124,7 @@ func (n *Node) warnOfLogPort() {
 // adminConfig is how the admin port is opened: in TLS, if there are certificates and other
 // machines may reach it.
 func (n *Node) adminConfig() admin.Config {
-	c := admin.Config{Addr: n.cfg.AdminAddr, Secret: n.secret, Logger: n.cfg.Logger}
+	c := admin.Config{Addr: n.cfg.AdminAddr, Secret: n.secret, Handshakes: n.handshakes.Port(), Logger: n.cfg.Logger}
 	switch {
 	case admin.OnLoopback(c.Addr):
 	case n.keys.Load() != nil:

@@ -15,6 +15,7 @@ import (
 	"raftcached/internal/admin"
 	"raftcached/internal/auth"
 	"raftcached/internal/certificates"
+	"raftcached/internal/handshake"
 	"raftcached/internal/measure"
 	"raftcached/internal/page"
 	"raftcached/internal/settings"
@@ -51,6 +52,8 @@ type Node struct {
 	narrator  narrator
 	listing   listing
 
+	handshakes *handshake.Processors // those of TLS, at all ports
+
 	closing sync.Once
 	done    chan struct{}
 	err     error // why the node stopped; set before done is closed
@@ -60,7 +63,7 @@ type Node struct {
 // that was never formed waits, until ctx ends, for every server that is listed.
 // A *settings.Error says what to change in the configuration.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
-	n := &Node{cfg: cfg, done: make(chan struct{}), life: life{since: time.Now()}}
+	n := &Node{cfg: cfg, done: make(chan struct{}), handshakes: handshake.NewProcessors(), life: life{since: time.Now()}}
 	n.cfg.Logger = n.events.keep(cfg.Logger)
 	n.narrator = narrator{node: n, lost: map[int]time.Time{}}
 	if err := n.start(ctx); err != nil {

@@ -6,9 +6,11 @@
 package testcerts
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -29,7 +31,7 @@ const lifetime = time.Hour
 type Certificate struct {
 	ChainPEM, KeyPEM []byte
 	Leaf             *x509.Certificate
-	key              *ecdsa.PrivateKey
+	key              crypto.Signer
 	t                testing.TB
 }
 
@@ -43,7 +45,7 @@ type Authority struct {
 func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
 	a := &Authority{}
-	a.Certificate = a.sign(t, &x509.Certificate{
+	a.Certificate = a.sign(t, newKey(t), &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-lifetime), NotAfter: time.Now().Add(lifetime),
 	})
@@ -53,6 +55,25 @@ func NewAuthority(t testing.TB, name string) *Authority {
 // Issue returns a certificate for a server or a client on this machine: 127.0.0.1,
 // ::1, localhost and the name. Change, if there is any, changes what is signed.
 func (a *Authority) Issue(name string, change ...func(*x509.Certificate)) *Certificate {
+	a.t.Helper()
+	return a.issue(newKey(a.t), name, change...)
+}
+
+// slowKeyBits makes keys that people use, and with which a server takes many times as long to
+// sign in a handshake as with those of elliptic curves.
+const slowKeyBits = 4096
+
+// IssueSlow is Issue of a certificate with a long RSA key, which takes a second or so to make.
+func (a *Authority) IssueSlow(name string) *Certificate {
+	a.t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, slowKeyBits)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.issue(key, name)
+}
+
+func (a *Authority) issue(key crypto.Signer, name string, change ...func(*x509.Certificate)) *Certificate {
 	a.t.Helper()
 	c := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost", name},
@@ -64,7 +85,7 @@ func (a *Authority) Issue(name string, change ...func(*x509.Certificate)) *Certi
 	for _, f := range change {
 		f(c)
 	}
-	return a.sign(a.t, c)
+	return a.sign(a.t, key, c)
 }
 
 // Expired has Issue sign a certificate that was valid until a minute ago.
@@ -79,18 +100,14 @@ func ForServers(c *x509.Certificate) {
 }
 
 // sign signs with the authority's key, or a new authority's own.
-func (a *Authority) sign(t testing.TB, template *x509.Certificate) *Certificate {
+func (a *Authority) sign(t testing.TB, key crypto.Signer, template *x509.Certificate) *Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
 	template.SerialNumber = big.NewInt(a.serial.Add(1))
 	parent, signer := template, key
 	if a.Certificate != nil {
 		parent, signer = a.Leaf, a.key
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +124,15 @@ func (a *Authority) sign(t testing.TB, template *x509.Certificate) *Certificate 
 		KeyPEM:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 		Leaf:     leaf, key: key, t: t,
 	}
+}
+
+func newKey(t testing.TB) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 // Write writes the certificate and the key to files NAME.pem and NAME.key of a folder,

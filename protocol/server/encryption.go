@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"raftcached/internal/handshake"
 	"raftcached/protocol"
 	"raftcached/protocol/server/stats"
 )
@@ -26,6 +27,17 @@ type Encryption struct {
 	Reload func() error
 
 	Settings stats.Encryption // for stats settings
+
+	// Handshakes bounds their processor time; nil: half of the processors.
+	Handshakes *handshake.Port
+}
+
+// handshakes is what bounds them; nil, if there is no TLS or nothing else takes part.
+func (e *Encryption) handshakes() *handshake.Port {
+	if e == nil {
+		return nil
+	}
+	return e.Handshakes
 }
 
 // configs returns the configuration of each of n listeners.

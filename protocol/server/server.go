@@ -46,6 +46,7 @@ func Start(o Options, b Backend) (*Server, error) {
 		Listen:         o.Listen,
 		Listeners:      o.Listeners,
 		TLS:            o.Encryption.configs(max(len(o.Listen), len(o.Listeners))),
+		Handshakes:     o.Encryption.handshakes(),
 		Loops:          o.Loops,
 		MaxConnections: o.MaxConnections,
 		RefusedLine:    "ERROR Too many open connections\r\n",

@@ -92,15 +92,16 @@ func (t *Transport) serve(conn net.Conn) error {
 // shake shakes hands on a connection that was accepted, and returns who has dialed it,
 // and the connection to go on with.
 func (t *Transport) shake(conn net.Conn) (net.Conn, Hello, error) {
-	if t.handshakes.begin(conn) {
+	shaking := t.config.Handshakes.Conn(conn)
+	if t.handshakes.begin(shaking) {
 		t.logStranger(conn, fmt.Errorf("more than %d connections are in their handshake: the one that has taken longest was closed", handshakesMax))
 	}
-	defer t.handshakes.end(conn)
+	defer t.handshakes.end(shaking)
 	nobody := Hello{ServerID: anyServer}
 	if err := errors.Join(prepare(conn), conn.SetDeadline(time.Now().Add(handshakeTimeout))); err != nil {
 		return conn, nobody, err
 	}
-	c, err := t.secureAccepted(conn)
+	c, err := t.secureAccepted(shaking)
 	if err != nil {
 		return conn, nobody, err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"raftcached/internal/certnames"
+	"raftcached/internal/handshake"
 )
 
 // With TLS the handshake of doc.go is made in a connection of TLS 1.3, in which both
@@ -90,7 +91,8 @@ func (p *preread) Read(b []byte) (int, error) {
 
 // secureAccepted shakes hands in TLS on a connection that was accepted, if this node has
 // it. A *RefusedError says why the other side is none that this node speaks with.
-func (t *Transport) secureAccepted(conn net.Conn) (net.Conn, error) {
+func (t *Transport) secureAccepted(shaking *handshake.Conn) (net.Conn, error) {
+	conn := shaking.Conn
 	if t.config.TLS == nil {
 		return conn, nil
 	}
@@ -98,16 +100,17 @@ func (t *Transport) secureAccepted(conn net.Conn) (net.Conn, error) {
 	if _, err := io.ReadFull(conn, first); err != nil {
 		return nil, err
 	}
-	replayed := &preread{conn, first}
 	switch {
 	case first[0] == recordTypeHandshake:
 	case t.config.TLS.Optional:
-		return replayed, nil
+		return &preread{conn, first}, nil
 	default:
-		return nil, t.refusePlain(replayed)
+		return nil, t.refusePlain(&preread{conn, first})
 	}
-	c := tls.Server(replayed, t.config.TLS.Server(func(s tls.ConnectionState) error { return certnames.CheckServer(s.PeerCertificates[0]) }))
-	if err := c.HandshakeContext(t.ctx); err != nil {
+	c := tls.Server(&preread{shaking, first}, t.config.TLS.Server(func(s tls.ConnectionState) error { return certnames.CheckServer(s.PeerCertificates[0]) }))
+	err := c.HandshakeContext(t.ctx)
+	shaking.Over()
+	if err != nil {
 		return nil, explained(err)
 	}
 	return secured{c, conn}, nil

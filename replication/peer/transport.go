@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"raftcached/internal/handshake"
 	"raftcached/replication/identity"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -68,6 +69,7 @@ type Config struct {
 	Secret      []byte             // that peers must know; empty: everybody does
 	Optional    bool               // the secret: who has none is let in
 	TLS         *TLS               // nil: connections are in the clear
+	Handshakes  *handshake.Port    // bounds the processor time of those of TLS; nil: half of the processors
 	Formed      bool               // the node is a member of a cluster, which Join will name
 	Lost        []uint64           // clusters that were lost, and recovered as this node's
 	LoneWait    time.Duration      // how long Form of a server that is listed alone waits to be looked for
@@ -154,6 +156,9 @@ func Listen(c Config) (*Transport, error) {
 // newTransport returns a transport that does not listen.
 func newTransport(c Config) *Transport {
 	ctx, cancel := context.WithCancel(context.Background())
+	if c.Handshakes == nil {
+		c.Handshakes = handshake.NewPort()
+	}
 	return &Transport{
 		config: c, log: c.Logger, ctx: ctx, cancel: cancel,
 		self: Hello{

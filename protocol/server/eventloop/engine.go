@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"raftcached/internal/handshake"
 )
 
 // Engine accepts connections and serves them on its loops. Its methods may be
@@ -43,9 +45,12 @@ type Counts struct {
 // New listens and starts the loops. Nothing is accepted before Serve. An address
 // in use is an error that names it.
 func New(c Config) (*Engine, error) {
-	e := &Engine{config: c, stop: make(chan struct{}), idle: make(chan struct{}, 1), handshakes: newHandshakes()}
+	e := &Engine{config: c, stop: make(chan struct{}), idle: make(chan struct{}, 1), handshakes: new(handshakes)}
 	if e.config.HandshakeTimeout == 0 {
 		e.config.HandshakeTimeout = handshakeTimeDefault
+	}
+	if e.config.Handshakes == nil {
+		e.config.Handshakes = handshake.NewPort()
 	}
 	if err := e.listen(); err != nil {
 		return nil, err

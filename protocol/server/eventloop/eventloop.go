@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"raftcached/internal/handshake"
 )
 
 // Version names the implementation, as "stats" reports it.
@@ -123,6 +125,9 @@ type Config struct {
 	// HandshakeTimeout is how long a client may take for the handshake of TLS; 0 means
 	// 10 seconds.
 	HandshakeTimeout time.Duration
+
+	// Handshakes bounds the processor time of handshakes; nil: half of the processors.
+	Handshakes *handshake.Port
 
 	Loops          int    // event loops: 1 to LoopsMax
 	MaxConnections int    // further ones are refused

@@ -4,9 +4,10 @@ import (
 	"container/list"
 	"crypto/tls"
 	"net"
-	"runtime"
 	"sync"
 	"time"
+
+	"raftcached/internal/handshake"
 )
 
 // handshakeTimeDefault is how long a client may take for its handshake, in which it sends
@@ -20,15 +21,6 @@ type handshakes struct {
 	mu       sync.Mutex
 	inFlight list.List // of *wire, the oldest first
 	stopped  bool
-
-	// computing has an element for each that computes, rather than waits for its client.
-	// It has room for half of the processors, so that thousands of handshakes leave the
-	// loops as much.
-	computing chan struct{}
-}
-
-func newHandshakes() *handshakes {
-	return &handshakes{computing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // add adds a connection, or closes it if there are to be no more.
@@ -79,7 +71,7 @@ func (h *handshakes) stop() {
 
 // startHandshake begins the handshake of a connection that was admitted.
 func (e *Engine) startHandshake(nc net.Conn, config *tls.Config) {
-	w := &wire{Conn: nc, computing: e.handshakes.computing, gone: make(chan struct{})}
+	w := &wire{Conn: e.config.Handshakes.Conn(nc)}
 	inFlight := e.handshakes.add(w) // before the next connection looks for one that gives way
 	e.accepting.Go(func() { e.shakeHands(w, inFlight, config) })
 }
@@ -87,11 +79,11 @@ func (e *Engine) startHandshake(nc net.Conn, config *tls.Config) {
 // shakeHands gives a connection to a loop once its handshake has succeeded. What fails is
 // counted and logged, and closes it.
 func (e *Engine) shakeHands(w *wire, inFlight *list.Element, config *tls.Config) {
-	nc := w.Conn
+	nc := w.Conn.Conn
 	_ = nc.SetDeadline(time.Now().Add(e.config.HandshakeTimeout)) // it fails only if giveWay was quicker
 	session := tls.Server(w, config)
 	err := session.Handshake() // begins with a read
-	w.end()
+	w.Over()
 	if !e.handshakes.remove(inFlight) && err == nil {
 		err = net.ErrClosed
 	}
@@ -108,55 +100,19 @@ func (e *Engine) shakeHands(w *wire, inFlight *list.Element, config *tls.Config)
 // wire is what a session reads from and writes to: the socket while its client shakes
 // hands, and the connection of an event loop after that.
 type wire struct {
-	net.Conn
-	computing chan struct{} // of handshakes
-	holds     bool          // an element of computing is this one's
-	gone      chan struct{} // closed by giveUp
-	served    *tlsConn      // nil: the client shakes hands
+	*handshake.Conn
+	served *tlsConn // nil: the client shakes hands
 }
 
-// giveUp ends the handshake, wherever it is. It is called once, with handshakes.mu held.
-func (w *wire) giveUp() {
-	close(w.gone)
-	_ = w.Close() // a read or a write that waits fails
-}
-
-// begin waits until the handshake may compute. It fails if it is not to go on: so one
-// that has given way ends although many others compute.
-func (w *wire) begin() error {
-	select {
-	case w.computing <- struct{}{}:
-		w.holds = true
-		return nil
-	case <-w.gone:
-		return net.ErrClosed
-	}
-}
-
-// goOn is begin after what has waited for the client, whose error goes first.
-func (w *wire) goOn(err error) error {
-	if failed := w.begin(); err == nil {
-		return failed
-	}
-	return err
-}
-
-// end lets another one compute.
-func (w *wire) end() {
-	if w.holds {
-		w.holds = false
-		<-w.computing
-	}
-}
+// giveUp ends the handshake, wherever it is: also if it waits until it may compute.
+func (w *wire) giveUp() { _ = w.Close() }
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
 	if w.served != nil {
 		return w.served.readSealed(p)
 	}
-	w.end()
-	n, err := w.Conn.Read(p)
-	return n, w.goOn(err)
+	return w.Conn.Read(p)
 }
 
 // Write implements net.Conn.
@@ -164,9 +120,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	if w.served != nil {
 		return w.served.writeSealed(p)
 	}
-	w.end()
-	n, err := w.Conn.Write(p)
-	return n, w.goOn(err)
+	return w.Conn.Write(p)
 }
 
 // SetWriteDeadline implements net.Conn: an event loop never waits.

@@ -192,30 +192,6 @@ func TestSlowHandshakesKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// TestHandshakesThatGiveWayEnd even if none of them gets to compute: a flood of
-// connections leaves behind no more than there may be.
-func TestHandshakesThatGiveWayEnd(t *testing.T) {
-	const most = 5
-	ca := testcerts.NewAuthority(t, "authority")
-	e := newEngine(t, &loopHooks{open: echo}, encrypt(ca), func(c *Config) { c.MaxConnections, c.HandshakeTimeout = most, time.Hour })
-	for range cap(e.handshakes.computing) {
-		e.handshakes.computing <- struct{}{}
-	}
-	first := hello(t)
-	for range 20 * most {
-		c := dial(t, e)
-		if _, err := c.Write(first); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e.awaitAccepted(t, 20*most)
-	e.awaitOpen(t, most)
-	for range cap(e.handshakes.computing) {
-		<-e.handshakes.computing
-	}
-	echoes(t, dialTLS(t, e, ca.Client()), "after the flood")
-}
-
 // TestServedConnectionsDoNotGiveWay: when all connections are served, the next one is
 // refused.
 func TestServedConnectionsDoNotGiveWay(t *testing.T) {
