@@ -45,7 +45,8 @@ var variable = map[string][]string{
 		"writes are refused: the disk of this server does not answer",
 	},
 	"internal/node/check.go":                {"disk of …: … free, needs about …: make room, or lower logRetainMiB"},
-	"replication/peer/sender.go":            {"refused by a peer", "not taken for a peer"},
+	"replication/peer/sender.go":            {"refused by a peer", "not taken for a peer", "not believed, as who says it has not proved to be a peer"},
+	"replication/peer/receiver.go":          {"refused by a peer"}, // and as above
 	"replication/raftlogger.go":             {"(of the raft library) …"},
 	"protocol/server/eventloop/gnet_log.go": {"gnet: …"},
 }

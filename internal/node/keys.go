@@ -105,6 +105,7 @@ func (n *Node) peerTLS() *peer.TLS {
 			return n.keys.Load().Client(certificates.ClientOptions{ServerName: name})
 		},
 		Optional: n.cfg.PeerTLSOptional,
+		Fault:    func() error { return n.cfg.checkKeys(n.keys.Load()) },
 	}
 }
 

@@ -79,7 +79,8 @@ func (t *Transport) formed() identity.Cluster {
 }
 
 // formRound exchanges hellos with every server once and returns those that did not
-// answer. A refusal is an error, because waiting would not help.
+// answer, or not as a server of the cluster. A refusal is an error, because waiting would
+// not help, if it is certainly a server's.
 func (t *Transport) formRound(ctx context.Context) (waiting []string, err error) {
 	for _, m := range t.listed() {
 		if m.ServerID == t.config.ServerID {
@@ -92,7 +93,11 @@ func (t *Transport) formRound(ctx context.Context) (waiting []string, err error)
 		case final(err):
 			return nil, fmt.Errorf("server %d refuses this node: %w", m.ServerID, err)
 		case err != nil:
+			if fault := t.fault(err); fault != nil {
+				return nil, fault
+			}
 			t.log.Debug("no hello", "server", m.ServerID, "err", err)
+			t.logDoubtful(m.ServerID, address(m), StreamForm, err)
 			waiting = append(waiting, fmt.Sprintf("server %d at %s", m.ServerID, address(m)))
 		}
 	}
@@ -115,7 +120,7 @@ func (t *Transport) greet(ctx context.Context, m identity.Member) error {
 		return err
 	}
 	if remote.ServerID != m.ServerID {
-		return refuse("at %s is server %d, not server %d: correct server.json", address(m), remote.ServerID, m.ServerID)
+		return t.doubt(refuse("at %s is server %d, not server %d: correct server.json", address(m), remote.ServerID, m.ServerID), remote.proved)
 	}
 	if remote.ClusterID != 0 {
 		return ErrFormed

@@ -40,8 +40,10 @@ func proof(secret []byte, side byte, dialed, accepted []byte) []byte {
 
 // greetOn introduces this node on a connection that it has dialed, and returns the hello
 // of the peer if that knows the secret, also with an error. Of two refusals the peer's
-// counts: it may end this node. Before it has proved the secret nothing that it says can.
+// counts: it may end this node. Before it has proved the secret, or shown a certificate,
+// nothing that it says can.
 func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
+	_, proved := conn.(secured)
 	ours, err := t.hello(s)
 	if err != nil {
 		return nil, err
@@ -55,19 +57,21 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	}
 	remote, err := readHello(theirs)
 	if err != nil {
-		return nil, unproved(err)
+		return nil, t.doubt(unproved(err), proved)
 	}
 	if err := t.checkUnproved(conn, &remote); err != nil {
-		return nil, byUs(err)
+		return nil, t.doubt(byUs(err), proved)
 	}
 	secret := t.secretFor(&remote)
 	err = readProof(conn, proof(secret, acceptor, ours, theirs))
 	if errors.Is(err, errWrongSecret) {
-		return nil, byUs(refuse("server %d has another secret for the log port than server %d: give all servers the same secret", remote.ServerID, t.config.ServerID))
+		err = byUs(refuse("server %d has another secret for the log port than server %d: give all servers the same secret", remote.ServerID, t.config.ServerID))
+		return nil, t.doubt(err, proved)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("server %d: %w", remote.ServerID, err)
 	}
+	remote.proved = proved || len(secret) > 0
 	declined := t.checkDialed(&remote, s)
 	err = writeFrame(conn, appendContents(nil, kindProof, proof(secret, dialer, ours, theirs)))
 	if err == nil {
@@ -76,7 +80,7 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	if declined != nil && !isRefused(err) {
 		err = declined
 	}
-	return &remote, errors.Join(err, conn.SetDeadline(time.Time{}))
+	return &remote, errors.Join(t.doubt(err, remote.proved), conn.SetDeadline(time.Time{}))
 }
 
 // checkDialed decides on the peer that a connection has led to.

@@ -94,6 +94,10 @@ type Hello struct {
 
 	// Lost are the clusters that were recovered as this one.
 	Lost []uint64
+
+	// proved tells of the hello of a server that was dialed that it knows the secret, or has
+	// shown a certificate. It is not sent.
+	proved bool
 }
 
 // roster returns who is a member, by the hello of one.

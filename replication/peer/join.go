@@ -74,8 +74,8 @@ func (t *Transport) admit(conn net.Conn, remote *Hello) error {
 // Join asks at the log ports until a member has this node's empty data folder admitted,
 // and returns the cluster, which the caller must make durable before it takes part. It
 // is asked of every member that it hears of: not each of them can do it at any time. A
-// refusal that does not pass by itself ends it. While it waits, it calls report from
-// time to time.
+// refusal that does not pass by itself ends it, if who says it has proved to be a server of the
+// cluster, or nobody can prove that. While it waits, it calls report from time to time.
 func Join(ctx context.Context, c Config, addrs []string, report func(text string)) (identity.Cluster, error) {
 	t := newTransport(c)
 	defer t.cancel()
@@ -90,11 +90,15 @@ func Join(ctx context.Context, c Config, addrs []string, report func(text string
 				return cluster, nil
 			}
 			if i < given && !isRefused(err) {
-				err = errors.Join(err, otherPort(ctx, addrs[i]))
+				err = errors.Join(err, t.doubt(otherPort(ctx, addrs[i]), false))
+			}
+			if fault := t.fault(err); fault != nil {
+				err = fault
 			}
 			if final(err) {
 				return identity.Cluster{}, fmt.Errorf("join the cluster at %s: %w", addrs[i], err)
 			}
+			t.logDoubtful(anyServer, addrs[i], StreamJoin, err)
 			waits = append(waits, fmt.Sprintf("%s: %s", addrs[i], reason(err)))
 			for _, addr := range found {
 				if !slices.Contains(addrs, addr) {
@@ -166,7 +170,7 @@ func (t *Transport) joinAt(ctx context.Context, addr string) (c identity.Cluster
 	}
 	answer, err := readHello(b)
 	if err != nil {
-		return c, found, err
+		return c, found, t.doubt(err, remote.proved)
 	}
 	for _, m := range answer.roster().Members {
 		if m.DirectoryID == t.config.DirectoryID && m.RaftID != 0 {

@@ -120,6 +120,28 @@ func (t *Transport) logStranger(conn net.Conn, reason error) {
 	t.logRefusal(conn, &Hello{ServerID: anyServer}, reason)
 }
 
+// logDoubtful logs why a server that is asked is none as far as this node can tell, or takes this
+// node for none, though another one may not: the node goes on asking. What was said a short time
+// ago is no news.
+func (t *Transport) logDoubtful(serverID int, addr string, s Stream, err error) {
+	refused, is := errors.AsType[*RefusedError](err)
+	if !is || refused.Passes {
+		return
+	}
+	times, news := t.refusals.news(serverID, addr+refused.Sentence, time.Now())
+	if !news {
+		return
+	}
+	attributes := []any{"at", addr, "stream", s.String(), "reason", refused.Sentence}
+	if serverID != anyServer {
+		attributes = append([]any{"server", serverID}, attributes...)
+	}
+	if times > 1 {
+		attributes = append(attributes, "times", times)
+	}
+	t.log.Warn(refused.headline(), attributes...)
+}
+
 // logRefusal logs that a peer was refused. What passes by itself is no news, and what was
 // said a short time ago.
 func (t *Transport) logRefusal(conn net.Conn, remote *Hello, reason error) {

@@ -13,6 +13,13 @@ type RefusedError struct {
 	Sentence string
 	Passes   bool // by itself: the node may ask again soon
 	Ours     bool // this node has refused the peer
+
+	// Unproved tells that the other side has not proved to be a server of the cluster, though
+	// this node could tell: an impostor at a server's address says such a thing too.
+	Unproved bool
+	// OneSided tells that it is about TLS: another server may have the right certificates,
+	// or authorities.
+	OneSided bool
 }
 
 func (e *RefusedError) Error() string { return e.Sentence }
@@ -42,9 +49,38 @@ func refuseNow(format string, args ...any) *RefusedError {
 // byUs marks a refusal as this node's own.
 func byUs(err error) error {
 	if refused, is := errors.AsType[*RefusedError](err); is {
-		return &RefusedError{Sentence: refused.Sentence, Passes: refused.Passes, Ours: true}
+		ours := *refused
+		ours.Ours = true
+		return &ours
 	}
 	return err
+}
+
+// doubt returns an error that comes of what the other side says as it counts if that has
+// proved to be a server of the cluster, or not. Where nobody can prove it, everybody is believed.
+func (t *Transport) doubt(err error, proved bool) error {
+	if proved || !isRefused(err) || t.believesAll() {
+		return err
+	}
+	doubtful := RefusedError{Sentence: err.Error(), Unproved: true}
+	if refused, is := errors.AsType[*RefusedError](err); is {
+		doubtful.Sentence, doubtful.Passes, doubtful.Ours, doubtful.OneSided = refused.Sentence, refused.Passes, refused.Ours, refused.OneSided
+	}
+	return &doubtful
+}
+
+// believesAll reports whether nobody can prove to this node to be a server of the cluster.
+func (t *Transport) believesAll() bool { return len(t.config.Secret) == 0 && t.config.TLS == nil }
+
+// headline says what an error is that a server goes on after.
+func (e *RefusedError) headline() string {
+	switch {
+	case e.Ours:
+		return "not taken for a peer"
+	case e.Unproved:
+		return "not believed, as who says it has not proved to be a peer"
+	}
+	return "refused by a peer"
 }
 
 // final reports whether an error is a peer's refusal that stays, whatever this node
@@ -55,7 +91,7 @@ func final(err error) bool {
 		outdated *OutdatedError
 		removed  *RemovedError
 	)
-	return errors.As(err, &refused) && !refused.Passes || errors.As(err, &outdated) || errors.As(err, &removed)
+	return errors.As(err, &refused) && !refused.Passes && !refused.Unproved && !refused.OneSided || errors.As(err, &outdated) || errors.As(err, &removed)
 }
 
 // isRefused reports whether an error is a peer's refusal, of any kind.

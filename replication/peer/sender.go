@@ -208,7 +208,7 @@ func (s *sender) run() {
 			removed  *RemovedError
 		)
 		excluded := errors.As(err, &outdated) || errors.As(err, &removed)
-		if !excluded && remote != nil && s.stream == StreamControl {
+		if !excluded && remote != nil && s.stream == StreamControl && (remote.proved || s.t.believesAll()) {
 			if stranger := s.t.meetsStranger(s.peer.RaftID, remote); stranger != nil {
 				excluded, err = true, stranger
 			}
@@ -223,11 +223,7 @@ func (s *sender) run() {
 			if refused.Passes {
 				level = slog.LevelDebug
 			}
-			what := "refused by a peer"
-			if refused.Ours {
-				what = "not taken for a peer"
-			}
-			s.t.log.Log(s.ctx, level, what, "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
+			s.t.log.Log(s.ctx, level, refused.headline(), "server", s.peer.ServerID, "stream", s.stream.String(), "reason", said)
 		}
 		select {
 		case <-s.ctx.Done():

@@ -43,6 +43,10 @@ type TLS struct {
 	// is for a cluster that is about to get it: who can change what is on its way can have
 	// a connection go without.
 	Optional bool
+
+	// Fault reports what is wrong with the certificate that the configurations have, by
+	// their own authorities and the clock; nil: not known.
+	Fault func() error
 }
 
 // anyServer is dialed if it is not known which server is at an address.
@@ -174,6 +178,30 @@ func checkNamed(conn net.Conn, remote *Hello) error {
 		return nil
 	}
 	return refuse("server %d shows a certificate that names %s, and not %s: give each server its own", remote.ServerID, certnames.Text(leaf), certnames.Server(remote.ServerID))
+}
+
+// ofTLS returns what an error means that may be of TLS. It may be another certificate's, or
+// authority's, than this node's.
+func ofTLS(err error) error {
+	was := isRefused(err)
+	err = explained(err)
+	if refused, is := errors.AsType[*RefusedError](err); is && !was {
+		refused.OneSided = true
+	}
+	return err
+}
+
+// fault returns what is wrong with this node's own certificate, if something of TLS has been
+// refused: it stays whomever the node asks.
+func (t *Transport) fault(err error) error {
+	refused, is := errors.AsType[*RefusedError](err)
+	if !is || !refused.OneSided || t.config.TLS == nil || t.config.TLS.Fault == nil {
+		return nil
+	}
+	if fault := t.config.TLS.Fault(); fault != nil {
+		return refuse("%v", fault)
+	}
+	return nil
 }
 
 // explained returns what an error of TLS means, as a *RefusedError if a change of the

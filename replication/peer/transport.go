@@ -268,11 +268,11 @@ func (t *Transport) dial(ctx context.Context, addr string, serverID int, s Strea
 		conn, err = t.secure(ctx, conn, addr, serverID)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, t.doubt(ofTLS(err), false)
 	}
 	remote, err := t.greetOn(conn, s)
 	if err != nil {
-		return nil, remote, errors.Join(explained(err), conn.Close())
+		return nil, remote, errors.Join(ofTLS(err), conn.Close())
 	}
 	return conn, remote, nil
 }
