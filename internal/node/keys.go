@@ -92,12 +92,17 @@ func (c *Config) checkKeys(keys *certificates.Keyring) error {
 	return nil
 }
 
-// peerTLS is how the node speaks TLS with its peers; nil: it does not.
+// peerTLS is how the node speaks TLS with its peers; nil: it does not. It is the same one for the
+// life of the process, as it remembers who has spoken TLS. The goroutine that starts the node
+// calls it.
 func (n *Node) peerTLS() *peer.TLS {
 	if n.keys.Load() == nil {
 		return nil
 	}
-	return &peer.TLS{
+	if n.peers != nil {
+		return n.peers
+	}
+	n.peers = &peer.TLS{
 		Server: func(verify func(tls.ConnectionState) error) *tls.Config {
 			return n.keys.Load().Server(certificates.ServerOptions{Clients: certificates.Needed, MinVersion: tls.VersionTLS13, Verify: verify})
 		},
@@ -107,6 +112,7 @@ func (n *Node) peerTLS() *peer.TLS {
 		Optional: n.cfg.PeerTLSOptional,
 		Fault:    func() error { return n.cfg.checkKeys(n.keys.Load()) },
 	}
+	return n.peers
 }
 
 // warnOfLogPort warns if whoever reaches the log port is taken for a server.

@@ -32,6 +32,7 @@ type Node struct {
 
 	secret    []byte                               // of the log port; empty: none
 	keys      atomic.Pointer[certificates.Keyring] // for peers and the admin port; nil: none
+	peers     *peer.TLS                            // see peerTLS
 	identity  *identity.Identity
 	raftID    uint64                                 // of this node's folder
 	known     atomic.Pointer[replication.Membership] // see members

@@ -175,7 +175,7 @@ func (t *Transport) refuse(conn net.Conn, reason error) error {
 
 // checkUnproved decides on a hello whose sender has not proved the secret yet.
 func (t *Transport) checkUnproved(conn net.Conn, remote *Hello) error {
-	if err := checkNamed(conn, remote); err != nil {
+	if err := t.checkNamed(conn, remote); err != nil {
 		return err
 	}
 	if err := t.checkSelf(remote); err != nil {

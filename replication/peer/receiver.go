@@ -80,6 +80,7 @@ func (t *Transport) serve(conn net.Conn) error {
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
+	defer t.carry(conn, remote.ServerID, remote.Stream)()
 	t.noteAdmin(&remote)
 	t.replace(acceptKey{remote.RaftID, remote.Stream}, acceptedConn{conn, remote.DirectoryID})
 	in := bufio.NewReaderSize(conn, readBufferBytes)

@@ -245,6 +245,12 @@ func TestTLSComesServerByServer(t *testing.T) {
 		must(t, (*n).Close())
 		*n = open(step.server, step.keys)
 		(*n).take(cluster)
+		if step.server == 0 && step.keys == nil { // the other one has met it in TLS
+			awaitApart(t, a, b)
+			must(t, b.Close())
+			b = open(1, optional(1))
+			b.take(cluster)
+		}
 		eventually(t, func() bool {
 			return a.Connected(2) && b.Connected(1) && a.secures(2) == step.secure && b.secures(1) == step.secure
 		})
@@ -253,6 +259,18 @@ func TestTLSComesServerByServer(t *testing.T) {
 		}
 		eventually(t, func() bool { return a.Send(message(1, 2, 5), 0) })
 		<-b.inbox.raft
+	}
+}
+
+// awaitApart waits until server 1 has found that server 0 speaks no TLS any more, and keeps it
+// out, whoever dials.
+func awaitApart(t *testing.T, a, b *node) {
+	t.Helper()
+	eventually(t, func() bool {
+		return strings.Contains(b.Sight(1).Why, "has spoken it with this server before") && strings.Contains(a.Sight(2).Why, "if it is to do without again, restart server 1")
+	})
+	if a.Connected(2) || b.Connected(1) {
+		t.Error("they are connected, and one has spoken TLS before")
 	}
 }
 

@@ -239,6 +239,7 @@ func (s *sender) serve(conn net.Conn) error {
 		return conn.Close()
 	}
 	defer s.t.untrack(conn)
+	defer s.t.carry(conn, s.peer.ServerID, s.stream)()
 	s.connect(conn)
 	defer s.disconnect()
 	if s.stream == StreamForward {

@@ -56,6 +56,7 @@ func (t *Transport) ship(s *senders, header []byte, sizeBytes int64, file io.Rea
 		return errors.Join(net.ErrClosed, conn.Close())
 	}
 	defer t.untrack(conn)
+	defer t.carry(conn, s.control.peer.ServerID, StreamSnapshot)()
 	if remote.RaftID != s.control.peer.RaftID {
 		return fmt.Errorf("connect for a snapshot: at %s is member %d, not %d", address(s.control.peer), remote.RaftID, s.control.peer.RaftID)
 	}

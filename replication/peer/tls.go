@@ -47,6 +47,8 @@ type TLS struct {
 	// Fault reports what is wrong with the certificate that the configurations have, by
 	// their own authorities and the clock; nil: not known.
 	Fault func() error
+
+	spoken spoken
 }
 
 // anyServer is dialed if it is not known which server is at an address.
@@ -146,9 +148,9 @@ func (t *Transport) refuseTLS(conn net.Conn) error {
 	return err
 }
 
-// secureDialed shakes hands in TLS on a connection to a server, if this node has it. The
-// error is errNoTLS if the other side has none.
-func (t *Transport) secureDialed(ctx context.Context, conn net.Conn, serverID int) (net.Conn, error) {
+// secureDialed shakes hands in TLS on a connection to a server. The error is errNoTLS if the
+// other side has none, or may have none: older tells that it may be a program that knows no TLS.
+func (t *Transport) secureDialed(ctx context.Context, conn net.Conn, serverID int, older bool) (net.Conn, error) {
 	cfg := t.config.TLS.Client(certnames.Server(max(serverID, 0)))
 	if serverID == anyServer {
 		certnames.VerifyServer(cfg)
@@ -160,21 +162,26 @@ func (t *Transport) secureDialed(ctx context.Context, conn net.Conn, serverID in
 		return secured{c, conn}, nil
 	case errors.As(err, new(tls.RecordHeaderError)):
 		return nil, errNoTLS
-	case t.config.TLS.Optional && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)): // an older program
+	case older && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
 		return nil, errNoTLS
 	}
 	return nil, explained(err)
 }
 
 // checkNamed refuses a peer whose certificate does not name the server that its hello
-// says it is. Without TLS there is none.
-func checkNamed(conn net.Conn, remote *Hello) error {
+// says it is, or that comes without TLS and has had it before.
+func (t *Transport) checkNamed(conn net.Conn, remote *Hello) error {
 	s, is := conn.(secured)
 	if !is {
+		if t.config.TLS != nil && t.config.TLS.spoken.by(remote.ServerID, "") {
+			return refuse("server %d is without TLS now, and has used it with server %d before: if it is to do without again, restart server %d",
+				remote.ServerID, t.config.ServerID, t.config.ServerID)
+		}
 		return nil
 	}
 	leaf := s.ConnectionState().PeerCertificates[0]
 	if certnames.Has(leaf, certnames.Server(remote.ServerID)) {
+		t.config.TLS.spoken.note(remote.ServerID, "")
 		return nil
 	}
 	return refuse("server %d shows a certificate that names %s, and not %s: give each server its own", remote.ServerID, certnames.Text(leaf), certnames.Server(remote.ServerID))

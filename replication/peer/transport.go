@@ -278,16 +278,21 @@ func (t *Transport) dial(ctx context.Context, addr string, serverID int, s Strea
 }
 
 // secure has a connection that was dialed in TLS. If it is optional, and the other side
-// has none, it connects again without.
+// has none and never had, it connects again without.
 func (t *Transport) secure(ctx context.Context, conn net.Conn, addr string, serverID int) (net.Conn, error) {
-	c, err := t.secureDialed(ctx, conn, serverID)
+	spoken := &t.config.TLS.spoken
+	before := spoken.by(serverID, addr)
+	c, err := t.secureDialed(ctx, conn, serverID, t.config.TLS.Optional && !before)
 	if err == nil {
+		spoken.note(serverID, addr)
 		return c, nil
 	}
 	_ = conn.Close() // the error says more
 	switch {
 	case !errors.Is(err, errNoTLS):
 		return nil, err
+	case t.config.TLS.Optional && before:
+		return nil, byUs(refuse("%v, and has spoken it with this server before: if it is to do without again, restart this one", errNoTLS))
 	case t.config.TLS.Optional:
 		return t.connectTo(ctx, addr)
 	}
