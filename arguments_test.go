@@ -79,6 +79,7 @@ func TestFlags(t *testing.T) {
 		{"-config FILE -id 1", addrs("127.0.0.1:11212")},
 		{"--config=FILE --id=2", func(c Config) bool { return c.ServerID == 2 && c.PeerAddr == "[::1]:11313" }},
 		{"-config FILE -id 2 -peer-listen 0.0.0.0:5", func(c Config) bool { return c.PeerAddr == "0.0.0.0:5" }},
+		{"-health-listen 127.0.0.1:6", func(c Config) bool { return c.HealthAddr == "127.0.0.1:6" }},
 		{"-admin-listen 127.0.0.1:5", func(c Config) bool { return c.AdminAddr == "127.0.0.1:5" }},
 		{"-config FILE -id 2 -p 5", addrs("[::1]:5")},
 		{"-config FILE -id 2 -l 0.0.0.0", addrs("0.0.0.0:11213")},

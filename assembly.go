@@ -26,7 +26,7 @@ func (c *Config) assembly() node.Config {
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
 		DiskReserveBytes: c.DiskReserveBytes, UnlistAfter: c.UnlistAfter,
 		Join: c.Join, ReplaceEmpty: c.ReplaceEmpty,
-		AuthFile: c.AuthFile, Encryption: c.encryption(), Secret: c.Secret, SecretFile: c.SecretFile, SecretOptional: c.SecretOptional, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, Logger: c.Logger,
+		AuthFile: c.AuthFile, Encryption: c.encryption(), Secret: c.Secret, SecretFile: c.SecretFile, SecretOptional: c.SecretOptional, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, HealthAddr: c.HealthAddr, Logger: c.Logger,
 		PeerFiles: certificates.Files{Chain: c.ofServer(c.PeerCertFile), Key: c.ofServer(c.PeerKeyFile), CA: c.ofServer(c.PeerCAFile)}, PeerTLSOptional: c.PeerTLS == PeerTLSOptional,
 		Server: server.Options{
 			Listen: c.listen(), Listeners: c.ClientListeners, Loops: c.Threads, MaxConnections: c.MaxConns,

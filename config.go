@@ -64,6 +64,10 @@ type Config struct {
 	// the keys that are asked for most and those of slow commands.
 	AdminAddr string
 
+	// HealthAddr is the host:port of a port for probes alone, HTTP without TLS, which answers
+	// /livez and /readyz as the admin port does; empty: none.
+	HealthAddr string
+
 	MemoryLimitBytes int64 // keys, values and a constant for each item; the state, not the process
 	ItemBytesMax     int   // key and value of one item; at most half of MemoryLimitBytes
 	NoEvict          bool  // answer "out of memory" rather than evict
@@ -333,8 +337,11 @@ func (c *Config) checkRest() error {
 			return err
 		}
 	}
-	if c.AdminAddr != "" {
-		if err := settings.CheckAddr(c.origins.Name(c, "AdminAddr"), c.AdminAddr); err != nil {
+	for field, addr := range map[string]string{"AdminAddr": c.AdminAddr, "HealthAddr": c.HealthAddr} {
+		if addr == "" {
+			continue
+		}
+		if err := settings.CheckAddr(c.origins.Name(c, field), addr); err != nil {
 			return err
 		}
 	}

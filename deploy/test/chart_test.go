@@ -275,8 +275,13 @@ func TestValuesTakeEffect(t *testing.T) {
 		}
 	}
 	pod := m.set.Spec.Template.Spec
-	if probe := pod.Containers[0].ReadinessProbe.HTTPGet; probe.Scheme != corev1.URISchemeHTTPS || m.monitor.Spec.Endpoints[0].Scheme != "https" || m.monitor.Spec.Endpoints[0].TLSConfig.KeySecret.Key != "client.key" {
-		t.Errorf("the admin port is asked by %+v and %+v", probe, m.monitor.Spec.Endpoints)
+	for _, probe := range []*corev1.Probe{pod.Containers[0].LivenessProbe, pod.Containers[0].ReadinessProbe} {
+		if probe.HTTPGet.Scheme != corev1.URISchemeHTTP || probe.HTTPGet.Port.String() != "health" { // has no certificate
+			t.Errorf("a probe is %+v", probe)
+		}
+	}
+	if m.monitor.Spec.Endpoints[0].Scheme != "https" || m.monitor.Spec.Endpoints[0].TLSConfig.KeySecret.Key != "client.key" {
+		t.Errorf("the admin port is asked by %+v", m.monitor.Spec.Endpoints)
 	}
 	if len(m.secrets) != 0 || pod.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil || pod.Containers[0].Lifecycle != nil ||
 		pod.Containers[0].Image != "registry.example/raftcached:9" || pod.Containers[0].Resources.Limits.Memory().String() != "1Gi" || m.policy == nil || m.monitor == nil {

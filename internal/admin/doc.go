@@ -23,6 +23,8 @@
 // A port in TLS asks for certificates instead: probes need none, a look needs one that the
 // cluster's authorities have signed, and all else the operator's (package certnames).
 //
+// ListenForProbes opens a port that has the first two of these alone, and no TLS.
+//
 // An answer that is not 200 is one sentence. With a code below 500 it would not help to
 // ask for the same again, with 503 it may.
 //

@@ -54,7 +54,7 @@ type Node interface {
 	Members
 }
 
-// Server serves the admin port of one node.
+// Server serves the admin port of one node, or its port for probes.
 type Server struct {
 	node     Node
 	listener net.Listener
@@ -93,12 +93,36 @@ func Listen(c Config, n Node) (*Server, error) {
 		return nil, fmt.Errorf("listen for the admin port: %w", err)
 	}
 	s := &Server{node: n, listener: l}
-	logger, accepting := c.Logger, net.Listener(limit(l, connsMax))
+	accepting := net.Listener(limit(l, connsMax))
 	if c.TLS != nil {
 		accepting = shakeHands(l, &c)
 	}
+	s.serve(accepting, newGuard(s.routes(), c.Secret, OnLoopback(c.Addr)), c.Logger)
+	return s, nil
+}
+
+// ListenForProbes opens a port at host:port that answers probes as the admin port does, without
+// TLS, and nothing else: who reaches it learns whether the server serves. It has connections of
+// its own, so that probes are heard whatever comes at the admin port.
+func ListenForProbes(addr string, n Node, logger *slog.Logger) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for probes: %w", err)
+	}
+	s := &Server{node: n, listener: l}
+	mux := http.NewServeMux()
+	s.addProbes(mux)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q at the port for probes: ask for /livez or /readyz", r.URL.Path))
+	})
+	s.serve(limit(l, connsMax), mux, logger)
+	return s, nil
+}
+
+// serve answers requests until Close.
+func (s *Server) serve(accepting net.Listener, handler http.Handler, logger *slog.Logger) {
 	s.http = http.Server{
-		Handler:           answered(limitBody(newGuard(s.routes(), c.Secret, OnLoopback(c.Addr)))),
+		Handler:           answered(limitBody(handler)),
 		ConnContext:       withConn,
 		MaxHeaderBytes:    headerBytesMax,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -106,10 +130,9 @@ func Listen(c Config, n Node) (*Server, error) {
 	}
 	s.served.Go(func() {
 		if err := s.http.Serve(accepting); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("the admin port has failed", "error", err)
+			logger.Error("the admin port has failed", "address", s.Addr().String(), "error", err)
 		}
 	})
-	return s, nil
 }
 
 // Addr is the address that is listened at.
@@ -130,8 +153,7 @@ func (s *Server) Close() error {
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, StateOK) })
-	mux.HandleFunc("GET /readyz", s.readyz)
+	s.addProbes(mux)
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /members", s.members)
 	mux.HandleFunc("GET /hotkeys", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.node.HotKeys()) })
@@ -150,6 +172,12 @@ func (s *Server) routes() http.Handler {
 		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q: ask for /, /livez, /readyz, /status, /members, /hotkeys, /slow or /metrics", r.URL.Path))
 	})
 	return mux
+}
+
+// addProbes adds what probes ask for.
+func (s *Server) addProbes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, StateOK) })
+	mux.HandleFunc("GET /readyz", s.readyz)
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -108,23 +109,50 @@ func certifySlow(t *testing.T, c *cluster.Cluster) {
 	}
 }
 
+// healthPort is that of the first server for probes.
+const healthPort = 11611
+
+// probeWhile probes a server until others have done their work, and returns how often.
+func probeWhile(t *testing.T, addr string, others *sync.WaitGroup) (probes int) {
+	t.Helper()
+	var done atomic.Bool
+	go func() {
+		others.Wait()
+		done.Store(true)
+	}()
+	client := &http.Client{Timeout: testLimit}
+	defer client.CloseIdleConnections()
+	for ; !done.Load(); probes++ {
+		for _, path := range []string{"/livez", "/readyz"} {
+			resp, err := client.Get("http://" + addr + path)
+			must(t, err)
+			must(t, resp.Body.Close())
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("%s is answered %s", path, resp.Status)
+			}
+		}
+	}
+	return probes
+}
+
 // TestFloodOfHandshakes: thousands of handshakes that lead nowhere, at the log port and at the
-// admin port of the leader, as fast as they can be made, cost the cluster neither its leader
-// nor a client its answer.
+// admin port of the leader, as fast as they can be made, cost the cluster neither its leader,
+// nor a client its answer, nor a probe at the port for that.
 func TestFloodOfHandshakes(t *testing.T) {
 	settings := peerCertificates()
 	maps.Copy(settings, impatient())
 	ctx, c, _ := prepareCertified(t, cluster.Options{Settings: settings})
 	certifySlow(t, c)
-	ports := map[int][]string{}
+	ports, health := map[int][]string{}, map[int]string{}
 	for i, s := range c.Servers {
 		l, err := net.Listen("tcp", ":0")
 		must(t, err)
 		port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 		must(t, l.Close())
-		must(t, s.StartWith("-config", c.Config, "-id", strconv.Itoa(i), "-admin-listen", ":"+port))
 		host, _, err := net.SplitHostPort(s.ClientAddr)
 		must(t, err)
+		health[i] = net.JoinHostPort(host, strconv.Itoa(healthPort+i))
+		must(t, s.StartWith("-config", c.Config, "-id", strconv.Itoa(i), "-admin-listen", ":"+port, "-health-listen", health[i]))
 		ports[i] = []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort(host, strconv.Itoa(s.LogPort()))}
 	}
 	must(t, c.AwaitReady(ctx))
@@ -147,7 +175,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 		floods = append(floods, f)
 		wait.Go(func() { f.run(each) })
 	}
-	wait.Wait()
+	probes := probeWhile(t, health[leader.ID], &wait)
 	took := time.Since(began)
 	l.awaitProgress(t, 100)
 	l.finish()
@@ -167,7 +195,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 			t.Errorf("of %d handshakes with %s %d were answered, and %d not", each, f.addr, n, f.ignored.Load())
 		}
 	}
-	t.Logf("%d handshakes in %v, %d of them answered, beside %d requests", each*len(floods), took, computed, attempts)
+	t.Logf("%d handshakes in %v, %d of them answered, beside %d requests and %d probes", each*len(floods), took, computed, attempts, probes)
 	for _, s := range c.Servers {
 		after, err := cluster.AskRaftStats(ctx, s.ClientAddr)
 		must(t, err)

@@ -40,6 +40,7 @@ type Config struct {
 	UnlistAfter time.Duration // config get cluster leaves out who is away for as long; 0: nobody
 
 	AdminAddr       string      // host:port of the admin port; empty: none
+	HealthAddr      string      // host:port of the port for probes alone; empty: none
 	AuthFile        string      // file of the users; empty: no authentication
 	Encryption      *Encryption // of the ports for clients; nil: none
 	ShutdownEnabled bool        // let clients stop the node

@@ -47,6 +47,7 @@ type Node struct {
 	front     *server.Server
 	client    *Client
 	admin     *admin.Server // nil: no admin port
+	health    *admin.Server // nil: no port for probes alone
 	page      *page.Page    // what it shows in a browser; nil: no admin port
 	events    events
 	life      life
@@ -98,6 +99,11 @@ func (n *Node) start(ctx context.Context) error {
 	if n.cfg.AdminAddr != "" {
 		n.page = n.newPage()
 		if n.admin, err = admin.Listen(n.adminConfig(), adminNode{n}); err != nil {
+			return addressError(err)
+		}
+	}
+	if n.cfg.HealthAddr != "" {
+		if n.health, err = admin.ListenForProbes(n.cfg.HealthAddr, adminNode{n}, n.cfg.Logger); err != nil {
 			return addressError(err)
 		}
 	}

@@ -90,6 +90,9 @@ func (n *Node) release() error {
 		n.page.Close()
 		errs = append(errs, n.admin.Close())
 	}
+	if n.health != nil {
+		errs = append(errs, n.health.Close())
+	}
 	if n.engine != nil {
 		n.engine.Close()
 	}

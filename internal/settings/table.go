@@ -75,6 +75,10 @@ var Table = []Setting{
 		Help: "host:port of the admin port, for raftcachectl and probes",
 	},
 	{
+		Field: "HealthAddr", Flags: []string{"health-listen"}, Own: true, Kind: Text, Arg: "ADDR", Shown: "off",
+		Help: "host:port of a port for probes alone: /livez and /readyz, in the clear also if the admin port is in TLS",
+	},
+	{
 		Field: "MemoryLimitBytes", Flags: []string{"memory-limit", "m"}, JSON: "memoryLimitMiB", Arg: "MIB",
 		Kind: Number, Unit: mebibyteUnit, Min: 1, Max: engine.MemoryBytesMax >> 20, Default: "64", Help: "memory for items, until cache_memlimit changes it",
 	},

@@ -16,7 +16,9 @@ func (c *ctl) newReady() *cobra.Command {
 		Short: "Check that a server serves clients, for probes",
 		Long: `ready asks the servers that are named, and no others, whether they serve clients: what
 /readyz of their admin ports says. It is for probes that run a program, as the health
-check of a container does; how the cluster is does not matter to it.
+check of a container does; how the cluster is does not matter to it. Where the admin
+port asks for certificates, and the probe is to have none, start the server with
+--health-listen, and ask there.
 
 Exit code: 0 each of them serves; 1 one does not, or does not answer; 64 the command
 line is wrong.`,

@@ -24,7 +24,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.secret.existingSecret | default (include "raftcached.name" .) -}}
 {{- end -}}
 
-{{/* How probes and Prometheus speak to the admin port. */}}
+{{/* How Prometheus speaks to the admin port. */}}
 {{- define "raftcached.scheme" -}}
 {{- if .Values.peerTLS.existingSecret -}}HTTPS{{- else -}}HTTP{{- end -}}
 {{- end -}}
