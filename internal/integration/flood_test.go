@@ -141,6 +141,7 @@ func probeWhile(t *testing.T, addr string, others *sync.WaitGroup) (probes int) 
 func TestFloodOfHandshakes(t *testing.T) {
 	settings := peerCertificates()
 	maps.Copy(settings, impatient())
+	maps.Copy(settings, steady()) // others may keep this machine busy too
 	ctx, c, _ := prepareCertified(t, cluster.Options{Settings: settings})
 	certifySlow(t, c)
 	ports, health := map[int][]string{}, map[int]string{}
