@@ -13,7 +13,8 @@
 // # Goroutines
 //
 // One goroutine for each listener accepts, one for each loop serves, one for each
-// client that shakes hands waits for it, and one produces ticks if they are asked for. Unless it says otherwise, every method of
+// client that shakes hands waits for it, one for each that has ended its input and does not
+// read its answers writes them, and one produces ticks if they are asked for. Unless it says otherwise, every method of
 // Conn, Handler and LoopHandler is called on the goroutine of the connection's
 // loop, so their state needs no lock. A method must not block. The exceptions are
 // Loop.Post and the methods of Engine, which any goroutine may call.
@@ -45,7 +46,9 @@
 //
 //	gnet_conn.go   the connection; gnet's states in terms of Conn
 //	gnet_half.go   gnet closes a connection at the end of its input: it is kept
-//	               open on a duplicate of its descriptor
+//	               open on a duplicate of its descriptor, for which Go's poller waits
+//	gnet_hoard.go  gnet keeps a large request in a ring of twice its size: mapped
+//	               memory takes it, and is given back when it is over
 //	gnet_loop.go   posted functions and the end of a turn, as tasks of gnet; gnet
 //	               does not report that a client took output: a timer polls
 //	gnet_epoll.go  gnet cannot stop reading: its epoll set is changed for it

@@ -14,10 +14,13 @@ const (
 // hoard is the input of a large request that is not complete. gnet would keep it in a
 // ring of twice the size, which is copied to be looked at, and is given back to the
 // system when the garbage collector has run twice. A hoard is mapped memory: its pages
-// are there when they are written to, and are gone when the request is done with.
+// are there when they are written to, and are gone when the request is done with. If more
+// input follows at once, it stays in the hoard: what a large request took beyond hoardMin
+// is given back when none has come after it.
 type hoard struct {
 	memory []byte // mapped; nil: none
 	n      int    // of it in use
+	wide   bool   // there may be pages beyond hoardMin
 }
 
 func (h *hoard) bytes() []byte { return h.memory[:h.n] }
@@ -37,17 +40,29 @@ func (h *hoard) room(n int, l *gnetLoop) ([]byte, error) {
 		l.unmap(h.memory)
 		h.memory = memory
 	}
+	h.wide = h.wide || h.n+n > hoardMin
 	return h.memory[h.n : h.n+n], nil
 }
 
 // discard drops the first n bytes, and the memory with the last one.
 func (h *hoard) discard(n int, l *gnetLoop) {
 	if n < h.n {
+		large := h.n > hoardMin
 		h.n = copy(h.memory, h.memory[n:h.n])
+		if h.wide && !large {
+			h.narrow()
+		}
 		return
 	}
 	l.unmap(h.memory)
 	*h = hoard{}
+}
+
+// narrow gives the pages beyond hoardMin back to the system. A client that sends large
+// requests one after the other without a pause does not get here between two of them.
+func (h *hoard) narrow() {
+	_ = syscall.Madvise(h.memory[hoardMin:], syscall.MADV_DONTNEED) // it fails only for what is not mapped
+	h.wide = false
 }
 
 // leave drops all when the connection closes, or gnet's part of it does. The handler may

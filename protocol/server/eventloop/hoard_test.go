@@ -3,7 +3,10 @@ package eventloop
 import (
 	"bytes"
 	"math/rand/v2"
+	"os"
+	"syscall"
 	"testing"
+	"unsafe"
 )
 
 // hoarding is a handler that takes its input in parts of any size, each when it is
@@ -97,6 +100,68 @@ func TestCloseWhileLargeInputIsLookedAt(t *testing.T) {
 		}
 		await(t, l, "the memory is given back", func() bool { return loopOf(h.c).spare != nil })
 	})
+}
+
+// TestLargeInputGivesItsMemoryBack when it is over, although its client never stops to
+// send: each small request comes with the beginning of the next one. A further large one
+// comes whole.
+func TestLargeInputGivesItsMemoryBack(t *testing.T) {
+	plainAndTLS(t, func(t *testing.T, serve serveFunc) {
+		const large, small, smalls = 8 * hoardMin, 1000, 20
+		sent := pattern(2*large + smalls*small)
+		k := hoarding{parts: []int{large}}
+		for range smalls {
+			k.parts = append(k.parts, small)
+		}
+		k.parts = append(k.parts, large)
+		h := &hooks{readable: k.take}
+		l, _, client := serve(t, h)
+		send := func(upTo int) { // leaves the first half of a small part
+			t.Helper()
+			if _, err := client.Write(sent[:upTo]); err != nil {
+				t.Fatal(err)
+			}
+			sent = sent[upTo:]
+		}
+		want := bytes.Clone(sent)
+		const first = large + small/2
+		send(first)
+		await(t, l, "the large part is taken", func() bool { return len(k.got) == large && h.c.Buffered() == small/2 })
+		if n := residentBytes(t, l, h.c); n < large {
+			t.Fatalf("%d bytes are there of a hoard that had %d", n, large)
+		}
+		for i := range smalls - 1 {
+			send(small)
+			await(t, l, "a small part is taken", func() bool { return len(k.got) == large+(i+1)*small && h.c.Buffered() == small/2 })
+		}
+		if n := residentBytes(t, l, h.c); n > hoardMin {
+			t.Errorf("%d bytes are kept for %d", n, small/2)
+		}
+		send(len(sent))
+		await(t, l, "all is taken", func() bool { return len(k.got) == len(want) })
+		if !bytes.Equal(k.got, want) {
+			t.Error("what came is not what was sent")
+		}
+	})
+}
+
+// residentBytes is how much memory the hoard of a connection takes.
+func residentBytes(t *testing.T, l Loop, c Conn) (n int) {
+	t.Helper()
+	onLoop(l, func() {
+		memory := hoardOf(c).memory
+		if memory == nil {
+			return
+		}
+		pages := make([]byte, (len(memory)+os.Getpagesize()-1)/os.Getpagesize())
+		if _, _, failed := syscall.Syscall(syscall.SYS_MINCORE, uintptr(unsafe.Pointer(&memory[0])), uintptr(len(memory)), uintptr(unsafe.Pointer(&pages[0]))); failed != 0 {
+			t.Errorf("ask which pages are there: %v", failed)
+		}
+		for _, page := range pages {
+			n += int(page&1) * os.Getpagesize()
+		}
+	})
+	return n
 }
 
 // hoardOf returns the hoard of a connection of either kind.
