@@ -210,8 +210,12 @@ func (c *gnetConn) Write(p []byte) {
 
 // NotifyOutbound implements Conn.
 func (c *gnetConn) NotifyOutbound(limit int) {
-	if c.phase != closed {
-		c.notify = limit
+	c.notify = limit
+	switch c.phase {
+	case closed:
+	case halfOpen:
+		c.loop.Post(func() { c.notifyTaken() })
+	default:
 		c.loop.pollLater(c)
 	}
 }
@@ -238,7 +242,7 @@ func (c *gnetConn) Close() {
 	case ending:
 		c.reportClosed() // gnet closes the descriptor
 	case halfOpen:
-		_ = syscall.Close(c.half.fd)
+		c.half.close()
 		c.reportClosed()
 	}
 }

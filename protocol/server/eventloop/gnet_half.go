@@ -2,17 +2,27 @@ package eventloop
 
 import (
 	"errors"
+	"os"
 	"syscall"
 )
+
+// halfWriteBytesMax is how much output of a connection whose input has ended is given to the
+// goroutine that waits for its client at a time.
+const halfWriteBytesMax = 64 << 10
 
 // halfConn is a connection whose client has ended its input and may still read,
 // as `printf 'set k 0 0 1\r\nv\r\n' | nc -N host port` does. gnet closes a
 // connection at the end of its input, so its descriptor is duplicated before.
-// Nothing watches the duplicate: the loop's poll writes to it.
+//
+// gnet cannot watch the duplicate: it would read from it, and close it again. So what the
+// client does not take at once is written by a goroutine, for which Go's own poller waits. It
+// is there only as long as the client does not read.
 type halfConn struct {
-	fd  int
-	in  []byte // not discarded yet
-	out []byte // not taken yet
+	fd     int
+	in     []byte   // not discarded yet
+	out    []byte   // not taken yet
+	file   *os.File // of fd, once a goroutine has written; nil: none has
+	writes bool     // a goroutine is writing the first of out
 }
 
 // inputEnded tells the handler of the end of input, and keeps the connection if
@@ -42,20 +52,62 @@ func (c *gnetConn) keepHalf() bool {
 	return true
 }
 
-// writeHalf sends what the client takes, and leaves the rest to the loop's poll.
+// writeHalf sends what the client takes at once. A goroutine waits until it takes more.
 func (c *gnetConn) writeHalf() {
-	for len(c.half.out) > 0 {
-		n, err := syscall.Write(c.half.fd, c.half.out)
+	h := &c.half
+	for len(h.out) > 0 && !h.writes {
+		n, err := syscall.Write(h.fd, h.out)
 		switch {
 		case err == nil:
-			c.half.out = c.half.out[n:]
+			h.out = h.out[n:]
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EAGAIN):
-			c.loop.pollLater(c)
-			return
+			c.writeHalfLater()
 		default:
 			c.Close()
 			return
 		}
+	}
+}
+
+// writeHalfLater has a goroutine write the first of the output. It leaves that slice alone
+// otherwise: the loop only appends to what is behind.
+func (c *gnetConn) writeHalfLater() {
+	h := &c.half
+	if h.file == nil {
+		h.file = os.NewFile(uintptr(h.fd), "half-closed connection") // it does not block, and so Go's poller takes it
+	}
+	h.writes = true
+	file, first := h.file, h.out[:min(len(h.out), halfWriteBytesMax)]
+	go func() {
+		n, err := file.Write(first)
+		c.loop.Post(func() { c.halfTaken(n, err) })
+	}()
+}
+
+// halfTaken goes on when a client has taken n bytes, or never will.
+func (c *gnetConn) halfTaken(n int, err error) {
+	if c.phase != halfOpen {
+		return
+	}
+	c.half.writes = false
+	c.half.out = c.half.out[n:]
+	if err != nil {
+		c.Close()
+		return
+	}
+	c.writeHalf()
+	c.notifyTaken()
+}
+
+// close closes the descriptor. A goroutine that writes ends by that; nobody waits for it.
+func (h *halfConn) close() {
+	switch {
+	case h.file == nil:
+		_ = syscall.Close(h.fd)
+	case h.writes:
+		go func(f *os.File) { _ = f.Close() }(h.file)
+	default:
+		_ = h.file.Close()
 	}
 }

@@ -146,15 +146,15 @@ func (l *gnetLoop) armPoll() {
 	}
 }
 
-// poll looks at the connections that asked to be notified, and at those that
-// write without gnet.
+// poll looks at the connections that asked to be notified. Those that write without gnet
+// need it once at most: they see what their clients take.
 func (l *gnetLoop) poll() {
 	progress := false
 	looked := l.polled
 	l.polled = nil
 	for _, c := range looked {
 		progress = c.poll() || progress
-		if c.polled = c.phase != closed && (c.notify >= 0 || len(c.half.out) > 0); c.polled {
+		if c.polled = c.phase != closed && c.phase != halfOpen && c.notify >= 0; c.polled {
 			l.polled = append(l.polled, c)
 		}
 	}
@@ -171,19 +171,19 @@ func (l *gnetLoop) poll() {
 // poll tells the handler what the client has taken, and reports whether it has
 // taken something.
 func (c *gnetConn) poll() (progress bool) {
-	if c.phase == halfOpen {
-		c.writeHalf()
-	}
-	if c.phase == closed {
-		return false
-	}
 	taken := c.taken()
 	progress = taken != c.seenTaken
 	c.seenTaken = taken
-	if c.notify >= 0 && c.Outbound() <= c.notify {
-		c.notify = -1
-		c.handler.Writable()
-		return true
+	return c.notifyTaken() || progress
+}
+
+// notifyTaken tells the handler what it has asked to be told by NotifyOutbound, if that is
+// so now, and reports whether it is.
+func (c *gnetConn) notifyTaken() bool {
+	if c.phase == closed || c.notify < 0 || c.Outbound() > c.notify {
+		return false
 	}
-	return progress
+	c.notify = -1
+	c.handler.Writable()
+	return true
 }
