@@ -63,10 +63,13 @@ const keys = 4
 
 // input is what a client requested.
 type input struct {
-	kind  string // set, append, delete, get
+	kind  string // set, append, delete, get, gat
 	key   string
 	value string
 }
+
+// reads reports whether it changes no value.
+func (in input) reads() bool { return in.kind == "get" || in.kind == "gat" }
 
 // output is the answer; unknown: the outcome is not certain.
 type output struct {
@@ -100,7 +103,7 @@ var cacheModel = porcupine.Model{
 			next.value += asked.value
 		case asked.kind == "delete":
 			next = output{}
-		case asked.kind == "get":
+		case asked.reads():
 			answer.value = item.value
 		}
 		return told.unknown || told == answer, next
@@ -205,14 +208,14 @@ func (h *history) drive(id int, client *memcache.Client) {
 	for n := 0; !h.stop.Load(); n++ {
 		<-ticker.C
 		in := input{
-			kind:  []string{"set", "append", "append", "delete", "get", "get", "get"}[random.IntN(7)],
+			kind:  []string{"set", "append", "append", "delete", "get", "get", "gat"}[random.IntN(7)],
 			key:   fmt.Sprintf("%skey-%d", h.name, random.IntN(cmp.Or(h.keys, keys))),
 			value: fmt.Sprintf("%d.%d ", id, n),
 		}
 		call := time.Since(h.start)
 		out, certain, err := ask(client, in)
 		done := time.Since(h.start)
-		if err != nil && (in.kind == "get" || certain) {
+		if err != nil && (in.reads() || certain) {
 			continue // it had no effect and revealed nothing
 		}
 		if err != nil {
@@ -236,9 +239,13 @@ func ask(client *memcache.Client, in input) (out output, certain bool, err error
 		err = client.Append(item)
 	case "delete":
 		err = client.Delete(in.key)
-	case "get":
+	case "get", "gat":
+		read := client.Get
+		if in.kind == "gat" {
+			read = func(key string) (*memcache.Item, error) { return client.GetAndTouch(key, 0) }
+		}
 		var got *memcache.Item
-		if got, err = client.Get(in.key); err == nil {
+		if got, err = read(in.key); err == nil {
 			out.value = string(got.Value)
 		}
 	}

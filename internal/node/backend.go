@@ -21,14 +21,6 @@ const (
 	// single operation may exceed it.
 	loopBytesMax = 4 << 20
 
-	// gatBytesMax bounds the values that a gat of several keys asks for at a time.
-	gatBytesMax = 1 << 20
-
-	// unknownValueBytes is what the value of an item counts for that this node does not
-	// have, or not yet: as many answers as a client may leave unread have room if its
-	// items are as large as they may be by default.
-	unknownValueBytes = 64 << 10
-
 	// resultBytesMin is the least that the values in all results may have.
 	resultBytesMin = 32 << 20
 
@@ -196,41 +188,10 @@ func (l *loopBackend) Write(req *protocol.Request) (accepted, valueBytes int) {
 	return 1, valueBytes
 }
 
-// writeGat is Write for the keys of a gat, up to one for which there is no room. How
-// large a value will be is not known, as writes are under way. How large it is now
-// tells enough: what comes of it otherwise is bounded by the engine's results.
-func (l *loopBackend) writeGat(op *engine.Op, keys [][]byte) (accepted, valueBytes int) {
-	for _, key := range keys {
-		n := l.valueBytes(key)
-		if accepted > 0 && valueBytes+n > gatBytesMax || !l.take(opOverheadBytes+len(key)+n) {
-			break
-		}
-		op.Key = key
-		l.ops = engine.AppendOp(l.ops, op)
-		l.count++
-		accepted++
-		valueBytes += n
-		if len(l.ops) >= subBatchBytesTarget {
-			l.submit(false)
-		}
-	}
-	return accepted, valueBytes
-}
-
 // resultBytesMax is what the values in the results of all loops may have: that of the
 // operations that they may have under way.
 func resultBytesMax(loops, itemBytesMax int) int64 {
 	return max(resultBytesMin, int64(loops)*int64(loopBytesMax+itemBytesMax))
-}
-
-// valueBytes is what the answer of a gat counts for, before it is made.
-func (l *loopBackend) valueBytes(key []byte) int {
-	n, ok := l.reader.ValueBytes(key)
-	s := l.node.replica.Status()
-	if !ok && (s.Leader != s.ID || l.gate.Changes(engine.HashKey(key))) {
-		return unknownValueBytes // another node may have it by now
-	}
-	return n
 }
 
 // take counts bytes that are about to be in flight, unless there is no room for them.

@@ -25,6 +25,8 @@ func (silent) List(dst []byte, _ protocol.Command, _ uint64, _ int) ([]byte, uin
 	return dst, 0, 0, false
 }
 
+func (silent) Absent(key []byte, _ Heed) bool { return string(key) == "none" }
+
 func (silent) Await([][]byte, Heed, any) (Heed, bool) { return Heed{}, false }
 
 func (silent) Look(dst []byte, req *protocol.Request, _ Heed) ([]byte, Found) {
@@ -54,6 +56,17 @@ func TestGetAllocatesNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, f.turn); n != 0 {
 		t.Errorf("30 requests in a turn: %v allocations, want 0", n)
+	}
+}
+
+func TestGatsOfMissingKeysAllocateNothing(t *testing.T) {
+	f := openFake(silent{}, strings.Repeat("gat 0 none none\r\nmg none T0 v\r\n", 10))
+	f.turn()
+	if want := 10 * len("END\r\nEN\r\n"); len(f.wrote) != want {
+		t.Fatalf("wrote %d bytes, want %d", len(f.wrote), want)
+	}
+	if n := testing.AllocsPerRun(100, f.turn); n != 0 {
+		t.Errorf("20 requests in a turn: %v allocations, want 0", n)
 	}
 }
 

@@ -83,6 +83,10 @@ type Loop interface {
 	// that NeedsWrite has to be passed to Write.
 	Look(dst []byte, req *protocol.Request, h Heed) ([]byte, Found)
 
+	// Absent reports whether a read of key would be a Miss. It is no access. Without a
+	// barrier that covers the read it is a guess. It may always report false.
+	Absent(key []byte, h Heed) bool
+
 	// Await waits for the changes of keys, of which the first was UnderWay, or until it is
 	// known whether that has expired. If it reports true, Completer.Awaited answers the waiter. Then these keys are read again
 	// with the Heed that it has returned, and only with that: changes that come

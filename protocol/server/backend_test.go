@@ -25,6 +25,7 @@ type memory struct {
 	delayBarriers bool
 	barrierStatus protocol.Status // answer to delayed barriers
 	writeStatus   protocol.Status // if not StatusNone, the answer to every operation
+	tellsAbsent   bool            // Absent tells what is missing
 	grown         bool            // values are larger than Write has told
 	gatKeysMax    int             // keys of a gat that are accepted at once; 0 is no bound
 	inFlightMax   int             // operations of one loop that are accepted; 0 is no bound
@@ -223,6 +224,14 @@ func (l *memoryLoop) Get(dst, key []byte, withCAS bool, h Heed) ([]byte, Found) 
 		return dst, Miss
 	}
 	return protocol.AppendValue(dst, key, it.flags, it.cas, withCAS, it.value), Hit
+}
+
+// Absent implements Loop.
+func (l *memoryLoop) Absent(key []byte, h Heed) bool {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	it, ok := l.b.items[string(key)]
+	return l.b.tellsAbsent && !l.underWay(key, h) && (!ok || l.b.gone(it))
 }
 
 // Write implements Loop.

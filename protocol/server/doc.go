@@ -18,6 +18,10 @@
 //
 //	request            is executed when                  and answered
 //	write (IsWrite)    all earlier reads are answered    by WriteDone
+//	gat, gats, mg      like a write; with nothing        by WriteDone; at once for
+//	with T, Binary's   unanswered before it, and a key   keys that are missing
+//	gat                that seems to be missing, when
+//	                   a barrier covers its bytes
 //	get, gets          all earlier writes are answered,  at once from Loop.Get
 //	                   and a barrier covers its bytes
 //	mg, me, Binary's   like get                          at once from Loop.Look; if the item

@@ -14,6 +14,7 @@ const (
 	classAnswer    class = iota // by the server itself, at once
 	classRead                   // by Loop.Get or Loop.Look
 	classWrite                  // by Loop.Write
+	classGat                    // a write that changes nothing if there is no item: see gat.go
 	classListing                // by asking all loops for their connections
 	classDump                   // by Loop.List, in steps
 	classMembers                // by Backend.Members
@@ -44,6 +45,8 @@ func (c *conn) classify(req *protocol.Request) class {
 		return classFlushOff
 	case req.TooLarge && !removesOld(req):
 		return classTooLarge
+	case isGat(req):
+		return classGat
 	case req.Command.IsWrite():
 		return classWrite
 	case req.Command == protocol.Stats && string(req.Arg) == "conns":
@@ -77,15 +80,18 @@ func removesOld(req *protocol.Request) bool {
 // buffered bytes of input, and returns what the request has to wait for. This is
 // the only place that decides the order of execution:
 //
-//	a write waits for nothing, up to a bound of unanswered writes;
+//	a write waits for nothing, up to a bound of unanswered writes; a gat with nothing
+//	before it, whose item seems to be missing, for a barrier;
 //	everything else waits for the answers to all earlier writes;
 //	a read waits also for a barrier, as the first step of a dump does, a listing for
 //	all loops, and new certificates for their files.
-func (c *conn) precede(k class, size, buffered int) wait {
+func (c *conn) precede(req *protocol.Request, k class, size, buffered int) wait {
 	switch {
-	case k == classWrite && c.owesMuch():
+	case (k == classWrite || k == classGat) && c.owesMuch():
 		return waitFewerWrites
-	case k == classWrite:
+	case k == classGat && c.unanswered == 0 && !c.reads.cover(size) && c.seemsAbsent(req):
+		return c.awaitBarrier(c.loop.backend.Barrier(), buffered)
+	case k == classWrite, k == classGat:
 		return waitNothing
 	case c.unanswered > 0:
 		return waitWrites
@@ -107,7 +113,7 @@ func (c *conn) precede(k class, size, buffered int) wait {
 // request stays in the input.
 func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	k := c.classify(req)
-	if w := c.precede(k, size, len(input)); w != waitNothing {
+	if w := c.precede(req, k, size, len(input)); w != waitNothing {
 		c.await(w)
 		return false
 	}
@@ -125,6 +131,13 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 			return false
 		}
 		c.announce(req)
+	case classGat:
+		switch {
+		case size <= c.reads.refused && c.refuseGat(req):
+			return true // reads.refused stays
+		case !c.gat(req, size):
+			return false
+		}
 	case classListing:
 		c.answerListing(req)
 	case classMembers:
@@ -155,12 +168,8 @@ func (c *conn) owesMuch() bool {
 }
 
 // write passes a write to the backend, and reports whether it is done with it. If not,
-// the connection waits: for the backend to accept it, or for the answers to the first
-// keys of a gat, before it goes on with the rest.
+// the connection waits for the backend to accept it.
 func (c *conn) write(req *protocol.Request) bool {
-	if req.Command == protocol.Gat || req.Command == protocol.Gats {
-		return c.writeGat(req)
-	}
 	if c.waitedTooLong() {
 		c.refuseBusy(req)
 		return true
@@ -170,34 +179,6 @@ func (c *conn) write(req *protocol.Request) bool {
 		return false
 	}
 	c.pushWrite(req, writeWaiter{keys: 1, owed: owed})
-	return true
-}
-
-// writeGat is write for a gat or gats of any number of keys.
-func (c *conn) writeGat(req *protocol.Request) bool {
-	r := &c.reads
-	rest := *req
-	rest.Keys = req.Keys[r.keysDone:]
-	if c.gatFailed { // as in memcached the keys behind are not touched
-		r.keysDone, c.gatFailed = 0, false
-		return true
-	}
-	if r.keysDone == 0 && c.waitedTooLong() {
-		c.refuseBusy(req)
-		return true
-	}
-	accepted, owed := c.passOn(&rest)
-	if accepted == 0 {
-		return false
-	}
-	more := accepted < len(rest.Keys)
-	c.pushWrite(&rest, writeWaiter{keys: accepted, owed: owed, more: more})
-	if more {
-		r.keysDone += accepted
-		c.await(waitWrites)
-		return false
-	}
-	r.keysDone = 0
 	return true
 }
 

@@ -31,6 +31,9 @@ type loop struct {
 
 	request protocol.Request // the one being executed; reused
 	ahead   [][]byte         // keys being announced to the backend; reused
+	present [][]byte         // keys of a gat that are not missing; reused
+	places  []int            // of them in its keys
+	miss    protocol.Result  // a miss; its key is that of the last one
 	spare   [][]byte         // reply buffers that are not in use
 
 	writes   fifo[writeWaiter] // writes that the backend has not answered
@@ -63,6 +66,7 @@ func newLoop(s *Server, events eventloop.Loop) *loop {
 		conns:   make(map[*conn]struct{}),
 		sweeps:  1,
 		ahead:   make([][]byte, 0, aheadMax),
+		miss:    protocol.Result{Status: protocol.StatusMiss},
 	}
 	l.timing.loop, l.timing.events, l.timing.keys = l, gap(sampledEvents), gap(measure.SampleEvery)
 	if s.hot != nil {

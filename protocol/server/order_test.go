@@ -23,6 +23,11 @@ var modes = map[string]func(t *testing.T, b *memory){
 		b.inFlightMax = 10
 		b.answerElsewhere(t)
 	},
+	"missing keys of gats are read at once": func(_ *testing.T, b *memory) { b.tellsAbsent = true },
+	"missing keys of gats are read later": func(t *testing.T, b *memory) {
+		b.tellsAbsent, b.delayBarriers, b.inFlightMax, b.gatKeysMax = true, true, 3, 1
+		b.answerElsewhere(t)
+	},
 }
 
 // A pipeline of all commands, and memcached's answers.

@@ -68,8 +68,11 @@ func TestWhatEachClassWaitsFor(t *testing.T) {
 		{"mg a v", classRead, waitBarrier, waitWrites, waitWrites},
 		{"me a", classRead, waitBarrier, waitWrites, waitWrites},
 		{"delete a", classWrite, waitNothing, waitNothing, waitFewerWrites},
-		{"gat 0 a", classWrite, waitNothing, waitNothing, waitFewerWrites},
-		{"mg a T0", classWrite, waitNothing, waitNothing, waitFewerWrites},
+		{"gat 0 a", classGat, waitNothing, waitNothing, waitFewerWrites},
+		{"gat 0 a none", classGat, waitBarrier, waitNothing, waitFewerWrites},
+		{"mg a T0", classGat, waitNothing, waitNothing, waitFewerWrites},
+		{"mg none T0", classGat, waitBarrier, waitNothing, waitFewerWrites},
+		{"mg none T0 N5", classWrite, waitNothing, waitNothing, waitFewerWrites},
 		{"cache_memlimit 64", classWrite, waitNothing, waitNothing, waitFewerWrites},
 		{"set a 0 0 2000000", classWrite, waitNothing, waitNothing, waitFewerWrites},
 		{"add a 0 0 2000000", classTooLarge, waitNothing, waitWrites, waitWrites},
@@ -93,7 +96,7 @@ func TestWhatEachClassWaitsFor(t *testing.T) {
 				t.Fatalf("%s: verdict %d", test.request, v)
 			}
 			k := f.c.classify(&req)
-			if got := f.c.precede(k, n, len(input)); k != test.class || got != want {
+			if got := f.c.precede(&req, k, n, len(input)); k != test.class || got != want {
 				t.Errorf("%s with %d unanswered writes: class %d waits for %d, want class %d, %d", test.request, unanswered, k, got, test.class, want)
 			}
 		}
