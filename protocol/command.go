@@ -24,10 +24,13 @@ func (p *Parser) noReply() bool { return string(p.tokens.last) == "noreply" }
 
 // parseKeys parses the keys of a retrieval command.
 func (p *Parser) parseKeys(line []byte, req *Request) {
-	if cap(p.keys) > keysKept {
-		p.keys = nil
+	keys := p.room.keys[:0]
+	if (len(line)+1)/2 > cap(keys) { // there may be more words than it has room for
+		if most := 1 + bytes.Count(line, []byte{' '}); most > cap(keys) {
+			keys = make([][]byte, 0, max(most, keysMin))
+			p.room.keys = keys
+		}
 	}
-	p.keys = p.keys[:0]
 	for {
 		var key []byte
 		if key, line = nextWord(line); key == nil {
@@ -37,13 +40,13 @@ func (p *Parser) parseKeys(line []byte, req *Request) {
 			req.fail(replyBadFormat)
 			return
 		}
-		p.keys = append(p.keys, key)
+		keys = append(keys, key)
 	}
-	if len(p.keys) == 0 {
+	if len(keys) == 0 {
 		req.fail(replyBadFormat)
 		return
 	}
-	req.Key, req.Keys = p.keys[0], p.keys
+	req.Key, req.Keys = keys[0], keys
 }
 
 // parseKey parses the key, the second word of most commands.

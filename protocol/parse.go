@@ -23,8 +23,9 @@ const (
 	// requestBytesMin is the shortest line, its end included, that memcached parses.
 	requestBytesMin = 4
 
-	// keysKept is the number of keys for which the parser keeps room between
-	// multigets.
+	// keysMin and keysKept are the least and the largest number of keys for which a Room
+	// keeps room between requests.
+	keysMin  = 64
 	keysKept = 1024
 
 	// slabClasses is the number of slab classes that memcached has.
@@ -91,16 +92,33 @@ type Parser struct {
 	codec  Codec
 	hungUp bool // a request that ends the connection was executed
 
-	needed int      // what BufferBytesNeeded returns
-	keys   [][]byte // Request.Keys
-	tokens tokens   // of the current line
+	needed int // what BufferBytesNeeded returns
+	room   *Room
+	tokens tokens // of the current line
 
 	metaKey [item.KeyBytesMax / 4 * 3]byte // Request.Key if it was base64
 }
 
 // NewParser returns a parser that accepts items of up to itemBytesMax bytes,
 // including the key and memcached's header.
-func NewParser(itemBytesMax int) *Parser { return &Parser{itemBytesMax: itemBytesMax} }
+func NewParser(itemBytesMax int) *Parser { return NewParserIn(new(Room), itemBytesMax) }
+
+// NewParserIn returns a parser that shares a room with others.
+func NewParserIn(room *Room, itemBytesMax int) *Parser {
+	return &Parser{itemBytesMax: itemBytesMax, room: room}
+}
+
+// Room is what parsers need for one request, and can share if only one at a time is at work:
+// what one has put into Request.Keys is valid until another one parses. The keys of one
+// request may take twelve times as much as its line. The zero value is empty.
+type Room struct{ keys [][]byte }
+
+// leave gives back what an unusually large request took.
+func (r *Room) leave() {
+	if cap(r.keys) > keysKept {
+		r.keys = nil
+	}
+}
 
 // Parse finds the first request in b. b must begin with the first byte of the
 // connection that was not consumed, and contain at least what it contained before.
@@ -143,6 +161,7 @@ func (p *Parser) Consumed(req *Request) {
 	p.scanned = 0
 	p.swallowBytes, p.swallowLine = req.swallowBytes, req.swallowLine
 	p.hungUp = req.HangUp
+	p.room.leave()
 }
 
 // language returns the protocol of the connection; b is its next input. The first

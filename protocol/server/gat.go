@@ -16,6 +16,9 @@ import (
 // Only a request that comes when all writes before it are answered is read: it would have to
 // see what they do.
 
+// presentKept is for how many keys a loop keeps room between gats.
+const presentKept = 1024
+
 // isGat reports whether a request is a gat. An mg that creates what is missing is none.
 func isGat(req *protocol.Request) bool {
 	switch req.Command {
@@ -58,7 +61,11 @@ func (c *conn) gat(req *protocol.Request, size int) bool {
 	reads := c.unanswered == 0 && size <= c.reads.granted
 	switch {
 	case len(req.Keys) > 0:
-		return c.gatKeys(req, reads)
+		done := c.gatKeys(req, reads)
+		if l := c.loop; cap(l.present) > presentKept {
+			l.present, l.places = nil, nil
+		}
+		return done
 	case reads && c.loop.backend.Absent(req.Key, c.heed()):
 		c.noteMiss(req, req.Key)
 		if !req.NoReply {

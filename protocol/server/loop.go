@@ -30,6 +30,7 @@ type loop struct {
 	events  eventloop.Loop
 
 	request protocol.Request // the one being executed; reused
+	room    protocol.Room    // of the parsers of all connections
 	ahead   [][]byte         // keys being announced to the backend; reused
 	present [][]byte         // keys of a gat that are not missing; reused
 	places  []int            // of them in its keys
