@@ -9,6 +9,7 @@ import (
 	"context"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"raftcached"
 	"raftcached/cmd/internal/processors"
@@ -25,6 +26,7 @@ func main() {
 	processors.Govern()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowthPercent)
+		go giveBack(time.Tick(giveBackGap))
 	}
 	os.Exit(serve.Main(serve.Process{
 		Args:        os.Args[1:],
