@@ -96,6 +96,7 @@ func TestOverload(t *testing.T) {
 		})
 	}
 	wait.Wait()
+	wantBound(ctx, t, c, processBytesMax, 0)
 
 	stored := f.answers["STORED"]
 	t.Logf("%d stored in %v", stored, floodTime)
