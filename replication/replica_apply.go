@@ -90,7 +90,9 @@ func (r *Replica) carryOutApply(e *applyEffect) {
 func (r *Replica) restore(e *applyEffect) {
 	err := restoreSnapshot(r.cfg.Snapshots, e.meta, r.machine.applier.st)
 	switch {
+	case !e.repair && err != nil: // the node fails
 	case !e.repair:
+		r.log.Info("replaced the state by a snapshot", "index", e.meta.GetIndex())
 	case err != nil:
 		r.log.Error("cannot use a repair", "index", e.meta.GetIndex(), "err", err)
 	default:

@@ -110,6 +110,7 @@ func (r *Replica) ask(in applyInput) error {
 // snapshotLoop writes what the applier produces of snapshots.
 func (r *Replica) snapshotLoop() {
 	file := snapshotFile{store: r.cfg.Snapshots}
+	var news snapshotNews
 	var taken []snapshotWrite
 	for {
 		select {
@@ -122,6 +123,7 @@ func (r *Replica) snapshotLoop() {
 		}
 		taken = r.toDisk.take(taken)
 		for i := range taken {
+			news.follow(&taken[i], time.Now())
 			told, err := file.do(&taken[i])
 			if err != nil {
 				r.fail(err)
@@ -130,11 +132,28 @@ func (r *Replica) snapshotLoop() {
 			if told.kind != applyAgain {
 				r.toApply.put(told)
 			}
+			if told.ok {
+				r.tellSnapshot(&news, file.at.index)
+			}
 			if told.kind == applyEnded && file.full != nil {
 				r.log.Warn("no room for a snapshot: the log grows until there is", "index", file.at.index, "err", file.full)
 			}
 		}
 	}
+}
+
+// tellSnapshot logs that a snapshot is durable.
+func (r *Replica) tellSnapshot(news *snapshotNews, index uint64) {
+	now := time.Now()
+	untold, tell := news.taken(now)
+	if !tell {
+		return
+	}
+	attrs := []any{"index", index, "KiB", news.sizeBytes >> 10, "took", now.Sub(news.begun).Round(time.Millisecond)}
+	if untold > 0 {
+		attrs = append(attrs, "others", untold)
+	}
+	r.log.Info("took a snapshot", attrs...)
 }
 
 // fetchLoop reads back entries of the log that are no longer in memory.

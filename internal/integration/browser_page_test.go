@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -24,7 +25,7 @@ func TestPageInABrowser(t *testing.T) {
 		t.Skip("looks at what a browser shows: not in a short run")
 	}
 	t.Parallel()
-	ctx, c := startCluster(t, cluster.Options{})
+	ctx, c := startCluster(t, cluster.Options{Settings: map[string]any{"logRetainMiB": 1}})
 	b := startBrowser(ctx, t)
 	ctl := ctlOf(ctx, t, c)
 	leader, err := c.AwaitLeader(ctx)
@@ -44,6 +45,9 @@ func TestPageInABrowser(t *testing.T) {
 	b.text(ctx, `draw({...told, hotKeys: [{key: "`+hostileKey+`", readsPerSecond: 1, writesPerSecond: 0}]})`)
 	b.await(ctx, `document.title + document.images.length`, "raftcached0")
 	b.photograph(ctx, "well")
+	takeSnapshot(t, leader)
+	b.await(ctx, `document.getElementById("events").innerText`, "took a snapshot index=")
+	b.photograph(ctx, "snapshot")
 
 	must(t, leader.Kill())
 	b.await(ctx, card(leader), "UNREACHABLE")
@@ -64,6 +68,11 @@ func TestPageInABrowser(t *testing.T) {
 
 	b.screen(ctx, 360, 740, "dark")
 	b.await(ctx, `document.documentElement.scrollWidth <= 360`, "true")
+	b.await(ctx, `(draw({...told, slow: [{at: "2026-11-27T20:42:18Z", ms: 1234, command: "set", key: "session:00000001", causesMs: {disk: 1200, order: 30}}]}),
+		document.documentElement.scrollWidth <= 360 && document.querySelector("#slow td.key").offsetWidth >= 100)`, "true") // not a letter a line
+	b.photograph(ctx, "slow")
+	b.screen(ctx, 360, 740, "dark")
+
 	b.wantNoFaults(watcher.AdminAddr)
 
 	must(t, watcher.Kill())
@@ -71,6 +80,15 @@ func TestPageInABrowser(t *testing.T) {
 	b.photograph(ctx, "lost")
 	must(t, watcher.Start())
 	b.await(ctx, `document.getElementById("banner").hidden + ""`, "true")
+}
+
+// takeSnapshot stores more than the raft log retains.
+func takeSnapshot(t *testing.T, leader *cluster.Server) {
+	t.Helper()
+	client := clientOf(t, leader)
+	for i := range 400 {
+		must(t, client.Set(&memcache.Item{Key: fmt.Sprint("large:", i%20), Value: bytes.Repeat([]byte{'v'}, 20<<10)}))
+	}
 }
 
 // loadPage has a key asked for so often that it is found to be hot, and others stored.

@@ -54,7 +54,7 @@ func startBrowser(ctx context.Context, t *testing.T) *browser {
 	from, out, err := os.Pipe()
 	must(t, err)
 	cmd := exec.CommandContext(ctx, program, "--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-		"--disable-background-networking", "--disable-component-update", "--no-first-run", "--user-data-dir="+t.TempDir(), "about:blank")
+		"--disable-background-networking", "--hide-scrollbars", "--disable-component-update", "--no-first-run", "--user-data-dir="+t.TempDir(), "about:blank")
 	cmd.ExtraFiles = []*os.File{in, out} // 3 and 4, as the protocol has it
 	cmd.Cancel = func() error { return cmd.Process.Kill() }
 	must(t, cmd.Start())

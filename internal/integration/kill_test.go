@@ -94,6 +94,8 @@ func TestSnapshotCatchUp(t *testing.T) {
 
 	awaitLine(t, leader, fmt.Sprintf(`level=INFO msg="sent a snapshot" server=%d index=\d+`, victim.ID))
 	awaitLine(t, victim, fmt.Sprintf(`level=INFO msg="received a snapshot" server=%d index=\d+ MiB=\d+`, leader.ID))
+	awaitLine(t, victim, `level=INFO msg="replaced the state by a snapshot" index=\d+`)
+	awaitLine(t, leader, `level=INFO msg="took a snapshot" index=\d+ KiB=\d+ took=`)
 
 	// And what it received is on its disk.
 	must(t, victim.Kill())
