@@ -49,16 +49,19 @@ type readLease struct {
 // never.
 func (c *Core) Reading(at time.Duration) { c.reading.lastRead = at }
 
+// wantsReadLease reports whether clients read here, and a lease of the leader would help.
+func (c *Core) wantsReadLease() bool {
+	l := &c.reading
+	return c.leases() == LeasesAll && !c.leads() && c.leader != raft.None && c.guard.verdict != VerdictRepairing && !c.removed &&
+		l.lastRead != 0 && c.mono-l.lastRead <= wantAfterRead
+}
+
 // tickReadLease asks the leader for a lease, while clients read here.
 func (c *Core) tickReadLease() {
-	l := &c.reading
-	switch {
-	case c.leases() != LeasesAll, c.leads(), c.leader == raft.None, c.guard.verdict == VerdictRepairing, c.removed,
-		l.lastRead == 0, c.mono-l.lastRead > wantAfterRead, c.mono < l.next:
-		return
+	if l := &c.reading; c.wantsReadLease() && c.mono >= l.next {
+		l.next = c.mono + wantGap
+		c.signalLease(c.leader, signalWant, c.term, c.cfg.Boot, uint64(c.mono), c.matched())
 	}
-	l.next = c.mono + wantGap
-	c.signalLease(c.leader, signalWant, c.term, c.cfg.Boot, uint64(c.mono), c.matched())
 }
 
 // matched is how far this node's log is known to be that of its term's leader; 0: it

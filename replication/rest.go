@@ -33,7 +33,7 @@ func (c *Core) busy() bool {
 		c.space.own == SpaceLow || c.space.refusing ||
 		h.leaving || h.owed > 0 || h.ticks < h.resting || c.transferee != raft.None ||
 		c.members.joint() || len(c.asks.open) > 0 || c.learns() ||
-		len(c.holders.list) > 0 || c.reading.lastRead > 0 && c.mono-c.reading.lastRead <= wantAfterRead ||
+		len(c.holders.list) > 0 || c.wantsReadLease() ||
 		len(c.ships.to) > 0 || len(c.history.wanted) > 0 || len(c.hints.queued) > 0 ||
 		!c.reads.idle() || !c.origin.idle()
 }

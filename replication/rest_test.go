@@ -33,7 +33,6 @@ func TestRest(t *testing.T) {
 		}{
 			{"a write", func(c *Core) { c.origin.submit(0, 1, 1, nil, false, time.Hour) }, func(c *Core) { c.origin.parked = nil }},
 			{"a read", func(c *Core) { c.reads.join(0, 1, time.Hour) }, func(c *Core) { c.reads.forming = readBatch{} }},
-			{"reads under a lease", func(c *Core) { c.Reading(c.mono) }, func(c *Core) { c.reading.lastRead = 0 }},
 			{"a write to the disk", func(c *Core) { c.handover.owed++ }, func(c *Core) { c.handover.owed-- }},
 			{"a stop", func(c *Core) { c.handover.leaving = true }, func(c *Core) { c.handover.leaving = false }},
 			{"a snapshot on its way", func(c *Core) { c.ships.begin(9) }, func(c *Core) { delete(c.ships.to, 9) }},
@@ -49,6 +48,32 @@ func TestRest(t *testing.T) {
 			}
 			if c.un(core); core.Rest() != before {
 				t.Errorf("node %d rests for %d ticks after %s, %d before", n.id, core.Rest(), c.name, before)
+			}
+		}
+	}
+}
+
+// TestReadsNeedTicksForALeaseOnly: a node that asks for one again and again has every tick. A
+// leader, and a node that gets none, answer reads and rest.
+func TestReadsNeedTicksForALeaseOnly(t *testing.T) {
+	for _, mode := range []Leases{LeasesAll, LeasesLeader, LeasesOff} {
+		r := newRig(t, 3, mode, 0)
+		leader := r.elect()
+		r.rest()
+		r.run(2 * wantAfterRead)
+		for _, n := range []*rigNode{leader, r.others(leader)[0]} {
+			core := n.machine.core
+			want := core.Rest()
+			if mode == LeasesAll && n != leader {
+				want = 1
+			}
+			core.Reading(core.mono)
+			if got := core.Rest(); got != want {
+				t.Errorf("leases %v, node %d of leader %d: it rests for %d ticks with reads, want %d", mode, n.id, leader.id, got, want)
+			}
+			core.Reading(core.mono - wantAfterRead - 1)
+			if core.Rest() == 1 {
+				t.Errorf("leases %v, node %d: it does not rest after the reads", mode, n.id)
 			}
 		}
 	}

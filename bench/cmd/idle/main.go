@@ -5,6 +5,7 @@
 // table of the processor time that each has used.
 //
 //	go run ./bench/cmd/idle -duration 30s
+//	go run ./bench/cmd/idle -leases all -reads    leases are in use: one get each 200 ms at each server
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -29,6 +31,10 @@ const (
 	// settles is how long the servers are left alone before they are measured.
 	settles = 5 * time.Second
 
+	// readGap is the time between two gets of a server with -reads: a lease is held for a
+	// second after one.
+	readGap = 200 * time.Millisecond
+
 	// shareMax is the share of a processor that a server may take.
 	shareMax = 0.01
 )
@@ -38,15 +44,16 @@ func main() {
 	defer stop()
 	duration := flag.Duration("duration", 30*time.Second, "how long the servers of a row are measured")
 	leases := flag.String("leases", "off", "the setting of leases")
+	reads := flag.Bool("reads", false, "have each server asked for an item every 200 ms, so that leases are in use")
 	dir := flag.String("dir", "", "folder for the servers' data (default: a temporary one)")
 	flag.Parse()
-	if err := run(ctx, *dir, *leases, *duration, os.Stdout); err != nil {
+	if err := run(ctx, *dir, *leases, *reads, *duration, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "idle:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir, leases string, duration time.Duration, out io.Writer) error {
+func run(ctx context.Context, dir, leases string, reads bool, duration time.Duration, out io.Writer) error {
 	work, err := os.MkdirTemp(dir, "idle")
 	if err != nil {
 		return err
@@ -63,7 +70,7 @@ func run(ctx context.Context, dir, leases string, duration time.Duration, out io
 		if n > 1 {
 			o.Settings = map[string]any{"leases": leases}
 		}
-		if err := measure(ctx, &rows, o, duration); err != nil {
+		if err := measure(ctx, &rows, o, reads, duration); err != nil {
 			return err
 		}
 	}
@@ -72,7 +79,7 @@ func run(ctx context.Context, dir, leases string, duration time.Duration, out io
 }
 
 // measure writes a row for each server of a cluster.
-func measure(ctx context.Context, rows *strings.Builder, o cluster.Options, duration time.Duration) (err error) {
+func measure(ctx context.Context, rows *strings.Builder, o cluster.Options, reads bool, duration time.Duration) (err error) {
 	if err := os.Mkdir(o.Dir, 0o755); err != nil {
 		return err
 	}
@@ -90,6 +97,13 @@ func measure(ctx context.Context, rows *strings.Builder, o cluster.Options, dura
 	leader, err := c.AwaitLeader(startCtx)
 	if err != nil {
 		return err
+	}
+	if reads {
+		reading, end := context.WithCancel(ctx)
+		defer end()
+		for _, s := range c.Servers {
+			go read(reading, s.ClientAddr)
+		}
 	}
 	if err := leave(ctx, settles); err != nil {
 		return err
@@ -116,6 +130,27 @@ func measure(ctx context.Context, rows *strings.Builder, o cluster.Options, dura
 		fmt.Fprintf(rows, "| %s | %.2f | %s |\n", name(len(c.Servers), s == leader), 100*share, verdict)
 	}
 	return nil
+}
+
+// read asks a server for an item, again and again, until the context ends. The measurement
+// shows it if the server does not answer: it has less to do.
+func read(ctx context.Context, addr string) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "idle:", err)
+		return
+	}
+	defer func() { _ = conn.Close() }() // nothing is expected any more
+	answer := make([]byte, len("END\r\n"))
+	for leave(ctx, readGap) == nil {
+		if _, err = io.WriteString(conn, "get none\r\n"); err == nil {
+			_, err = io.ReadFull(conn, answer)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "idle:", err)
+			return
+		}
+	}
 }
 
 func name(servers int, leads bool) string {
