@@ -212,11 +212,16 @@ func TestRingAcrossGoroutines(t *testing.T) {
 func TestSlowLogKeepsTheLast(t *testing.T) {
 	var l SlowLog
 	for i := range SlowMax + 10 {
-		l.Add(Slow{Key: fmt.Sprint(i)})
+		l.Add(&Slow{}, fmt.Append(nil, i))
 		list, seen := l.List()
 		if want := min(i+1, SlowMax); len(list) != want || seen != uint64(i+1) || list[0].Key != fmt.Sprint(i) || list[want-1].Key != fmt.Sprint(i+1-want) {
 			t.Fatalf("after %d: %d are kept of %d, from %q to %q", i+1, len(list), seen, list[0].Key, list[len(list)-1].Key)
 		}
+	}
+	l.Skip(5)
+	l.Add(&Slow{}, []byte("last"))
+	if list, seen := l.List(); seen != SlowMax+16 || list[0].Key != "last" || list[1].Key != fmt.Sprint(SlowMax+9) {
+		t.Errorf("after some that are only counted %d were seen, the last are %q and %q", seen, list[0].Key, list[1].Key)
 	}
 }
 

@@ -1,7 +1,6 @@
 package measure
 
 import (
-	"slices"
 	"sync"
 	"time"
 )
@@ -46,29 +45,48 @@ type Slow struct {
 // SlowLog keeps the last slow commands.
 type SlowLog struct {
 	mu   sync.Mutex
-	ring []Slow
+	ring []slowKept // its length is zero until there is one
+	kept uint64     // how many were put there
 	seen uint64
 }
 
-// Add keeps a command.
-func (l *SlowLog) Add(s Slow) {
+// slowKept is a slow command with its key in place, so that keeping one allocates nothing.
+type slowKept struct {
+	Slow // without its key
+	key  [KeyBytesMax]byte
+	size uint8 // of the key
+}
+
+// Add keeps a command, with a copy of its key; s has none.
+func (l *SlowLog) Add(s *Slow, key []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.ring) < SlowMax {
-		l.ring = append(l.ring, s)
-	} else {
-		l.ring[l.seen%SlowMax] = s
+	if l.ring == nil {
+		l.ring = make([]slowKept, SlowMax)
 	}
+	e := &l.ring[l.kept%SlowMax]
+	e.Slow = *s
+	e.size = uint8(copy(e.key[:], key))
+	l.kept++
 	l.seen++
+}
+
+// Skip counts n commands of which none would be kept: SlowMax others follow.
+func (l *SlowLog) Skip(n uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen += n
 }
 
 // List returns what is kept, the newest first, and how many there have been.
 func (l *SlowLog) List() (list []Slow, seen uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := int(l.seen % uint64(max(1, len(l.ring))))
-	list = append(list, l.ring[n:]...)
-	list = append(list, l.ring[:n]...)
-	slices.Reverse(list)
+	for i := range min(l.kept, SlowMax) {
+		e := &l.ring[(l.kept-1-i)%SlowMax]
+		s := e.Slow
+		s.Key = string(e.key[:e.size])
+		list = append(list, s)
+	}
 	return list, l.seen
 }

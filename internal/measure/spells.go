@@ -17,7 +17,7 @@ const (
 type Spells struct {
 	mu    sync.Mutex
 	ring  [spellsKept]spell
-	n     uint64
+	n     uint64        // they end one after the other
 	since time.Duration // of the one that lasts; -1: none
 	lasts bool
 }
@@ -52,7 +52,7 @@ func (s *Spells) End(now time.Duration) {
 	}
 }
 
-// Add notes a time that is over.
+// Add notes a time that is over. None that was noted before may end later.
 func (s *Spells) Add(from, to time.Duration) {
 	if to-from < spellMin {
 		return
@@ -74,8 +74,12 @@ func (s *Spells) Within(from, to time.Duration) (sum time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	add := func(a, b time.Duration) { sum += max(0, min(b, to)-max(a, from)) }
-	for i := range min(s.n, spellsKept) {
-		add(s.ring[i].from, s.ring[i].to)
+	for i := range min(s.n, spellsKept) { // backwards, as what is asked for is mostly the last moment
+		last := &s.ring[(s.n-1-i)%spellsKept]
+		if last.to <= from {
+			break
+		}
+		add(last.from, last.to)
 	}
 	if s.lasts {
 		add(s.since, to)

@@ -38,6 +38,7 @@ type timing struct {
 
 	finished []finished // to be counted when their answers are written; reused
 	names    names      // of the writes that wait, oldest first, if slow ones are kept
+	spent    spent
 }
 
 // finished are requests of one command that have the same beginning.
@@ -84,7 +85,7 @@ func (c *conn) noteRead(req *protocol.Request, key []byte) {
 	case c.late.left > 0:
 		t.finish(finished{command: commandOf(req.Command), begun: c.late.begun, n: 1})
 		if took := t.clock() - c.late.begun; t.loop.isSlow(took) {
-			t.loop.noteSlow(commandOf(req.Command), key, took, c.late.spent)
+			t.noteSlow(commandOf(req.Command), key, t.at, took, &c.late.spent)
 		}
 	case t.sampled:
 		t.finish(finished{command: commandOf(req.Command), begun: t.began, n: sampledEvents})
@@ -140,46 +141,22 @@ func (t *timing) writeDone(w *writeWaiter) {
 // settle counts what has finished: its answers are written.
 func (t *timing) settle() {
 	now := t.loop.options.clock()
+	var slow, nameBytes int
 	for i := range t.finished {
 		f := &t.finished[i]
 		took := now - f.begun
 		t.latencies[f.command].AddDuration(took, f.n)
-		if f.nameBytes > 0 {
-			t.settleNames(f, took)
+		if nameBytes += f.nameBytes; f.nameBytes > 0 && t.loop.isSlow(took) {
+			slow += int(f.n)
 		}
+	}
+	if slow > 0 {
+		t.keepSlow(now, slow)
+	} else {
+		t.names.drop(nameBytes)
 	}
 	clear(t.finished)
 	t.finished = t.finished[:0]
-}
-
-// settleNames takes the keys of writes, and keeps those of slow ones.
-func (t *timing) settleNames(f *finished, took time.Duration) {
-	if !t.loop.isSlow(took) {
-		t.names.drop(f.nameBytes)
-		return
-	}
-	var spent measure.Causes
-	spent[f.waited] = f.sent - f.begun
-	for left := f.nameBytes; left > 0; {
-		key := t.names.front()
-		t.loop.noteSlow(f.command, key, took, spent)
-		t.names.drop(1 + len(key))
-		left -= 1 + len(key)
-	}
-}
-
-func (l *loop) isSlow(took time.Duration) bool {
-	return l.options.SlowTime > 0 && took >= l.options.SlowTime
-}
-
-// noteSlow keeps a slow command, with what it has waited for here and in the backend.
-func (l *loop) noteSlow(command measure.Command, key []byte, took time.Duration, spent measure.Causes) {
-	if f := l.options.Causes; f != nil {
-		for cause, d := range f(took) {
-			spent[cause] += min(d, took)
-		}
-	}
-	l.server.slow.Add(measure.Slow{At: l.options.Now(), Command: command, Key: string(key), Took: took, Causes: spent})
 }
 
 // sample notes keys that were asked for, one of many.
