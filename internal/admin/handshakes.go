@@ -24,6 +24,7 @@ const refusalOfPlain = "HTTP/1.0 400 Bad Request\r\n\r\n" + tlsExpected + ".\n"
 type secured struct {
 	net.Listener
 	config  *tls.Config
+	count   *handshake.Counter
 	logger  *slog.Logger
 	shaken  chan shaken
 	ctx     context.Context // ends with the listener
@@ -55,7 +56,7 @@ func (t turning) Accept() (net.Conn, error) {
 func shakeHands(l net.Listener, c *Config) *secured {
 	s := &secured{
 		Listener: limit(turning{l, cmp.Or(c.Handshakes, handshake.NewPort())}, connsMax),
-		config:   c.TLS, logger: c.Logger, shaken: make(chan shaken),
+		config:   c.TLS, count: cmp.Or(c.Shaken, new(handshake.Counter)), logger: c.Logger, shaken: make(chan shaken),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.working.Go(s.accept)
@@ -91,6 +92,7 @@ func (s *secured) shake(conn *limitedConn) {
 	session := tls.Server(conn, s.config)
 	err := session.HandshakeContext(s.ctx)
 	conn.Conn.(*handshake.Conn).Over()
+	s.count.Count(err)
 	if err == nil {
 		err = conn.SetDeadline(time.Time{})
 	}

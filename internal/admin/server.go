@@ -77,6 +77,9 @@ type Config struct {
 	// Handshakes bounds the processor time of handshakes of TLS; nil: half of the processors.
 	Handshakes *handshake.Port
 
+	// Shaken, if it is set, counts them.
+	Shaken *handshake.Counter
+
 	Logger *slog.Logger
 }
 

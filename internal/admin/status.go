@@ -90,6 +90,21 @@ type Status struct {
 
 	Guarded bool `json:"guarded,omitempty"` // who comes in must know the cluster's secret
 	Secured bool `json:"secured,omitempty"` // and show a certificate
+
+	TLS []PortTLS `json:"tls,omitempty"` // the ports that are in TLS
+}
+
+// PortTLS is what a server knows of TLS at one of its ports. Counts are since its start.
+type PortTLS struct {
+	Port        string            `json:"port"`     // client, log or admin
+	NotAfter    time.Time         `json:"notAfter"` // until when its certificate is valid, and those between it and its authority
+	ExpiresSoon bool              `json:"expiresSoon,omitempty"`
+	Handshakes  uint64            `json:"handshakes"`       // that have succeeded
+	Failed      map[string]uint64 `json:"failed,omitempty"` // by reason
+
+	// How often the files were read again. The log and the admin port have theirs in common.
+	Reloads       uint64 `json:"reloads,omitempty"`
+	ReloadsFailed uint64 `json:"reloadsFailed,omitempty"`
 }
 
 // Ready reports whether the server serves clients.

@@ -9,15 +9,22 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"raftcached/internal/certnames"
+	"raftcached/internal/handshake"
 	"raftcached/internal/testcerts"
 )
 
 // serveTLS opens an admin port in TLS until the test ends, and returns its address.
 func serveTLS(t *testing.T, ca *testcerts.Authority, n Node) string {
 	t.Helper()
-	s, err := Listen(Config{Addr: "127.0.0.1:0", Secret: []byte("sixteen bytes ok"), Logger: slog.New(slog.DiscardHandler), TLS: &tls.Config{
+	return serveCounting(t, ca, n, nil)
+}
+
+func serveCounting(t *testing.T, ca *testcerts.Authority, n Node, count *handshake.Counter) string {
+	t.Helper()
+	s, err := Listen(Config{Shaken: count, Addr: "127.0.0.1:0", Secret: []byte("sixteen bytes ok"), Logger: slog.New(slog.DiscardHandler), TLS: &tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{ca.Issue(certnames.Server(0)).TLS()}, ClientCAs: ca.Pool(), ClientAuth: tls.VerifyClientCertIfGiven,
 	}}, n)
 	if err != nil {
@@ -82,6 +89,47 @@ func TestCertificatesDecide(t *testing.T) {
 		if changed := len(n.asked) > 0; changed != (c.change == "") {
 			t.Errorf("%s: the node was asked %q", c.name, n.asked)
 		}
+	}
+}
+
+// awaitTally waits until handshakes have ended as a test wants: a server notices later than a
+// client does.
+func awaitTally(t *testing.T, count *handshake.Counter, want handshake.Tally) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); count.Tally() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("counted are %+v, want %+v", count.Tally(), want)
+		}
+	}
+}
+
+// TestHandshakesOfTheAdminPort are counted once for each connection, however many requests it
+// has, and by what has made them fail.
+func TestHandshakesOfTheAdminPort(t *testing.T) {
+	ours, theirs := testcerts.NewAuthority(t, "ours"), testcerts.NewAuthority(t, "theirs")
+	var count handshake.Counter
+	addr := serveCounting(t, ours, &fakeNode{state: StateOK, status: Status{StatusVersion: StatusVersion}}, &count)
+	operator := clientWith(t, ours, ours.Issue(certnames.Operator))
+	for range 3 {
+		if _, err := operator.Status(t.Context(), addr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := handshake.Tally{Done: 1}
+	if got := count.Tally(); got != want {
+		t.Errorf("three requests of one connection: %+v, want %+v", got, want)
+	}
+	for reason, c := range map[handshake.Reason]*Client{
+		handshake.UnknownAuthority: clientWith(t, ours, theirs.Issue(certnames.Operator)),
+		handshake.Expired:          clientWith(t, ours, ours.Issue(certnames.Operator, testcerts.Expired)),
+		handshake.Refused:          clientWith(t, theirs, nil),
+		handshake.NotTLS:           {},
+	} {
+		if _, err := c.Status(t.Context(), addr); err == nil {
+			t.Errorf("%s: it is answered", reason)
+		}
+		want.Failed[reason] = 1
+		awaitTally(t, &count, want)
 	}
 }
 

@@ -34,7 +34,7 @@ func told(t *testing.T) (names []string, series string) {
 
 var (
 	metricName = regexp.MustCompile(`\b(raftcached|process|go)_[a-z_]+`)
-	labelValue = regexp.MustCompile(`(command|status|way|role|verdict|setting|reason)!?="([^"]*)"`)
+	labelValue = regexp.MustCompile(`(command|status|way|role|verdict|setting|reason|port)!?="([^"]*)"`)
 )
 
 // checkExpression fails if an expression names what no server tells.

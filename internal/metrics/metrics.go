@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"raftcached/internal/handshake"
 	"raftcached/internal/measure"
 	"raftcached/protocol/server/stats"
 
@@ -25,6 +26,17 @@ type Sample struct {
 
 	Serves *Served // nil: it does not serve clients yet
 	Disk   *Disk   // nil: its files are in memory, or nobody knows
+	TLS    []Port  // the ports that are in TLS
+}
+
+// Port is what a server knows of TLS at one of its ports.
+type Port struct {
+	Name        string    // client, log or admin
+	NotAfter    time.Time // until when its certificate is valid, and those between it and its authority
+	ExpiresSoon bool      // so that it should be replaced
+
+	Handshakes             handshake.Tally
+	Reloads, ReloadsFailed uint64 // of its files
 }
 
 // Served is what a server tells that serves clients.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"raftcached/internal/handshake"
 	"raftcached/internal/measure"
 	"raftcached/protocol/server/stats"
 )
@@ -42,6 +43,10 @@ func sample() Sample {
 			Waits: 4, Waited: 1500 * time.Millisecond, WaitedMax: 90 * time.Millisecond, TimeAhead: -7 * time.Second,
 			Latencies: latencies, Sync: once, Commit: once, Apply: once, ValueSizes: values, Slow: 2,
 			Voters: 3, Majority: 2, Reachable: 2, Servers: []Server{{0, true}, {1, true}, {2, false}},
+		},
+		TLS: []Port{
+			{Name: "client", NotAfter: time.Unix(1800000000, 0), Handshakes: handshake.Tally{Done: 70, Failed: [handshake.ReasonCount]uint64{handshake.Expired: 2, handshake.Refused: 1}}},
+			{Name: "log", NotAfter: time.Unix(1900000000, 0), Handshakes: handshake.Tally{Done: 9}, Reloads: 3, ReloadsFailed: 1},
 		},
 		Disk: &Disk{Free: 1 << 30, Reserve: 256 << 20, Log: 128 << 20, LogMax: 1 << 30},
 	}
@@ -94,7 +99,7 @@ func TestMetricsOfAStart(t *testing.T) {
 			t.Errorf("%q is missing in:\n%s", want, got)
 		}
 	}
-	for _, none := range []string{"raftcached_commands_total", "raftcached_disk_free_bytes", "raftcached_raft_term"} {
+	for _, none := range []string{"raftcached_commands_total", "raftcached_disk_free_bytes", "raftcached_raft_term", "raftcached_tls", "raftcached_certificate"} {
 		if strings.Contains(got, none) {
 			t.Errorf("%q is told:\n%s", none, got)
 		}

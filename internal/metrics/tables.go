@@ -3,6 +3,8 @@ package metrics
 import (
 	"runtime"
 	"strconv"
+
+	"raftcached/internal/handshake"
 )
 
 var general = []metric[Sample]{
@@ -11,6 +13,30 @@ var general = []metric[Sample]{
 	}),
 	gauge("server_id", "The id of this server in server.json.", nil, one(func(s *Sample) float64 { return float64(s.Server) })),
 	gauge("up", "Whether the server serves clients.", nil, one(func(s *Sample) float64 { return truth(s.Serves != nil) })),
+
+	counter("tls_handshakes_total", "Handshakes of TLS that have succeeded, at the log port as dialer too.", []string{"port"}, func(s *Sample, tell func(float64, ...string)) {
+		for i := range s.TLS {
+			tell(float64(s.TLS[i].Handshakes.Done), s.TLS[i].Name)
+		}
+	}),
+	counter("tls_handshake_failures_total", "Those that have failed.", []string{"port", "reason"}, func(s *Sample, tell func(float64, ...string)) {
+		for i := range s.TLS {
+			for reason, failed := range s.TLS[i].Handshakes.Failed {
+				tell(float64(failed), s.TLS[i].Name, handshake.Reason(reason).String())
+			}
+		}
+	}),
+	gauge("certificate_not_after_timestamp_seconds", "Until when the certificate of a port is valid.", []string{"port"}, func(s *Sample, tell func(float64, ...string)) {
+		for i := range s.TLS {
+			tell(float64(s.TLS[i].NotAfter.Unix()), s.TLS[i].Name)
+		}
+	}),
+	counter("certificate_reloads_total", "How often the files of a port's certificate were read again; the log and the admin port share theirs.", []string{"port", "status"}, func(s *Sample, tell func(float64, ...string)) {
+		for i := range s.TLS {
+			tell(float64(s.TLS[i].Reloads), s.TLS[i].Name, "ok")
+			tell(float64(s.TLS[i].ReloadsFailed), s.TLS[i].Name, "failed")
+		}
+	}),
 }
 
 // commands are the counts of commands by their outcome, as memcached_exporter has them.

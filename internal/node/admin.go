@@ -159,7 +159,7 @@ func (n adminNode) Status(ctx context.Context) admin.Status {
 	s := admin.Status{
 		StatusVersion: admin.StatusVersion, ID: n.cfg.ServerID, LeaderID: -1, Digests: []admin.Digest{},
 		Version: n.cfg.Server.RaftcachedVersion, StartedAt: n.life.since, UptimeSeconds: int64(now.Sub(n.life.since).Seconds()),
-		Disk: n.disk(), Servers: n.seen(), Guarded: len(n.secret) > 0, Secured: n.keys.Load() != nil,
+		Disk: n.disk(), Servers: n.seen(), Guarded: len(n.secret) > 0, Secured: n.keys.Load() != nil, TLS: n.tlsStatus(),
 	}
 	s.State, s.Reason = n.Ready(ctx)
 	stage := n.life.stage.Load()

@@ -65,7 +65,9 @@ func (n *Node) logCertificate(what string) {
 func (n *Node) reloadCertificates() error {
 	n.reloading.Lock() // what was read last counts
 	defer n.reloading.Unlock()
-	if err := n.keyring.Reload(); err != nil {
+	err := n.keyring.Reload()
+	n.secured.clients.count(err)
+	if err != nil {
 		return err
 	}
 	n.logCertificate("read the certificates for clients again")

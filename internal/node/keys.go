@@ -109,6 +109,7 @@ func (n *Node) peerTLS() *peer.TLS {
 		Client: func(name string) *tls.Config {
 			return n.keys.Load().Client(certificates.ClientOptions{ServerName: name})
 		},
+		Shaken:   &n.secured.log,
 		Optional: n.cfg.PeerTLSOptional,
 		Fault:    func() error { return n.cfg.checkKeys(n.keys.Load()) },
 	}
@@ -135,6 +136,7 @@ func (n *Node) adminConfig() admin.Config {
 	switch {
 	case admin.OnLoopback(c.Addr):
 	case n.keys.Load() != nil:
+		c.Shaken = &n.secured.admin
 		c.TLS = &tls.Config{
 			MinVersion: tls.VersionTLS12,
 			GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

@@ -42,6 +42,11 @@ func TestClusterOverTLS(t *testing.T) {
 	if got := logged.String(); strings.Contains(got, "log port") {
 		t.Errorf("warned: %s", got)
 	}
+	for _, n := range nodes { // each has streams to two others, and theirs
+		if ports := n.portsInTLS(); len(ports) != 1 || ports[0].Name != "log" || ports[0].Handshakes.Done < 4 || ports[0].ExpiresSoon {
+			t.Errorf("server %d tells of TLS: %+v", n.cfg.ServerID, ports)
+		}
+	}
 	id := leader.cfg.ServerID
 	held := leader.keys.Load()
 	for want, files := range map[string]func(){

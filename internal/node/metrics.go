@@ -11,6 +11,7 @@ import (
 // sample is what the node tells Prometheus now. Any goroutine may call it.
 func (n *Node) sample() metrics.Sample {
 	s := metrics.Sample{Version: n.cfg.Server.RaftcachedVersion, Server: n.cfg.ServerID}
+	s.TLS = n.portsInTLS()
 	stage := n.life.stage.Load()
 	if space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir); known && stage >= stageReading {
 		s.Disk = &metrics.Disk{Free: space.Free, Reserve: n.reserve(), Log: n.logBytes(), LogMax: n.logBytesMax()}

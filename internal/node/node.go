@@ -44,6 +44,7 @@ type Node struct {
 	users     *auth.File            // nil: no authentication
 	keyring   *certificates.Keyring // for clients; nil: no TLS
 	reloading sync.Mutex            // held while keyring reads its files
+	secured   secured
 	front     *server.Server
 	client    *Client
 	admin     *admin.Server // nil: no admin port

@@ -21,8 +21,12 @@ func (n *Node) Reload() error {
 			clients = fmt.Errorf("reload the certificates for clients: the previous ones stay: %w", err)
 		}
 	}
-	if err := n.reloadKeys(); err != nil {
-		peers = fmt.Errorf("reload the certificates for peers: the previous ones stay: %w", err)
+	if n.cfg.PeerFiles.Chain != "" {
+		err := n.reloadKeys()
+		n.secured.servers.count(err)
+		if err != nil {
+			peers = fmt.Errorf("reload the certificates for peers: the previous ones stay: %w", err)
+		}
 	}
 	return errors.Join(users, clients, peers)
 }

@@ -41,6 +41,8 @@ func (n *Node) Stats(arg string) (protocol.StatList, bool) {
 		return n.raftStats(), true
 	case "cluster":
 		return n.clusterStats(), true
+	case "tls":
+		return n.tlsStats(), true
 	default:
 		return nil, false
 	}

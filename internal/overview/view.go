@@ -79,6 +79,8 @@ type Row struct {
 	WritesRefused string        `json:"writesRefused,omitempty"`
 	Lease         string        `json:"lease,omitempty"` // as in admin.Status
 
+	TLS []admin.PortTLS `json:"tls,omitempty"` // as in admin.Status
+
 	member *admin.Member // as the server that knows the most has it
 }
 
@@ -145,7 +147,7 @@ func New(replies []Reply, start *Starter) *View {
 func answeredRow(m admin.Member, s *admin.Status, commit uint64) Row {
 	r := Row{
 		ID: m.ID, Address: m.Address, Role: s.Role, State: s.State, Reason: s.Reason, Answered: true, Applied: s.Applied,
-		Disk: s.Disk, Version: s.Version, UptimeSeconds: s.UptimeSeconds, StateVerdict: s.Verdict, WritesRefused: s.WritesRefused, Lease: s.Lease,
+		Disk: s.Disk, Version: s.Version, UptimeSeconds: s.UptimeSeconds, StateVerdict: s.Verdict, WritesRefused: s.WritesRefused, Lease: s.Lease, TLS: s.TLS,
 	}
 	if s.Role != "" { // it has read its log
 		r.Lag, r.Memory = commit-min(commit, s.Applied), &s.Memory

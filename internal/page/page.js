@@ -81,6 +81,13 @@ function meter(part, whole, bad) {
     makeSVG("rect", { class: "track", width: 100, height: 6 }), makeSVG("rect", { class: bad ? "part bad" : "part", width: share, height: 6 }));
 }
 
+// tlsOf says until when the certificate of a port is valid, and which handshakes have failed.
+function tlsOf(p) {
+  const failed = Object.entries(p.failed || {}).sort((a, b) => b[1] - a[1]).map(([reason, n]) => whole(n) + " " + reason.replaceAll("_", " "));
+  return "until " + p.notAfter.slice(0, 10) + ", " + whole(p.handshakes) + " handshakes" + (failed.length ? ", failed: " + failed.join(", ") : "") +
+    (p.reloadsFailed ? ", " + whole(p.reloadsFailed) + " reloads failed" : "");
+}
+
 function card(s) {
   const kind = kindOf(s);
   const role = s.stays ? "read replica" : s.role;
@@ -96,6 +103,7 @@ function card(s) {
     fact("disk", bytes(s.disk.freeBytes) + " free, the raft log takes " + bytes(s.disk.logBytes || 0), meter(used, s.disk.totalBytes, s.disk.space === "low"));
   }
   if (s.lease && s.lease !== "off") fact("lease", s.lease);
+  for (const p of s.tls || []) fact("TLS, " + p.port, tlsOf(p));
   if (s.stateVerdict && s.stateVerdict !== "ok") fact("items", s.stateVerdict);
   if (s.version) fact("version", s.version + ", up " + span(s.uptimeSeconds || 0));
   return make("article", { class: "card", "data-server": s.id, "data-state": s.state, "data-role": s.role },

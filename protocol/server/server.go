@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"raftcached/internal/handshake"
 	"raftcached/internal/measure"
 	"raftcached/protocol/server/eventloop"
 	"raftcached/protocol/server/stats"
@@ -100,6 +101,10 @@ func (s *Server) newCollector() *stats.Collector {
 // Counts returns what was counted since the start, by the names of plain stats, and the
 // connections. Any goroutine may call it.
 func (s *Server) Counts() (map[string]uint64, stats.Connections) { return s.stats.SinceStart() }
+
+// Handshakes returns how the handshakes of clients with TLS have ended. Any goroutine may
+// call it.
+func (s *Server) Handshakes() handshake.Tally { return s.engine.Handshakes() }
 
 // setVerbosity changes how much is logged.
 func (s *Server) setVerbosity(level int) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"raftcached/internal/certnames"
+	"raftcached/internal/handshake"
 	"raftcached/internal/testcerts"
 	"raftcached/replication/identity"
 
@@ -149,6 +150,15 @@ type attack struct {
 	acceptor     *TLS
 	dialerSays   string
 	acceptorSays string
+	counted      handshake.Reason // by the acceptor; ReasonCount: TLS has succeeded
+}
+
+// counting is a TLS that counts, if it is one.
+func counting(keys *TLS) *TLS {
+	if keys == nil {
+		return nil
+	}
+	return &TLS{Server: keys.Server, Client: keys.Client, Optional: keys.Optional, Fault: keys.Fault, Shaken: new(handshake.Counter)}
 }
 
 // TestAttacksOnTLS: each is refused, and both sides have a sentence in their logs that
@@ -160,25 +170,26 @@ func TestAttacksOnTLS(t *testing.T) {
 		return keysOf(ours, a.Issue(name, change...))
 	}
 	for _, c := range []attack{
-		{"another cluster's", showing(theirs, certnames.Server(1)), good, "it refuses this server's certificate, or its TLS (unknown certificate authority)", "signed by an authority that is not in this server's CA file"},
-		{"another cluster's acceptor", named(ours, 1), keysOf(ours, theirs.Issue(certnames.Server(0))), "signed by an authority that is not in this server's CA file", "it refuses this server's certificate, or its TLS (bad certificate)"},
-		{"none of this cluster", obedient(theirs), good, "(certificate required)", "it shows no certificate of an authority that is in this server's CA file"},
-		{"expired", showing(ours, certnames.Server(1), testcerts.Expired), good, "(expired certificate)", "its certificate expired at 2"},
-		{"expired acceptor", named(ours, 1), showing(ours, certnames.Server(0), testcerts.Expired), "its certificate expired at 2", "(bad certificate)"},
-		{"not yet valid", showing(ours, certnames.Server(1), testcerts.Early), good, "(expired certificate)", "its certificate is valid from 2"},
-		{"for servers only", showing(ours, certnames.Server(1), testcerts.ForServers), good, "(bad certificate)", "extended key usages serverAuth and clientAuth"},
-		{"a client's", showing(ours, certnames.Client), good, "(bad certificate)", "its certificate names localhost, client.raftcached, 127.0.0.1, ::1, and no server"},
-		{"another server's", named(ours, 2), good, "server 1 shows a certificate that names localhost, server-2.raftcached", "server 1 shows a certificate that names localhost, server-2.raftcached"},
-		{"another server's acceptor", named(ours, 1), named(ours, 2), "its certificate names localhost, server-2.raftcached, 127.0.0.1, ::1, not server-0.raftcached", "(bad certificate)"},
-		{"a name that looks like one", showing(ours, "server-01.raftcached"), good, "(bad certificate)", "and no server"},
-		{"a wildcard", showing(ours, "*.raftcached"), good, "(bad certificate)", "and no server"},
-		{"plaintext", nil, good, "server 1 has no TLS for the log port and server 0 demands it", "server 1 has no TLS for the log port and server 0 demands it"},
-		{"TLS on a plaintext port", named(ours, 1), nil, "it speaks no TLS at its log port, which this server demands", "it speaks TLS, and server 0 has none for the log port"},
+		{"another cluster's", showing(theirs, certnames.Server(1)), good, "it refuses this server's certificate, or its TLS (unknown certificate authority)", "signed by an authority that is not in this server's CA file", handshake.UnknownAuthority},
+		{"another cluster's acceptor", named(ours, 1), keysOf(ours, theirs.Issue(certnames.Server(0))), "signed by an authority that is not in this server's CA file", "it refuses this server's certificate, or its TLS (bad certificate)", handshake.Refused},
+		{"none of this cluster", obedient(theirs), good, "(certificate required)", "it shows no certificate of an authority that is in this server's CA file", handshake.NoCertificate},
+		{"expired", showing(ours, certnames.Server(1), testcerts.Expired), good, "(expired certificate)", "its certificate expired at 2", handshake.Expired},
+		{"expired acceptor", named(ours, 1), showing(ours, certnames.Server(0), testcerts.Expired), "its certificate expired at 2", "(bad certificate)", handshake.Refused},
+		{"not yet valid", showing(ours, certnames.Server(1), testcerts.Early), good, "(expired certificate)", "its certificate is valid from 2", handshake.Expired},
+		{"for servers only", showing(ours, certnames.Server(1), testcerts.ForServers), good, "(bad certificate)", "extended key usages serverAuth and clientAuth", handshake.BadCertificate},
+		{"a client's", showing(ours, certnames.Client), good, "(bad certificate)", "its certificate names localhost, client.raftcached, 127.0.0.1, ::1, and no server", handshake.BadCertificate},
+		{"another server's", named(ours, 2), good, "server 1 shows a certificate that names localhost, server-2.raftcached", "server 1 shows a certificate that names localhost, server-2.raftcached", handshake.ReasonCount},
+		{"another server's acceptor", named(ours, 1), named(ours, 2), "its certificate names localhost, server-2.raftcached, 127.0.0.1, ::1, not server-0.raftcached", "(bad certificate)", handshake.Refused},
+		{"a name that looks like one", showing(ours, "server-01.raftcached"), good, "(bad certificate)", "and no server", handshake.BadCertificate},
+		{"a wildcard", showing(ours, "*.raftcached"), good, "(bad certificate)", "and no server", handshake.BadCertificate},
+		{"plaintext", nil, good, "server 1 has no TLS for the log port and server 0 demands it", "server 1 has no TLS for the log port and server 0 demands it", handshake.NotTLS},
+		{"TLS on a plaintext port", named(ours, 1), nil, "it speaks no TLS at its log port, which this server demands", "it speaks TLS, and server 0 has none for the log port", handshake.ReasonCount},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			list := members(2)
 			var dialed, accepted logged
-			a := listen(t, list, 0, withTLS(c.acceptor, &accepted))
+			counted := counting(c.acceptor)
+			a := listen(t, list, 0, withTLS(counted, &accepted))
 			list[0].DirectoryID, list[1].DirectoryID = identity.DirectoryID{1}, identity.DirectoryID{2}
 			cluster := identity.NewCluster(testConstants, list)
 			a.Join(cluster, 1, a.inbox)
@@ -192,6 +203,11 @@ func TestAttacksOnTLS(t *testing.T) {
 			wantLogged(t, "the acceptor", &accepted, c.acceptorSays)
 			if b.Connected(1) {
 				t.Error("it is connected")
+			}
+			if counted != nil {
+				if got := counted.Shaken.Tally(); c.counted == handshake.ReasonCount && got.Failures() > 0 || c.counted < handshake.ReasonCount && (got.Done > 0 || got.Failures() == 0 || got.Failed[c.counted] != got.Failures()) {
+					t.Errorf("the acceptor counts %+v, want %s", got, c.name)
+				}
 			}
 			b.cancel()
 			b.wg.Wait()

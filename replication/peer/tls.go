@@ -39,6 +39,9 @@ type TLS struct {
 	// Client does so with the server's certificate, which must have the name.
 	Client func(serverName string) *tls.Config
 
+	// Shaken, if it is set, counts handshakes of TLS, with who dials and who is dialed.
+	Shaken *handshake.Counter
+
 	// Optional lets in who speaks no TLS, and does without it where a peer has none. It
 	// is for a cluster that is about to get it: who can change what is on its way can have
 	// a connection go without.
@@ -51,6 +54,13 @@ type TLS struct {
 	spoken spoken
 }
 
+// count counts a handshake that has ended.
+func (t *TLS) count(err error) {
+	if t.Shaken != nil {
+		t.Shaken.Count(err)
+	}
+}
+
 // anyServer is dialed if it is not known which server is at an address.
 const anyServer = -1
 
@@ -58,10 +68,6 @@ const (
 	recordTypeHandshake = 22 // RFC 8446, section 5.1: the first byte of a connection
 	recordVersionMajor  = 3  // and the second
 )
-
-// noCertificateText is the error of crypto/tls for a client that shows none. A client has
-// none to show if no authority that the server names has signed it.
-const noCertificateText = "tls: client didn't provide a certificate"
 
 // errSpeaksTLS reports a connection of TLS where none is expected.
 var errSpeaksTLS = errors.New("it speaks TLS")
@@ -111,11 +117,13 @@ func (t *Transport) secureAccepted(shaking *handshake.Conn) (net.Conn, error) {
 	case t.config.TLS.Optional:
 		return &preread{conn, first}, nil
 	default:
+		t.config.TLS.count(tls.RecordHeaderError{})
 		return nil, t.refusePlain(&preread{conn, first})
 	}
 	c := tls.Server(&preread{shaking, first}, t.config.TLS.Server(func(s tls.ConnectionState) error { return certnames.CheckServer(s.PeerCertificates[0]) }))
 	err := c.HandshakeContext(t.ctx)
 	shaking.Over()
+	t.config.TLS.count(err)
 	if err != nil {
 		return nil, explained(err)
 	}
@@ -157,6 +165,7 @@ func (t *Transport) secureDialed(ctx context.Context, conn net.Conn, serverID in
 	}
 	c := tls.Client(conn, cfg)
 	err := c.HandshakeContext(ctx)
+	t.config.TLS.count(err)
 	switch {
 	case err == nil:
 		return secured{c, conn}, nil
@@ -236,7 +245,7 @@ func explained(err error) error {
 		return byUs(refuse("%v", nobody))
 	case errors.As(err, &op) && op.Op == "remote error":
 		return refuse("it refuses this server's certificate, or its TLS (%s): its log says more", strings.TrimPrefix(op.Err.Error(), "tls: "))
-	case err.Error() == noCertificateText:
+	case handshake.ReasonOf(err) == handshake.NoCertificate:
 		return byUs(refuse("it shows no certificate of an authority that is in this server's CA file: is it of another cluster?"))
 	case strings.HasPrefix(err.Error(), "tls: "):
 		return byUs(refuse("TLS: %s", strings.TrimPrefix(err.Error(), "tls: ")))

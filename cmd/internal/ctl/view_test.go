@@ -141,6 +141,11 @@ func cases() map[string][]overview.Reply {
 		lost(r.Status, 3, "connection refused")
 	}
 
+	// The certificates of server 1 have expired, those of server 2 last.
+	expiring := []overview.Reply{{Status: statusOf(0, 3)}, {Status: statusOf(1, 3)}, {Status: statusOf(2, 3)}}
+	expiring[1].Status.TLS = []admin.PortTLS{{Port: "client", NotAfter: lostAt.Add(time.Hour), ExpiresSoon: true}, {Port: "log", NotAfter: lostAt, ExpiresSoon: true}}
+	expiring[2].Status.TLS = []admin.PortTLS{{Port: "client", NotAfter: time.Now().Add(1000 * time.Hour)}}
+
 	foreign := statusOf(7, 1)
 	foreign.Cluster, foreign.Term = "ffffffff00000000", 1
 	return map[string][]overview.Reply{
@@ -149,7 +154,8 @@ func cases() map[string][]overview.Reply {
 		"two":       two, "electing": electing, "joined": joined,
 		"first":   {{Status: first}, {Addr: "10.0.0.2:11411", Err: refused}},
 		"members": members, "replica_lost": replica,
-		"full": full, "stalled": stalled, "leased": leased,
+		"expiring": expiring,
+		"full":     full, "stalled": stalled, "leased": leased,
 		"lone":       {{Status: statusOf(0, 1)}},
 		"starting":   {{Status: statusOf(0, 3)}, {Status: starting}, {Status: quarantine}},
 		"two_worlds": append(well, overview.Reply{Addr: "10.0.0.9:11411", Status: foreign}),

@@ -28,9 +28,9 @@ type Engine struct {
 	accepted atomic.Uint64
 	refused  atomic.Uint64
 
-	handshakes      *handshakes
-	handshakeErrors atomic.Uint64
-	protocolErrors  atomic.Uint64
+	handshakes     *handshakes
+	shaken         handshake.Counter
+	protocolErrors atomic.Uint64
 
 	idle chan struct{} // gets a token when a connection closed and none is left
 }
@@ -123,8 +123,12 @@ type TLSErrors struct {
 
 // TLSErrors returns the numbers of connections that failed because of TLS.
 func (e *Engine) TLSErrors() TLSErrors {
-	return TLSErrors{Handshake: e.handshakeErrors.Load(), Protocol: e.protocolErrors.Load()}
+	shaken := e.shaken.Tally()
+	return TLSErrors{Handshake: shaken.Failures(), Protocol: e.protocolErrors.Load()}
 }
+
+// Handshakes returns how the handshakes of TLS have ended since the Engine was made.
+func (e *Engine) Handshakes() handshake.Tally { return e.shaken.Tally() }
 
 // StopAccepting stops accepting and ticks, and ends handshakes. When it returns, every
 // connection that was admitted has been opened on its loop, or has closed.

@@ -87,8 +87,8 @@ func (e *Engine) shakeHands(w *wire, inFlight *list.Element, config *tls.Config)
 	if !e.handshakes.remove(inFlight) && err == nil {
 		err = net.ErrClosed
 	}
+	e.shaken.Count(err)
 	if err != nil {
-		e.handshakeErrors.Add(1)
 		e.config.Logger.Debug("shake hands with a client", "remote", nc.RemoteAddr().String(), "error", err)
 		_ = nc.Close()
 		e.connClosed()

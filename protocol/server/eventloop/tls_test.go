@@ -75,8 +75,8 @@ func TestRecordsInPieces(t *testing.T) {
 			echoes(t, c, string(pattern(size)))
 		}
 	}
-	if got := e.TLSErrors(); got != (TLSErrors{}) {
-		t.Errorf("errors %+v", got)
+	if got := e.TLSErrors(); got != (TLSErrors{}) || e.Handshakes().Done != 2 {
+		t.Errorf("errors %+v, handshakes %+v", got, e.Handshakes())
 	}
 }
 

@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"io"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"raftcached/internal/admin"
+	"raftcached/internal/certnames"
+	"raftcached/internal/metrics"
+	"raftcached/internal/testcerts"
+	"raftcached/internal/testclient"
+)
+
+// scraped is what a node tells Prometheus.
+func scraped(n *Node) string {
+	w := httptest.NewRecorder()
+	metrics.Handler(n.sample).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return w.Body.String()
+}
+
+// TestFiguresOfTLS: each port that is in TLS tells its handshakes, its certificate and its
+// reloads, to Prometheus, to clients and at the admin port.
+func TestFiguresOfTLS(t *testing.T) {
+	ca, dir := testcerts.NewAuthority(t, "cluster"), t.TempDir()
+	cfg := loneConfig(t)
+	chain, key := ca.Issue("clients").Write(dir, "clients")
+	cfg.Encryption = &Encryption{Chain: chain, Key: key, MinVersion: 2}
+	cfg.PeerFiles = keysFor(t, dir, ca, cfg.ServerID)
+	cfg.AdminAddr = ":0"
+	n := openNode(t, cfg)
+
+	client := testclient.DialTLS(t, n.front.Addr().String(), ca.Client())
+	plain := testclient.Dial(t, n.front.Addr().String())
+	plain.Send("get a")
+	if _, err := io.ReadAll(plain); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Fatal(err)
+	}
+	operator := ca.Client(ca.Issue(certnames.Operator))
+	certnames.VerifyServer(operator)
+	looks := admin.Client{TLS: operator}
+	defer looks.Close()
+	_, port, _ := strings.Cut(strings.TrimPrefix(n.admin.Addr().String(), "[::]"), ":")
+	status := func() *admin.Status {
+		s, err := looks.Status(context.Background(), "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	status()
+	if err := n.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "clients.pem"), []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Reload(); err == nil {
+		t.Fatal("rubbish is read")
+	}
+	client.Send("refresh_certs")
+	if line := client.ReadLine(); !strings.HasPrefix(line, "SERVER_ERROR") {
+		t.Fatalf("rubbish is read: %s", line)
+	}
+
+	notAfter := n.keyring.Expires()
+	prometheus := scraped(n)
+	for _, want := range []string{
+		`tls_handshakes_total{port="client"} 1`, `tls_handshakes_total{port="admin"} 1`,
+		`tls_handshake_failures_total{port="client",reason="not_tls"} 1`, `tls_handshake_failures_total{port="client",reason="expired"} 0`,
+		`certificate_reloads_total{port="client",status="ok"} 1`, `certificate_reloads_total{port="client",status="failed"} 2`,
+		`certificate_reloads_total{port="admin",status="ok"} 2`, `certificate_reloads_total{port="admin",status="failed"} 0`,
+		`certificate_not_after_timestamp_seconds{port="client"}`, `certificate_not_after_timestamp_seconds{port="admin"}`,
+	} {
+		if !strings.Contains(prometheus, "\nraftcached_"+want) {
+			t.Errorf("no %s in\n%s", want, prometheus)
+		}
+	}
+	if strings.Contains(prometheus, `port="log"`) {
+		t.Error("a lone node tells of a log port")
+	}
+	stats := client.Stats("tls")
+	for name, want := range map[string]string{
+		"client:handshakes": "1", "client:failed_not_tls": "1", "client:failed_refused": "0", "client:reloads": "1", "client:reloads_failed": "2", "admin:handshakes": "1",
+	} {
+		if stats[name] != want {
+			t.Errorf("stats tls: %s is %q, want %s", name, stats[name], want)
+		}
+	}
+	var told admin.PortTLS
+	for _, p := range status().TLS {
+		if p.Port == "client" {
+			told = p
+		}
+	}
+	if !told.NotAfter.Equal(notAfter) || told.Handshakes != 1 || told.Failed["not_tls"] != 1 || len(told.Failed) != 1 || told.Reloads != 1 || told.ReloadsFailed != 2 {
+		t.Errorf("the status tells %+v, want a certificate until %s", told, notAfter.Format(time.RFC3339))
+	}
+	if scraped := scraped(openNode(t, loneConfig(t))); strings.Contains(scraped, "raftcached_tls") || strings.Contains(scraped, "raftcached_certificate") {
+		t.Error("a node without TLS tells of it")
+	}
+}
