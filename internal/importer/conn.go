@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -28,12 +29,18 @@ type conn struct {
 	stop func() bool // no longer close the connection with the context
 }
 
-// dial connects and logs in. The connection is closed when the context ends.
-func dial(ctx context.Context, addr string, l Login) (*conn, error) {
+// dial connects, with TLS unless secure is nil, and logs in. The connection is closed when
+// the context ends.
+func dial(ctx context.Context, addr string, secure *tls.Config, l Login) (*conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
+	}
+	if secure != nil {
+		if nc, err = shakeHands(ctx, nc, addr, secure); err != nil {
+			return nil, err
+		}
 	}
 	c := &conn{Conn: nc, in: bufio.NewReaderSize(nc, lineBytesMax)}
 	c.stop = context.AfterFunc(ctx, func() { _ = nc.Close() })
@@ -49,6 +56,25 @@ func dial(ctx context.Context, addr string, l Login) (*conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// shakeHands returns a connection in TLS with the server at an address, whose certificate must
+// name its host.
+func shakeHands(ctx context.Context, nc net.Conn, addr string, secure *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	config := secure.Clone()
+	config.ServerName, _, _ = net.SplitHostPort(addr)
+	c := tls.Client(nc, config)
+	err := c.HandshakeContext(ctx)
+	if err == nil {
+		return c, nil
+	}
+	_ = nc.Close()
+	if errors.As(err, new(tls.RecordHeaderError)) {
+		return nil, fmt.Errorf("speak TLS with %s: it serves without", addr)
+	}
+	return nil, fmt.Errorf("speak TLS with %s: %w", addr, err)
 }
 
 func (c *conn) close() {

@@ -2,9 +2,13 @@ package importer
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -31,10 +35,12 @@ type Login struct{ User, Password []byte }
 
 // Import is one copy. Set the fields, then call Run once.
 type Import struct {
-	From      string // host:port of the memcached
+	From      string      // host:port of the memcached
+	FromTLS   *tls.Config // nil: it serves without. The ServerName is set to the host
 	FromLogin Login
 
-	To      []string // host:port of the servers of the cluster; one is enough
+	To      []string    // host:port of the servers of the cluster; one is enough
+	ToTLS   *tls.Config // likewise
 	ToLogin Login
 
 	progress progress
@@ -86,6 +92,9 @@ func (p *progress) fail(key []byte, why string) {
 func (im *Import) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if err := im.greet(ctx); err != nil {
+		return err
+	}
 	all, err := im.list(ctx)
 	if err != nil {
 		return err
@@ -107,16 +116,42 @@ func (im *Import) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// greet asks whether a server of the cluster answers at all: what is wrong with TLS or the
+// login is no reason to wait.
+func (im *Import) greet(ctx context.Context) (err error) {
+	for _, addr := range im.To {
+		var c *conn
+		if c, err = dial(ctx, addr, im.ToTLS, im.ToLogin); err != nil {
+			continue
+		}
+		_, err = c.ask([]byte("version\r\n"))
+		c.close()
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("ask %s for its version: %w", addr, hinted(err, im.ToTLS))
+	}
+	return err
+}
+
+// hinted is an error of who speaks first, with what it may mean.
+func hinted(err error, secure *tls.Config) error {
+	if secure == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		return fmt.Errorf("it closed the connection, as a server with TLS does for who has none: %w", err)
+	}
+	return err
+}
+
 // list learns all keys.
 func (im *Import) list(ctx context.Context) (*keys, error) {
-	c, err := dial(ctx, im.From, im.FromLogin)
+	c, err := dial(ctx, im.From, im.FromTLS, im.FromLogin)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
 	all, err := im.listAll(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("list the keys of %s: %w", im.From, err)
+		return nil, fmt.Errorf("list the keys of %s: %w", im.From, hinted(err, im.FromTLS))
 	}
 	return all, nil
 }

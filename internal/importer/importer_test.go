@@ -41,7 +41,7 @@ func startMemcached(ctx context.Context, t *testing.T, args ...string) *cluster.
 // open connects to a server until the test ends.
 func open(ctx context.Context, t *testing.T, addr string) *conn {
 	t.Helper()
-	c, err := dial(ctx, addr, Login{})
+	c, err := dial(ctx, addr, nil, Login{})
 	if err != nil {
 		t.Fatal(err)
 	}

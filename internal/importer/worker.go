@@ -36,7 +36,7 @@ type stored struct {
 }
 
 func (w *worker) run(ctx context.Context, all *keys, next *atomic.Int64) (err error) {
-	if w.source, err = dial(ctx, w.im.From, w.im.FromLogin); err != nil {
+	if w.source, err = dial(ctx, w.im.From, w.im.FromTLS, w.im.FromLogin); err != nil {
 		return err
 	}
 	defer w.source.close()
@@ -191,7 +191,7 @@ func (w *worker) tryStore(ctx context.Context) (left []stored, why error) {
 	if w.target == nil {
 		addr := w.im.To[w.to%len(w.im.To)]
 		w.to++
-		if w.target, why = dial(ctx, addr, w.im.ToLogin); why != nil {
+		if w.target, why = dial(ctx, addr, w.im.ToTLS, w.im.ToLogin); why != nil {
 			w.target = nil
 			return w.pending, why
 		}

@@ -32,6 +32,8 @@ func TestUsageErrors(t *testing.T) {
 		{"status --nope", `unknown flag: --nope: run "raftcachectl status --help"`},
 		{"import", `name one memcached, like 10.0.0.9:11211: run "raftcachectl import --help"`},
 		{"import 10.0.0.9", `memcached "10.0.0.9" is no address: write host:port, like 10.0.0.9:11211`},
+		{"import 10.0.0.9:1 --tls-cert x", `--tls-cert and --tls-key are for TLS: add --tls-ca, or --tls`},
+		{"import 10.0.0.9:1 --from-tls --from-tls-key x", `--from-tls-key is the key of a certificate: name that by --from-tls-cert`},
 		{"member", `say what to do: run "raftcachectl member --help"`},
 		{"member grow", `unknown command "grow" for "raftcachectl member"`},
 		{"member replace", `name one server by its id, like 1: run "raftcachectl member replace --help"`},
