@@ -266,7 +266,7 @@ func TestValuesTakeEffect(t *testing.T) {
 	config := m.configs["raftcached"].Data["server.json"]
 	for _, want := range []string{
 		`"tls": true`, `"tlsCert": "/run/secrets/tls/tls.crt"`, `"tlsKey": "/run/secrets/tls/tls.key"`, `"tlsCA": "/run/secrets/tls/ca.crt"`, `"tlsVerify": 2`,
-		`"peerCertFile": "/run/secrets/peers/server-{id}.crt"`, `"peerKeyFile": "/run/secrets/peers/server-{id}.key"`, `"peerCAFile": "/run/secrets/peers/ca.crt"`, `"peerTLS": "optional"`,
+		`"peerCertFile": "/run/secrets/peers/server.crt"`, `"peerKeyFile": "/run/secrets/peers/server.key"`, `"peerCAFile": "/run/secrets/peers/ca.crt"`, `"peerTLS": "optional"`,
 		`"authFile": "/run/secrets/users/users"`, `"leases": "all"`, `"maxConnections": 4096`, `"memoryLimitMiB": 100`, `"replaceEmpty": false`,
 		`"host": "raftcached-4.raftcached-servers.caches.svc.example.org"`,
 	} {

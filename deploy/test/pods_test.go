@@ -26,6 +26,7 @@ func (m *manifests) pod(t *testing.T, img image, ordinal int) *container {
 	if c.uid != img.uid || c.gid != img.gid || len(k.Command) > 0 || *k.SecurityContext.AllowPrivilegeEscalation || !*k.SecurityContext.ReadOnlyRootFilesystem {
 		t.Fatalf("this test does not run it as %+v says", k)
 	}
+	environment := map[string]string{}
 	for _, e := range k.Env {
 		value := e.Value
 		if e.ValueFrom != nil {
@@ -35,6 +36,7 @@ func (m *manifests) pod(t *testing.T, img image, ordinal int) *container {
 			value = fmt.Sprint(ordinal)
 		}
 		c.env = append(c.env, e.Name+"="+value)
+		environment[e.Name] = value
 	}
 	for _, mount := range k.VolumeMounts {
 		if mount.Name == "data" {
@@ -43,11 +45,28 @@ func (m *manifests) pod(t *testing.T, img image, ordinal int) *container {
 			}
 			continue
 		}
-		for name, text := range m.volume(t, spec.Volumes, mount.Name) {
+		files := m.volume(t, spec.Volumes, mount.Name)
+		if part := mount.SubPath + expanded(mount.SubPathExpr, environment); part != "" { // one file, at the path itself
+			text, there := files[part]
+			if !there {
+				t.Fatalf("volume %q has no %q", mount.Name, part)
+			}
+			c.files[mount.MountPath] = text
+			continue
+		}
+		for name, text := range files {
 			c.files[path.Join(mount.MountPath, name)] = text
 		}
 	}
 	return c
+}
+
+// expanded is a text with the values of the variables in it, as a kubelet expands $(NAME).
+func expanded(text string, environment map[string]string) string {
+	for name, value := range environment {
+		text = strings.ReplaceAll(text, "$("+name+")", value)
+	}
+	return text
 }
 
 // volume is the files of a volume.
@@ -64,7 +83,13 @@ func (m *manifests) volume(t *testing.T, volumes []corev1.Volume, name string) m
 		case v.Secret != nil:
 			data := m.secrets[v.Secret.SecretName].Data
 			for _, item := range v.Secret.Items {
-				files[item.Path] = string(data[item.Key])
+				text, there := data[item.Key]
+				switch {
+				case there:
+					files[item.Path] = string(text)
+				case v.Secret.Optional == nil || !*v.Secret.Optional:
+					t.Fatalf("secret %q has no %q: the pod does not start", v.Secret.SecretName, item.Key)
+				}
 			}
 			if len(v.Secret.Items) == 0 { // all
 				for key, text := range data {

@@ -7,10 +7,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"maps"
 	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +23,8 @@ import (
 
 // TestPodsWithCertificates runs pods that know each other by what `raftcachectl certs create` makes:
 // they form a cluster, their probes are asked by HTTPS, and raftcachectl in a pod sees all of them.
+// Each has the key of its own server and no other one, whatever is in the Secret: only the operator,
+// from elsewhere, changes the cluster.
 func TestPodsWithCertificates(t *testing.T) {
 	img := buildImage(t)
 	m := newMachine(t)
@@ -39,12 +45,14 @@ func TestPodsWithCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	delete(secret.Data, "ca.key") // which no server needs
-	chart.secrets["cache-peers"] = secret
+	chart.secrets["cache-peers"] = secret // with all keys, which is more than there should be
 
 	var pods []*container
 	for i := range int(*chart.set.Spec.Replicas) {
 		pods = append(pods, chart.pod(t, img, i))
+	}
+	for i, c := range pods {
+		wantOwnKey(t, secret, c, fmt.Sprintf("server-%d.key", i))
 	}
 	m.start(pods...)
 	for _, c := range pods {
@@ -53,6 +61,50 @@ func TestPodsWithCertificates(t *testing.T) {
 	m.wantAnswer(pods[0], "set k 0 0 1\r\nx\r\n", "STORED")
 	m.wantAnswer(pods[1], "get k\r\n", "VALUE k 0 1|x|END")
 	m.await("all is well", func() error { return well(m, pods[2], 3) })
+
+	change := []string{"leases", "leader"}
+	if out, err := m.exec(pods[0], append([]string{"raftcachectl"}, change...)...); err == nil || !strings.Contains(out, "needs the operator's certificate") {
+		t.Errorf("a pod changes the cluster: %v\n%s", err, out)
+	}
+	file := func(name string) string { return filepath.Join(dir, "certs", name) }
+	elsewhere := append([]string{"--server", pods[0].ip + ":11411", "--cert", file("operator.crt"), "--key", file("operator.key"), "--cacert", file("ca.crt")}, change...)
+	if out, err = exec.CommandContext(t.Context(), filepath.Join(img.root, "usr/bin/raftcachectl"), elsewhere...).CombinedOutput(); err != nil {
+		t.Errorf("the operator cannot change the cluster: %v\n%s", err, out)
+	}
+}
+
+// wantOwnKey fails if a container sees another private key of the Secret than its own.
+func wantOwnKey(t *testing.T, secret *corev1.Secret, c *container, own string) {
+	t.Helper()
+	keys := 0
+	for key, text := range secret.Data {
+		for file, seen := range c.files {
+			if strings.HasSuffix(key, ".key") && strings.Contains(seen, string(text)) {
+				if keys++; key != own {
+					t.Errorf("%s sees %s in %s", c.name, key, file)
+				}
+			}
+		}
+	}
+	if keys != 1 {
+		t.Errorf("%s sees %d keys", c.name, keys)
+	}
+}
+
+// TestCertificatesInTheChart: the volume has the certificates of the servers and no other key, and a
+// server that has none yet keeps no pod from starting.
+func TestCertificatesInTheChart(t *testing.T) {
+	chart, err := render(t, "peerTLS: {existingSecret: cache-peers}\nreplicas: 3")
+	must(t, err)
+	secret := &corev1.Secret{Data: map[string][]byte{}}
+	for _, name := range []string{"ca.crt", "ca.key", "operator.crt", "operator.key", "client.key", "server-0.crt", "server-0.key", "server-1.crt", "server-1.key"} {
+		secret.Data[name] = []byte(name)
+	}
+	chart.secrets["cache-peers"] = secret
+	got := slices.Sorted(maps.Keys(chart.volume(t, chart.set.Spec.Template.Spec.Volumes, "peers")))
+	if want := []string{"ca.crt", "server-0.crt", "server-0.key", "server-1.crt", "server-1.key"}; !slices.Equal(got, want) {
+		t.Errorf("the volume has %q, want %q", got, want)
+	}
 }
 
 // TestPodsWithTLSForClients runs a pod whose clients need certificates.

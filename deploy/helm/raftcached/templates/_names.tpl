@@ -48,7 +48,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 {{- if .Values.peerTLS.existingSecret -}}
-{{- $_ := merge $config (dict "peerCertFile" "/run/secrets/peers/server-{id}.crt" "peerKeyFile" "/run/secrets/peers/server-{id}.key" "peerCAFile" "/run/secrets/peers/ca.crt" "peerTLS" .Values.peerTLS.mode) -}}
+{{- $_ := merge $config (dict "peerCertFile" "/run/secrets/peers/server.crt" "peerKeyFile" "/run/secrets/peers/server.key" "peerCAFile" "/run/secrets/peers/ca.crt" "peerTLS" .Values.peerTLS.mode) -}}
 {{- end -}}
 {{- merge $config .Values.settings | toPrettyJson -}}
 {{- end -}}
