@@ -34,6 +34,9 @@ MEMORYFLAGS ?=
 # GROWTHFLAGS are for `make growth`, like GROWTHFLAGS='-only items,loops -duration 1s'.
 GROWTHFLAGS ?=
 
+# MEASURINGFLAGS are for `make measuring`, like MEASURINGFLAGS='-duration 10s -rounds 9'.
+MEASURINGFLAGS ?=
+
 # RACEFLAGS are for `make race`: -short leaves out what the race detector has nothing to find in, and bench.
 RACEFLAGS ?=
 
@@ -55,7 +58,7 @@ PUBLIC := . ./raftcachedtest ./cmd/...
 
 # CLIENTS are the Debian packages of the programs and clients that tests talk to.
 CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-pylibmc libmemcached-tools \
-	libcache-memcached-fast-perl php-cli php-memcached chromium systemd iproute2 openssl
+	libcache-memcached-fast-perl php-cli php-memcached ruby ruby-dalli libspymemcached-java default-jdk-headless chromium systemd iproute2 openssl
 
 # PLATFORMS are what `make dist` builds for.
 PLATFORMS ?= linux/amd64 linux/arm64
@@ -125,6 +128,11 @@ memory:
 ## idle: what servers cost that have nothing to do
 idle:
 	$(GO) run ./bench/cmd/idle
+
+.PHONY: measuring
+## measuring: what it costs a server to measure its requests: latencies, hot keys, slow commands; 1 minute
+measuring:
+	$(GO) run ./bench/cmd/measuring $(MEASURINGFLAGS)
 
 ## growth: what gets and sets cost with more items, connections, servers, bytes and loops; 5 minutes, 4 GiB
 growth:
@@ -206,7 +214,7 @@ clients:
 conformance: clients
 	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|ProgramsThatListKeys|Netcat|Pymemcache|LoneServer' \
 		./internal/node ./protocol ./internal/integration
-	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run Clients ./internal/conformance -npm
+	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Clients|LostServer' ./internal/conformance -npm
 
 ## differential: the same random requests to this server and to memcached 1.6.45
 differential:

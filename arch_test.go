@@ -92,6 +92,7 @@ var layers = map[string]layer{
 	"bench/cmd/replace":     {may: []string{"bench/steady", "internal/cluster"}},
 	"bench/cmd/load":        {may: []string{"bench"}},
 	"bench/cmd/idle":        {may: []string{"bench/footprint", "internal/cluster"}},
+	"bench/cmd/measuring":   {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"bench/cmd/growth":      {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"bench/cmd/reads":       {may: []string{"bench", "bench/footprint", "internal/cluster"}},
 	"bench/cmd/tls":         {},
