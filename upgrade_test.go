@@ -19,7 +19,7 @@ func TestUpgradeNamesVersions(t *testing.T) {
 		{"replication/identity/identity.go", `formatVersion = (\d+)`, "| the file `identity` | %s |"},
 		{"replication/wal/owner.go", `segmentMagic +=.*\\x0(\d)"`, "| segments of the raft log | %s |"},
 		{"replication/snapshot/head.go", `magic +=.*\\x0(\d)"`, "| files of snapshots | %s |"},
-		{"replication/state.go", `snapshotLeases += (\d+)`, "| the state in snapshots | %s |"},
+		{"replication/state.go", `snapshotRaised += (\d+)`, "| the state in snapshots | %s |"},
 		{"engine/image.go", `imageVersion = (\d+)`, "| the items in snapshots | %s, and more"},
 		{"replication/batch.go", `entryVersion = (\d+)`, "| entries of the raft log | %s |"},
 		{"replication/change.go", `changeVersion = (\d+)`, "| changes of members in it | %s |"},

@@ -32,13 +32,7 @@ const (
 // stampMsMax is beyond any stamp, in ms of Unix time, and little enough to be added to.
 const stampMsMax = 1 << 50
 
-var (
-	errMalformed = errors.New("malformed batch")
-
-	// errLater says that bytes are those of a later version of the program. It ends a
-	// node that has to apply them; what is malformed is refused.
-	errLater = errors.New("run a newer raftcached")
-)
+var errMalformed = errors.New("malformed batch")
 
 // clusterOrigin is the origin of the cluster's own sub-batches; no raft id is 0.
 // A leader alone makes them. They have no number, and applying one again has no
@@ -123,7 +117,7 @@ func entryHeader(r *frame.Reader) (h header, err error) {
 		return h, fmt.Errorf("read entry version: %w", err)
 	}
 	if version != entryVersion {
-		return h, fmt.Errorf("entry has version %d, this program knows %d: %w", version, entryVersion, errLater)
+		return h, fmt.Errorf("entry has version %d, this program knows %d: %w", version, entryVersion, ErrLater)
 	}
 	if h.stampMs, err = r.Int64(); err != nil {
 		return h, fmt.Errorf("read entry stamp: %w", err)

@@ -164,8 +164,10 @@ func FuzzBatchDecode(f *testing.F) {
 		if data, err := proto.Marshal(&pb.ConfChangeV2{Context: b}); err == nil {
 			_, _ = readChange(data)
 		}
-		members := frame.NewReader(b)
-		_, _ = readMembership(&members, snapshotLeases)
+		for version := uint64(snapshotMembers); version <= snapshotRaised; version++ {
+			members := frame.NewReader(b)
+			_, _ = readMembership(&members, version)
+		}
 		r := frame.NewReader(b)
 		if h, err := entryHeader(&r); err == nil {
 			if len(h.hints)%hintBytes != 0 || len(h.hints) > hintsBytesMax {

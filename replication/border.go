@@ -167,11 +167,11 @@ func checkApplicable(e *pb.Entry) error {
 			return nil
 		}
 		r := frame.NewReader(e.GetData())
-		if _, err := entryHeader(&r); errors.Is(err, errLater) {
+		if _, err := entryHeader(&r); errors.Is(err, ErrLater) {
 			return err
 		}
 	case pb.EntryConfChangeV2:
-		if _, err := readChange(e.GetData()); errors.Is(err, errLater) {
+		if _, err := readChange(e.GetData()); errors.Is(err, ErrLater) {
 			return err
 		}
 	default:

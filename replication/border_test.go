@@ -209,9 +209,9 @@ func TestEntriesOfALaterVersionAreRefused(t *testing.T) {
 		want error
 	}{
 		{"malformed", pb.EntryNormal, garbage[1], nil},
-		{"later", pb.EntryNormal, garbage[4], errLater},
+		{"later", pb.EntryNormal, garbage[4], ErrLater},
 		{"malformed change", pb.EntryConfChangeV2, garbage[1], nil},
-		{"later change", pb.EntryConfChangeV2, laterChange, errLater},
+		{"later change", pb.EntryConfChangeV2, laterChange, ErrLater},
 		{"of raft's old kind", pb.EntryConfChange, nil, errMalformed},
 	} {
 		core := newBorderCore(t)
@@ -262,7 +262,7 @@ func TestUnreadableEntriesHaveNoEffect(t *testing.T) {
 	}
 	var out Batch
 	err := a.apply([]*pb.Entry{{Index: new(a.index + 1), Data: garbage[4]}}, nil, &out)
-	if !errors.Is(err, errLater) {
+	if !errors.Is(err, ErrLater) {
 		t.Fatalf("an entry of a later version: %v", err)
 	}
 }

@@ -131,6 +131,15 @@ const (
 	// bugFetchedOld gives raft entries that were read from the log before others
 	// replaced them.
 	bugFetchedOld
+
+	// bugVersionOfVoters raises the cluster version once all voters can, whatever learners
+	// can.
+	bugVersionOfVoters
+	// bugVersionKept takes what a node has told of its version for true until it tells
+	// another one.
+	bugVersionKept
+	// bugVersionForgotten leaves the cluster version out of snapshots.
+	bugVersionForgotten
 )
 
 func (b bugs) has(one bugs) bool { return b&one != 0 }

@@ -40,12 +40,14 @@ const (
 	ChangeSettle
 	// ChangeLeases changes which nodes may answer reads without asking a majority.
 	ChangeLeases
+	// ChangeVersion raises the cluster version. Only a leader asks for it.
+	ChangeVersion
 	changeEnd
 )
 
 // String names the kind.
 func (k ChangeKind) String() string {
-	return [...]string{"none", "prepare", "replace", "admit", "promote", "remove", "move", "settle", "leases", "unknown"}[min(k, changeEnd)]
+	return [...]string{"none", "prepare", "replace", "admit", "promote", "remove", "move", "settle", "leases", "version", "unknown"}[min(k, changeEnd)]
 }
 
 // MemberChange is one change of the members, as it stands in the log.
@@ -60,6 +62,7 @@ type MemberChange struct {
 	ClientPort, LogPort int         // so
 	Stays               bool        // ChangePrepare, ChangeReplace
 	Leases              Leases      // ChangeLeases, which is about no server
+	Raised              uint64      `json:",omitzero"` // ChangeVersion, which is about none either: what the cluster version is to be
 
 	// Force has the leader propose it even if too few voters can be reached
 	// afterwards. It is not in the log.
@@ -68,8 +71,10 @@ type MemberChange struct {
 
 const (
 	changeServers = 1 // version of a change of a server
-	changeVersion = 2 // of one of the leases, which has another field
-	changeFields  = 11
+	changeLeases  = 2 // of one of the leases, which has another field
+	changeVersion = 3 // of one of the cluster version, which has another one
+
+	changeFields = 11 // of versions 2 and 3; the first has one less
 )
 
 var (
@@ -79,11 +84,14 @@ var (
 
 // encode returns the encoding of c, see doc.go.
 func (c *MemberChange) encode() []byte {
-	version := uint64(changeServers)
-	if c.Kind == ChangeLeases {
-		version = changeVersion
+	version, fields := uint64(changeServers), changeFields-1
+	switch c.Kind {
+	case ChangeLeases:
+		version, fields = changeLeases, changeFields
+	case ChangeVersion:
+		version, fields = changeVersion, changeFields
 	}
-	dst := frame.AppendArrayLen(nil, changeFields-int(changeVersion-version))
+	dst := frame.AppendArrayLen(nil, fields)
 	for _, v := range []uint64{version, uint64(c.Kind), c.Version, c.ID, uint64(c.ServerID)} {
 		dst = frame.AppendUint(dst, v)
 	}
@@ -92,8 +100,11 @@ func (c *MemberChange) encode() []byte {
 	dst = frame.AppendUint(dst, uint64(c.ClientPort))
 	dst = frame.AppendUint(dst, uint64(c.LogPort))
 	dst = frame.AppendBool(dst, c.Stays)
-	if version == changeVersion {
+	switch version {
+	case changeLeases:
 		dst = frame.AppendUint(dst, uint64(c.Leases))
+	case changeVersion:
+		dst = frame.AppendUint(dst, c.Raised)
 	}
 	return dst
 }
@@ -117,17 +128,23 @@ func decodeChange(b []byte) (*MemberChange, error) {
 	r := memberReader{Reader: &from}
 	n, v := r.array(changeFields), r.uint(1<<63-1)
 	if r.err == nil && v > changeVersion {
-		return nil, fmt.Errorf("change of members has version %d, this program knows %d: %w", v, changeVersion, errLater)
+		return nil, fmt.Errorf("change of members has version %d, this program knows %d: %w", v, changeVersion, ErrLater)
 	}
 	c := &MemberChange{
 		Kind: ChangeKind(r.uint(uint64(changeEnd) - 1)), Version: r.uint(1<<63 - 1), ID: r.uint(1<<64 - 1),
 		ServerID: int(r.uint(1 << 31)), Directory: r.directory(), Host: r.text(),
 		ClientPort: int(r.uint(portMax)), LogPort: int(r.uint(portMax)), Stays: r.bool(),
 	}
-	if v == changeVersion {
+	want := changeFields
+	switch v {
+	case changeLeases:
 		c.Leases = Leases(r.uint(uint64(leasesEnd) - 1))
+	case changeVersion:
+		c.Raised = r.uint(1<<63 - 1)
+	default:
+		want--
 	}
-	if want := changeFields - changeVersion + int(v); r.err == nil && n != want {
+	if r.err == nil && (n != want || v == 0) {
 		r.err = fmt.Errorf("array of %d, want %d: %w", n, want, errMalformed)
 	}
 	if r.err != nil {
@@ -155,7 +172,7 @@ func (m *Membership) plan(c *MemberChange) (next *Membership, cc *pb.ConfChangeV
 	case m.joint():
 		return nil, nil, errJoint
 	}
-	next = &Membership{Version: m.Version + 1, NextRaftID: m.NextRaftID, Members: slices.Clone(m.Members), Leases: m.Leases}
+	next = &Membership{Version: m.Version + 1, NextRaftID: m.NextRaftID, Members: slices.Clone(m.Members), Leases: m.Leases, Raised: m.Raised}
 	var changes []*pb.ConfChangeSingle
 	switch c.Kind {
 	case ChangePrepare:
@@ -174,6 +191,8 @@ func (m *Membership) plan(c *MemberChange) (next *Membership, cc *pb.ConfChangeV
 		err = next.settle(m)
 	case ChangeLeases:
 		err = next.lease(c)
+	case ChangeVersion:
+		err = next.raise(c)
 	default:
 		err = fmt.Errorf("change of kind %d is unknown: run a newer raftcached", c.Kind)
 	}
@@ -197,7 +216,7 @@ func change(t pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
 // leave returns the membership after raft has left a joint configuration.
 func (m *Membership) leave() (next *Membership, cc *pb.ConfChangeV2, err error) {
 	cc = &pb.ConfChangeV2{}
-	next = &Membership{Version: m.Version, NextRaftID: m.NextRaftID, Members: m.Members, Leases: m.Leases, promoted: m.promoted}
+	next = &Membership{Version: m.Version, NextRaftID: m.NextRaftID, Members: m.Members, Leases: m.Leases, Raised: m.Raised, promoted: m.promoted}
 	next.Conf, err = nextConf(m.Conf, cc)
 	return next, cc, err
 }

@@ -57,6 +57,7 @@ type Config struct {
 	Tick                          time.Duration
 	RequestTimeout                time.Duration
 	Leases                        Leases // as the cluster was formed
+	Version                       uint64 // see ReplicaConfig.VersionMax
 
 	Logger raft.Logger
 
@@ -105,6 +106,7 @@ type Core struct {
 	promise  promise
 	lease    leaderLease
 	holders  holders
+	versions versions
 	reading  readLease
 	accepted Round // the newest of a leader's that this node has accepted
 
@@ -227,6 +229,7 @@ func (c *Core) Tick() {
 	c.tickSpace()
 	c.tickHandover()
 	c.tickMembers()
+	c.raiseVersion()
 	c.tickAsks()
 }
 
@@ -291,6 +294,7 @@ func (c *Core) Interrupted(peer uint64) {
 // Unreachable tells that a message to a peer was dropped.
 func (c *Core) Unreachable(peer uint64) {
 	delete(c.handover.heard, peer)
+	c.versions.lost(peer, c.cfg.bugs)
 	c.raw.ReportUnreachable(peer)
 }
 

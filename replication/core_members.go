@@ -82,6 +82,9 @@ func (c *Core) proposeChange(change *MemberChange) error {
 	if err == nil {
 		err = c.members.addressFree(change)
 	}
+	if err == nil && change.Kind == ChangeVersion && change.Raised > c.versionOfAll() {
+		err = errNotAll
+	}
 	if err != nil {
 		return err
 	}
@@ -237,6 +240,7 @@ func (c *Core) noteMembers(a *AppliedUpTo) {
 	voters := c.members.Conf.GetVoters()
 	c.guard.states.follow(voters)
 	c.clock.keep(voters)
+	c.versions.keep(c.members)
 	c.guard.holders = c.heard(c.guard.holders)
 	if c.guard.verdict == VerdictRepairing && len(c.guard.holders) == 0 {
 		c.guard.holders = c.otherVoters()

@@ -53,6 +53,12 @@
 // readLease). Gate is what event loops ask. Which leases there are is part of the members,
 // and changes with them (ChangeLeases); the promises are always made.
 //
+// # Cluster version
+//
+// Nodes of two programs may be in one cluster. What only the newer one can read is not
+// written before the cluster version allows it, which the leader raises (ChangeVersion) when
+// every member tells that it can; see version.go.
+//
 // # Equal states
 //
 // What makes nodes equal is that they apply the same log the same way. Whether
@@ -84,12 +90,14 @@
 //	hints: nil, or bin of n times 8 bytes, 64 KiB at most
 //
 // A forwarded payload is an array n of sub-batch. A signal is an array that begins
-// with its kind; one of an unknown kind is of a later version, and ignored. Every
-// node tells the others its wall clock once a second, its digest when it has
+// with its kind; one of an unknown kind is of a later version, and ignored, as further
+// fields are. Every node tells the others its wall clock once a second, and the cluster
+// version that it can do if that is more than 1, its digest when it has
 // compared and its newest one again once a second; one in quarantine asks a peer
 // for a state at the index of its own, or later:
 //
 //	array 2: kind uint (1) | wall clock int, ms of Unix time
+//	array 3: kind uint (1) | wall clock int, ms of Unix time | cluster version uint
 //	array 4: kind uint (3) | index uint | contents uint | order uint
 //	array 2: kind uint (4) | index uint
 //
@@ -143,7 +151,8 @@
 // Once the members are no longer those that formed the cluster, or the leases have been
 // changed, it is of version 4, an array of 4 with them behind the rows. In version 3 they
 // do not tell which leases there are (0: as the cluster was formed, 1 off, 2 leader,
-// 3 all), in version 2 neither whether they are settled:
+// 3 all), in version 2 neither whether they are settled. Once the cluster version was raised
+// it is of version 5, and they have that at the end of an array 7:
 //
 //	array 6: changes so far uint | next raft id uint | array n of member | configuration |
 //	    settled bool | leases uint
@@ -157,7 +166,8 @@
 //	array 10: version uint (1) | kind uint | changes before uint | id uint | server id uint |
 //	    directory id bin 16 | host str | client port uint | log port uint | stays bool
 //
-// One that changes the leases is of version 2, and has them at the end of an array 11.
+// One that changes the leases is of version 2, and has them at the end of an array 11; one
+// that raises the cluster version is of version 3, and likewise has that.
 //
 // # Concurrency
 //

@@ -29,6 +29,12 @@ type ReplicaConfig struct {
 	RequestTimeout                time.Duration
 	Leases                        Leases // as the cluster was formed
 
+	// KnownVersion is the highest cluster version that this program knows; 0:
+	// ClusterVersionKnown. It ends when it finds a higher one. VersionMax is the highest one
+	// that it is to tell the others that it can do, so that the cluster version does not
+	// rise beyond it; 0: KnownVersion.
+	KnownVersion, VersionMax uint64
+
 	// LogRetainBytes is about how much of the log stays on disk, or the size of
 	// the state if that is more. A snapshot is taken after each half of it.
 	LogRetainBytes int64
@@ -83,7 +89,7 @@ func newMachine(cfg *ReplicaConfig) (*machine, error) {
 		Log:     storage{cfg.Log, cfg.Snapshots, st.members.Conf},
 		Applied: st.index, StampMs: max(st.stampMs, cfg.Machine.TimeMs()), NextDueMs: cfg.Machine.NextDueMs, OffsetMs: cfg.Machine.OffsetMs, Correction: cfg.Machine.Correction, Formation: cfg.Machine.Formation,
 		ElectionTicks: cfg.ElectionTicks, HeartbeatTicks: cfg.HeartbeatTicks,
-		Tick: cfg.Tick, RequestTimeout: cfg.RequestTimeout, Leases: cfg.Leases,
+		Tick: cfg.Tick, RequestTimeout: cfg.RequestTimeout, Leases: cfg.Leases, Version: cfg.version(),
 		Logger: raftLogger{cfg.Logger}, promoteLagMax: cmp.Or(cfg.promoteLagMax, promoteLagMax), bugs: cfg.bugs,
 	})
 	if err != nil {

@@ -61,6 +61,7 @@ type Membership struct {
 	Settled bool
 
 	Leases Leases // LeasesFormed: never changed
+	Raised uint64 // what the cluster version was raised to; 0: never; see ClusterVersion
 
 	// promoted is the raft id of the member that has got its vote by this version. It is
 	// not part of the state: 0 if a snapshot has brought the version.
@@ -140,7 +141,7 @@ func (m *Membership) of(serverID int) (list []Member) {
 
 // about returns what is said of the server that a change is about.
 func (m *Membership) about(c *MemberChange) []Member {
-	if c.Kind == ChangeLeases {
+	if c.Kind == ChangeLeases || c.Kind == ChangeVersion {
 		return nil
 	}
 	return m.of(c.ServerID)
@@ -196,7 +197,11 @@ func (m *Membership) digest() uint64 {
 
 // append appends the encoding of m to dst, see doc.go.
 func (m *Membership) append(dst []byte) []byte {
-	dst = frame.AppendArrayLen(dst, membershipFields)
+	fields := membershipFields
+	if m.Raised == 0 { // programs that know no cluster version have to read, and to digest, the same
+		fields--
+	}
+	dst = frame.AppendArrayLen(dst, fields)
 	dst = frame.AppendUint(dst, m.Version)
 	dst = frame.AppendUint(dst, m.NextRaftID)
 	dst = frame.AppendArrayLen(dst, len(m.Members))
@@ -212,7 +217,11 @@ func (m *Membership) append(dst []byte) []byte {
 	}
 	dst = frame.AppendBool(dst, m.Conf.GetAutoLeave())
 	dst = frame.AppendBool(dst, m.Settled)
-	return frame.AppendUint(dst, uint64(m.Leases))
+	dst = frame.AppendUint(dst, uint64(m.Leases))
+	if m.Raised > 0 {
+		dst = frame.AppendUint(dst, m.Raised)
+	}
+	return dst
 }
 
 func (o *Member) append(dst []byte) []byte {
@@ -229,7 +238,7 @@ func (o *Member) append(dst []byte) []byte {
 }
 
 const (
-	membershipFields = 6
+	membershipFields = 7 // of a snapshot of version 5; each one before has one less
 	memberFields     = 9
 )
 
@@ -287,10 +296,11 @@ func (r *memberReader) directory() (d DirectoryID) {
 }
 
 // readMembership decodes what append wrote. A snapshot of version 2 does not tell
-// whether it is settled: none was then. Before version 4 leases were as formed.
+// whether it is settled: none was then. Before version 4 leases were as formed, and
+// before version 5 the cluster version.
 func readMembership(from *frame.Reader, version uint64) (*Membership, error) {
 	r := memberReader{Reader: from}
-	r.fields(membershipFields - int(snapshotLeases-version))
+	r.fields(membershipFields - int(snapshotRaised-version))
 	m := &Membership{Version: r.uint(1<<63 - 1), NextRaftID: r.uint(1<<63 - 1), Conf: &pb.ConfState{}}
 	for range r.array(membersMax) {
 		r.fields(memberFields)
@@ -310,6 +320,9 @@ func readMembership(from *frame.Reader, version uint64) (*Membership, error) {
 	m.Settled = version >= snapshotSettled && r.bool()
 	if version >= snapshotLeases {
 		m.Leases = Leases(r.uint(uint64(leasesEnd) - 1))
+	}
+	if version >= snapshotRaised {
+		m.Raised = r.uint(1<<63 - 1)
 	}
 	if r.err != nil {
 		return nil, fmt.Errorf("read members: %w", r.err)

@@ -41,6 +41,8 @@ func (o *Offline) Restore(store Snapshots, damaged func(index uint64, err error)
 	for _, meta := range list {
 		if err := restoreSnapshot(store, meta, o.st); err == nil {
 			return nil
+		} else if errors.Is(err, ErrLater) {
+			return fmt.Errorf("snapshot %d: %w", meta.GetIndex(), err)
 		} else {
 			damaged(meta.GetIndex(), err)
 		}
@@ -86,14 +88,21 @@ func (o *Offline) Diverged(store Snapshots) (bool, error) { return divergedSince
 
 // Found makes the state that of another cluster, which one server forms: all that
 // it knows of other servers is dropped. It goes on after the entry (index, term), which
-// no log of the old cluster has, because its term is higher than any of that log.
+// no log of the old cluster has, because its term is higher than any of that log. The
+// cluster version stays: the state may be one that only its programs can write.
 // With the rows of the old origins go their sub-batches: none of them applies any more.
 func (o *Offline) Found(self Member, term uint64) error {
 	if term <= o.st.term || o.st.index == 0 {
 		return fmt.Errorf("begin another cluster with entry %d of term %d, the last one has term %d", o.st.index, term, o.st.term)
 	}
 	o.st.formed = formedMembership([]Member{self})
+	raised := o.st.members.Raised
 	o.st.members, o.st.term = o.st.formed, term
+	if raised > 0 { // a version of the members of its own, so that the snapshot has them
+		next := *o.st.formed
+		next.Version, next.Settled, next.Raised = 1, true, raised
+		o.st.members = &next
+	}
 	o.st.table = newTable()
 	return nil
 }

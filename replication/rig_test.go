@@ -61,6 +61,8 @@ type rigNode struct {
 	late    bool          // the core does not learn what was applied
 	reports []*AppliedUpTo
 	pulse   *pulse // of a node that rests; nil: it has every tick
+	program uint64 // the cluster version that its program knows; 0: that of this tree
+	held    uint64 // VersionMax
 }
 
 // newRig returns a cluster of so many nodes that vote.
@@ -91,6 +93,7 @@ func (n *rigNode) start() {
 		ID: n.id, Formed: n.formed, Boot: n.boot, Loops: 1, Log: n.log, Snapshots: simStore{store}, Machine: newSimMachine(),
 		Tick: simTick, ElectionTicks: simElectionTicks, HeartbeatTicks: simHeartbeatTicks, RequestTimeout: time.Minute,
 		LogRetainBytes: 1 << 30, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Leases: n.r.leases, bugs: n.r.bugs,
+		KnownVersion: n.program, VersionMax: n.held,
 	}
 	n.machine, err = newMachine(&cfg)
 	must(t, err)

@@ -11,7 +11,8 @@ import (
 // Signalled takes a peer's small message.
 func (c *Core) Signalled(from uint64, payload []byte) error {
 	r := frame.NewReader(payload)
-	if n, err := r.ArrayLen(signalFieldsMax); err != nil || n < 1 {
+	n, err := r.ArrayLen(signalFieldsMax)
+	if err != nil || n < 1 {
 		return fmt.Errorf("read signal: array of %d: %w", n, errors.Join(err, errMalformed))
 	}
 	kind, err := r.Uint64()
@@ -20,7 +21,7 @@ func (c *Core) Signalled(from uint64, payload []byte) error {
 	}
 	switch kind {
 	case signalClock:
-		return c.clockSignalled(from, &r)
+		return c.clockSignalled(from, &r, n)
 	case signalHints:
 		return c.hinted(&r)
 	case signalDigest:
@@ -51,8 +52,9 @@ func (c *Core) Signalled(from uint64, payload []byte) error {
 	}
 }
 
-// clockSignalled takes a peer's wall clock.
-func (c *Core) clockSignalled(from uint64, r *frame.Reader) error {
+// clockSignalled takes a peer's wall clock and, of more than two fields, the cluster version
+// that it can do.
+func (c *Core) clockSignalled(from uint64, r *frame.Reader, fields int) error {
 	wallMs, err := r.Int64()
 	if err != nil {
 		return fmt.Errorf("read clock signal: %w", err)
@@ -60,6 +62,13 @@ func (c *Core) clockSignalled(from uint64, r *frame.Reader) error {
 	if wallMs < 0 || wallMs > stampMsMax {
 		return fmt.Errorf("clock at %d ms: %w", wallMs, errMalformed)
 	}
+	version := uint64(ClusterVersionFormed)
+	if fields > 2 {
+		if version, err = r.Uint64(); err != nil {
+			return fmt.Errorf("read cluster version of clock signal: %w", err)
+		}
+	}
+	c.toldVersion(from, version)
 	offsetMs := wallMs - c.wall.UnixMilli()
 	if c.members.votes(from) && c.clock.report(from, offsetMs, c.mono) {
 		news := ClockDifference{Peer: from}
@@ -71,14 +80,23 @@ func (c *Core) clockSignalled(from uint64, r *frame.Reader) error {
 	return nil
 }
 
-// signalClock tells the peers this node's wall clock, once a second.
+// signalClock tells the peers this node's wall clock, once a second, and which cluster
+// version it can do.
 func (c *Core) signalClock() {
 	if c.mono < c.nextSignal {
 		return
 	}
 	c.nextSignal = c.mono + clockSignalGap
+	fields := 2
+	if c.cfg.Version > ClusterVersionFormed {
+		fields++
+	}
 	for _, id := range c.peers() {
-		payload := frame.AppendUint(frame.AppendArrayLen(nil, 2), signalClock)
-		c.eff.Signals = append(c.eff.Signals, Forward{id, frame.AppendInt(payload, c.wall.UnixMilli())})
+		payload := frame.AppendUint(frame.AppendArrayLen(nil, fields), signalClock)
+		payload = frame.AppendInt(payload, c.wall.UnixMilli())
+		if fields > 2 {
+			payload = frame.AppendUint(payload, c.cfg.Version)
+		}
+		c.eff.Signals = append(c.eff.Signals, Forward{id, payload})
 	}
 }

@@ -163,6 +163,8 @@ func TestSeededBugs(t *testing.T) {
 	lag := newScenario(3, (*simulation).lag)
 	removal := newScenario(4, (*simulation).removeAndLose)
 	members := newScenario(3, func(s *simulation) { runMembers(s, 15*time.Second) })
+	upgrade := newScenario(3, (*simulation).upgradeOneByOne)
+	upgrade.first = 2
 	for i, c := range []seededBug{
 		{"early log cut", bugEarlyCut, lag},
 		{"snapshot part order", bugPartOrder, lag},
@@ -181,6 +183,9 @@ func TestSeededBugs(t *testing.T) {
 		{"joins refused by older members", bugJoinsUnconfirmed, newScenario(3, (*simulation).askWhileMembersChange)},
 		{"double ship", bugDoubleShip, newScenario(3, (*simulation).divergeOften)},
 		{"stands with a stalled disk", bugStalledCampaign, newScenario(3, (*simulation).stalledLeaders)},
+		{"cluster version raised for the voters", bugVersionOfVoters, upgrade},
+		{"cluster version raised by what was told long ago", bugVersionKept, upgrade},
+		{"cluster version not in the snapshot", bugVersionForgotten, upgrade},
 		{"repair served from quarantine", bugServeInQuarantine, newScenario(5, (*simulation).twoDiverge)},
 	} {
 		if i == simBugsDefault {

@@ -34,6 +34,7 @@ type simChecker struct {
 	shipping  map[[2]uint64]bool   // from, to
 	terms     map[uint64]uint64    // terms of committed entries
 	members   simMembers
+	raisedTo  uint64 // the highest cluster version that a leader has asked for; 0: programs have one version
 }
 
 // simNumber names a sub-batch; its tag must never differ.
@@ -245,6 +246,7 @@ func (c *simChecker) ready(n *simNode, eff *Effects) {
 	}
 	for _, m := range eff.Append {
 		for _, e := range m.GetEntries() {
+			c.raised(n, e)
 			if e.GetType() == pb.EntryNormal && len(e.GetData()) > 0 && core.state == raft.StateLeader && e.GetTerm() == core.term {
 				c.entry(n, e)
 			}
@@ -360,7 +362,7 @@ func (c *simChecker) committed(n *simNode, at position) {
 	if c.s.stats.snapshots++; c.s.stats.snapshots%3 != 1 || c.s.order != nil {
 		return // it takes long, or digests are not compared
 	}
-	st := newState(&ReplicaConfig{ID: n.raftID(), Formed: c.s.formed, Boot: n.boot, Loops: 1, Machine: newSimMachine()})
+	st := newState(&ReplicaConfig{ID: n.raftID(), Formed: c.s.formed, Boot: n.boot, Loops: 1, Machine: newSimMachine(), KnownVersion: n.program})
 	meta := &pb.SnapshotMetadata{Index: new(at.index), Term: new(at.term)}
 	err := restoreSnapshot(n.store, meta, st)
 	if n.wasTight && errors.Is(err, iofs.ErrNotExist) {

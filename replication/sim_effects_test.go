@@ -116,6 +116,9 @@ func (n *simNode) appendStep(e *appendEffect) simStep {
 				n.s.stats.holdersInstalled++
 			}
 			n.putApply(applyInput{kind: applyInstall, meta: e.meta, reply: func(err error) {
+				if n.tooOld(err) {
+					return
+				}
 				n.must(err)
 				done()
 			}})
@@ -242,7 +245,9 @@ func (n *simNode) applyEffect(e *applyEffect) {
 	case effectAgain:
 		n.putApply(applyInput{kind: applyAgain})
 	case effectFail:
-		n.must(e.err)
+		if !n.tooOld(e.err) {
+			n.must(e.err)
+		}
 	}
 }
 

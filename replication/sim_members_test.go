@@ -101,6 +101,9 @@ func (o *simOperator) start() {
 			j.raft = members[i].RaftID
 			o.joiners = slices.DeleteFunc(o.joiners, func(other *simNode) bool { return other == j })
 			o.s.nodes = append(o.s.nodes, j)
+			if o.s.check.raisedTo > 0 {
+				j.program = o.s.check.raisedTo + 1
+			}
 			j.start()
 			break
 		}
@@ -201,6 +204,9 @@ func (c *simMembers) applied(n *simNode, changes []AppliedChange) {
 		}
 		c.asked(&ch)
 		before := c.changes[i-1].Members
+		if ch.Members.ClusterVersion() < before.ClusterVersion() {
+			c.s.failf("the cluster version falls from %d to %d at %d", before.ClusterVersion(), ch.Members.ClusterVersion(), ch.Index)
+		}
 		c.changes = slices.Insert(c.changes, i, ch)
 		for _, m := range ch.Members.Members {
 			c.member(&ch, before, &m)
@@ -235,6 +241,8 @@ func (c *simMembers) count(before, after *Membership) {
 	learners := func(m *Membership) int { return len(m.Conf.GetLearners()) }
 	stats := &c.s.stats
 	switch {
+	case after.Raised != before.Raised:
+		stats.raised++
 	case after.Leases != before.Leases:
 		stats.switched++
 	case learners(after) > learners(before):

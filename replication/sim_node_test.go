@@ -32,6 +32,9 @@ type simNode struct {
 	boot   uint64
 	space  Space // on its disk, as it will find when it looks
 
+	program uint64 // the cluster version that its program knows; 0: that of this tree
+	could   simCould
+
 	life    uint64 // grows at each crash and start: events of an older life are void
 	up      bool
 	gone    bool // it was removed, and has stopped for good
@@ -143,12 +146,15 @@ func (n *simNode) start() {
 		Tick: simTick, ElectionTicks: simElectionTicks, HeartbeatTicks: simHeartbeatTicks,
 		RequestTimeout: simRequestTimeout, LogRetainBytes: s.logRetainBytes,
 		Logger:      slog.New(slog.DiscardHandler),
-		digestEvery: simDigestEvery, partBytes: simPartBytes, promoteLagMax: simPromoteLagMax, bugs: s.bugs,
+		digestEvery: simDigestEvery, partBytes: simPartBytes, promoteLagMax: simPromoteLagMax, KnownVersion: n.program, bugs: s.bugs,
 	}
 	if s.trouble != nil {
 		n.cfg.RequestTimeout, n.cfg.Leases = simReadsTimeout, s.leases
 	}
 	n.machine, err = newMachine(&n.cfg)
+	if n.tooOld(err) {
+		return
+	}
 	n.must(err)
 	n.machine.gate.clock = func() time.Duration { return n.clock.at(s.now) }
 	if n.state.bugs = s.bugs; s.bugs.has(bugBeforeLeaseForgotten) {
@@ -170,6 +176,7 @@ func (n *simNode) start() {
 	n.up = true
 	s.check.started(n)
 	s.note("start %d boot %d applied %d", n.id, n.boot, n.machine.applier.st.index)
+	n.could.runs(n.program, s.now)
 	s.after(s.delay(simTick), n.inLife(n.tick))
 }
 
@@ -232,6 +239,7 @@ func (n *simNode) crash() {
 	s := n.s
 	s.note("crash %d", n.id)
 	s.stats.crashes++
+	n.could.ran(n.up, n.program, s.now)
 	n.up = false
 	n.life++
 	if len(n.io) > 0 && s.rng.IntN(3) > 0 {

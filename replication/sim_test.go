@@ -132,6 +132,8 @@ type simStats struct {
 
 	admitted, promoted, replaced, removed, changesMade, changesRefused, changesUnknown, told, moved, switched, joinsRefused int
 
+	raised, programs, tooOld int // cluster versions; starts of another program; of one that does not know the version
+
 	hinted uint64 // hints in the log, at the end
 }
 

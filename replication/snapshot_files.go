@@ -122,6 +122,9 @@ func restoreNewest(log Log, store Snapshots, st *state, logger *slog.Logger) err
 			}
 			return err
 		}
+		if errors.Is(err, ErrLater) { // an older one would do no good
+			return fmt.Errorf("snapshot %d: %w", meta.GetIndex(), err)
+		}
 		logger.Error("cannot use a snapshot", "index", meta.GetIndex(), "err", err)
 	}
 	if first > 1 {

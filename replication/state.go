@@ -21,13 +21,15 @@ const (
 	// snapshotFormed is the version of a snapshot whose members are those that
 	// formed the cluster, snapshotMembers of one that has them in its head,
 	// snapshotSettled of one that also tells whether they are settled, snapshotLeases of
-	// one that tells which leases there are too.
+	// one that tells which leases there are too, snapshotRaised of one of a cluster whose
+	// version was raised.
 	snapshotFormed  = 1
 	snapshotMembers = 2
 	snapshotSettled = 3
 	snapshotLeases  = 4
+	snapshotRaised  = 5
 
-	snapshotHeadFields = 4 // of versions 2 to 4, see doc.go
+	snapshotHeadFields = 4 // of versions 2 to 5, see doc.go
 
 	// snapshotHeadBytesMax bounds the head of a snapshot, see doc.go.
 	snapshotHeadBytesMax = 64 << 20
@@ -57,6 +59,7 @@ type state struct {
 	told        uint64      // changes of members up to this index were reported
 	logBytes    int64       // applied since the last snapshot was taken or installed
 	digestEvery uint64      // entries between two digests
+	known       uint64      // see ReplicaConfig.KnownVersion
 	bugs        bugs
 }
 
@@ -72,7 +75,7 @@ func newState(cfg *ReplicaConfig) *state {
 	return &state{
 		id: cfg.ID, boot: cfg.Boot, loops: cfg.Loops, machine: cfg.Machine, table: newTable(),
 		members: formed, formed: formed,
-		digestEvery: cmp.Or(cfg.digestEvery, digestEvery), bugs: cfg.bugs,
+		digestEvery: cmp.Or(cfg.digestEvery, digestEvery), known: cmp.Or(cfg.KnownVersion, ClusterVersionKnown), bugs: cfg.bugs,
 	}
 }
 
@@ -115,7 +118,7 @@ func (st *state) applyEntry(e *pb.Entry, out *Batch) error {
 		out.Report.Refused = append(out.Report.Refused, RefusedEntry{e.GetIndex(), fmt.Errorf("type %v: %w", e.GetType(), errMalformed)})
 	case len(data) > 0: // a new leader's first entry is empty
 		switch err := st.applyData(data, out); {
-		case errors.Is(err, errLater):
+		case errors.Is(err, ErrLater):
 			return err
 		case err != nil:
 			out.Report.Refused = append(out.Report.Refused, RefusedEntry{e.GetIndex(), err})
@@ -251,6 +254,11 @@ func (st *state) restore(index, term uint64, r io.Reader) error {
 	if err != nil {
 		return err
 	}
+	if members != nil {
+		if err := members.checkKnown(st.known); err != nil {
+			return err
+		}
+	}
 	before := st.stateDigest()
 	st.replaced.Store(&before)
 	defer st.replaced.Store(nil)
@@ -291,8 +299,11 @@ func readHead(head []byte) (stampMs int64, t *table, members *Membership, err er
 		return 0, nil, nil, fmt.Errorf("read head of snapshot: array of %d, want %d: %w", n, snapshotHeadFields, errMalformed)
 	}
 	version, err := r.Uint64()
-	if err != nil || version < snapshotFormed || version > snapshotLeases {
-		return 0, nil, nil, fmt.Errorf("snapshot has version %d, this program knows %d: run a newer raftcached", version, snapshotLeases)
+	switch {
+	case err != nil || version < snapshotFormed:
+		return 0, nil, nil, fmt.Errorf("read head of snapshot: version %d: %w", version, errors.Join(err, errMalformed))
+	case version > snapshotRaised:
+		return 0, nil, nil, fmt.Errorf("snapshot has version %d, this program knows %d: %w", version, snapshotRaised, ErrLater)
 	}
 	if stampMs, err = r.Int64(); err != nil {
 		return 0, nil, nil, fmt.Errorf("read stamp of snapshot: %w", err)
@@ -313,11 +324,18 @@ func (st *state) appendHead(dst []byte) []byte {
 	if changed {
 		version, fields = snapshotLeases, snapshotHeadFields
 	}
+	members := *st.members
+	if st.bugs.has(bugVersionForgotten) {
+		members.Raised = 0
+	}
+	if changed && members.Raised > 0 {
+		version = snapshotRaised
+	}
 	dst = frame.AppendUint(frame.AppendArrayLen(dst, fields), version)
 	dst = frame.AppendInt(dst, st.stampMs)
 	dst = st.table.append(dst)
 	if changed {
-		dst = st.members.append(dst)
+		dst = members.append(dst)
 	}
 	return dst
 }

@@ -7,9 +7,13 @@ import (
 )
 
 // applyChange applies an entry that changes the members, or refuses it, as every
-// node does at this index. raft is told by the report.
+// node does at this index. raft is told by the report. A program that does not know the
+// cluster version that it makes must not go on.
 func (st *state) applyChange(e *pb.Entry, out *Batch) error {
 	next, change, err := st.members.apply(e, st.bugs)
+	if err == nil {
+		err = next.checkKnown(st.known)
+	}
 	if err != nil {
 		return err
 	}
@@ -33,7 +37,7 @@ func (st *state) tell(change *AppliedChange, out *Batch) {
 // apply returns the membership after an entry of type EntryConfChangeV2.
 func (m *Membership) apply(e *pb.Entry, bugs bugs) (*Membership, *AppliedChange, error) {
 	c, err := readChange(e.GetData())
-	if errors.Is(err, errLater) {
+	if errors.Is(err, ErrLater) {
 		return nil, nil, err
 	}
 	change := &AppliedChange{Index: e.GetIndex(), Members: m}

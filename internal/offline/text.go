@@ -54,7 +54,7 @@ func writeSnapshot(line func(string, ...any), r *Record) {
 	if s.Members == nil {
 		return
 	}
-	line("  members after %d changes:", s.Members.Version)
+	line("  members after %d changes, cluster version %d:", s.Members.Version, s.Members.ClusterVersion())
 	for i := range s.Members.Members {
 		m := &s.Members.Members[i]
 		line("    %s%s", memberText(m.ServerID, m.RaftID, m.Directory, m.Host, m.ClientPort, m.LogPort), roleText(m.Learner, m.Stays, m.Retired))
@@ -145,6 +145,9 @@ func changeText(e *EntryRecord) string {
 	m := e.Change
 	if m.Kind == replication.ChangeLeases {
 		return fmt.Sprintf("change of members %d: leases %v", m.Version+1, m.Leases)
+	}
+	if m.Kind == replication.ChangeVersion {
+		return fmt.Sprintf("change of members %d: cluster version %d", m.Version+1, m.Raised)
 	}
 	text := fmt.Sprintf("change of members %d: %v server %d", m.Version+1, m.Kind, m.ServerID)
 	if m.Host != "" {
