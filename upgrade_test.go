@@ -23,7 +23,7 @@ func TestUpgradeNamesVersions(t *testing.T) {
 		{"engine/image.go", `imageVersion = (\d+)`, "| the items in snapshots | %s, and more"},
 		{"replication/batch.go", `entryVersion = (\d+)`, "| entries of the raft log | %s |"},
 		{"replication/change.go", `changeVersion = (\d+)`, "| changes of members in it | %s |"},
-		{"replication/peer/hello.go", `protocolVersion = (\d+)`, "| between servers | %s |"},
+		{"replication/peer/version_known.go", `protocolGreatest = (\d+)`, "| between servers | %s |"},
 		{"internal/backup/header.go", `Version = (\d+)`, "| backups | %s |"},
 	} {
 		source, err := os.ReadFile(v.file)

@@ -19,13 +19,14 @@ import (
 const (
 	fileName      = "identity"
 	lockName      = "LOCK"
-	formatVersion = 6
+	formatVersion = 7
 )
 
 // What older versions lack. Version 2 knows no client ports either.
 const (
 	versionWithoutFloor  = 1 // no floor, no incarnations, and nothing of other folders
 	versionWithoutOwners = 3 // its segments and snapshots did not say whose they are
+	versionWithoutRaised = 6 // the cluster version was never raised; written until it is, so that an older program can read it
 )
 
 // file is the contents of the identity file.
@@ -103,7 +104,7 @@ func (id *Identity) load(serverID int, random io.Reader) error {
 		if err := id.refuseLeftovers(); err != nil {
 			return err
 		}
-		id.file.Version, id.file.ServerID = formatVersion, serverID
+		id.file.ServerID = serverID
 		if _, err := io.ReadFull(random, id.file.DirectoryID[:]); err != nil {
 			return fmt.Errorf("choose directory id: %w", err)
 		}
@@ -153,6 +154,7 @@ func (id *Identity) save() error {
 	id.saving.Lock()
 	defer id.saving.Unlock()
 	id.mu.Lock()
+	id.file.Version = id.file.format()
 	line, err := json.Marshal(&id.file)
 	id.mu.Unlock()
 	if err != nil {
@@ -194,7 +196,15 @@ func (f *file) upgrade() {
 	if f.Version <= versionWithoutOwners {
 		f.Unowned = Unowned{Segment: math.MaxUint64, Snapshot: math.MaxUint64}
 	}
-	f.Version = formatVersion
+	f.Version = f.format()
+}
+
+// format is the version that the file is written in.
+func (f *file) format() int {
+	if f.Cluster.ClusterVersion() > 1 {
+		return formatVersion
+	}
+	return versionWithoutRaised
 }
 
 // Boot is the number of this start of the node. It is never used again.
@@ -255,11 +265,15 @@ func (id *Identity) KeepRoster(r *Roster) error {
 	id.mu.Lock()
 	c := id.file.Cluster
 	isMember := slices.ContainsFunc(r.Members, func(m Member) bool { return m.DirectoryID == id.file.DirectoryID })
-	if c == nil || !isMember || c.Roster != nil && c.Roster.Version >= r.Version {
+	if c == nil || !isMember || c.Roster != nil && (c.Roster.Version > r.Version || c.Roster.Version == r.Version && c.ClusterVersion() >= r.ClusterVersion) {
 		id.mu.Unlock()
 		return nil
 	}
-	next := *c // others may hold the one before
+	next := *c                                                           // others may hold the one before
+	if before := c.ClusterVersion(); before > max(1, r.ClusterVersion) { // a peer's, which does not tell it
+		kept := *r
+		kept.ClusterVersion, r = before, &kept
+	}
 	next.Roster = r
 	id.file.Cluster = &next
 	id.mu.Unlock()

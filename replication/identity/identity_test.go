@@ -172,3 +172,33 @@ func TestRosterIsKept(t *testing.T) {
 	}
 	must(t, id.Close())
 }
+
+// TestFileOfARaisedClusterIsNewer: an older program reads the file as long as the cluster
+// version was not raised, and not after that. A peer's roster cannot lower it.
+func TestFileOfARaisedClusterIsNewer(t *testing.T) {
+	fs := disktest.NewCrashable()
+	id, err := Open(fs, "data", 1, random())
+	must(t, err)
+	must(t, id.Form(NewCluster(Constants{}, []Member{{ServerID: 1, RaftID: 2}})))
+	self := []Member{{ServerID: 1, RaftID: 2, DirectoryID: id.DirectoryID()}}
+	for _, step := range []struct {
+		version, raised uint64
+		want            string // how the file begins
+	}{
+		{1, 0, `{"version":6,`}, {2, 1, `{"version":6,`}, {3, 2, `{"version":7,`}, {4, 0, `{"version":7,`}, {5, 3, `{"version":7,`},
+	} {
+		must(t, id.KeepRoster(&Roster{Version: step.version, Members: self, ClusterVersion: step.raised}))
+		must(t, id.Close())
+		b, err := disk.ReadFile(fs, "data/identity")
+		must(t, err)
+		if !strings.HasPrefix(string(b), step.want) {
+			t.Errorf("of cluster version %d the file is %.40s, want %s", step.raised, b, step.want)
+		}
+		id, err = Open(fs, "data", 1, random())
+		must(t, err)
+	}
+	if got := id.Cluster().ClusterVersion(); got != 3 {
+		t.Errorf("the cluster version is %d", got)
+	}
+	must(t, id.Close())
+}

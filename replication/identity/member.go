@@ -86,6 +86,14 @@ type Cluster struct {
 	Lost      []uint64  `json:"lost,omitempty"` // clusters that were recovered as this one, if this folder joined later
 }
 
+// ClusterVersion is the cluster version as it was last noted; 1: it was never raised.
+func (c *Cluster) ClusterVersion() uint64 {
+	if c == nil || c.Roster == nil {
+		return 1
+	}
+	return max(1, c.Roster.ClusterVersion)
+}
+
 // Roster is who belonged to the cluster when this server last noted it. The log is the
 // truth: this is where the others are looked for until that is read.
 type Roster struct {
@@ -95,6 +103,9 @@ type Roster struct {
 
 	// Leases is off, leader or all if the log has changed what the cluster was formed with.
 	Leases string `json:"leases,omitempty"`
+
+	// ClusterVersion is what the log has raised the cluster version to; up to 1: nothing.
+	ClusterVersion uint64 `json:"clusterVersion,omitempty"`
 }
 
 // NewCluster returns the cluster of the given members. Its id is a hash of the sorted

@@ -97,7 +97,7 @@ func (r *Recovery) LostClusters() []uint64 {
 func (id *Identity) Renew(random io.Reader) (*Identity, error) {
 	next := &Identity{fs: id.fs, dir: id.dir, lock: id.lock}
 	next.soon.save = next.save
-	next.file.Version, next.file.ServerID = formatVersion, id.file.ServerID
+	next.file.ServerID = id.file.ServerID
 	if _, err := io.ReadFull(random, next.file.DirectoryID[:]); err != nil {
 		return nil, fmt.Errorf("choose directory id: %w", err)
 	}

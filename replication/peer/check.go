@@ -79,6 +79,11 @@ func (t *Transport) checkEmpty(remote *Hello) error {
 		return refuse("the cluster has ticks of %d ms and %d of them to an election, server %d has %d ms and %d: start it with those of the cluster",
 			ours.TickMs, ours.ElectionTicks, remote.ServerID, remote.Constants.TickMs, remote.Constants.ElectionTicks)
 	}
+	if remote.Stream == StreamJoin {
+		if err := t.checkVersions(remote); err != nil {
+			return err
+		}
+	}
 	if remote.Stream == StreamForm || remote.Stream == StreamJoin && t.config.Admit != nil {
 		return nil
 	}
@@ -98,6 +103,9 @@ func (t *Transport) checkMember(remote *Hello) error {
 	if remote.Constants != t.self.Constants {
 		return refuse("server %d was formed with %+v, server %d with %+v: do not mix data folders",
 			t.self.ServerID, t.self.Constants, remote.ServerID, remote.Constants)
+	}
+	if err := t.checkVersions(remote); err != nil {
+		return err
 	}
 	for _, m := range t.applied.Members {
 		if m.RaftID != 0 && m.DirectoryID == remote.DirectoryID && (m.RaftID != remote.RaftID || m.ServerID != remote.ServerID) {

@@ -25,7 +25,7 @@
 //
 // The array is MessagePack (package frame):
 //
-//	hello    [1, version, cluster id, server id, raft id, directory id bin 16, boot,
+//	hello    [1, least version, cluster id, server id, raft id, directory id bin 16, boot,
 //	          [incarnation, ...], stream, nonce bin 16,
 //	          whether it has a secret; 2: and lets in who has none,
 //	          admin address,
@@ -34,6 +34,8 @@
 //	          version, next raft id, [member, ...] of the roster; version 0: as formed,
 //	          whether it may replace a folder,
 //	          [lost cluster that was recovered as this one, ...]]
+//	         and behind it, unless the program is of a version that speaks 8 alone,
+//	         [greatest version, highest cluster version that is known, cluster version, ...]
 //	member   [server id, raft id, directory id, host, client port, log port,
 //	          learner, stays one, retired]
 //	refusal  [2, sentence]
@@ -57,6 +59,10 @@
 //	                <----      hello, proof      or refusal
 //	proof           ---->
 //	                <----      accepted          or refusal, outdated, removed, later
+//
+// Each side tells which versions it speaks, least and greatest, and both go on in the
+// greatest that they have in common. Hellos keep their form from version 8 on: what is added
+// follows the second array's known values, which older programs pass over.
 //
 // On a join stream the dialer's folder is of no cluster. When it is accepted it waits for
 //

@@ -17,6 +17,7 @@ func ofAnother(list []identity.Member) (identity.Cluster, *Hello) {
 	}
 	c := identity.NewCluster(testConstants, list)
 	return c, &Hello{
+		Versions:  ourVersions,
 		ClusterID: c.ID, ServerID: 1, RaftID: 2, DirectoryID: list[1].DirectoryID, Lineage: lineage(1),
 		Stream: StreamControl, Constants: testConstants, Members: list,
 	}

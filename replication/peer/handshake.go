@@ -77,7 +77,9 @@ func (t *Transport) greetOn(conn net.Conn, s Stream) (*Hello, error) {
 	if err == nil {
 		err = readAnswer(conn)
 	}
-	if declined != nil && !isRefused(err) {
+	if later, is := errors.AsType[*LaterError](declined); is && (remote.proved || t.believesAll()) {
+		err = later // which the peer may have told as a refusal that does not end this node
+	} else if declined != nil && !isRefused(err) {
 		err = declined
 	}
 	return &remote, errors.Join(t.doubt(err, remote.proved), conn.SetDeadline(time.Time{}))
@@ -93,6 +95,9 @@ func (t *Transport) checkDialed(remote *Hello, s Stream) error {
 	t.mu.Unlock()
 	if err == nil {
 		err = t.know(remote)
+	}
+	if errors.As(err, new(*LaterError)) {
+		return err
 	}
 	if err != nil {
 		return fmt.Errorf("reached a server that cannot take part: %s", err.Error()) // which is no refusal of this node
@@ -175,6 +180,9 @@ func (t *Transport) refuse(conn net.Conn, reason error) error {
 
 // checkUnproved decides on a hello whose sender has not proved the secret yet.
 func (t *Transport) checkUnproved(conn net.Conn, remote *Hello) error {
+	if err := t.agree(remote); err != nil {
+		return err
+	}
 	if err := t.checkNamed(conn, remote); err != nil {
 		return err
 	}

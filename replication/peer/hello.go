@@ -9,8 +9,6 @@ import (
 )
 
 const (
-	protocolVersion = 8
-
 	// membersMax bounds the list of members in a hello.
 	membersMax = 256
 
@@ -73,6 +71,8 @@ type Hello struct {
 	Lineage     identity.Lineage
 	Stream      Stream
 	Nonce       [nonceBytes]byte
+	Versions    Versions
+	Speaks      uint64 // of a peer: the version that both sides use; not sent
 	Guard       Guard  // whether it has a secret
 	AdminAddr   string // host:port of its admin port; empty: none
 
@@ -131,7 +131,7 @@ var errMalformed = errors.New("malformed frame")
 func encodeHello(h *Hello) []byte {
 	dst := frame.AppendArrayLen(nil, helloFields)
 	dst = frame.AppendUint(dst, kindHello)
-	dst = frame.AppendUint(dst, protocolVersion)
+	dst = frame.AppendUint(dst, h.Versions.Least)
 	dst = frame.AppendUint(dst, h.ClusterID)
 	dst = frame.AppendUint(dst, uint64(h.ServerID))
 	dst = frame.AppendUint(dst, h.RaftID)
@@ -163,7 +163,7 @@ func encodeHello(h *Hello) []byte {
 	for _, id := range h.Lost {
 		dst = frame.AppendUint(dst, id)
 	}
-	return dst
+	return h.Versions.append(dst)
 }
 
 func appendGuard(dst []byte, g Guard) []byte {
@@ -308,8 +308,10 @@ func readHello(b []byte) (h Hello, err error) {
 	case kind != kindHello || n != helloFields:
 		return h, fmt.Errorf("read hello: kind %d of %d values: %w", kind, n, errMalformed)
 	}
-	if v := f.uint(); v != protocolVersion {
-		return h, fmt.Errorf("peer speaks version %d, this program %d: run the same raftcached everywhere", v, protocolVersion)
+	least := f.uint()
+	if f.err == nil && (least < helloVersion || least > protocolGreatest) { // another form, or none in common
+		_, err := ourVersions.common(Versions{Least: least, Greatest: least})
+		return h, err
 	}
 	h.ClusterID, h.ServerID, h.RaftID = f.uint(), int(f.uint()), f.uint()
 	h.DirectoryID, h.Lineage.Boot, h.Lineage.Incarnations = f.directoryID(), f.uint(), f.uints(incarnationsMax)
@@ -323,6 +325,7 @@ func readHello(b []byte) (h Hello, err error) {
 		h.Roster = &r
 	}
 	h.Replaces, h.Lost = f.bool(), f.uints(lostMax)
+	h.Versions = f.versions(least)
 	if f.err == nil {
 		f.err = h.Lineage.Check()
 	}

@@ -21,13 +21,16 @@ func (t *Transport) Join(c identity.Cluster, raftID uint64, h Handler) {
 	defer t.mu.Unlock()
 	t.handler = h
 	t.self.ClusterID, t.self.RaftID, t.self.Constants, t.self.Members = c.ID, raftID, c.Constants, c.Members
-	formed := &identity.Roster{Members: c.Members}
+	formed := &identity.Roster{Members: c.Members, ClusterVersion: formedVersion}
 	if t.applied == nil {
 		t.applied = formed
 	}
 	for _, r := range []*identity.Roster{formed, c.Roster} {
 		if r != nil && (t.roster == nil || r.Version > t.roster.Version) {
 			t.roster = r
+		}
+		if r != nil {
+			t.raiseVersion(r)
 		}
 	}
 	t.connect()
@@ -40,6 +43,7 @@ func (t *Transport) SetMembers(r *identity.Roster) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.applied = r
+	t.raiseVersion(r)
 	if t.roster == nil || r.Version > t.roster.Version {
 		t.roster = r
 	}

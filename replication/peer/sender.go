@@ -207,7 +207,7 @@ func (s *sender) run() {
 			outdated *OutdatedError
 			removed  *RemovedError
 		)
-		excluded := errors.As(err, &outdated) || errors.As(err, &removed)
+		excluded := errors.As(err, &outdated) || errors.As(err, &removed) || errors.As(err, new(*LaterError))
 		if !excluded && remote != nil && s.stream == StreamControl && (remote.proved || s.t.believesAll()) {
 			if stranger := s.t.meetsStranger(s.peer.RaftID, remote); stranger != nil {
 				excluded, err = true, stranger

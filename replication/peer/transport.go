@@ -44,9 +44,9 @@ type Handler interface {
 	// HandleForwardRestored reports that the forward stream to a peer was connected.
 	// Whatever was sent on it before may be lost.
 	HandleForwardRestored(peer uint64)
-	// HandleExcluded reports that a peer knows that this node's data folder must not
-	// take part any more: by an *OutdatedError that it is a copy, by a *RemovedError that
-	// it is no member. The node must stop.
+	// HandleExcluded reports that a peer knows that this node must not take part any more:
+	// by an *OutdatedError that its data folder is a copy, by a *RemovedError that it is no
+	// member, by a *LaterError that its program is too old. The node must stop.
 	HandleExcluded(err error)
 	// HandleUnreachable reports that the append stream to a peer broke.
 	HandleUnreachable(peer uint64)
@@ -79,6 +79,7 @@ type Config struct {
 	Listener    net.Listener       // if set, used instead of Listen; it belongs to the Transport
 	Servers     []identity.Member  // as listed, without directory ids
 	Replaces    bool               // see Joiner
+	Known       uint64             // the highest cluster version that the program knows; 0: 1
 
 	// Admit has a folder that asks for it made a member. It returns nil if the folder is
 	// one, a *RefusedError or another of this package's errors, or, if it may be asked
@@ -162,13 +163,20 @@ func newTransport(c Config) *Transport {
 	return &Transport{
 		config: c, log: c.Logger, ctx: ctx, cancel: cancel,
 		self: Hello{
-			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guard: c.guard(), AdminAddr: c.AdminAddr,
+			ServerID: c.ServerID, DirectoryID: c.DirectoryID, Lineage: c.Lineage, Guard: c.guard(), AdminAddr: c.AdminAddr, Versions: c.versions(),
 			Constants: c.Constants, Members: slices.Clone(c.Servers), Replaces: c.Replaces, Lost: c.Lost,
 		},
 		directories: map[int]identity.DirectoryID{c.ServerID: c.DirectoryID},
 		senders:     map[uint64]*senders{}, accepted: map[acceptKey]acceptedConn{},
 		open: map[net.Conn]bool{}, shipping: map[uint64]bool{}, strangers: map[uint64]uint64{}, claims: make(chan *ClaimedError, 1), heard: map[uint64]*atomic.Int64{}, admins: map[uint64]string{},
 	}
+}
+
+// versions is what the program can do.
+func (c *Config) versions() Versions {
+	v := ourVersions
+	v.Known, v.Cluster = max(c.Known, formedVersion), formedVersion
+	return v
 }
 
 // guard is what the configuration says of the secret.
