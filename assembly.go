@@ -24,7 +24,7 @@ func (c *Config) assembly() node.Config {
 		Limits:     engine.Limits{MemoryBytes: c.MemoryLimitBytes, ItemBytesMax: c.ItemBytesMax, NoEvict: c.NoEvict},
 		LocalReads: c.Reads == ReadsLocal, Leases: string(c.Leases), RequestTimeout: c.RequestTimeout,
 		Tick: c.Tick, ElectionTicks: c.ElectionTicks, HeartbeatTicks: c.HeartbeatTicks, LogRetainBytes: c.LogRetainBytes,
-		DiskReserveBytes: c.DiskReserveBytes, UnlistAfter: c.UnlistAfter,
+		DiskReserveBytes: c.DiskReserveBytes, UnlistAfter: c.UnlistAfter, ClusterVersionMax: uint64(c.ClusterVersionMax),
 		Join: c.Join, ReplaceEmpty: c.ReplaceEmpty,
 		AuthFile: c.AuthFile, Encryption: c.encryption(), Secret: c.Secret, SecretFile: c.SecretFile, SecretOptional: c.SecretOptional, ShutdownEnabled: c.ShutdownEnabled, AdminAddr: c.AdminAddr, HealthAddr: c.HealthAddr, Logger: c.Logger,
 		PeerFiles: certificates.Files{Chain: c.ofServer(c.PeerCertFile), Key: c.ofServer(c.PeerKeyFile), CA: c.ofServer(c.PeerCAFile)}, PeerTLSOptional: c.PeerTLS == PeerTLSOptional,

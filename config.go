@@ -102,6 +102,10 @@ type Config struct {
 	SlowTime        time.Duration
 	HotKeysDisabled bool
 
+	// ClusterVersionMax keeps the cluster version from rising beyond it, and so the way back to
+	// an earlier program open; 0: it rises as soon as all servers can do more.
+	ClusterVersionMax int
+
 	// UnlistAfter is for how long this node must not have reached a server until it
 	// leaves it out of its answers to config get cluster; 0: it leaves none out.
 	UnlistAfter time.Duration

@@ -66,6 +66,13 @@ type Status struct {
 	Leases string `json:"leases,omitempty"`
 	Lease  string `json:"lease,omitempty"`
 
+	// ClusterVersion is what all servers can do, as far as this one has applied the log,
+	// ClusterVersionKnown what its program can, and ClusterVersionMax what it tells the
+	// others of that. They are absent while the server starts, and of an older program.
+	ClusterVersion      uint64 `json:"clusterVersion,omitempty"`
+	ClusterVersionKnown uint64 `json:"clusterVersionKnown,omitempty"`
+	ClusterVersionMax   uint64 `json:"clusterVersionMax,omitempty"`
+
 	Memory Memory `json:"memory"`
 	Disk   *Disk  `json:"disk,omitempty"` // nil: unknown
 

@@ -56,6 +56,9 @@ type Served struct {
 	Verdict       string // what a comparison of the states has found
 	Refuses       string // why writes are refused; none: they are not
 
+	ClusterVersion    uint64 // what all servers can do
+	ClusterVersionMax uint64 // what this one tells that it can
+
 	Leases       string // the cluster's setting
 	Lease        bool   // this server holds one
 	LeaseHolders int    // others to which it has granted one

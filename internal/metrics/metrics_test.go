@@ -39,7 +39,7 @@ func sample() Sample {
 			Conns: stats.Connections{Open: 3, Accepted: 5, Refused: 1}, ConnsMax: 1024,
 			Cache: stats.State{Items: 6, TotalItems: 7, Bytes: 700, LimitBytes: 64 << 20, Evictions: 1, Reclaimed: 2},
 			Role:  "leader", HasLeader: true, LeaderChanges: 2, Term: 5, CommitIndex: 99, Applied: 98, LastLog: 100,
-			Verdict: "ok", Refuses: "none", Leases: "all", Lease: true, LeaseHolders: 2,
+			Verdict: "ok", Refuses: "none", ClusterVersion: 2, ClusterVersionMax: 3, Leases: "all", Lease: true, LeaseHolders: 2,
 			Waits: 4, Waited: 1500 * time.Millisecond, WaitedMax: 90 * time.Millisecond, TimeAhead: -7 * time.Second,
 			Latencies: latencies, Sync: once, Commit: once, Apply: once, ValueSizes: values, Slow: 2,
 			Voters: 3, Majority: 2, Reachable: 2, Servers: []Server{{0, true}, {1, true}, {2, false}},

@@ -127,6 +127,9 @@ var served = []metric[Served]{
 	gauge("state_verdict", "1 for what a comparison of the servers' states has found.", []string{"verdict"}, oneOf(verdicts, func(s *Served) string { return s.Verdict })),
 	gauge("writes_refused", "1 for why writes are refused; none is 1 if they are not.", []string{"reason"}, oneOf(refusals, func(s *Served) string { return s.Refuses })),
 
+	gauge("cluster_version", "What all servers can do.", nil, one(func(s *Served) float64 { return float64(s.ClusterVersion) })),
+	gauge("cluster_version_max", "What this one tells the others that it can.", nil, one(func(s *Served) float64 { return float64(s.ClusterVersionMax) })),
+
 	gauge("leases", "1 for the cluster's setting.", []string{"setting"}, oneOf(settings, func(s *Served) string { return s.Leases })),
 	gauge("lease", "Whether the server may answer reads by a lease.", nil, one(func(s *Served) float64 { return truth(s.Lease) })),
 	gauge("lease_holders", "At the leader: other servers that may.", nil, one(func(s *Served) float64 { return float64(s.LeaseHolders) })),

@@ -196,6 +196,7 @@ func (n adminNode) addReplica(s *admin.Status) {
 		s.LeaderID = n.serverID(r.Leader)
 	}
 	s.Leases, s.Lease = n.leases(), n.lease(&r)
+	s.ClusterVersion, s.ClusterVersionKnown, s.ClusterVersionMax = n.members().ClusterVersion(), n.knownVersion(), n.versionMax()
 	e := n.engine.Stats()
 	s.Memory = admin.Memory{Items: e.CurrItems, Bytes: e.Bytes, LimitBytes: e.LimitMaxBytes, Digest: backup.Digest(e.Sum)}
 	if r.Digests != nil {

@@ -37,6 +37,8 @@ type Config struct {
 
 	DiskReserveBytes int64 // writes are refused when less is free; 0: see Node.reserve
 
+	ClusterVersionMax uint64 // the node says that it can do no higher cluster version; 0: all that its program knows
+
 	UnlistAfter time.Duration // config get cluster leaves out who is away for as long; 0: nobody
 
 	AdminAddr       string      // host:port of the admin port; empty: none
@@ -61,6 +63,8 @@ type Config struct {
 
 	wall func() time.Time                       // if set, the wall clock of log time; for tests
 	wrap func(machine) replication.StateMachine // if set, what is applied goes through it; for tests
+
+	known uint64 // the highest cluster version that the program knows, of a test; 0: replication.ClusterVersionKnown
 }
 
 // Server is one member of a cluster.

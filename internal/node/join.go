@@ -69,6 +69,9 @@ func (n *Node) identify(ctx context.Context) error {
 // belong takes over what the node's cluster says of it.
 func (n *Node) belong(ctx context.Context) error {
 	c := n.identity.Cluster()
+	if err := n.checkVersion(c); err != nil {
+		return err
+	}
 	if err := n.checkConstants(c); err != nil {
 		return err
 	}
@@ -261,7 +264,7 @@ func (n *Node) peerConfig() peer.Config {
 		constants.Ticks = identity.Ticks{} // it takes over those of the cluster
 	}
 	return peer.Config{
-		AdminAddr: adminAddr, Admit: n.admit, Replaces: n.cfg.ReplaceEmpty,
+		AdminAddr: adminAddr, Admit: n.admit, Replaces: n.cfg.ReplaceEmpty, Known: n.knownVersion(),
 		ServerID: n.cfg.ServerID, DirectoryID: n.identity.DirectoryID(), Lineage: n.identity.Lineage(), Memory: n.identity, Secret: n.secret, Optional: n.cfg.SecretOptional, TLS: n.peerTLS(), Handshakes: n.handshakes.Port(), Formed: n.identity.Cluster() != nil, Lost: n.identity.LostClusters(), LoneWait: n.cfg.LoneWait,
 		Constants: constants, Listen: n.cfg.PeerAddr, Listener: n.cfg.PeerListener, Servers: n.listed(), Logger: n.cfg.Logger,
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"raftcached/internal/settings"
 	"raftcached/replication"
 	"raftcached/replication/peer"
 	"raftcached/replication/snapshot"
@@ -40,6 +41,9 @@ func (n *Node) pastError(err error) error {
 		snapshot *snapshot.ForeignError
 		removed  *peer.RemovedError
 	)
+	if errors.Is(err, replication.ErrLater) || errors.As(err, new(*peer.LaterError)) {
+		return settings.Errorf("%v", err) // another program helps
+	}
 	if errors.As(err, &removed) {
 		return fmt.Errorf("%w (data folder %q)", err, n.cfg.DataDir)
 	}

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"fmt"
+
 	"raftcached/replication"
 	"raftcached/replication/identity"
 )
@@ -24,6 +26,9 @@ func (n *Node) follow(m *replication.Membership) {
 	if m.Leases != old.Leases {
 		n.cfg.Logger.Info("leases are " + m.Leases.String() + " from now on")
 	}
+	if v := m.ClusterVersion(); v > old.ClusterVersion() {
+		n.cfg.Logger.Info(fmt.Sprintf("the cluster version is %d from now on: a program that does not know it cannot take part any more", v))
+	}
 	if m.Excludes(n.raftID) && !old.Excludes(n.raftID) {
 		n.cfg.Logger.Error("the cluster goes on without this data folder: no clients are served any more")
 	}
@@ -38,6 +43,9 @@ func noted(c *identity.Cluster) *replication.Membership {
 	list := c.Members
 	if r := c.Roster; r != nil {
 		m.Version, m.NextRaftID, m.Leases, list = r.Version, r.NextRaftID, leasesOf(r.Leases), r.Members
+		if r.ClusterVersion > replication.ClusterVersionFormed {
+			m.Raised = r.ClusterVersion
+		}
 	}
 	for _, o := range list {
 		m.NextRaftID = max(m.NextRaftID, o.RaftID+1)
@@ -55,7 +63,7 @@ func memberOf(o identity.Member) replication.Member {
 
 // rosterOf is what the identity file is to have of a membership.
 func rosterOf(m *replication.Membership) *identity.Roster {
-	r := &identity.Roster{Version: m.Version, NextRaftID: m.NextRaftID}
+	r := &identity.Roster{Version: m.Version, NextRaftID: m.NextRaftID, ClusterVersion: m.Raised}
 	if m.Leases != replication.LeasesFormed {
 		r.Leases = m.Leases.String()
 	}

@@ -33,6 +33,7 @@ func (n *Node) served() *metrics.Served {
 		Role: stateName(r.State), HasLeader: r.Leader != 0, LeaderChanges: n.narrator.changes.Load(), Term: r.Term,
 		CommitIndex: max(r.Commit, applied), Applied: applied, LastLog: max(r.LastIndex, applied),
 		Verdict: r.Verdict.String(), Refuses: cmp.Or(refusalNames[r.Refusing], "none"),
+		ClusterVersion: n.members().ClusterVersion(), ClusterVersionMax: n.versionMax(),
 		Leases: n.leases(), Lease: n.replica.Gate().Holds(), LeaseHolders: r.Holders,
 		Waits: r.HolderWaits.Count, Waited: r.HolderWaits.Total, WaitedMax: r.HolderWaits.Worst,
 		TimeAhead: time.Duration(n.engine.OffsetMs()) * time.Millisecond,

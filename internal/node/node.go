@@ -140,6 +140,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err = n.applyPast(ctx); err != nil {
 		return err
 	}
+	n.logVersion()
 	if err = n.awaitLeader(ctx); err != nil {
 		return err
 	}
@@ -157,6 +158,7 @@ func (n *Node) startReplica() error {
 		Tick: n.cfg.Tick, ElectionTicks: n.cfg.ElectionTicks, HeartbeatTicks: n.cfg.HeartbeatTicks,
 		RequestTimeout: n.cfg.RequestTimeout, Leases: leasesOf(n.cfg.Leases), LogRetainBytes: n.cfg.LogRetainBytes, Wall: n.cfg.wall,
 		Logger: n.cfg.Logger, ServerID: n.serverID, Changed: n.narrator.statusChanged, Follow: n.follow,
+		KnownVersion: n.knownVersion(), VersionMax: n.versionMax(),
 	}
 	if n.cfg.wrap != nil {
 		cfg.Machine = n.cfg.wrap(machine{n.engine})

@@ -37,8 +37,9 @@ type View struct {
 	Format   int       `json:"formatVersion"` // 1
 	Cluster  string    `json:"cluster"`
 	Verdict  Verdict   `json:"verdict"`
-	Meaning  string    `json:"meaning"`          // what the verdict means for the next loss
-	Leases   string    `json:"leases,omitempty"` // as in admin.Status; absent: unknown
+	Meaning  string    `json:"meaning"`                  // what the verdict means for the next loss
+	Leases   string    `json:"leases,omitempty"`         // as in admin.Status; absent: unknown
+	Raised   uint64    `json:"clusterVersion,omitempty"` // likewise
 	Servers  []Row     `json:"servers"`
 	Problems []Problem `json:"problems"`
 
@@ -80,6 +81,10 @@ type Row struct {
 	Lease         string        `json:"lease,omitempty"` // as in admin.Status
 
 	TLS []admin.PortTLS `json:"tls,omitempty"` // as in admin.Status
+
+	// As in admin.Status: absent of an older program, and while the server starts.
+	ClusterVersionKnown uint64 `json:"clusterVersionKnown,omitempty"`
+	ClusterVersionMax   uint64 `json:"clusterVersionMax,omitempty"`
 
 	member *admin.Member // as the server that knows the most has it
 }
@@ -130,6 +135,7 @@ func New(replies []Reply, start *Starter) *View {
 	var commit uint64
 	for _, s := range answers {
 		commit = max(commit, s.Commit)
+		v.Raised = max(v.Raised, s.ClusterVersion) // an older program tells none
 	}
 	for i := range best.Servers {
 		m := best.Servers[i]
@@ -148,6 +154,7 @@ func answeredRow(m admin.Member, s *admin.Status, commit uint64) Row {
 	r := Row{
 		ID: m.ID, Address: m.Address, Role: s.Role, State: s.State, Reason: s.Reason, Answered: true, Applied: s.Applied,
 		Disk: s.Disk, Version: s.Version, UptimeSeconds: s.UptimeSeconds, StateVerdict: s.Verdict, WritesRefused: s.WritesRefused, Lease: s.Lease, TLS: s.TLS,
+		ClusterVersionKnown: s.ClusterVersionKnown, ClusterVersionMax: s.ClusterVersionMax,
 	}
 	if s.Role != "" { // it has read its log
 		r.Lag, r.Memory = commit-min(commit, s.Applied), &s.Memory

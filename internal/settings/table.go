@@ -134,6 +134,10 @@ var Table = []Setting{
 	},
 	{Field: "LogRetainBytes", Flags: []string{"log-retain"}, JSON: "logRetainMiB", Arg: "MIB", Kind: Number, Unit: mebibyteUnit, Min: 1, Max: 1 << 20, Default: "1024", Help: "raft log retained for servers that fall behind, or the size of the items if that is more"},
 	{Field: "DiskReserveBytes", Flags: []string{"disk-reserve"}, JSON: "diskReserveMiB", Arg: "MIB", Kind: Number, Unit: mebibyteUnit, Max: 1 << 20, Shown: "128, and twice the size of the items", Help: "free disk below which a server counts as full"},
+	{
+		Field: "ClusterVersionMax", Flags: []string{"cluster-version-max"}, JSON: "clusterVersionMax", Kind: Number, Unit: noUnit, Max: 1 << 20, Arg: "N",
+		Shown: "0: no bound", Help: "the cluster version does not rise beyond this as long as any server has it, so that there is a way back from an upgrade",
+	},
 	{Field: "KeyDelimiter", Flags: []string{"key-delimiter", "D"}, JSON: "keyDelimiter", Kind: Text, Arg: "CHAR", Shown: "`:`, and nothing is counted until `stats detail on`", Help: "count commands by prefixes of keys, which end with this, for stats detail"},
 	{
 		Field: "SlowTime", Flags: []string{"slow-time"}, JSON: "slowMs", Arg: "TIME", Kind: Duration, Unit: millisecondUnit, Max: 600_000, Default: "100ms",

@@ -75,6 +75,9 @@ func writeView(w io.Writer, v *overview.View, c colors) error {
 		}
 		return cell
 	})
+	if line := v.ClusterVersion(); line != "" {
+		text.WriteString(" " + line + "\n")
+	}
 	for _, p := range v.Problems {
 		who := "the cluster"
 		if p.ServerID != nil {

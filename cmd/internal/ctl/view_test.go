@@ -146,12 +146,27 @@ func cases() map[string][]overview.Reply {
 	expiring[1].Status.TLS = []admin.PortTLS{{Port: "client", NotAfter: lostAt.Add(time.Hour), ExpiresSoon: true}, {Port: "log", NotAfter: lostAt, ExpiresSoon: true}}
 	expiring[2].Status.TLS = []admin.PortTLS{{Port: "client", NotAfter: time.Now().Add(1000 * time.Hour)}}
 
+	// An upgrade: server 0 has the new program, server 1 too and is held back, server 2 has
+	// the one before cluster versions, and a replica is lost. Then it is over.
+	upgrade := []overview.Reply{{Status: statusOf(0, 4)}, {Status: statusOf(1, 4)}, {Status: statusOf(2, 4)}, {Addr: "10.0.0.4:11411", Err: refused}}
+	for i, r := range upgrade[:3] {
+		r.Status.Servers[3].Learner, r.Status.Servers[3].Stays = true, true
+		lost(r.Status, 3, "connection refused")
+		if i < 2 {
+			r.Status.ClusterVersion, r.Status.ClusterVersionKnown, r.Status.ClusterVersionMax = 1, 2, uint64(2-i)
+		}
+	}
+	upgraded := []overview.Reply{{Status: statusOf(0, 2)}, {Status: statusOf(1, 2)}}
+	for _, r := range upgraded {
+		r.Status.ClusterVersion, r.Status.ClusterVersionKnown, r.Status.ClusterVersionMax = 2, 2, 2
+	}
+
 	foreign := statusOf(7, 1)
 	foreign.Cluster, foreign.Term = "ffffffff00000000", 1
 	return map[string][]overview.Reply{
 		"well": well, "degraded": degraded, "no_majority": noMajority, "local": local, "silent": silent,
-		"restoring": restoring,
-		"two":       two, "electing": electing, "joined": joined,
+		"restoring": restoring, "upgrade": upgrade, "upgraded": upgraded,
+		"two": two, "electing": electing, "joined": joined,
 		"first":   {{Status: first}, {Addr: "10.0.0.2:11411", Err: refused}},
 		"members": members, "replica_lost": replica,
 		"expiring": expiring,

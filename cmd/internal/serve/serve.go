@@ -28,7 +28,7 @@ const (
 
 	// Starting it again does not help. The numbers are those of sysexits.h.
 	exitUsage  = 64 // wrong flags
-	exitConfig = 78 // wrong server.json or environment, or a folder of another server
+	exitConfig = 78 // wrong server.json or environment, a folder of another server, or a program that is too old
 )
 
 // closeTimeout bounds a graceful stop, whose steps have bounds of their own, of
@@ -261,7 +261,7 @@ func (p Process) close(node Node, failure error) int {
 		failure = fmt.Errorf("stop the server: not done within %v", closeTimeout)
 	}
 	if failure != nil {
-		return p.fail(exitFailed, failure)
+		return p.fail(exitCode(failure), failure)
 	}
 	return exitStopped
 }
@@ -290,7 +290,7 @@ func (p Process) check(cfg raftcached.Config) int {
 	return code
 }
 
-// exitCode returns the exit code of a server that does not start.
+// exitCode returns the exit code of a server that does not start, or does not go on.
 func exitCode(err error) int {
 	var ce *raftcached.ConfigError
 	switch {
