@@ -8,26 +8,14 @@ package main
 import (
 	"context"
 	"os"
-	"runtime/debug"
-	"time"
 
 	"raftcached"
-	"raftcached/cmd/internal/processors"
 	"raftcached/cmd/internal/serve"
+	"raftcached/cmd/internal/tuning"
 )
 
-// heapGrowthPercent is by how much Go's heap may grow over what is in use before
-// it is collected, unless GOGC says otherwise. Items are not on it: what is in
-// use is little, and so is the cost of looking at it more often.
-const heapGrowthPercent = 50
-
 func main() {
-	limitArenas()
-	processors.Govern()
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(heapGrowthPercent)
-		go giveBack(time.Tick(giveBackGap))
-	}
+	tuning.Tune()
 	os.Exit(serve.Main(serve.Process{
 		Args:        os.Args[1:],
 		Environment: os.Environ(),

@@ -12,9 +12,9 @@ import (
 	"os"
 
 	"raftcached"
-	"raftcached/cmd/internal/processors"
 	"raftcached/cmd/internal/serve"
 	"raftcached/cmd/internal/spawn"
+	"raftcached/cmd/internal/tuning"
 )
 
 func main() {
@@ -26,7 +26,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "raftcached:", err)
 		os.Exit(1)
 	}
-	processors.Govern()
+	tuning.Tune()
 	os.Exit(serve.Main(serve.Process{
 		Args:        os.Args[1:],
 		Environment: os.Environ(),

@@ -1,10 +1,4 @@
-// Package processors has a process use as many processors at once as its work needs.
-//
-// A goroutine that wakes another has Go's scheduler wake a thread if a processor is free:
-// the thread looks for work, and sleeps again. A server hands each batch of writes from one
-// goroutine to the next, each for a few microseconds, so while one processor is enough for
-// all of them, a second one only costs (decision 66).
-package processors
+package tuning
 
 import (
 	"os"
@@ -14,9 +8,14 @@ import (
 	"time"
 )
 
-// Govern begins to govern this process, for as long as it runs. It does nothing if the
-// environment says how many processors are to be used.
-func Govern() {
+// governProcessors begins to govern this process, for as long as it runs. It does nothing if
+// the environment says how many processors are to be used.
+//
+// A goroutine that wakes another has Go's scheduler wake a thread if a processor is free: the
+// thread looks for work, and sleeps again. A server hands each batch of writes from one
+// goroutine to the next, each for a few microseconds, so while one processor is enough for
+// all of them, a second one only costs (decision 66).
+func governProcessors() {
 	if most := runtime.GOMAXPROCS(0); most > 1 && os.Getenv("GOMAXPROCS") == "" {
 		go govern(governor{allowed: most, most: most})
 	}

@@ -1,4 +1,4 @@
-package processors
+package tuning
 
 import (
 	"runtime"
@@ -26,7 +26,7 @@ func TestGovern(t *testing.T) {
 	t.Setenv("GOMAXPROCS", "")
 	before := runtime.GOMAXPROCS(2)
 	defer runtime.GOMAXPROCS(before)
-	Govern()
+	governProcessors()
 	awaitProcessors(t, 1)
 	stop := make(chan struct{})
 	for range 4 {
@@ -49,7 +49,7 @@ func TestGovern(t *testing.T) {
 func TestGovernLeavesTheOperatorsChoice(t *testing.T) {
 	t.Setenv("GOMAXPROCS", "7")
 	before := runtime.NumGoroutine()
-	Govern()
+	governProcessors()
 	if n := runtime.NumGoroutine(); n != before {
 		t.Errorf("%d goroutines were started", n-before)
 	}
