@@ -58,7 +58,10 @@ PUBLIC := . ./raftcachedtest ./cmd/...
 
 # CLIENTS are the Debian packages of the programs and clients that tests talk to.
 CLIENTS := memcached netcat-openbsd strace curl perl python3-pymemcache python3-pylibmc libmemcached-tools \
-	libcache-memcached-fast-perl php-cli php-memcached ruby ruby-dalli libspymemcached-java default-jdk-headless chromium systemd iproute2 openssl
+	libcache-memcached-fast-perl php-cli php-memcached chromium systemd iproute2 openssl
+
+# LOSTCLIENTS are those of clients that only `make conformance` needs.
+LOSTCLIENTS := ruby ruby-dalli libspymemcached-java default-jdk-headless
 
 # PLATFORMS are what `make dist` builds for.
 PLATFORMS ?= linux/amd64 linux/arm64
@@ -211,10 +214,11 @@ clients:
 		$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(CLIENTS); }
 
 ## conformance: other clients and the transcripts against real servers; needs npm
-conformance: clients
+conformance:
+	$(MAKE) clients CLIENTS="$(CLIENTS) $(LOSTCLIENTS)"
 	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Transcripts|RealMemcached|EveryCommand|Stats|Exporter|MemcachedTool|ProgramsThatListKeys|Netcat|Pymemcache|LoneServer' \
 		./internal/node ./protocol ./internal/integration
-	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Clients|LostServer' ./internal/conformance -npm
+	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -v -run 'Clients|LostServer' ./internal/conformance -npm -lost
 
 ## differential: the same random requests to this server and to memcached 1.6.45
 differential:

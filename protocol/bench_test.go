@@ -24,7 +24,7 @@ var hotRequests = []struct{ name, input string }{
 func BenchmarkParse(b *testing.B) {
 	for _, r := range hotRequests {
 		b.Run(r.name, func(b *testing.B) {
-			p := protocol.NewParser(itemBytesMax)
+			p := protocol.NewParser(itemBytesMax, nil)
 			input := []byte(r.input)
 			var req protocol.Request
 			b.ReportAllocs()
@@ -50,7 +50,7 @@ func BenchmarkAppendValue(b *testing.B) {
 
 func TestParsingAllocatesNothing(t *testing.T) {
 	for _, r := range hotRequests {
-		p := protocol.NewParser(itemBytesMax)
+		p := protocol.NewParser(itemBytesMax, nil)
 		input := []byte(r.input)
 		var req protocol.Request
 		allocs := testing.AllocsPerRun(100, func() {

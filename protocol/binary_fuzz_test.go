@@ -75,7 +75,7 @@ func checkPacket(t *testing.T, p *protocol.Parser, b []byte, n int, v protocol.V
 	described := describe(r)
 	encoded := protocol.AppendRequest(nil, r)
 	var again protocol.Request
-	if m, w := protocol.NewParser(fuzzItemBytesMax).Parse(encoded, &again); m != len(encoded) || w != v || describe(&again) != described {
+	if m, w := protocol.NewParser(fuzzItemBytesMax, nil).Parse(encoded, &again); m != len(encoded) || w != v || describe(&again) != described {
 		t.Fatalf("%s is encoded as %q and parsed, with verdict %d, as %s", described, encoded, w, describe(&again))
 	}
 	if m, w := p.Parse(b, &again); m != n || w != v || describe(&again) != described {

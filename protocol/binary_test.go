@@ -78,7 +78,7 @@ func TestHowMuchAPacketTakes(t *testing.T) {
 		{"what does not fit", packet(opGet, 3, 0, "keyvalue"), protocol.Invalid, 24, 0, true},
 		{"key that is longer than the body", packet(opGet, 4, 0, "key"), protocol.Invalid, 24, 0, true},
 	} {
-		p := protocol.NewParser(itemBytesMax)
+		p := protocol.NewParser(itemBytesMax, nil)
 		var req protocol.Request
 		n, v := p.Parse([]byte(c.input), &req)
 		if v != protocol.Ready || n != c.consumed || req.Command != c.command || req.HangUp != c.hangsUp {
@@ -104,14 +104,14 @@ func TestHowMuchAPacketTakes(t *testing.T) {
 func TestPacketBytesNeeded(t *testing.T) {
 	set := packet(opSet, 1, 8, "flagexptkvalue")
 	for have, want := range map[int]int{1: 24, 23: 24, 24: 33, 32: 33, 33: 38, 37: 38} {
-		p := protocol.NewParser(itemBytesMax)
+		p := protocol.NewParser(itemBytesMax, nil)
 		var req protocol.Request
 		if n, v := p.Parse([]byte(set[:have]), &req); n != 0 || v != protocol.NeedMore || p.BufferBytesNeeded() != want {
 			t.Errorf("%d bytes: consumed %d, verdict %d, needs %d, want %d", have, n, v, p.BufferBytesNeeded(), want)
 		}
 	}
 	var req protocol.Request
-	if n, v := protocol.NewParser(itemBytesMax).Parse([]byte(packet(opGet, 251, 0, strings.Repeat("k", 251))[:24]), &req); n != 24 || v != protocol.Ready {
+	if n, v := protocol.NewParser(itemBytesMax, nil).Parse([]byte(packet(opGet, 251, 0, strings.Repeat("k", 251))[:24]), &req); n != 24 || v != protocol.Ready {
 		t.Errorf("header with a key of 251 bytes: consumed %d, verdict %d", n, v)
 	}
 }
@@ -180,7 +180,7 @@ func TestBinaryErrors(t *testing.T) {
 
 func TestBinaryAllocatesNothing(t *testing.T) {
 	input := []byte(packet(opGet, 3, 0, "key") + packet(opSet, 1, 8, "flagexptkvalue") + packet(opUnknown, 0, 0, ""))
-	p := protocol.NewParser(itemBytesMax)
+	p := protocol.NewParser(itemBytesMax, nil)
 	dst := make([]byte, 0, 1024)
 	var req protocol.Request
 	results := []protocol.Result{

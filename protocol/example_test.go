@@ -9,7 +9,7 @@ import (
 // A server reads what a client sent, acts on each complete request, and keeps
 // the rest until more comes.
 func Example() {
-	parser := protocol.NewParser(1 << 20)
+	parser := protocol.NewParser(1<<20, nil)
 	input := []byte("set greeting 0 0 5\r\nhello\r\nget greeting\r\nget gre")
 	var stored []byte
 	var request protocol.Request

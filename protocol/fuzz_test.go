@@ -107,7 +107,7 @@ func checkRoundTrip(t *testing.T, r *protocol.Request) {
 	t.Helper()
 	encoded := protocol.AppendRequest(nil, r)
 	var parsed protocol.Request
-	n, v := protocol.NewParser(fuzzItemBytesMax).Parse(encoded, &parsed)
+	n, v := protocol.NewParser(fuzzItemBytesMax, nil).Parse(encoded, &parsed)
 	if n != len(encoded) || v != protocol.Ready || describe(&parsed) != describe(r) {
 		t.Fatalf("%s is encoded as %q and parsed, with verdict %d, as %s", describe(r), encoded, v, describe(&parsed))
 	}

@@ -29,7 +29,7 @@ func TestLogin(t *testing.T) {
 		{"line without end", strings.Repeat("x", 2049), "closed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p, req := NewParser(1<<20), &Request{}
+			p, req := NewParser(1<<20, nil), &Request{}
 			for n := range min(len(test.sent), lineBytesMax) { // every part of it first: nothing may be decided too early
 				if _, v := p.ParseLogin([]byte(test.sent[:n]), req); v != NeedMore && !strings.HasSuffix(test.sent[:n], "\n") {
 					t.Fatalf("%q is verdict %d", test.sent[:n], v)

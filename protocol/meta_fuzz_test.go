@@ -46,7 +46,7 @@ func FuzzMeta(f *testing.F) {
 // second one of a connection: the first byte decides what that speaks.
 func checkAlone(t *testing.T, b []byte, r *protocol.Request) {
 	t.Helper()
-	p := protocol.NewParser(fuzzItemBytesMax)
+	p := protocol.NewParser(fuzzItemBytesMax, nil)
 	var alone protocol.Request
 	if _, v := p.Parse([]byte("mn\r\n"), &alone); v != protocol.Ready {
 		t.Fatalf("mn has verdict %d", v)

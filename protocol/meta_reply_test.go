@@ -37,7 +37,7 @@ func TestMetaAnswers(t *testing.T) {
 		{"mg k q O1", protocol.Result{Status: protocol.StatusTimeout}, "SERVER_ERROR read not confirmed in time\r\n"},
 	} {
 		var req protocol.Request
-		protocol.NewParser(itemBytesMax).Parse([]byte(c.request+"\r\n"), &req)
+		protocol.NewParser(itemBytesMax, nil).Parse([]byte(c.request+"\r\n"), &req)
 		if got := string(protocol.AppendAnswer([]byte("before "), req.Command, &req.Form, &c.result)); got != "before "+c.want {
 			t.Errorf("%s with status %d is answered %q, want %q", c.request, c.result.Status, got, "before "+c.want)
 		}
@@ -50,7 +50,7 @@ func TestMetaAnswersAllocateNothing(t *testing.T) {
 	for _, request := range []string{
 		"mg k v s t c f l h k Oopaque\r\n", "mg IA0KAA== b v k\r\n", "me k\r\n", "md k q\r\n", "ma k v c t k\r\n", "ms k 0 c s k\r\n\r\n",
 	} {
-		p := protocol.NewParser(itemBytesMax)
+		p := protocol.NewParser(itemBytesMax, nil)
 		input := []byte(request)
 		var req protocol.Request
 		allocs := testing.AllocsPerRun(100, func() {

@@ -19,7 +19,7 @@ import (
 func TestTranscripts(t *testing.T) {
 	for _, b := range loadTranscripts(t) {
 		replay := func(chop func(string) []string) error {
-			c := &modelConn{parser: protocol.NewParser(itemBytesMax), model: model{items: map[string]modelItem{}}}
+			c := &modelConn{parser: protocol.NewParser(itemBytesMax, nil), model: model{items: map[string]modelItem{}}}
 			return b.Replay(c, transcript.Options{Chop: chop, Wait: c.model.wait})
 		}
 		if err := replay(nil); err != nil {

@@ -100,12 +100,13 @@ type Parser struct {
 }
 
 // NewParser returns a parser that accepts items of up to itemBytesMax bytes,
-// including the key and memcached's header.
-func NewParser(itemBytesMax int) *Parser { return NewParserIn(new(Room), itemBytesMax) }
-
-// NewParserIn returns a parser that shares a room with others.
-func NewParserIn(room *Room, itemBytesMax int) *Parser {
-	return &Parser{itemBytesMax: itemBytesMax, room: room}
+// including the key and memcached's header. It shares a room with others, or, of nil, has
+// one of its own.
+func NewParser(itemBytesMax int, shared *Room) *Parser {
+	if shared == nil {
+		shared = new(Room)
+	}
+	return &Parser{itemBytesMax: itemBytesMax, room: shared}
 }
 
 // Room is what parsers need for one request, and can share if only one at a time is at work:

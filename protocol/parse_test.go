@@ -52,7 +52,9 @@ type client struct {
 	check func(b []byte, n int, v protocol.Verdict, r *protocol.Request)
 }
 
-func newClient(itemBytesMax int) *client { return &client{parser: protocol.NewParser(itemBytesMax)} }
+func newClient(itemBytesMax int) *client {
+	return &client{parser: protocol.NewParser(itemBytesMax, nil)}
+}
 
 // receive adds bytes to the input and takes all complete requests from it.
 func (c *client) receive(b []byte) {
@@ -227,7 +229,7 @@ func TestItemLimit(t *testing.T) {
 				var req protocol.Request
 				size := c.valueBytesMax + extra
 				input := fmt.Sprintf("%s%d\r\n%s\r\n", head, size, strings.Repeat("x", size))
-				if _, v := protocol.NewParser(itemBytesMax).Parse([]byte(input), &req); v != protocol.Ready || req.TooLarge != want {
+				if _, v := protocol.NewParser(itemBytesMax, nil).Parse([]byte(input), &req); v != protocol.Ready || req.TooLarge != want {
 					t.Errorf("%s%d: verdict %d, too large %v, want %v", head, size, v, req.TooLarge, want)
 				}
 			}
@@ -236,7 +238,7 @@ func TestItemLimit(t *testing.T) {
 }
 
 func TestOversizeDataBlockIsNotBuffered(t *testing.T) {
-	p := protocol.NewParser(100)
+	p := protocol.NewParser(100, nil)
 	var req protocol.Request
 	line := []byte("set k 0 0 2147483645\r\n")
 	n, v := p.Parse(line, &req)
@@ -270,7 +272,7 @@ func TestRequestThatWaits(t *testing.T) {
 	for _, first := range []string{
 		"get a b\r\n", "set a 0 0 2\r\nxy\r\n", "set a 0 0 2000000\r\n", "set a 0 x 5\r\n", "set a 0 0 1\r\nxyz", "version\n",
 	} {
-		p := protocol.NewParser(itemBytesMax)
+		p := protocol.NewParser(itemBytesMax, nil)
 		input := first + "get " + strings.Repeat("key ", 100)
 		var req protocol.Request
 		want := ""
@@ -303,7 +305,7 @@ func TestBufferBytesNeeded(t *testing.T) {
 		"version\r\n":                       0,
 		"set k 0 0 1048000 noreply\r\nxxxx": 27 + 1048000 + 2,
 	} {
-		p := protocol.NewParser(itemBytesMax)
+		p := protocol.NewParser(itemBytesMax, nil)
 		var req protocol.Request
 		n, v := p.Parse([]byte(input), &req)
 		if v == protocol.Ready && want == 0 {
@@ -331,7 +333,7 @@ func TestClose(t *testing.T) {
 		{"too long multiget without an end", "gets" + strings.Repeat(" ", multigetBytesMax-3), protocol.Close},
 	} {
 		var req protocol.Request
-		if n, v := protocol.NewParser(itemBytesMax).Parse([]byte(c.input), &req); v != c.want || v != protocol.Ready && n != 0 {
+		if n, v := protocol.NewParser(itemBytesMax, nil).Parse([]byte(c.input), &req); v != c.want || v != protocol.Ready && n != 0 {
 			t.Errorf("%s: consumed %d, verdict %d, want %d", c.name, n, v, c.want)
 		}
 	}
@@ -342,7 +344,7 @@ func TestClose(t *testing.T) {
 func TestMultigetTrickles(t *testing.T) {
 	const pieceBytes = 1
 	line := []byte("get " + strings.Repeat("key ", 260_000) + "\r\n")
-	p := protocol.NewParser(itemBytesMax)
+	p := protocol.NewParser(itemBytesMax, nil)
 	var req protocol.Request
 	for end := 0; end < len(line); end += pieceBytes {
 		if n, v := p.Parse(line[:end], &req); n != 0 || v != protocol.NeedMore {

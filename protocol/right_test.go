@@ -67,7 +67,7 @@ func TestRightsOfRequests(t *testing.T) {
 	} {
 		for _, text := range test.requests {
 			var req Request
-			if _, v := NewParser(1<<20).Parse([]byte(text+"\r\n"), &req); v != Ready {
+			if _, v := NewParser(1<<20, nil).Parse([]byte(text+"\r\n"), &req); v != Ready {
 				t.Fatalf("%q is verdict %d", text, v)
 			}
 			if got := req.Right(); got != test.want {

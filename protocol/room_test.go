@@ -15,7 +15,7 @@ func TestKeysOfManyParsersTakeOneRoom(t *testing.T) {
 	line := append(bytes.Repeat([]byte(" k"), keys), "\r\n"...)
 	copyOf := func(command string) []byte { return append([]byte(command), line...) }
 	var first, second protocol.Request
-	p, q := protocol.NewParserIn(&room, itemBytesMax), protocol.NewParserIn(&room, itemBytesMax)
+	p, q := protocol.NewParser(itemBytesMax, &room), protocol.NewParser(itemBytesMax, &room)
 	parse := func(p *protocol.Parser, line []byte, req *protocol.Request, want int) {
 		t.Helper()
 		if n, v := p.Parse(line, req); v != protocol.Ready || n != len(line) || len(req.Keys) != want {

@@ -24,7 +24,7 @@ func loadTranscripts(t *testing.T) []transcript.Block {
 // requests feeds input to a parser in the given pieces and describes each
 // request that comes out.
 func requests(pieces []string) (described []string) {
-	p := protocol.NewParser(1 << 20)
+	p := protocol.NewParser(1<<20, nil)
 	var buffered []byte
 	var req protocol.Request
 	for _, piece := range pieces {

@@ -13,6 +13,7 @@ import (
 
 var (
 	againstReal = flag.Bool("real", false, "run the clients against memcached instead of this server")
+	withLost    = flag.Bool("lost", false, "run all clients that lose a server, some of which wait for seconds")
 	withNPM     = flag.Bool("npm", false, "run the clients for Node.js too, which npm's registry has")
 )
 

@@ -21,7 +21,7 @@ func onLoop(n *Node, f func(l *loopBackend)) {
 func request(t *testing.T, text string) *protocol.Request {
 	t.Helper()
 	req := &protocol.Request{}
-	if _, v := protocol.NewParser(1<<20).Parse([]byte(text), req); v != protocol.Ready {
+	if _, v := protocol.NewParser(1<<20, nil).Parse([]byte(text), req); v != protocol.Ready {
 		t.Fatalf("%q is verdict %d", text, v)
 	}
 	return req

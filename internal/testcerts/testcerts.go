@@ -10,7 +10,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -56,24 +55,11 @@ func NewAuthority(t testing.TB, name string) *Authority {
 // ::1, localhost and the name. Change, if there is any, changes what is signed.
 func (a *Authority) Issue(name string, change ...func(*x509.Certificate)) *Certificate {
 	a.t.Helper()
-	return a.issue(newKey(a.t), name, change...)
+	return a.IssueFor(newKey(a.t), name, change...)
 }
 
-// slowKeyBits makes keys that people use, and with which a server takes many times as long to
-// sign in a handshake as with those of elliptic curves.
-const slowKeyBits = 4096
-
-// IssueSlow is Issue of a certificate with a long RSA key, which takes a second or so to make.
-func (a *Authority) IssueSlow(name string) *Certificate {
-	a.t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, slowKeyBits)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return a.issue(key, name)
-}
-
-func (a *Authority) issue(key crypto.Signer, name string, change ...func(*x509.Certificate)) *Certificate {
+// IssueFor is Issue for a key, which may be of any kind.
+func (a *Authority) IssueFor(key crypto.Signer, name string, change ...func(*x509.Certificate)) *Certificate {
 	a.t.Helper()
 	c := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost", name},

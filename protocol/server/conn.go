@@ -91,7 +91,7 @@ func (l *loop) Open(events eventloop.Conn) eventloop.Handler {
 	c := &conn{
 		loop:     l,
 		events:   events,
-		parser:   protocol.NewParserIn(&l.room, l.options.ItemBytesMax),
+		parser:   protocol.NewParser(l.options.ItemBytesMax, &l.room),
 		in:       input{need: 1},
 		activity: activity{last: l.sweeps},
 	}
