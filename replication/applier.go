@@ -72,7 +72,7 @@ const (
 	applyOffer                          // a peer has a repair to send
 	applyAim                            // a repair is on disk
 	applyServe                          // a peer wants this node's state
-	applyTake                           // a snapshot of an index or later is wanted
+	applyTake                           // a snapshot of an index or later, with a reply of all that is applied, is wanted
 	applyDamaged                        // the snapshot of an index was set aside
 	applySpace                          // the disk has more room than before, or less
 	applyWritten                        // a part of a snapshot was written

@@ -19,14 +19,15 @@ type OpenSnapshot struct {
 	io.ReadCloser
 }
 
-// Snapshot returns a snapshot of an index or later, which must have been applied, and
-// waits until it is on disk. It holds nothing up: the snapshot is one that the node
+// Snapshot returns a snapshot of all that was applied before the call, and waits until it
+// is on disk. Who has read something from the state finds it there: Status may not tell yet
+// that it was applied. It holds nothing up: the snapshot is one that the node
 // might have taken anyway. The error of ctx may come while it is still written.
-func (r *Replica) Snapshot(ctx context.Context, index uint64) (*OpenSnapshot, error) {
+func (r *Replica) Snapshot(ctx context.Context) (*OpenSnapshot, error) {
 	var err error
 	for range openTries {
 		told := make(chan error, 1)
-		r.toApply.put(applyInput{kind: applyTake, index: max(1, index), reply: func(err error) { told <- err }})
+		r.toApply.put(applyInput{kind: applyTake, index: 1, reply: func(err error) { told <- err }})
 		select {
 		case err = <-told:
 		case <-r.ctx.Done():

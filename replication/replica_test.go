@@ -102,7 +102,7 @@ func TestReplicaSnapshot(t *testing.T) {
 		r.Submit(0, tag+1, 1, set, false)
 		<-client.answers
 		applied, _ := r.State()
-		s, err := r.Snapshot(t.Context(), applied.Index)
+		s, err := r.Snapshot(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

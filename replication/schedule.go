@@ -283,11 +283,12 @@ func (a *Applier) answerWaiters() {
 }
 
 // take begins a snapshot of the state, unless there is one of that index or later,
-// or one is being written: raft asks again, and who has given a reply waits.
+// or one is being written: raft asks again, and who has given a reply waits for one of
+// all that is applied by now.
 func (a *Applier) take(index uint64, reply func(error)) {
 	s := &a.snapshots
 	if reply != nil {
-		s.waiters = append(s.waiters, snapshotWaiter{index, reply})
+		s.waiters = append(s.waiters, snapshotWaiter{max(index, a.st.index), reply})
 		return
 	}
 	if a.frozen == nil && s.newest.index < index && s.writing == (position{}) {

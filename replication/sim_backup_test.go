@@ -15,8 +15,8 @@ func (s *simulation) backUp(answered *int) {
 		}
 		n := s.nodes[s.rng.IntN(len(s.nodes))]
 		if n.up && !n.paused {
-			index := max(1, n.machine.core.Status().Applied)
-			n.putApply(applyInput{kind: applyTake, index: index, reply: func(err error) {
+			index := max(1, n.machine.applier.st.index)
+			n.putApply(applyInput{kind: applyTake, index: 1, reply: func(err error) {
 				if err != nil {
 					s.failf("node %d gives no snapshot of %d: %v", n.id, index, err)
 				}

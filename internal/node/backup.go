@@ -48,7 +48,7 @@ func (n adminNode) Backup(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("the disk has no room for another snapshot: %d MiB are free, %d are needed", d.FreeBytes>>20, mebibytes(need))
 	}
 	begin := time.Now()
-	s, err := n.replica.Snapshot(ctx, n.replica.Status().Applied)
+	s, err := n.replica.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
