@@ -16,6 +16,8 @@ import (
 // ends. See decision 64.
 //
 // A change of a format gets the next number, and a reader of both formats.
+
+// ClusterVersionFormed is the cluster version of a cluster that has just been formed.
 const ClusterVersionFormed = 1
 
 // versionAge is for how long what a member has told of its version counts: it tells every

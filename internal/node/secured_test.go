@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 // scraped is what a node tells Prometheus.
 func scraped(n *Node) string {
 	w := httptest.NewRecorder()
-	metrics.Handler(n.sample).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	metrics.Handler(n.sample).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return w.Body.String()
 }
 

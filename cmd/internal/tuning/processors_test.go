@@ -2,6 +2,7 @@ package tuning
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -28,20 +29,17 @@ func TestGovern(t *testing.T) {
 	defer runtime.GOMAXPROCS(before)
 	governProcessors()
 	awaitProcessors(t, 1)
-	stop := make(chan struct{})
+	var stop atomic.Bool
+	var spins atomic.Uint64
 	for range 4 {
 		go func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
+				spins.Add(1)
 			}
 		}()
 	}
 	awaitProcessors(t, 2)
-	close(stop)
+	stop.Store(true)
 	awaitProcessors(t, 1)
 }
 
