@@ -106,10 +106,15 @@ type header struct {
 	subBatches int
 }
 
+// fieldsMax bounds the fields of what begins with its version: a later one may have more than
+// this program knows, and is to be told from what is malformed.
+const fieldsMax = 16
+
 // entryHeader decodes the head of a log entry and leaves r at its first
 // sub-batch.
 func entryHeader(r *frame.Reader) (h header, err error) {
-	if n, err := r.ArrayLen(4); err != nil || n != 4 {
+	n, err := r.ArrayLen(fieldsMax)
+	if err != nil {
 		return h, fmt.Errorf("read entry: array of %d, want 4: %w", n, errors.Join(err, errMalformed))
 	}
 	version, err := r.Uint64()
@@ -118,6 +123,9 @@ func entryHeader(r *frame.Reader) (h header, err error) {
 	}
 	if version != entryVersion {
 		return h, fmt.Errorf("entry has version %d, this program knows %d: %w", version, entryVersion, ErrLater)
+	}
+	if n != 4 {
+		return h, fmt.Errorf("read entry: array of %d, want 4: %w", n, errMalformed)
 	}
 	if h.stampMs, err = r.Int64(); err != nil {
 		return h, fmt.Errorf("read entry stamp: %w", err)

@@ -126,7 +126,7 @@ func readChange(data []byte) (*MemberChange, error) {
 func decodeChange(b []byte) (*MemberChange, error) {
 	from := frame.NewReader(b)
 	r := memberReader{Reader: &from}
-	n, v := r.array(changeFields), r.uint(1<<63-1)
+	n, v := r.array(fieldsMax), r.uint(1<<63-1)
 	if r.err == nil && v > changeVersion {
 		return nil, fmt.Errorf("change of members has version %d, this program knows %d: %w", v, changeVersion, ErrLater)
 	}

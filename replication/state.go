@@ -294,7 +294,7 @@ func readSnapshotHead(r io.Reader) (stampMs int64, t *table, members *Membership
 // readHead decodes the head of a snapshot. Without members in it they are nil.
 func readHead(head []byte) (stampMs int64, t *table, members *Membership, err error) {
 	r := frame.NewReader(head)
-	n, err := r.ArrayLen(snapshotHeadFields)
+	n, err := r.ArrayLen(fieldsMax)
 	if err != nil || n < snapshotHeadFields-1 {
 		return 0, nil, nil, fmt.Errorf("read head of snapshot: array of %d, want %d: %w", n, snapshotHeadFields, errMalformed)
 	}
@@ -304,6 +304,8 @@ func readHead(head []byte) (stampMs int64, t *table, members *Membership, err er
 		return 0, nil, nil, fmt.Errorf("read head of snapshot: version %d: %w", version, errors.Join(err, errMalformed))
 	case version > snapshotRaised:
 		return 0, nil, nil, fmt.Errorf("snapshot has version %d, this program knows %d: %w", version, snapshotRaised, ErrLater)
+	case n > snapshotHeadFields:
+		return 0, nil, nil, fmt.Errorf("read head of snapshot: array of %d, want %d: %w", n, snapshotHeadFields, errMalformed)
 	}
 	if stampMs, err = r.Int64(); err != nil {
 		return 0, nil, nil, fmt.Errorf("read stamp of snapshot: %w", err)

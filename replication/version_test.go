@@ -279,3 +279,33 @@ func TestRecoveredClusterKeepsItsVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestLaterFormatsMayHaveMoreFields: what is of a later version is told from what is malformed,
+// however many fields it has.
+func TestLaterFormatsMayHaveMoreFields(t *testing.T) {
+	later := func(fields int, version uint64) []byte {
+		b := frame.AppendUint(frame.AppendArrayLen(nil, fields), version)
+		for range fields - 1 {
+			b = frame.AppendUint(b, 7)
+		}
+		return b
+	}
+	r := frame.NewReader(later(9, entryVersion+1))
+	_, entryErr := entryHeader(&r)
+	_, changeErr := decodeChange(later(changeFields+1, changeVersion+1))
+	_, _, _, headErr := readHead(later(snapshotHeadFields+1, snapshotRaised+1))
+	for what, err := range map[string]error{"an entry": entryErr, "a change": changeErr, "a snapshot": headErr} {
+		if !errors.Is(err, ErrLater) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	r = frame.NewReader(later(9, entryVersion))
+	_, entryErr = entryHeader(&r)
+	_, changeErr = decodeChange(later(changeFields+1, changeVersion))
+	_, _, _, headErr = readHead(later(snapshotHeadFields+1, snapshotRaised))
+	for what, err := range map[string]error{"an entry": entryErr, "a change": changeErr, "a snapshot": headErr} {
+		if err == nil || errors.Is(err, ErrLater) {
+			t.Errorf("%s that is malformed: %v", what, err)
+		}
+	}
+}

@@ -81,20 +81,10 @@ func (m *manifests) volume(t *testing.T, volumes []corev1.Volume, name string) m
 				files[key] = text
 			}
 		case v.Secret != nil:
-			data := m.secrets[v.Secret.SecretName].Data
-			for _, item := range v.Secret.Items {
-				text, there := data[item.Key]
-				switch {
-				case there:
-					files[item.Path] = string(text)
-				case v.Secret.Optional == nil || !*v.Secret.Optional:
-					t.Fatalf("secret %q has no %q: the pod does not start", v.Secret.SecretName, item.Key)
-				}
-			}
-			if len(v.Secret.Items) == 0 { // all
-				for key, text := range data {
-					files[key] = string(text)
-				}
+			m.secretFiles(t, v.Secret.SecretName, v.Secret.Items, v.Secret.Optional, files)
+		case v.Projected != nil:
+			for _, source := range v.Projected.Sources {
+				m.secretFiles(t, source.Secret.Name, source.Secret.Items, source.Secret.Optional, files)
 			}
 		}
 	}
@@ -102,6 +92,27 @@ func (m *manifests) volume(t *testing.T, volumes []corev1.Volume, name string) m
 		t.Fatalf("volume %q is empty", name)
 	}
 	return files
+}
+
+// secretFiles adds what a volume has of a Secret: all of it, or some keys, which must be
+// there unless they are optional.
+func (m *manifests) secretFiles(t *testing.T, name string, items []corev1.KeyToPath, optional *bool, files map[string]string) {
+	t.Helper()
+	data := m.secrets[name].Data
+	for _, item := range items {
+		text, there := data[item.Key]
+		switch {
+		case there:
+			files[item.Path] = string(text)
+		case optional == nil || !*optional:
+			t.Fatalf("secret %q has no %q: the pod does not start", name, item.Key)
+		}
+	}
+	if len(items) == 0 { // all
+		for key, text := range data {
+			files[key] = string(text)
+		}
+	}
 }
 
 // ready asks a pod's probe.

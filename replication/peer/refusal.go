@@ -59,7 +59,7 @@ func byUs(err error) error {
 // doubt returns an error that comes of what the other side says as it counts if that has
 // proved to be a server of the cluster, or not. Where nobody can prove it, everybody is believed.
 func (t *Transport) doubt(err error, proved bool) error {
-	if proved || !isRefused(err) || t.believesAll() {
+	if proved || !isRefused(err) && !errors.As(err, new(*LaterError)) || t.believesAll() {
 		return err
 	}
 	doubtful := RefusedError{Sentence: err.Error(), Unproved: true}

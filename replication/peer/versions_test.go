@@ -159,3 +159,30 @@ func TestProgramsThatDoNotKnowTheClusterVersion(t *testing.T) {
 	b.take(c)
 	eventually(t, func() bool { return a.Connected(2) && b.Connected(1) })
 }
+
+// TestUnprovedVersionEndsNobody: while a secret or TLS is optional, who has proved nothing is
+// asked again, whatever version of the cluster it tells. Who has proved to be a server ends
+// a program that is too old, and so does anybody where nobody can prove it.
+func TestUnprovedVersionEndsNobody(t *testing.T) {
+	later := func() error { return &LaterError{"the cluster has version 99"} }
+	for _, c := range []struct {
+		name   string
+		config Config
+		proved bool
+		ends   bool
+	}{
+		{"secretOptional", Config{Secret: []byte("sixteen bytes ok"), Optional: true}, false, false},
+		{"TLS optional", Config{TLS: &TLS{Optional: true}}, false, false},
+		{"proved", Config{Secret: []byte("sixteen bytes ok")}, true, true},
+		{"nobody can prove it", Config{}, false, true},
+	} {
+		transport := &Transport{config: c.config}
+		err := transport.doubt(later(), c.proved)
+		if ends := errors.As(err, new(*LaterError)); ends != c.ends {
+			t.Errorf("%s: %v ends the server: %v, want %v", c.name, err, ends, c.ends)
+		}
+		if refused := new(RefusedError); !c.ends && (!errors.As(err, &refused) || !refused.Unproved) {
+			t.Errorf("%s: %#v, want a doubtful refusal", c.name, err)
+		}
+	}
+}
