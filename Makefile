@@ -166,6 +166,11 @@ stall:
 lag:
 	$(GO) test -count 1 -v -run FollowerThatLags ./internal/integration -lag.mb 400
 
+.PHONY: long
+## long: clients that hoard memory, floods of handshakes, and an upgrade to a new cluster version, of real servers
+long:
+	TEST_RAFTCACHED_REQUIRE=1 $(GO) test -count 1 -timeout 20m -v -run 'ClientsThatHoard|FloodOfHandshakes|UpgradeToANew' ./internal/integration -long
+
 ## cluster: the three servers of server.json, until Ctrl-C
 cluster:
 	$(GO) run ./cmd/server-spawner

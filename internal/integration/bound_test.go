@@ -84,6 +84,7 @@ func hoarders() []hoarder {
 // TestClientsThatHoard: no server takes more memory than README.md says, whatever many
 // clients leave unfinished or unread; and it comes back when they have gone.
 func TestClientsThatHoard(t *testing.T) {
+	takesLong(t)
 	t.Parallel()
 	if underRace {
 		t.Skip("the race detector has memory of its own")

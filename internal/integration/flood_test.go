@@ -147,6 +147,7 @@ func probeWhile(t *testing.T, addr string, others *sync.WaitGroup) (probes int) 
 // admin port of the leader, as fast as they can be made, cost the cluster neither its leader,
 // nor a client its answer, nor a probe at the port for that.
 func TestFloodOfHandshakes(t *testing.T) {
+	takesLong(t)
 	settings := peerCertificates()
 	maps.Copy(settings, impatient())
 	maps.Copy(settings, steady()) // others may keep this machine busy too

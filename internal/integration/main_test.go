@@ -56,6 +56,17 @@ const notRaced = "Memcached|Stats(Names|Count)|AbsentStats|WrongStarts|Check$|Bo
 	"EndOfLog|LogRemoved|Recover$|LowDisks|FullDisk|FillsItsDisk|TimesToLive|Netcat|Pymemcache|ProgramsThat|AnswersTake|UnfinishedLines|" +
 	"PrometheusExporter|HistoriesFind|AnotherListOfServers|OpenSSL|Passwords"
 
+// long has tests run that take long, of what shorter ones look at too, each in one package.
+var long = flag.Bool("long", false, "run the tests that take long too")
+
+// takesLong skips a test without -long.
+func takesLong(t *testing.T) {
+	t.Helper()
+	if !*long {
+		t.Skip("needs -long: run make long")
+	}
+}
+
 func runTests(m *testing.M) int {
 	flag.Parse()
 	if skip := flag.Lookup("test.skip"); underRace && testing.Short() && skip.Value.String() == "" {

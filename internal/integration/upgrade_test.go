@@ -85,6 +85,7 @@ func wantVersion(ctx context.Context, t *testing.T, s *cluster.Server, version i
 // version rises by itself, a majority of servers that were killed keep it, and the other programs do
 // not start any more: they say what to run.
 func TestUpgradeToANewClusterVersion(t *testing.T) {
+	takesLong(t)
 	if underRace {
 		t.Skip("builds other programs: without the race detector only")
 	}
