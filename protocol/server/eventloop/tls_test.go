@@ -242,10 +242,10 @@ func TestGarbageAfterTheHandshake(t *testing.T) {
 		}
 		h.await(t, "closed")
 		awaitEnd(t, c)
+		onLoop(l, func() { useClosed(h.c) }) // the turn that has closed it is over
 		if got, want := e.TLSErrors(), (TLSErrors{Protocol: 1}); got != want || e.Counts().Open != 0 {
 			t.Errorf("%s: errors %+v, want %+v; %d open", name, got, want, e.Counts().Open)
 		}
-		onLoop(l, func() { useClosed(h.c) })
 	}
 }
 
