@@ -249,9 +249,11 @@ func TestHalfCloseDeliversAll(t *testing.T) {
 					t.Errorf("got %d bytes, error %v, want %d", len(got), err, len(want))
 				}
 				h.await(t, "closed")
-				if n := e.Counts().Open; n != 0 {
-					t.Errorf("%d connections are open", n)
-				}
+				onLoop(l, func() { // its turn is over
+					if n := e.Counts().Open; n != 0 {
+						t.Errorf("%d connections are open", n)
+					}
+				})
 			})
 		}
 	})
