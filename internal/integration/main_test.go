@@ -54,7 +54,8 @@ const parallelMin = 4
 // starts, damaged folders, full disks, and answers. A short run under it leaves them out.
 const notRaced = "Memcached|Stats(Names|Count)|AbsentStats|WrongStarts|Check$|BothVersions|FreshLog|LittleAddress|Systemd|Damage|Harmed|HarmWhile|OlderCopy|" +
 	"EndOfLog|LogRemoved|Recover$|LowDisks|FullDisk|FillsItsDisk|TimesToLive|Netcat|Pymemcache|ProgramsThat|AnswersTake|UnfinishedLines|" +
-	"PrometheusExporter|HistoriesFind|AnotherListOfServers|OpenSSL|Passwords"
+	"PrometheusExporter|HistoriesFind|AnotherListOfServers|OpenSSL|Passwords|" +
+	"GatsOfMissing|ImportWithTLS|Tutorial|Operate$|GuidesAre|Guides$|Eviction"
 
 // long has tests run that take long, of what shorter ones look at too, each in one package.
 var long = flag.Bool("long", false, "run the tests that take long too")
