@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"raftcached/internal/certnames"
 	"raftcached/internal/handshake"
@@ -92,17 +91,6 @@ func TestCertificatesDecide(t *testing.T) {
 	}
 }
 
-// awaitTally waits until handshakes have ended as a test wants: a server notices later than a
-// client does.
-func awaitTally(t *testing.T, count *handshake.Counter, want handshake.Tally) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); count.Tally() != want; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("counted are %+v, want %+v", count.Tally(), want)
-		}
-	}
-}
-
 // TestHandshakesOfTheAdminPort are counted once for each connection, however many requests it
 // has, and by what has made them fail.
 func TestHandshakesOfTheAdminPort(t *testing.T) {
@@ -129,7 +117,7 @@ func TestHandshakesOfTheAdminPort(t *testing.T) {
 			t.Errorf("%s: it is answered", reason)
 		}
 		want.Failed[reason] = 1
-		awaitTally(t, &count, want)
+		await(t, func() bool { return count.Tally() == want }) // a server notices later than a client does
 	}
 }
 
