@@ -80,7 +80,7 @@ var layers = map[string]layer{
 	"cmd/internal/parent": {},
 	"cmd/internal/tuning": {},
 	"cmd/internal/serve":  {may: []string{".", "cmd/internal/parent"}},
-	"cmd/internal/spawn":  {may: []string{".", "internal/auth", "internal/settings", "cmd/internal/parent"}},
+	"cmd/internal/spawn":  {may: []string{".", "internal/auth", "internal/settings", "cmd/internal/parent", "cmd/internal/tuning"}},
 
 	"bench":                 {may: []string{"bench/zipf"}},
 	"bench/zipf":            {},

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"raftcached"
+	"raftcached/cmd/internal/tuning"
 	"raftcached/internal/settings"
 )
 
@@ -74,9 +75,10 @@ func (c *child) start(configFile string, lifeline *os.File) error {
 }
 
 // childEnvironment passes the environment on, without the variables that would set
-// the same address or folder for every server.
+// the same address or folder for every server. With one arena a child does not start itself
+// again, which might lose it the signal that its parent has died.
 func childEnvironment(environment []string) []string {
-	env := []string{childVariable + "=" + strconv.Itoa(childFD)}
+	env := []string{childVariable + "=" + strconv.Itoa(childFD), tuning.ArenasVariable + "=1"}
 	for _, variable := range environment {
 		name, _, _ := strings.Cut(variable, "=")
 		if !settings.IsOneServers(name) {
