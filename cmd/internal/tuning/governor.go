@@ -17,6 +17,11 @@ const (
 	lowerShare = 0.7 // of one less than is allowed
 	lowerWait  = raiseWait / 2
 
+	// A process that has one, and of that uses less than restShare, is looked at once in
+	// restPeriods.
+	restShare   = 0.1
+	restPeriods = 10
+
 	// The while, in periods. It doubles when what was lowered is raised again within as
 	// long, so that a load between two numbers does not have them change all the time.
 	calmLeast, calmMost = 20, 1280
@@ -58,6 +63,14 @@ func (g *governor) next(l load) int {
 		g.hot, g.calm = 0, 0
 	}
 	return g.allowed
+}
+
+// rest returns after how many periods the next look is due, given the last one's load.
+func (g *governor) rest(l load) int {
+	if g.allowed == 1 && l.busy < restShare {
+		return restPeriods
+	}
+	return 1
 }
 
 func (g *governor) raise() {

@@ -76,3 +76,17 @@ func TestGovernorSettles(t *testing.T) {
 		t.Errorf("%d processors when a new load has ended, want 1", g.allowed)
 	}
 }
+
+// TestGovernorRests: only a process that has one processor, and hardly uses it, is looked at
+// less often.
+func TestGovernorRests(t *testing.T) {
+	for _, test := range []struct {
+		allowed int
+		load    load
+		want    int
+	}{{1, idle, restPeriods}, {2, idle, 1}, {1, writes, 1}, {1, full, 1}} {
+		if g := (governor{allowed: test.allowed, most: 2}); g.rest(test.load) != test.want {
+			t.Errorf("with %d processors and %+v: the next look after %d periods, want %d", test.allowed, test.load, g.rest(test.load), test.want)
+		}
+	}
+}

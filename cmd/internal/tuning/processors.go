@@ -23,10 +23,19 @@ func governProcessors() {
 
 func govern(g governor) {
 	m := newMeter()
-	for now := range time.Tick(period) {
-		before := g.allowed
-		if n := g.next(m.read(now)); n != before {
-			runtime.GOMAXPROCS(n)
+	looks := time.NewTicker(period)
+	defer looks.Stop()
+	for periods := 1; ; {
+		l, before := m.read(<-looks.C), g.allowed
+		for range periods {
+			g.next(l)
+		}
+		if g.allowed != before {
+			runtime.GOMAXPROCS(g.allowed)
+		}
+		if rest := g.rest(l); rest != periods {
+			periods = rest
+			looks.Reset(time.Duration(periods) * period)
 		}
 	}
 }
