@@ -123,11 +123,12 @@
 //
 //	array 3: kind uint (8) | low bool | refusing bool
 //
-// A node at which clients read asks the leader of its term for a read lease, every 20 ms:
-// its boot number, its monotonic clock in ns, and the index up to which its log matches
-// the leader's in this term. The leader grants one by repeating that, with the length in
-// ns and the index that the log must have reached. Before it moves leadership it calls
-// its leases back; what a node has asked for up to the time of its answer is void then:
+// A node at which clients read asks the leader of its term for a read lease, every 20 ms,
+// or if it has nothing else to do with each heartbeat, or after 60 ms: its boot number,
+// its monotonic clock in ns, and the index up to which its log matches the leader's in
+// this term. The leader grants one by repeating that, with the length in ns and the index
+// that the log must have reached. Before it moves leadership it calls its leases back;
+// what a node has asked for up to the time of its answer is void then:
 //
 //	array 5: kind uint (10) | term uint | boot uint | clock uint | index uint
 //	array 6: kind uint (11) | term uint | boot uint | clock uint | length uint | index uint

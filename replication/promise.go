@@ -131,9 +131,13 @@ func (c *Core) promiseLeader(m *pb.Message, round uint64) {
 	}
 	c.promiseFrom(c.mono)
 	c.promise.ticks = 0
-	if accepted := (Round{m.GetTerm(), round}); m.GetType() == pb.MsgHeartbeat && c.accepted.before(accepted) {
+	if m.GetType() != pb.MsgHeartbeat {
+		return
+	}
+	if accepted := (Round{m.GetTerm(), round}); c.accepted.before(accepted) {
 		c.accepted = accepted
 	}
+	c.askWithHeartbeat()
 }
 
 // mayTick reports whether raft may have a tick. While this node is bound, one that could

@@ -22,6 +22,10 @@ const (
 	// wantGap is how often a node asks for a lease, while clients read there.
 	wantGap = 20 * time.Millisecond
 
+	// wantRest is how long after it has asked a node asks again that has nothing else to do, and
+	// gets no heartbeat first. It is what leaves time to ask twice before a lease ends.
+	wantRest = 3 * wantGap
+
 	// wantAfterRead is for how long after a read it does.
 	wantAfterRead = time.Second
 )
@@ -58,10 +62,22 @@ func (c *Core) wantsReadLease() bool {
 
 // tickReadLease asks the leader for a lease, while clients read here.
 func (c *Core) tickReadLease() {
-	if l := &c.reading; c.wantsReadLease() && c.mono >= l.next {
-		l.next = c.mono + wantGap
-		c.signalLease(c.leader, signalWant, c.term, c.cfg.Boot, uint64(c.mono), c.matched())
+	if c.wantsReadLease() && c.mono >= c.reading.next {
+		c.askReadLease()
 	}
+}
+
+// askWithHeartbeat asks for a lease earlier than it is due, if this node has nothing else
+// to do: it is awake for a heartbeat, and the leader will be for the answer.
+func (c *Core) askWithHeartbeat() {
+	if c.wantsReadLease() && !c.busy() && c.mono >= c.reading.next-wantRest+wantGap {
+		c.askReadLease()
+	}
+}
+
+func (c *Core) askReadLease() {
+	c.reading.next = c.mono + wantGap
+	c.signalLease(c.leader, signalWant, c.term, c.cfg.Boot, uint64(c.mono), c.matched())
 }
 
 // matched is how far this node's log is known to be that of its term's leader; 0: it
@@ -99,6 +115,9 @@ func (c *Core) grantSignalled(r *frame.Reader) error {
 		return nil
 	}
 	l.term, l.asked, l.until, l.goal = term, asked, asked+leaseOf(d), goal
+	if !c.busy() && d >= grantMax {
+		l.next = max(l.next, asked+wantRest)
+	}
 	return nil
 }
 

@@ -11,8 +11,8 @@ import (
 // is under way that counts in ticks, or is looked after at each of them.
 //
 // A leader rests for as long as from one heartbeat to the next, a follower for half an election timeout, but
-// never to a tick with which it may stand. It is called when Ready was carried out, and
-// holds until the next input.
+// never to a tick with which it may stand, nor for longer than to when it asks for a read
+// lease again. It is called when Ready was carried out, and holds until the next input.
 func (c *Core) Rest() int {
 	switch {
 	case c.busy():
@@ -21,9 +21,12 @@ func (c *Core) Rest() int {
 		return c.cfg.HeartbeatTicks
 	case c.leader == raft.None:
 		return 1
-	default:
-		return max(1, min(c.cfg.ElectionTicks/2, c.cfg.ElectionTicks-2-c.promise.ticks))
 	}
+	rest := min(c.cfg.ElectionTicks/2, c.cfg.ElectionTicks-2-c.promise.ticks)
+	if c.wantsReadLease() {
+		rest = min(rest, int((c.reading.next-c.mono+c.cfg.Tick-1)/c.cfg.Tick))
+	}
+	return max(1, rest)
 }
 
 // busy reports whether something is under way besides heartbeats.
@@ -33,7 +36,7 @@ func (c *Core) busy() bool {
 		c.space.own == SpaceLow || c.space.refusing ||
 		h.leaving || h.owed > 0 || h.ticks < h.resting || c.transferee != raft.None ||
 		c.members.joint() || len(c.asks.open) > 0 || c.learns() ||
-		len(c.holders.list) > 0 || c.wantsReadLease() ||
+		c.holders.moves != raft.None || len(c.holders.list) > 0 && c.commit < c.lastIndex ||
 		len(c.ships.to) > 0 || len(c.history.wanted) > 0 || len(c.hints.queued) > 0 ||
 		!c.reads.idle() || !c.origin.idle()
 }

@@ -53,9 +53,9 @@ func TestRest(t *testing.T) {
 	}
 }
 
-// TestReadsNeedTicksForALeaseOnly: a node that asks for one again and again has every tick. A
-// leader, and a node that gets none, answer reads and rest.
-func TestReadsNeedTicksForALeaseOnly(t *testing.T) {
+// TestReadersRest: a node at which clients read rests until it asks for a lease again, and a
+// leader, its holders and a node that gets no lease rest as if nobody read.
+func TestReadersRest(t *testing.T) {
 	for _, mode := range []Leases{LeasesAll, LeasesLeader, LeasesOff} {
 		r := newRig(t, 3, mode, 0)
 		leader := r.elect()
@@ -65,7 +65,8 @@ func TestReadsNeedTicksForALeaseOnly(t *testing.T) {
 			core := n.machine.core
 			want := core.Rest()
 			if mode == LeasesAll && n != leader {
-				want = 1
+				core.reading.next = core.mono + 3*simTick/2
+				want = 2
 			}
 			core.Reading(core.mono)
 			if got := core.Rest(); got != want {
@@ -77,6 +78,49 @@ func TestReadsNeedTicksForALeaseOnly(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRestingHoldersKeepTheirLeases: nodes at which clients read, and that have nothing else
+// to do, ask for a lease less often and are never without one, even if every second
+// time is lost. Their leader rests, until a write has to wait for one of them.
+func TestRestingHoldersKeepTheirLeases(t *testing.T) {
+	r := newRig(t, 3, LeasesAll, 0)
+	leader := r.elect()
+	holders := r.others(leader)
+	r.readers(holders...)
+	r.rest()
+	asked := 0
+	r.lose = func(m *rigMail) bool {
+		want := m.to == leader.id && m.in.kind == inputSignalled && m.in.bytes[1] == signalWant
+		if want {
+			asked++
+		}
+		return want && asked%4 < 2
+	}
+	const rest = 10 * time.Second
+	turns := 0
+	for end := r.now + rest; r.now < end; r.run(simTick) {
+		for _, n := range holders {
+			if !n.leased() {
+				t.Fatalf("node %d has no lease", n.id)
+			}
+		}
+		if leader.machine.core.Rest() == 1 {
+			turns++
+		}
+	}
+	perSecond := float64(asked) / rest.Seconds() / float64(len(holders))
+	if perSecond > 40 || turns > 0 {
+		t.Errorf("a node asks %.0f times a second, and the leader has every tick at %d of %d", perSecond, turns, rest/simTick)
+	}
+	r.hold = appendsTo(holders[0])
+	leader.set("k")
+	r.run(simTick)
+	if rest := leader.machine.core.Rest(); rest != 1 {
+		t.Errorf("the leader rests for %d ticks while a write waits for a holder", rest)
+	}
+	r.hold, r.lose = nil, nil
+	r.sound()
 }
 
 // TestRestingFollowersStandInTime: nobody stands before an election timeout has passed
