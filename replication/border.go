@@ -63,7 +63,7 @@ func (c *Core) step(m *pb.Message) {
 	// An error says that the message is of no use here and now, which raft
 	// tolerates as it does a lost one.
 	c.history.heads = m.GetType() == pb.MsgTimeoutNow // see mayStand
-	_ = c.raw.Step(c.capAck(m))
+	_ = c.raw.Step(c.capAck(c.unanswered(m)))
 	c.history.heads = false
 	c.acked(m)
 	if m.GetType() == pb.MsgSnap {

@@ -138,6 +138,11 @@ const (
 	// bugVersionKept takes what a node has told of its version for true until it tells
 	// another one.
 	bugVersionKept
+	// bugCommitUnmatched commits what a leader tells of, whatever this node's log holds.
+	bugCommitUnmatched
+	// bugVoteHeld lets a term or a vote wait as if it were a commit index.
+	bugVoteHeld
+
 	// bugVersionForgotten leaves the cluster version out of snapshots.
 	bugVersionForgotten
 )

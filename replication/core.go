@@ -106,6 +106,7 @@ type Core struct {
 	promise  promise
 	lease    leaderLease
 	holders  holders
+	commits  commits
 	versions versions
 	reading  readLease
 	accepted Round // the newest of a leader's that this node has accepted
@@ -207,6 +208,7 @@ func (c *Core) Observe(mono time.Duration, wall time.Time) {
 // Tick is called once per Config.Tick, or late, as often as Rest allows. Ticks that were
 // missed beyond that are not caught up.
 func (c *Core) Tick() {
+	c.logCommit()
 	c.tickRaft()
 	c.history.tick(c.cfg.ElectionTicks)
 	c.reads.ticks++

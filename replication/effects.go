@@ -127,6 +127,9 @@ func (c *Core) gather() {
 	c.reads.support.asking = false
 	c.renewLease()
 	c.flushForward()
+	if c.eff.Members != nil { // told once the log says that they are committed
+		c.logCommit()
+	}
 	c.eff.Fetch = c.nextFetch()
 }
 
@@ -168,7 +171,7 @@ func (c *Core) takeReady() {
 
 func (c *Core) dispatch(m *pb.Message) {
 	switch {
-	case c.barred(m), c.withheld(m), c.reads.support.spared(m):
+	case c.barred(m), c.withheld(m), c.reads.support.spared(m), isNoAnswer(m):
 	case m.GetFrom() != c.cfg.ID: // raft forwards another node's read, which is asked again
 	case m.GetTo() == raft.LocalAppendThread:
 		if n := len(m.GetEntries()); n > 0 {
@@ -181,14 +184,14 @@ func (c *Core) dispatch(m *pb.Message) {
 			c.lastIndex = s.GetMetadata().GetIndex()
 			c.confIndex = c.lastIndex // raft has its configuration
 		}
-		c.handedToDisk(m)
-		c.eff.Append = append(c.eff.Append, m)
+		c.toLog(m)
 	case m.GetTo() == raft.LocalApplyThread:
 		c.eff.Apply = append(c.eff.Apply, m)
 	case m.GetType() == pb.MsgSnap:
 		c.ship(m)
 	default:
 		c.leaves(m)
+		c.tellsCommit(m)
 		c.eff.Messages = append(c.eff.Messages, m)
 	}
 }

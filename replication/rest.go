@@ -34,7 +34,7 @@ func (c *Core) busy() bool {
 	h := &c.handover
 	return c.failed != nil || c.removed || c.campaignDue || c.resendDue || c.guard.verdict != VerdictOK ||
 		c.space.own == SpaceLow || c.space.refusing ||
-		h.leaving || h.owed > 0 || h.ticks < h.resting || c.transferee != raft.None ||
+		c.commits.held != nil || h.leaving || h.owed > 0 || h.ticks < h.resting || c.transferee != raft.None ||
 		c.members.joint() || len(c.asks.open) > 0 || c.learns() ||
 		c.holders.moves != raft.None || len(c.holders.list) > 0 && c.commit < c.lastIndex ||
 		len(c.ships.to) > 0 || len(c.history.wanted) > 0 || len(c.hints.queued) > 0 ||

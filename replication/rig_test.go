@@ -21,15 +21,16 @@ import (
 // what each node's clock shows, whose disk answers. Messages that nobody holds back
 // arrive at once. The simulation draws all this at random; a rig tells one story.
 type rig struct {
-	t      *testing.T
-	now    time.Duration
-	nodes  []*rigNode
-	mail   []rigMail
-	found  string              // what breaks the invariant of leases
-	hold   func(*rigMail) bool // what stays in mail; nil: nothing
-	lose   func(*rigMail) bool
-	leases Leases
-	bugs   bugs
+	t       *testing.T
+	now     time.Duration
+	nodes   []*rigNode
+	mail    []rigMail
+	found   string              // what breaks the invariant of leases, or else must not be
+	failing bool                // a node that ends is found
+	hold    func(*rigMail) bool // what stays in mail; nil: nothing
+	lose    func(*rigMail) bool
+	leases  Leases
+	bugs    bugs
 }
 
 // rigMail is something on its way from one node to another.
@@ -58,6 +59,7 @@ type rigNode struct {
 	terms   []uint64      // of its log, by index
 	hangs   bool          // its disk does not answer
 	owed    []appendInput // to the disk
+	asked   int           // how many it was given
 	late    bool          // the core does not learn what was applied
 	reports []*AppliedUpTo
 	pulse   *pulse // of a node that rests; nil: it has every tick
@@ -163,7 +165,11 @@ func (n *rigNode) ticks(count int) {
 func (n *rigNode) ready() {
 	core := n.machine.core
 	core.Ready(&n.eff)
-	if n.eff.Failed != nil {
+	switch {
+	case n.eff.Failed != nil && n.r.failing:
+		n.r.found, n.up = fmt.Sprintf("node %d: %v", n.id, n.eff.Failed), false
+		return
+	case n.eff.Failed != nil:
 		n.r.t.Fatalf("node %d: %v", n.id, n.eff.Failed)
 	}
 	n.machine.gate.publish(&n.eff)
@@ -177,6 +183,7 @@ func (n *rigNode) ready() {
 	}
 	for _, m := range n.eff.Append {
 		n.owed = append(n.owed, appendInput{message: m})
+		n.asked++
 	}
 	n.reports = append(n.reports, n.apply(n.eff.Apply)...)
 	fetch := n.eff.Fetch
