@@ -68,6 +68,7 @@ func (c *child) start(configFile string, lifeline *os.File) error {
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	c.cmd.ExtraFiles = []*os.File{lifeline}
 	c.cmd.SysProcAttr = childAttributes()
+	_ = tuning.LoosenTimers() // so that it need not start itself again; if this fails, it does
 	if err := c.cmd.Start(); err != nil {
 		return fmt.Errorf("start server %d: %w", c.server.ID, err)
 	}
@@ -75,8 +76,8 @@ func (c *child) start(configFile string, lifeline *os.File) error {
 }
 
 // childEnvironment passes the environment on, without the variables that would set
-// the same address or folder for every server. With one arena a child does not start itself
-// again, which might lose it the signal that its parent has died.
+// the same address or folder for every server. With one arena, and the slack of timers that
+// start gives it, a child need not start itself again.
 func childEnvironment(environment []string) []string {
 	env := []string{childVariable + "=" + strconv.Itoa(childFD), tuning.ArenasVariable + "=1"}
 	for _, variable := range environment {

@@ -1,12 +1,14 @@
 // Package tuning sets what a server's process asks of Go's runtime and of the C library:
-// how many processors it uses, how soon its heap is collected and given back, and how much
-// address space malloc takes. An operator's own choice in the environment goes before it.
+// how many processors it uses, how exact its timers are, how soon its heap is collected and
+// given back, and how much address space malloc takes. An operator's own choice in the
+// environment goes before it.
 //
 // Read first: Tune.
 package tuning
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -16,10 +18,11 @@ import (
 // use is little, and so is the cost of looking at it more often.
 const heapGrowthPercent = 50
 
-// Tune is called first by a program that becomes a server. It may start the program again,
-// with the same arguments.
+// Tune is called first by a program that becomes a server, on its main goroutine. It may
+// start the program again, with the same arguments.
 func Tune() {
-	limitArenas()
+	startAgain()
+	runtime.UnlockOSThread()
 	governProcessors()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowthPercent)
