@@ -103,11 +103,17 @@ type Status struct {
 
 // PortTLS is what a server knows of TLS at one of its ports. Counts are since its start.
 type PortTLS struct {
-	Port        string            `json:"port"`     // client, log or admin
-	NotAfter    time.Time         `json:"notAfter"` // until when its certificate is valid, and those between it and its authority
-	ExpiresSoon bool              `json:"expiresSoon,omitempty"`
-	Handshakes  uint64            `json:"handshakes"`       // that have succeeded
-	Failed      map[string]uint64 `json:"failed,omitempty"` // by reason
+	Port        string    `json:"port"`     // client, log or admin
+	NotAfter    time.Time `json:"notAfter"` // until when its certificate is valid, and those between it and its authority
+	ExpiresSoon bool      `json:"expiresSoon,omitempty"`
+
+	// When the first of the authorities expires that are believed at the port, of those that
+	// have not yet; absent if nobody's certificates are looked at.
+	AuthorityNotAfter    time.Time `json:"authorityNotAfter,omitzero"`
+	AuthorityExpiresSoon bool      `json:"authorityExpiresSoon,omitempty"`
+
+	Handshakes uint64            `json:"handshakes"`       // that have succeeded
+	Failed     map[string]uint64 `json:"failed,omitempty"` // by reason
 
 	// How often the files were read again. The log and the admin port have theirs in common.
 	Reloads       uint64 `json:"reloads,omitempty"`

@@ -27,7 +27,7 @@ func Client(f Files) (*tls.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.RootCAs = authorities
+		c.RootCAs = poolOf(authorities)
 	}
 	return c, nil
 }

@@ -27,8 +27,9 @@ type Keyring struct {
 
 // contents is what was read at one time. It does not change.
 type contents struct {
-	certificate tls.Certificate // with its Leaf
-	authorities *x509.CertPool  // never nil
+	certificate tls.Certificate     // with its Leaf
+	authorities *x509.CertPool      // never nil
+	lasting     []*x509.Certificate // the same, but for those that were renewed
 	read        time.Time
 }
 
@@ -51,13 +52,13 @@ func (k *Keyring) Reload() error {
 	if err != nil {
 		return err
 	}
-	authorities := x509.NewCertPool()
+	var authorities []*x509.Certificate
 	if k.files.CA != "" {
 		if authorities, err = readAuthorities(k.files.CA, now); err != nil {
 			return err
 		}
 	}
-	k.current.Store(&contents{certificate, authorities, now})
+	k.current.Store(&contents{certificate, poolOf(authorities), lasting(authorities), now})
 	return nil
 }
 

@@ -48,7 +48,7 @@ func readPair(chainFile, keyFile string, now time.Time) (tls.Certificate, error)
 
 // readAuthorities reads the certificates of authorities. One that has expired is not an
 // error, because files hold an old one beside its successor, but one must be valid.
-func readAuthorities(file string, now time.Time) (*x509.CertPool, error) {
+func readAuthorities(file string, now time.Time) ([]*x509.Certificate, error) {
 	text, err := readFile("CA", file)
 	if err != nil {
 		return nil, err
@@ -57,14 +57,12 @@ func readAuthorities(file string, now time.Time) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CA file %q %w", file, err)
 	}
-	pool := x509.NewCertPool()
 	var bad error
 	valid := 0
 	for _, c := range all {
 		if !c.IsCA {
 			return nil, fmt.Errorf("CA file %q holds the certificate of %s, which is no authority: it may not sign certificates", file, nameOf(c))
 		}
-		pool.AddCert(c)
 		if err := checkDates(c, now); err != nil {
 			bad = err
 		} else {
@@ -74,7 +72,15 @@ func readAuthorities(file string, now time.Time) (*x509.CertPool, error) {
 	if valid == 0 {
 		return nil, fmt.Errorf("CA file %q: %w", file, bad)
 	}
-	return pool, nil
+	return all, nil
+}
+
+func poolOf(all []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, c := range all {
+		pool.AddCert(c)
+	}
+	return pool
 }
 
 // readFile reads a whole file. What names it in errors.

@@ -44,8 +44,8 @@ func TestPageInABrowser(t *testing.T) {
 	b.await(ctx, `document.getElementById("hot").innerText`, "%3Cimg%2Fsrc%3Dx") // as a server tells keys
 	b.text(ctx, `draw({...told, hotKeys: [{key: "`+hostileKey+`", readsPerSecond: 1, writesPerSecond: 0}]})`)
 	b.await(ctx, `document.title + document.images.length`, "raftcached0")
-	certified := `{port: "client", notAfter: "2031-02-03T04:05:06Z", handshakes: 12345, failed: {not_tls: 2, unknown_authority: 30}}`
-	b.await(ctx, `draw({...told, view: {...told.view, servers: told.view.servers.map((s) => ({...s, tls: [`+certified+`]}))}}), `+card(leader), "until 2031-02-03, 12,345 handshakes, failed: 30 unknown authority, 2 not tls")
+	certified := `{port: "client", notAfter: "2031-02-03T04:05:06Z", authorityNotAfter: "2036-05-06T07:08:09Z", handshakes: 12345, failed: {not_tls: 2, unknown_authority: 30}}`
+	b.await(ctx, `draw({...told, view: {...told.view, servers: told.view.servers.map((s) => ({...s, tls: [`+certified+`]}))}}), `+card(leader), "until 2031-02-03, authorities until 2036-05-06, 12,345 handshakes, failed: 30 unknown authority, 2 not tls")
 	b.photograph(ctx, "well")
 	takeSnapshot(t, leader)
 	b.await(ctx, `document.getElementById("events").innerText`, "took a snapshot index=")

@@ -35,6 +35,11 @@ type Port struct {
 	NotAfter    time.Time // until when its certificate is valid, and those between it and its authority
 	ExpiresSoon bool      // so that it should be replaced
 
+	// AuthorityNotAfter is when the first of the authorities expires that are believed at the
+	// port, as certificates.Keyring has it; zero: nobody's certificates are looked at.
+	AuthorityNotAfter    time.Time
+	AuthorityExpiresSoon bool
+
 	Handshakes             handshake.Tally
 	Reloads, ReloadsFailed uint64 // of its files
 }

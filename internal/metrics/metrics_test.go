@@ -46,7 +46,7 @@ func sample() Sample {
 		},
 		TLS: []Port{
 			{Name: "client", NotAfter: time.Unix(1800000000, 0), Handshakes: handshake.Tally{Done: 70, Failed: [handshake.ReasonCount]uint64{handshake.Expired: 2, handshake.Refused: 1}}},
-			{Name: "log", NotAfter: time.Unix(1900000000, 0), Handshakes: handshake.Tally{Done: 9}, Reloads: 3, ReloadsFailed: 1},
+			{Name: "log", NotAfter: time.Unix(1900000000, 0), AuthorityNotAfter: time.Unix(2000000000, 0), Handshakes: handshake.Tally{Done: 9}, Reloads: 3, ReloadsFailed: 1},
 		},
 		Disk: &Disk{Free: 1 << 30, Reserve: 256 << 20, Log: 128 << 20, LogMax: 1 << 30},
 	}

@@ -31,6 +31,13 @@ var general = []metric[Sample]{
 			tell(float64(s.TLS[i].NotAfter.Unix()), s.TLS[i].Name)
 		}
 	}),
+	gauge("certificate_authority_not_after_timestamp_seconds", "When the first of the authorities that a port believes expires; those that have expired do not count.", []string{"port"}, func(s *Sample, tell func(float64, ...string)) {
+		for i := range s.TLS {
+			if until := s.TLS[i].AuthorityNotAfter; !until.IsZero() {
+				tell(float64(until.Unix()), s.TLS[i].Name)
+			}
+		}
+	}),
 	counter("certificate_reloads_total", "How often the files of a port's certificate were read again; the log and the admin port share theirs.", []string{"port", "status"}, func(s *Sample, tell func(float64, ...string)) {
 		for i := range s.TLS {
 			tell(float64(s.TLS[i].Reloads), s.TLS[i].Name, "ok")

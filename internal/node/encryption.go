@@ -2,6 +2,7 @@ package node
 
 import (
 	"crypto/tls"
+	"fmt"
 	"time"
 
 	"raftcached/internal/certificates"
@@ -58,6 +59,24 @@ func (n *Node) logCertificate(what string) {
 		n.cfg.Logger.Warn("the certificate for clients expires soon: replace its file, and send SIGHUP",
 			"file", n.keyring.Files().Chain, "expires", n.keyring.Expires().UTC().Format(time.RFC3339))
 	}
+	n.warnOfAuthority(n.keyring, n.cfg.Encryption.believed(n.keyring))
+}
+
+// believed returns the first to expire of the authorities that certificates of clients need;
+// zero if they need none.
+func (e *Encryption) believed(k *certificates.Keyring) certificates.Authority {
+	if demands[e.VerifyMode] == certificates.NotWanted {
+		return certificates.Authority{}
+	}
+	return k.Authority()
+}
+
+// warnOfAuthority warns if an authority expires soon, of which others have certificates.
+func (n *Node) warnOfAuthority(k *certificates.Keyring, believed certificates.Authority) {
+	if believed.ExpiresSoon {
+		n.cfg.Logger.Warn("an authority expires soon: put its successor into the file beside it, replace the certificates that it has signed, take it out, and send SIGHUP after each",
+			"file", k.Files().CA, "authority", believed.Name, "expires", believed.Expires.UTC().Format(time.RFC3339))
+	}
 }
 
 // reloadCertificates reads the certificates again. After an error the previous ones stay.
@@ -100,6 +119,11 @@ func (n *Node) serverEncryption() *server.Encryption {
 	}
 }
 
+// checkOfAuthority is the check that finds an authority that expires soon.
+func checkOfAuthority(k *certificates.Keyring, a certificates.Authority) Check {
+	return Check{Configuration: true, Text: fmt.Sprintf("authority %s in file %q expires at %s: replace it before that", a.Name, k.Files().CA, a.Expires.UTC().Format(time.RFC3339))}
+}
+
 // checkCertificates checks the files of TLS.
 func (c *Config) checkCertificates() Check {
 	keyring, err := c.Encryption.openKeyring()
@@ -108,6 +132,9 @@ func (c *Config) checkCertificates() Check {
 	}
 	if keyring.ExpiresSoon() {
 		return Check{Configuration: true, Text: "certificate for clients " + keyring.String() + ": replace its file before that"}
+	}
+	if a := c.Encryption.believed(keyring); a.ExpiresSoon {
+		return checkOfAuthority(keyring, a)
 	}
 	return Check{OK: true, Text: "certificate for clients " + keyring.String()}
 }

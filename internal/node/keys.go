@@ -44,6 +44,7 @@ func (n *Node) reloadKeys() error {
 		n.cfg.Logger.Warn(fmt.Sprintf("the certificate in %q expires in %d days: other servers refuse this one then; replace the file, and send SIGHUP",
 			keys.Files().Chain, int(left.Hours())/24))
 	}
+	n.warnOfAuthority(keys, keys.Authority())
 	return nil
 }
 
@@ -64,6 +65,9 @@ func (c *Config) checkPeerFiles() Check {
 	keys, err := c.readKeys()
 	if err != nil {
 		return Check{Configuration: true, Text: err.Error()}
+	}
+	if a := keys.Authority(); a.ExpiresSoon {
+		return checkOfAuthority(keys, a)
 	}
 	return Check{OK: true, Text: "TLS between servers: " + keys.String()}
 }

@@ -31,21 +31,22 @@ func (r *reloads) count(err error) {
 // portsInTLS returns the ports that are in TLS, and what is known of it. Any goroutine may
 // call it, at any stage of the start.
 func (n *Node) portsInTLS() (ports []metrics.Port) {
-	add := func(name string, k *certificates.Keyring, shaken handshake.Tally, r *reloads) {
+	add := func(name string, k *certificates.Keyring, believed certificates.Authority, shaken handshake.Tally, r *reloads) {
 		ports = append(ports, metrics.Port{
-			Name: name, NotAfter: k.Expires(), ExpiresSoon: k.ExpiresSoon(), Handshakes: shaken, Reloads: r.done.Load(), ReloadsFailed: r.failed.Load(),
+			Name: name, NotAfter: k.Expires(), ExpiresSoon: k.ExpiresSoon(), AuthorityNotAfter: believed.Expires, AuthorityExpiresSoon: believed.ExpiresSoon,
+			Handshakes: shaken, Reloads: r.done.Load(), ReloadsFailed: r.failed.Load(),
 		})
 	}
 	stage := n.life.stage.Load()
 	if stage >= stageServing && n.keyring != nil {
-		add("client", n.keyring, n.front.Handshakes(), &n.secured.clients)
+		add("client", n.keyring, n.cfg.Encryption.believed(n.keyring), n.front.Handshakes(), &n.secured.clients)
 	}
 	if keys := n.keys.Load(); keys != nil {
 		if stage >= stageReading && n.transport != nil {
-			add("log", keys, n.secured.log.Tally(), &n.secured.servers)
+			add("log", keys, keys.Authority(), n.secured.log.Tally(), &n.secured.servers)
 		}
 		if n.cfg.AdminAddr != "" && !admin.OnLoopback(n.cfg.AdminAddr) {
-			add("admin", keys, n.secured.admin.Tally(), &n.secured.servers)
+			add("admin", keys, keys.Authority(), n.secured.admin.Tally(), &n.secured.servers)
 		}
 	}
 	return ports
@@ -59,6 +60,9 @@ func (n *Node) tlsStats() (l protocol.StatList) {
 			l.AddInt(p.Name+":failed_"+handshake.Reason(reason).String(), int64(failed))
 		}
 		l.AddInt(p.Name+":certificate_not_after", p.NotAfter.Unix())
+		if !p.AuthorityNotAfter.IsZero() {
+			l.AddInt(p.Name+":authority_not_after", p.AuthorityNotAfter.Unix())
+		}
 		l.AddInt(p.Name+":reloads", int64(p.Reloads))
 		l.AddInt(p.Name+":reloads_failed", int64(p.ReloadsFailed))
 	}
@@ -69,7 +73,8 @@ func (n *Node) tlsStats() (l protocol.StatList) {
 func (n *Node) tlsStatus() (ports []admin.PortTLS) {
 	for _, p := range n.portsInTLS() {
 		told := admin.PortTLS{
-			Port: p.Name, NotAfter: p.NotAfter, ExpiresSoon: p.ExpiresSoon, Handshakes: p.Handshakes.Done, Failed: map[string]uint64{},
+			Port: p.Name, NotAfter: p.NotAfter, ExpiresSoon: p.ExpiresSoon, AuthorityNotAfter: p.AuthorityNotAfter, AuthorityExpiresSoon: p.AuthorityExpiresSoon,
+			Handshakes: p.Handshakes.Done, Failed: map[string]uint64{},
 			Reloads: p.Reloads, ReloadsFailed: p.ReloadsFailed,
 		}
 		for reason, failed := range p.Handshakes.Failed {

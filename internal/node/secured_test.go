@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,7 @@ func TestFiguresOfTLS(t *testing.T) {
 		`certificate_reloads_total{port="client",status="ok"} 1`, `certificate_reloads_total{port="client",status="failed"} 2`,
 		`certificate_reloads_total{port="admin",status="ok"} 2`, `certificate_reloads_total{port="admin",status="failed"} 0`,
 		`certificate_not_after_timestamp_seconds{port="client"}`, `certificate_not_after_timestamp_seconds{port="admin"}`,
+		`certificate_authority_not_after_timestamp_seconds{port="admin"}`,
 	} {
 		if !strings.Contains(prometheus, "\nraftcached_"+want) {
 			t.Errorf("no %s in\n%s", want, prometheus)
@@ -84,6 +87,9 @@ func TestFiguresOfTLS(t *testing.T) {
 	}
 	if strings.Contains(prometheus, `port="log"`) {
 		t.Error("a lone node tells of a log port")
+	}
+	if strings.Contains(prometheus, `authority_not_after_timestamp_seconds{port="client"}`) {
+		t.Error("authorities are told of clients that need no certificate")
 	}
 	stats := client.Stats("tls")
 	for name, want := range map[string]string{
@@ -104,5 +110,45 @@ func TestFiguresOfTLS(t *testing.T) {
 	}
 	if scraped := scraped(openNode(t, loneConfig(t))); strings.Contains(scraped, "raftcached_tls") || strings.Contains(scraped, "raftcached_certificate") {
 		t.Error("a node without TLS tells of it")
+	}
+}
+
+// TestAuthorityThatExpiresSoon is told at each port that believes it, logged, and found by
+// -check; not at a port that looks at no certificates.
+func TestAuthorityThatExpiresSoon(t *testing.T) {
+	ca, dir := testcerts.NewAuthority(t, "cluster"), t.TempDir()
+	old := testcerts.NewAuthority(t, "root").Issue("last year's", func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid, c.NotAfter = true, true, time.Now().Add(10*time.Minute)
+	})
+	peers := keysFor(t, dir, ca, 0)
+	if err := os.WriteFile(peers.CA, slices.Concat(old.ChainPEM, ca.ChainPEM), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	chain, key := ca.Issue("clients").Write(dir, "clients")
+	const sentence = "an authority expires soon"
+	for _, c := range []struct {
+		demand int // memcached's ssl_verify_mode
+		told   int // sentences
+	}{{0, 1}, {2, 2}} {
+		var logged warnings
+		cfg := loneConfig(t)
+		cfg.Logger, cfg.AdminAddr, cfg.PeerFiles = logged.logger(), ":0", peers
+		cfg.Encryption = &Encryption{Chain: chain, Key: key, CA: peers.CA, VerifyMode: c.demand, MinVersion: 2}
+		n := openNode(t, cfg)
+		if got := logged.String(); strings.Count(got, sentence) != c.told || !strings.Contains(got, "CN=last year's") {
+			t.Errorf("mode %d: it is to be logged %d times: %s", c.demand, c.told, got)
+		}
+		for _, p := range n.portsInTLS() {
+			believes := p.Name != "client" || c.demand > 0
+			if p.AuthorityExpiresSoon != believes || p.AuthorityNotAfter.Equal(old.Leaf.NotAfter) != believes || p.ExpiresSoon {
+				t.Errorf("mode %d: %+v, want that of %s", c.demand, p, old.Leaf.NotAfter)
+			}
+		}
+		if got := cfg.checkCertificates(); got.OK == (c.demand > 0) || !got.OK && !strings.Contains(got.Text, "CN=last year's") {
+			t.Errorf("mode %d: -check says %+v", c.demand, got)
+		}
+		if got := cfg.checkPeerFiles(); got.OK || !got.Configuration || !strings.Contains(got.Text, "CN=last year's") {
+			t.Errorf("-check says %+v", got)
+		}
 	}
 }

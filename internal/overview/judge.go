@@ -3,8 +3,6 @@ package overview
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"raftcached/internal/admin"
 )
@@ -120,32 +118,8 @@ func (v *View) addNotes(t *tally) {
 	v.compareVersions()
 	for i := range v.Servers {
 		v.addCertificates(&v.Servers[i])
+		v.addAuthorities(&v.Servers[i])
 	}
-}
-
-// addCertificates adds a problem if a server's certificates expire soon. They serve until then.
-func (v *View) addCertificates(r *Row) {
-	var ports []string
-	var first time.Time
-	for _, p := range r.TLS {
-		if p.ExpiresSoon {
-			ports = append(ports, p.Port)
-			if first.IsZero() || p.NotAfter.Before(first) {
-				first = p.NotAfter
-			}
-		}
-	}
-	if len(ports) == 0 {
-		return
-	}
-	what := "expires at"
-	if !time.Now().Before(first) {
-		what = "expired at"
-	}
-	v.Problems = append(v.Problems, Problem{
-		ServerID: &r.ID, Text: fmt.Sprintf("its certificate %s %s (port: %s)", what, first.Local().Format("2006-01-02 15:04"), strings.Join(ports, ", ")),
-		Help: "Replace its file, and send the server SIGHUP.",
-	})
 }
 
 // addProblem adds what is wrong with one server.

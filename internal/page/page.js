@@ -81,10 +81,12 @@ function meter(part, whole, bad) {
     makeSVG("rect", { class: "track", width: 100, height: 6 }), makeSVG("rect", { class: bad ? "part bad" : "part", width: share, height: 6 }));
 }
 
-// tlsOf says until when the certificate of a port is valid, and which handshakes have failed.
+// tlsOf says until when the certificate of a port and the authorities that it believes are
+// valid, and which handshakes have failed.
 function tlsOf(p) {
   const failed = Object.entries(p.failed || {}).sort((a, b) => b[1] - a[1]).map(([reason, n]) => whole(n) + " " + reason.replaceAll("_", " "));
-  return "until " + p.notAfter.slice(0, 10) + ", " + whole(p.handshakes) + " handshakes" + (failed.length ? ", failed: " + failed.join(", ") : "") +
+  const authority = p.authorityNotAfter ? ", authorities until " + p.authorityNotAfter.slice(0, 10) : "";
+  return "until " + p.notAfter.slice(0, 10) + authority + ", " + whole(p.handshakes) + " handshakes" + (failed.length ? ", failed: " + failed.join(", ") : "") +
     (p.reloadsFailed ? ", " + whole(p.reloadsFailed) + " reloads failed" : "");
 }
 

@@ -141,10 +141,11 @@ func cases() map[string][]overview.Reply {
 		lost(r.Status, 3, "connection refused")
 	}
 
-	// The certificates of server 1 have expired, those of server 2 last.
+	// The certificates of server 1 have expired, those of server 2 last; not so an authority
+	// that it believes.
 	expiring := []overview.Reply{{Status: statusOf(0, 3)}, {Status: statusOf(1, 3)}, {Status: statusOf(2, 3)}}
 	expiring[1].Status.TLS = []admin.PortTLS{{Port: "client", NotAfter: lostAt.Add(time.Hour), ExpiresSoon: true}, {Port: "log", NotAfter: lostAt, ExpiresSoon: true}}
-	expiring[2].Status.TLS = []admin.PortTLS{{Port: "client", NotAfter: time.Now().Add(1000 * time.Hour)}}
+	expiring[2].Status.TLS = []admin.PortTLS{{Port: "client", NotAfter: time.Now().Add(1000 * time.Hour), AuthorityNotAfter: lostAt, AuthorityExpiresSoon: true}, {Port: "log"}}
 
 	// An upgrade: server 0 has the new program, server 1 too and is held back, server 2 has
 	// the one before cluster versions, and a replica is lost. Then it is over.
