@@ -56,12 +56,13 @@
 //
 //	dialer                     acceptor
 //	hello           ---->
-//	                <----      hello, proof      or refusal
+//	                <----      hello, proof      or refusal, or hello alone
 //	proof           ---->
 //	                <----      accepted          or refusal, outdated, removed, later
 //
 // Each side tells which versions it speaks, least and greatest, and both go on in the
-// greatest that they have in common. Hellos keep their form from version 8 on: what is added
+// greatest that they have in common. Without one the acceptor answers with its hello alone, so
+// that the dialer finds that out itself. Hellos keep their form from version 8 on: what is added
 // follows the second array's known values, which older programs pass over.
 //
 // On a join stream the dialer's folder is of no cluster. When it is accepted it waits for

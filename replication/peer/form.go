@@ -45,11 +45,11 @@ func (t *Transport) Form(ctx context.Context, report func(text string)) (identit
 		}
 		if time.Since(reported) >= formReport {
 			reported = time.Now()
-			report("waiting for " + strings.Join(waiting, ", "))
+			report("waiting for " + strings.Join(waiting, "; "))
 		}
 		select {
 		case <-ctx.Done():
-			return identity.Cluster{}, fmt.Errorf("form the cluster: waited for %s: %w", strings.Join(waiting, ", "), context.Cause(ctx))
+			return identity.Cluster{}, fmt.Errorf("form the cluster: waited for %s: %w", strings.Join(waiting, "; "), context.Cause(ctx))
 		case <-time.After(formRetry):
 		}
 	}
@@ -79,7 +79,7 @@ func (t *Transport) formed() identity.Cluster {
 }
 
 // formRound exchanges hellos with every server once and returns those that did not
-// answer, or not as a server of the cluster. A refusal is an error, because waiting would
+// answer, or not as a server of the cluster, and why. A refusal is an error, because waiting would
 // not help, if it is certainly a server's.
 func (t *Transport) formRound(ctx context.Context) (waiting []string, err error) {
 	for _, m := range t.listed() {
@@ -98,7 +98,7 @@ func (t *Transport) formRound(ctx context.Context) (waiting []string, err error)
 			}
 			t.log.Debug("no hello", "server", m.ServerID, "err", err)
 			t.logDoubtful(m.ServerID, address(m), StreamForm, err)
-			waiting = append(waiting, fmt.Sprintf("server %d at %s", m.ServerID, address(m)))
+			waiting = append(waiting, fmt.Sprintf("server %d at %s: %s", m.ServerID, address(m), reason(err)))
 		}
 	}
 	return waiting, nil

@@ -170,6 +170,9 @@ func (t *Transport) refuse(conn net.Conn, reason error) error {
 	if errors.Is(reason, io.EOF) || errors.Is(reason, net.ErrClosed) {
 		return reason
 	}
+	if refused, is := errors.AsType[*RefusedError](reason); is && refused.Apart {
+		return t.tellVersions(conn, refused)
+	}
 	kind, sentence := kindOfRefusal(reason), reason.Error()
 	sentence = sentence[:min(len(sentence), refusalBytesMax)]
 	if err := writeFrame(conn, frame.AppendString(frame.AppendUint(frame.AppendArrayLen(nil, 2), kind), sentence)); err != nil {

@@ -75,7 +75,7 @@ func (t *Transport) admit(conn net.Conn, remote *Hello) error {
 // and returns the cluster, which the caller must make durable before it takes part. It
 // is asked of every member that it hears of: not each of them can do it at any time. A
 // refusal that does not pass by itself ends it, if who says it has proved to be a server of the
-// cluster, or nobody can prove that. While it waits, it calls report from time to time.
+// cluster, or nobody can prove that, unless it is about versions (RefusedError.Apart). While it waits, it calls report from time to time.
 func Join(ctx context.Context, c Config, addrs []string, report func(text string)) (identity.Cluster, error) {
 	t := newTransport(c)
 	defer t.cancel()

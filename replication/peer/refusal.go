@@ -20,6 +20,10 @@ type RefusedError struct {
 	// OneSided tells that it is about TLS: another server may have the right certificates,
 	// or authorities.
 	OneSided bool
+	// Apart tells that the programs of both sides speak no version in common. Another one in
+	// either place mends that, and without a secret and TLS anybody can say such a thing: who
+	// forms or joins a cluster goes on asking.
+	Apart bool
 }
 
 func (e *RefusedError) Error() string { return e.Sentence }
@@ -65,6 +69,7 @@ func (t *Transport) doubt(err error, proved bool) error {
 	doubtful := RefusedError{Sentence: err.Error(), Unproved: true}
 	if refused, is := errors.AsType[*RefusedError](err); is {
 		doubtful.Sentence, doubtful.Passes, doubtful.Ours, doubtful.OneSided = refused.Sentence, refused.Passes, refused.Ours, refused.OneSided
+		doubtful.Apart = refused.Apart
 	}
 	return &doubtful
 }
@@ -91,7 +96,7 @@ func final(err error) bool {
 		outdated *OutdatedError
 		removed  *RemovedError
 	)
-	return errors.As(err, &refused) && !refused.Passes && !refused.Unproved && !refused.OneSided || errors.As(err, &outdated) || errors.As(err, &removed)
+	return errors.As(err, &refused) && !refused.Passes && !refused.Unproved && !refused.OneSided && !refused.Apart || errors.As(err, &outdated) || errors.As(err, &removed)
 }
 
 // isRefused reports whether an error is a peer's refusal, of any kind.

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"net"
 
 	"raftcached/replication/frame"
 	"raftcached/replication/identity"
@@ -41,7 +42,7 @@ func (v Versions) common(remote Versions) (uint64, error) {
 	if highest := min(v.Greatest, remote.Greatest); highest >= max(v.Least, remote.Least) {
 		return highest, nil
 	}
-	return 0, refuse("peer speaks version %s, this program %s: run the same raftcached everywhere", remote.speech(), v.speech())
+	return 0, &RefusedError{Ours: true, Apart: true, Sentence: fmt.Sprintf("peer speaks version %s, this program %s: run the same raftcached everywhere", remote.speech(), v.speech())}
 }
 
 func (v Versions) speech() string {
@@ -84,6 +85,20 @@ func (f *fields) versions(least uint64) Versions {
 type LaterError struct{ Sentence string }
 
 func (e *LaterError) Error() string { return e.Sentence }
+
+// tellVersions answers a peer with which this node has no version in common, and returns why. A
+// hello tells what it speaks, in the form that all versions have: so the peer finds out by itself
+// what a refusal would only say.
+func (t *Transport) tellVersions(conn net.Conn, apart *RefusedError) error {
+	hello, err := t.hello(StreamForm)
+	if err == nil {
+		err = writeFrame(conn, hello)
+	}
+	if err != nil {
+		return err
+	}
+	return apart
+}
 
 // agree chooses the version that this node and a peer use.
 func (t *Transport) agree(remote *Hello) (err error) {

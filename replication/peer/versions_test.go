@@ -1,12 +1,16 @@
 package peer
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"raftcached/internal/testcerts"
 	"raftcached/replication/frame"
 	"raftcached/replication/identity"
 )
@@ -184,5 +188,70 @@ func TestUnprovedVersionEndsNobody(t *testing.T) {
 		if refused := new(RefusedError); !c.ends && (!errors.As(err, &refused) || !refused.Unproved) {
 			t.Errorf("%s: %#v, want a doubtful refusal", c.name, err)
 		}
+	}
+}
+
+// TestNoVersionInCommonEndsNobody: servers that form a cluster, and one that joins it, go on asking
+// a server whose program speaks no version that theirs does, and say so. Another program there
+// mends it.
+func TestNoVersionInCommonEndsNobody(t *testing.T) {
+	all := guards(testcerts.NewAuthority(t, "ours"))
+	all["nothing"] = func(*Config) {}
+	for name, guard := range all {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const sentence = "run the same raftcached everywhere"
+			list := members(3)
+			var logs [2]logged
+			open := func(id int) *node {
+				return listen(t, list[:2], id, func(c *Config) {
+					guard(c)
+					c.Logger = slog.New(slog.NewTextHandler(&logs[id], nil))
+				})
+			}
+			a, b := open(0), open(1)
+			b.speaks(protocolGreatest+1, protocolGreatest+2)
+			ctx, cancel := context.WithCancel(t.Context())
+			formed, theirs := make(chan error, 1), make(chan error, 1)
+			go func() {
+				_, err := a.form(t.Context())
+				formed <- err
+			}()
+			go func() {
+				_, err := b.form(ctx)
+				theirs <- err
+			}()
+			for id := range logs {
+				wantLogged(t, fmt.Sprint("server ", id), &logs[id], "not taken for a peer", sentence)
+			}
+			cancel()
+			if err := <-theirs; !errors.Is(err, context.Canceled) {
+				t.Fatalf("the server with the other program ends with %v", err)
+			}
+			must(t, b.Close())
+			b = open(1)
+			cluster, err := b.form(t.Context())
+			must(t, err)
+			must(t, <-formed)
+			a.take(cluster)
+			b.take(cluster)
+
+			a.config.Admit = admitting(a, cluster, &[]Joiner{})
+			b.config.Admit = func(context.Context, Joiner) error { return errors.New("server 0 leads") }
+			a.speaks(protocolGreatest+1, protocolGreatest+2)
+			var log logged
+			c := listen(t, list, 2, func(c *Config) {
+				guard(c)
+				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			})
+			joined := make(chan error, 1)
+			go func() {
+				_, err := join(t, c, list[:1])
+				joined <- err
+			}()
+			wantLogged(t, "who joins", &log, "not taken for a peer", sentence)
+			a.speaks(protocolLeast, protocolGreatest)
+			must(t, <-joined)
+		})
 	}
 }
