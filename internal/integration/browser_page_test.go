@@ -40,6 +40,8 @@ func TestPageInABrowser(t *testing.T) {
 	b.await(ctx, card(watcher), "follower/ok/")
 	b.await(ctx, `document.getElementById("verdict").innerText`, "OK", "one loss is survived")
 
+	b.await(ctx, `document.getElementById("footer").innerText`, "Leases: ", "Cluster version 1")
+
 	loadPage(t, watcher, leader)
 	b.await(ctx, `document.getElementById("hot").innerText`, "%3Cimg%2Fsrc%3Dx") // as a server tells keys
 	b.text(ctx, `draw({...told, hotKeys: [{key: "`+hostileKey+`", readsPerSecond: 1, writesPerSecond: 0}]})`)

@@ -21,12 +21,13 @@ type Snapshot struct {
 	At     time.Time `json:"at"`
 	Server int       `json:"server"` // whose events they are
 
-	View      *View          `json:"view"`
-	Rates     *Rates         `json:"rates"` // nil: there is no earlier sample
-	Elections *int           `json:"electionsInLastHour"`
-	HotKeys   []admin.HotKey `json:"hotKeys"`
-	Slow      []Slow         `json:"slow"`   // the newest first
-	Events    []admin.Event  `json:"events"` // the newest first
+	View           *View          `json:"view"`
+	ClusterVersion string         `json:"clusterVersionLine"` // see View.ClusterVersion
+	Rates          *Rates         `json:"rates"`              // nil: there is no earlier sample
+	Elections      *int           `json:"electionsInLastHour"`
+	HotKeys        []admin.HotKey `json:"hotKeys"`
+	Slow           []Slow         `json:"slow"`   // the newest first
+	Events         []admin.Event  `json:"events"` // the newest first
 }
 
 // Slow is a slow command and the id of its server.
@@ -43,6 +44,7 @@ func NewSnapshot(before, now *Sample, server int, start *Starter) *Snapshot {
 	if before != nil {
 		s.Rates = NewRates(before, now)
 	}
+	s.ClusterVersion = s.View.ClusterVersion()
 	teller := s.View.Known
 	hot := map[string]admin.HotKey{}
 	for _, r := range now.Replies {

@@ -5,17 +5,13 @@ import (
 	"strings"
 )
 
-// ClusterVersion is a line about the cluster version, and what keeps it from rising. It is
-// empty where that is of no interest: it is the first one, and no server can do more.
+// ClusterVersion is a line about the cluster version, and what keeps it from rising; empty: it
+// is not known.
 func (v *View) ClusterVersion() string {
-	var most uint64
-	for i := range v.Servers {
-		most = max(most, v.Servers[i].ClusterVersionMax)
-	}
 	switch {
-	case v.Raised == 0, v.Raised == 1 && most <= 1 && !v.held():
+	case v.Raised == 0:
 		return ""
-	case most <= v.Raised && !v.held():
+	case v.most() <= v.Raised && !v.held():
 		return fmt.Sprintf("cluster version %d", v.Raised)
 	}
 	var keeps []string
@@ -28,6 +24,18 @@ func (v *View) ClusterVersion() string {
 		return fmt.Sprintf("cluster version %d: it is about to rise", v.Raised)
 	}
 	return fmt.Sprintf("cluster version %d, and a way back until it rises: %s", v.Raised, strings.Join(keeps, ", "))
+}
+
+// PlainVersion reports whether the cluster version is of no interest: it is the first one, and
+// no server can do more, or it is not known.
+func (v *View) PlainVersion() bool { return v.Raised <= 1 && v.most() <= 1 && !v.held() }
+
+// most is the highest cluster version to which a server would have it rise.
+func (v *View) most() (most uint64) {
+	for i := range v.Servers {
+		most = max(most, v.Servers[i].ClusterVersionMax)
+	}
+	return most
 }
 
 // held reports whether an operator keeps the cluster version from rising.

@@ -199,7 +199,8 @@ function draw(s) {
     s.slow.map((c) => [clock(c.at), whole(c.ms), c.command, c.key, causes(c.causesMs)]), "No command was slow."));
   show("eventsTitle", s.server, () => ["Events, as server " + s.server + " has logged them"]);
   show("events", s.events, () => s.events.length ? s.events.map(event) : [make("li", null, make("span", { class: "soft" }, "none"))]);
-  show("footer", [s.server, v.leases], () => ["As server " + s.server + " sees it, once a second. Latencies are of the last second" + (v.leases ? ". Leases: " + v.leases : "")]);
+  show("footer", [s.server, v.leases, s.clusterVersionLine], () => ["As server " + s.server + " sees it, once a second. Latencies are of the last second" +
+    (v.leases ? ". Leases: " + v.leases : "") + (s.clusterVersionLine ? ". C" + s.clusterVersionLine.slice(1) : "")]);
   watch();
 }
 

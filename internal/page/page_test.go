@@ -38,7 +38,7 @@ func serve(t *testing.T, other string) *served {
 		Own: func(context.Context) *admin.Status {
 			s.asked.Add(1)
 			return &admin.Status{
-				StatusVersion: admin.StatusVersion, Cluster: "c", State: admin.StateOK, Role: "leader", Servers: []admin.Member{{Self: true}, {ID: 1, AdminAddress: other}},
+				StatusVersion: admin.StatusVersion, Cluster: "c", ClusterVersion: 1, State: admin.StateOK, Role: "leader", Servers: []admin.Member{{Self: true}, {ID: 1, AdminAddress: other}},
 				Figures: &admin.Figures{HotKeys: []admin.HotKey{{Key: "<img src=x>", Reads: 1}}, Events: []admin.Event{{Text: "server 0 leads"}}},
 			}
 		},
@@ -99,7 +99,7 @@ func TestStream(t *testing.T) {
 		if _, err := second(); err != nil {
 			t.Fatal(err)
 		}
-		if a.View.Servers[0].State != admin.StateOK || a.View.Servers[1].State != overview.StateUnreachable || a.Events[0].Text != "server 0 leads" || (a.Rates == nil) != (i == 0) {
+		if a.View.Servers[0].State != admin.StateOK || a.View.Servers[1].State != overview.StateUnreachable || a.Events[0].Text != "server 0 leads" || a.ClusterVersion != "cluster version 1" || (a.Rates == nil) != (i == 0) {
 			t.Errorf("snapshot %d: %+v", i, a)
 		}
 	}

@@ -51,6 +51,15 @@ const (
 
 // writeView writes a view for people.
 func writeView(w io.Writer, v *overview.View, c colors) error {
+	version := v.ClusterVersion()
+	if v.PlainVersion() {
+		version = ""
+	}
+	return writeViewWith(w, v, c, version)
+}
+
+// writeViewWith writes a view with a line about the cluster version, unless that is empty.
+func writeViewWith(w io.Writer, v *overview.View, c colors, version string) error {
 	var text strings.Builder
 	color := map[overview.Verdict]string{overview.OK: green, overview.Degraded: yellow, overview.NoMajority: red}[v.Verdict]
 	servers := "servers"
@@ -75,8 +84,8 @@ func writeView(w io.Writer, v *overview.View, c colors) error {
 		}
 		return cell
 	})
-	if line := v.ClusterVersion(); line != "" {
-		text.WriteString(" " + line + "\n")
+	if version != "" {
+		text.WriteString(" " + version + "\n")
 	}
 	for _, p := range v.Problems {
 		who := "the cluster"

@@ -193,7 +193,7 @@ func clipped(line string, columns int) string {
 // topText is a snapshot for people.
 func topText(s *overview.Snapshot, c colors) string {
 	var text strings.Builder
-	_ = writeView(&text, s.View, c) // a Builder takes everything
+	_ = writeViewWith(&text, s.View, c, s.ClusterVersion) // a Builder takes everything
 	elections := "-"
 	if s.Elections != nil {
 		elections = strconv.Itoa(*s.Elections)

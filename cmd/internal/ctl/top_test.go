@@ -12,6 +12,7 @@ import (
 // topSample is what two servers of three answer at a time.
 func topSample(at time.Time, reads, hits, writes uint64) *overview.Sample {
 	replies := cases()["degraded"]
+	replies[0].Status.ClusterVersion = 1
 	replies[0].Status.Figures = &admin.Figures{
 		Reads: reads, Hits: hits, Writes: writes, Elections: 2,
 		Commit:  admin.Latency{UpToSeconds: []float64{0.001, 0.002}, Counts: []uint64{reads / 2, reads / 2, 0}},
@@ -28,7 +29,7 @@ func TestTopText(t *testing.T) {
 	shot := overview.NewSnapshot(topSample(at, 1000, 900, 0), topSample(at.Add(time.Second), 4412, 4217, 211), -1, listing())
 	text := topText(shot, false)
 	for _, want := range []string{
-		"· DEGRADED: one more loss stops it\n", "UNREACHABLE", "raftcachectl member replace 1",
+		"· DEGRADED: one more loss stops it\n", "UNREACHABLE", "raftcachectl member replace 1", "\n cluster version 1\n",
 		"\n 3,412 reads/s  211 writes/s  97.2 % hits | leaders in the last hour 2\n",
 		"\n ms p50/p99: read -/-  write -/-  commit 1.00/1.98 | sync p99 -\n",
 		"\n HOT KEYS      812 reads/s      1 writes/s  session:42\n                 3 reads/s      0 writes/s  " + strings.Repeat("k", 39) + "…\n",
