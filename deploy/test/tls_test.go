@@ -30,21 +30,7 @@ func TestPodsWithCertificates(t *testing.T) {
 	m := newMachine(t)
 	chart, err := render(t, "peerTLS: {existingSecret: cache-peers}")
 	must(t, err)
-	dir := t.TempDir()
-	config := filepath.Join(dir, "server.json")
-	must(t, os.WriteFile(config, []byte(chart.configs["raftcached"].Data["server.json"]), 0o600))
-	out, err := exec.CommandContext(t.Context(), filepath.Join(img.root, "usr/bin/raftcachectl"), "certs", "create", "--config", config, "--dir", filepath.Join(dir, "certs")).CombinedOutput()
-	if err != nil {
-		t.Fatalf("certs create: %v\n%s", err, out)
-	}
-	secret := &corev1.Secret{Data: map[string][]byte{}}
-	files, err := os.ReadDir(filepath.Join(dir, "certs"))
-	must(t, err)
-	for _, file := range files {
-		if secret.Data[file.Name()], err = os.ReadFile(filepath.Join(dir, "certs", file.Name())); err != nil {
-			t.Fatal(err)
-		}
-	}
+	secret, dir := createCertificates(t, img, chart)
 	chart.secrets["cache-peers"] = secret // with all keys, which is more than there should be
 
 	var pods []*container
@@ -66,11 +52,32 @@ func TestPodsWithCertificates(t *testing.T) {
 	if out, err := m.exec(pods[0], append([]string{"raftcachectl"}, change...)...); err == nil || !strings.Contains(out, "needs the operator's certificate") {
 		t.Errorf("a pod changes the cluster: %v\n%s", err, out)
 	}
-	file := func(name string) string { return filepath.Join(dir, "certs", name) }
+	file := func(name string) string { return filepath.Join(dir, name) }
 	elsewhere := append([]string{"--server", pods[0].ip + ":11411", "--cert", file("operator.crt"), "--key", file("operator.key"), "--cacert", file("ca.crt")}, change...)
-	if out, err = exec.CommandContext(t.Context(), filepath.Join(img.root, "usr/bin/raftcachectl"), elsewhere...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), filepath.Join(img.root, "usr/bin/raftcachectl"), elsewhere...).CombinedOutput(); err != nil {
 		t.Errorf("the operator cannot change the cluster: %v\n%s", err, out)
 	}
+}
+
+// createCertificates runs `raftcachectl certs create` for the pods of a chart, and returns a Secret
+// of all that it makes, and the folder that it is in.
+func createCertificates(t *testing.T, img image, chart *manifests) (secret *corev1.Secret, dir string) {
+	t.Helper()
+	config, dir := filepath.Join(t.TempDir(), "server.json"), filepath.Join(t.TempDir(), "certs")
+	must(t, os.WriteFile(config, []byte(chart.configs["raftcached"].Data["server.json"]), 0o600))
+	out, err := exec.CommandContext(t.Context(), filepath.Join(img.root, "usr/bin/raftcachectl"), "certs", "create", "--config", config, "--dir", dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("certs create: %v\n%s", err, out)
+	}
+	secret = &corev1.Secret{Data: map[string][]byte{}}
+	files, err := os.ReadDir(dir)
+	must(t, err)
+	for _, file := range files {
+		if secret.Data[file.Name()], err = os.ReadFile(filepath.Join(dir, file.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return secret, dir
 }
 
 // wantOwnKey fails if a container sees another private key of the Secret than its own.
