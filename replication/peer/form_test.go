@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +75,60 @@ func TestFormationWaitsForThoseThatStart(t *testing.T) {
 	if _, err := wiped.form(t.Context()); !errors.Is(err, ErrFormed) {
 		t.Fatalf("when they have started: %v", err)
 	}
+}
+
+// TestEndsWhileAPeerIsSilent: the system of a server whose process is stopped accepts
+// connections, and nobody ever answers. Who ends does not wait until the handshake has taken
+// too long, neither when it forms a cluster nor when it is a member.
+func TestEndsWhileAPeerIsSilent(t *testing.T) {
+	list := members(2)
+	silent, err := net.Listen("tcp", address(list[1]))
+	must(t, err)
+	defer func() { _ = silent.Close() }()
+	awaitHello := func() {
+		conn, err := silent.Accept()
+		must(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = conn.Read(make([]byte, 1))
+		must(t, err)
+	}
+	ended := make(chan struct{}, 1)
+	ends := func(what string) {
+		t.Helper()
+		select {
+		case <-ended:
+		case <-time.After(handshakeTimeout / 2):
+			t.Errorf("%s waits for the silent server", what)
+			<-ended
+		}
+	}
+
+	a := listen(t, list, 0, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		if _, err := a.form(ctx); err == nil {
+			t.Error("a cluster was formed without the silent server")
+		}
+		ended <- struct{}{}
+	}()
+	awaitHello()
+	cancel()
+	ends("who forms a cluster")
+
+	for i := range list {
+		list[i].DirectoryID = identity.DirectoryID{byte(i + 1)}
+	}
+	a.take(identity.NewCluster(testConstants, list))
+	for range 3 { // streams
+		awaitHello()
+	}
+	go func() {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+		ended <- struct{}{}
+	}()
+	ends("a member")
 }
 
 func TestRefusalsAtFormation(t *testing.T) {

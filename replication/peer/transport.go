@@ -278,6 +278,7 @@ func (t *Transport) dial(ctx context.Context, addr string, serverID int, s Strea
 	if err != nil {
 		return nil, nil, t.doubt(ofTLS(err), false)
 	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // the peer may be silent
 	remote, err := t.greetOn(conn, s)
 	if err != nil {
 		return nil, remote, errors.Join(ofTLS(err), conn.Close())
