@@ -45,6 +45,7 @@ func (c *conn) administer(req *protocol.Request) {
 // answerStats answers the stats commands except "stats conns": see listing.
 func (c *conn) answerStats(req *protocol.Request) {
 	s, arg := c.loop.server, string(req.Arg)
+	c.stepped = true
 	c.loop.counters.Publish()
 	switch word, rest, _ := strings.Cut(arg, " "); word {
 	case "reset": // whatever follows, as in memcached

@@ -37,6 +37,7 @@ type conn struct {
 	touched    bool      // in loop.touched
 	listing    *listing  // being gathered for "stats conns"; nil if none
 	dump       *dump     // under way; nil if none
+	stepped    bool      // the last request was as much work as a step of a dump: others have their turn
 	blockedAt  time.Time // when the first request began to wait for room at the backend; zero: it does not
 	refreshed  *refresh  // done, and not answered; nil if none
 }

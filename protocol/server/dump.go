@@ -22,7 +22,8 @@ type dump struct {
 }
 
 // dumps are those of one loop that are in waitTurn. They take turns: a loop makes one
-// step at a time, however many dumps there are.
+// step at a time, however many dumps there are. So do connections that have sent more
+// behind a stats command: each of those is about as much work as a step, and of few bytes.
 type dumps struct {
 	waiting fifo[*conn]
 	timer   *time.Timer // runs while there are some
@@ -107,7 +108,7 @@ func (c *conn) crawl(req *protocol.Request) {
 	c.reply(line)
 }
 
-// dumpLater has a connection go on with its dump when it is its turn.
+// dumpLater has a connection go on, with its dump or its next request, when it is its turn.
 func (l *loop) dumpLater(c *conn) {
 	l.dumps.waiting.push(c)
 	switch {
@@ -119,7 +120,7 @@ func (l *loop) dumpLater(c *conn) {
 	}
 }
 
-// dumpStep has the dump go on whose turn it is.
+// dumpStep has the connection go on whose turn it is.
 func (l *loop) dumpStep() {
 	c := *l.dumps.waiting.front()
 	l.dumps.waiting.pop()

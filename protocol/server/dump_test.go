@@ -111,3 +111,24 @@ func TestDumpsMayBeForbidden(t *testing.T) {
 	c.Expect("ERROR metadump not allowed", "ERROR key dump not allowed", "CLIENT_ERROR stats cachedump not allowed")
 	wantStats(t, c, "settings", map[string]string{"dump_enabled": "no"})
 }
+
+// TestStatsTakeTurns: whoever sends many stats commands at once keeps nobody else waiting
+// for more than one of them.
+func TestStatsTakeTurns(t *testing.T) {
+	f, _ := openDumping(t)
+	f.receive(strings.Repeat("stats raft\r\n", 3) + "version\r\n")
+	const answer = "STAT raft_state leader\r\nEND\r\n"
+	f.wantWait(t, "it has sent several", waitTurn, answer)
+	f.receive("stats raft\r\n")
+	f.wantWait(t, "it sends one more", waitTurn, "")
+	for _, when := range []string{"after the first", "after the second"} {
+		f.c.loop.dumpStep()
+		f.wantWait(t, when, waitTurn, answer)
+	}
+	f.c.InputEnded()
+	f.c.loop.dumpStep()
+	f.wantWait(t, "after the third", waitNothing, "VERSION \r\n"+answer)
+	if !f.closed {
+		t.Error("the connection of a client that has ended its requests stays open")
+	}
+}

@@ -24,7 +24,7 @@ func (c *conn) handleInput() {
 // been handled.
 func (c *conn) handle(input []byte) (done int) {
 	req := &c.loop.request
-	c.in.need = 1
+	c.in.need, c.stepped = 1, false
 	for done < len(input) && c.life < lifeClosing {
 		if c.out.waiting > outboundBytesMax {
 			c.await(waitClient)
@@ -59,6 +59,11 @@ func (c *conn) handle(input []byte) (done int) {
 		c.consume(n)
 		if len(c.out.replies) >= outChunkBytes {
 			c.flush()
+		}
+		if c.stepped && done < len(input) && c.life < lifeClosing {
+			c.await(waitTurn)
+			c.late.begin(c.loop.timing.clock(), len(input)-done, waitTurn)
+			return done
 		}
 	}
 	if c.parser.Swallowing() {

@@ -59,6 +59,7 @@ func (c *conn) listed(infos []connInfo) {
 
 // answerListing answers "stats conns" with what was gathered.
 func (c *conn) answerListing(req *protocol.Request) {
+	c.stepped = true
 	slices.SortFunc(c.listing.conns, func(a, b connInfo) int { return a.fd - b.fd })
 	var list protocol.StatList
 	for i := range c.listing.conns {

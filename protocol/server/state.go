@@ -22,7 +22,7 @@ const (
 	waitBarrier          // the answer to a barrier: ResultsEnd
 	waitChange           // a change of what it reads: ResultsEnd
 	waitListing          // reports of all loops for "stats conns": listed
-	waitTurn             // its turn in a dump: loop.dumpStep
+	waitTurn             // its turn: of a dump to go on, of what follows statistics: loop.dumpStep
 	waitRefresh          // the certificates: read on another goroutine
 	waitBackend          // room at the backend, which refused the write: unblock
 	waitClient           // the client to take replies: Writable
