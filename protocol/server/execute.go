@@ -60,14 +60,43 @@ func (c *conn) classify(req *protocol.Request) class {
 	}
 }
 
+// announceMax is how many lines a loop logs in announcePeriod of requests that change all
+// items: a client that sends nothing else fills no disk with them.
+const (
+	announceMax    = 10
+	announcePeriod = time.Second
+)
+
+// announced is what a loop has logged of them.
+type announced struct {
+	since  time.Time // of this period
+	n      int       // in it
+	untold int       // requests that were not logged since the last line
+}
+
 // announce logs a request that changes all items, and who made it.
 func (c *conn) announce(req *protocol.Request) {
-	switch req.Command {
-	case protocol.FlushAll:
-		c.loop.log.Info("flush_all from " + c.events.RemoteAddr())
-	case protocol.CacheMemlimit:
-		c.loop.log.Info("cache_memlimit from "+c.events.RemoteAddr(), "MiB", req.Delta>>20)
+	if req.Command != protocol.FlushAll && req.Command != protocol.CacheMemlimit {
+		return
 	}
+	a := &c.loop.announced
+	if now := c.loop.options.Now(); now.Sub(a.since) >= announcePeriod {
+		a.since, a.n = now, 0
+	}
+	if a.n++; a.n > announceMax {
+		a.untold++
+		return
+	}
+	var more []any
+	if a.untold > 0 {
+		more = append(more, "unlogged", a.untold)
+		a.untold = 0
+	}
+	if req.Command == protocol.CacheMemlimit {
+		c.loop.log.Info("cache_memlimit from "+c.events.RemoteAddr(), append(more, "MiB", req.Delta>>20)...)
+		return
+	}
+	c.loop.log.Info("flush_all from "+c.events.RemoteAddr(), more...)
 }
 
 // removesOld reports whether a storage command that is too large removes the old

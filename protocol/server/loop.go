@@ -50,6 +50,8 @@ type loop struct {
 
 	dumps dumps // of its connections
 
+	announced announced
+
 	flushWanted bool   // the backend has something to submit
 	sweeps      uint64 // calls of Tick, plus 1
 
