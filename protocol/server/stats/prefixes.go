@@ -12,8 +12,12 @@ const (
 	// DelimiterDefault is memcached's default of -D.
 	DelimiterDefault = ':'
 
-	// prefixesMax bounds how many prefixes are counted, as in memcached.
-	prefixesMax = 1 << 16
+	// prefixBytesMax bounds the prefixes that are counted, by what they take in a dump, which
+	// is no more than other answers of a connection then: about 15,000 prefixes. Each takes
+	// lineBytes beside its name, if no number has more than nine digits. memcached bounds
+	// their number, by 65,536, of which a dump takes 20 MB.
+	prefixBytesMax = 1 << 20
+	lineBytes      = 65
 )
 
 // Prefixes counts commands by the part of their keys before the first delimiter, while
@@ -25,6 +29,7 @@ type Prefixes struct {
 
 	mu     sync.Mutex
 	counts map[string]*prefixCounts
+	bytes  int // of all their lines, at most prefixBytesMax
 }
 
 type prefixCounts struct{ gets, hits, sets, deletes uint64 }
@@ -66,10 +71,11 @@ func (p *Prefixes) count(key []byte, add func(*prefixCounts)) {
 	defer p.mu.Unlock()
 	c := p.counts[string(key[:n])]
 	if c == nil {
-		if len(p.counts) == prefixesMax {
+		bytes := p.bytes + n + lineBytes
+		if bytes > prefixBytesMax {
 			return
 		}
-		c = new(prefixCounts)
+		p.bytes, c = bytes, new(prefixCounts)
 		p.counts[string(key[:n])] = c
 	}
 	add(c)
@@ -80,6 +86,7 @@ func (p *Prefixes) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.counts)
+	p.bytes = 0
 }
 
 // Append appends a line for each prefix, in their order, and the end of the list.

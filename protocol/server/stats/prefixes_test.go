@@ -6,19 +6,25 @@ import (
 	"testing"
 )
 
-// TestPrefixesAreBounded: of more prefixes than memcached keeps, the later ones are not
-// counted.
+// TestPrefixesAreBounded: a dump is no larger than other answers, however long the prefixes
+// are, and tells of many short ones. Later ones are not counted, until all are forgotten.
 func TestPrefixesAreBounded(t *testing.T) {
 	p := NewPrefixes(0, true)
-	for i := range prefixesMax + 10 {
-		p.Set(fmt.Appendf(nil, "%d:x", i))
-	}
-	p.Set([]byte("0:y"))
-	dump := string(p.Append(nil))
-	if n := strings.Count(dump, "PREFIX "); n != prefixesMax {
-		t.Errorf("%d prefixes, want %d", n, prefixesMax)
-	}
-	if !strings.HasPrefix(dump, "PREFIX 0 get 0 hit 0 set 2 del 0\r\n") {
-		t.Errorf("the first is %.40q", dump)
+	for _, test := range []struct {
+		longer string
+		least  int
+	}{{"", 14_000}, {strings.Repeat("k", 240), 3_000}} {
+		p.Reset()
+		for i := range 1 << 16 {
+			p.Set(fmt.Appendf(nil, "%d%s:x", i, test.longer))
+		}
+		p.Set(fmt.Appendf(nil, "0%s:y", test.longer))
+		dump := string(p.Append(nil))
+		if n := strings.Count(dump, "PREFIX "); n < test.least || len(dump) > 1<<20 {
+			t.Errorf("%d prefixes in %d bytes, want %d at least in 1 MiB", n, len(dump), test.least)
+		}
+		if first := fmt.Sprintf("PREFIX 0%s get 0 hit 0 set 2 del 0\r\n", test.longer); !strings.HasPrefix(dump, first) {
+			t.Errorf("the first is %.300q", dump)
+		}
 	}
 }
