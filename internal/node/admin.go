@@ -17,7 +17,6 @@ import (
 	"raftcached/internal/metrics"
 	"raftcached/protocol"
 	"raftcached/replication"
-	"raftcached/replication/disk"
 )
 
 // confirmPatience is how long the admin port waits for a majority's confirmation: a
@@ -278,12 +277,12 @@ func adminAt(listens, serverHost string) string {
 	return listens
 }
 
-// disk returns the room in the file system of the data folder, or nil if it has none,
+// disk returns the room in the file system of the data folder as last seen, or nil if it has none,
 // like a folder in memory.
 func (n adminNode) disk() *admin.Disk {
-	space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir)
-	if !known {
+	seen := n.room.Load()
+	if seen == nil {
 		return nil
 	}
-	return &admin.Disk{FreeBytes: space.Free, TotalBytes: space.Total, LogBytes: n.logBytes()}
+	return &admin.Disk{FreeBytes: seen.Free, TotalBytes: seen.Total, LogBytes: seen.logBytes}
 }

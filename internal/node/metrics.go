@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"raftcached/internal/metrics"
-	"raftcached/replication/disk"
 )
 
 // sample is what the node tells Prometheus now. Any goroutine may call it.
@@ -13,8 +12,8 @@ func (n *Node) sample() metrics.Sample {
 	s := metrics.Sample{Version: n.cfg.Server.RaftcachedVersion, Server: n.cfg.ServerID}
 	s.TLS = n.portsInTLS()
 	stage := n.life.stage.Load()
-	if space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir); known && stage >= stageReading {
-		s.Disk = &metrics.Disk{Free: space.Free, Reserve: n.reserve(), Log: n.logBytes(), LogMax: n.logBytesMax()}
+	if seen := n.room.Load(); seen != nil && stage >= stageReading {
+		s.Disk = &metrics.Disk{Free: seen.Free, Reserve: n.reserve(), Log: seen.logBytes, LogMax: n.logBytesMax()}
 	}
 	if stage >= stageServing {
 		s.Serves = n.served()

@@ -53,6 +53,7 @@ type Node struct {
 	events    events
 	life      life
 	narrator  narrator
+	room      atomic.Pointer[room] // nil: the files are in memory
 	listing   listing
 
 	handshakes *handshake.Processors // those of TLS, at all ports
@@ -97,6 +98,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err = n.openIdentity(); err != nil {
 		return err // before its ports: who starts a folder twice has both in common
 	}
+	n.noteRoom()
 	if n.cfg.AdminAddr != "" {
 		n.page = n.newPage()
 		if n.admin, err = admin.Listen(n.adminConfig(), adminNode{n}); err != nil {
@@ -144,6 +146,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err = n.awaitLeader(ctx); err != nil {
 		return err
 	}
+	n.noteRoom() // once more: what was read may have grown the log
 	if n.front, err = server.Start(n.serverOptions(), n); err != nil {
 		return addressError(err)
 	}

@@ -38,7 +38,22 @@ type spaceWatch struct {
 	refusing replication.Refusal // as last logged
 	refused  time.Time           // since when
 	looked   time.Time           // when at the log
+	logBytes int64               // that it took then
 	large    bool                // the log is larger than it should be, as last logged
+}
+
+// room is what was last seen of the disk of the data folder. Who asks for figures is told
+// that: event loops must not wait for a disk that does not answer, nor should an operator.
+type room struct {
+	disk.Space
+	logBytes int64
+}
+
+// noteRoom keeps what is seen of the disk, before there is a spaceWatch.
+func (n *Node) noteRoom() {
+	if space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir); known {
+		n.room.Store(&room{space, n.logBytes()})
+	}
 }
 
 // reserve is how much room is left to what must be written even when writes are
@@ -109,7 +124,12 @@ func (n *Node) watchSpace() {
 // when to look again.
 func (w *spaceWatch) look(now time.Time) time.Duration {
 	n, period := w.node, spacePeriod
+	if now.Sub(w.looked) >= spaceLogPeriod {
+		w.looked = now
+		w.lookAtLog()
+	}
 	if space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir); known {
+		n.room.Store(&room{space, w.logBytes})
 		reserve := n.reserve()
 		level := spaceLevel(space.Free, reserve, w.level)
 		if level != w.level || level != replication.SpaceAmple {
@@ -122,10 +142,6 @@ func (w *spaceWatch) look(now time.Time) time.Duration {
 		if space.Free-2*reserve > spaceFar {
 			period = spaceFarPeriod
 		}
-	}
-	if now.Sub(w.looked) >= spaceLogPeriod {
-		w.looked = now
-		w.lookAtLog()
 	}
 	if refusing := n.replica.Status().Refusing; refusing != w.refusing {
 		w.logRefusing(now, refusing)
@@ -174,6 +190,7 @@ func (w *spaceWatch) logRefusing(now time.Time, why replication.Refusal) {
 // lookAtLog warns if the log takes more than it should.
 func (w *spaceWatch) lookAtLog() {
 	bytes, limit := w.node.logBytes(), w.node.logBytesMax()
+	w.logBytes = bytes
 	if large := bytes > limit; large != w.large {
 		w.large = large
 		if large {

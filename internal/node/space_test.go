@@ -1,6 +1,9 @@
 package node
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,5 +107,29 @@ func TestRefusedInItsTurn(t *testing.T) {
 	want("it came back with fewer operations", unknown, unknown)
 	if l.waiting != nil {
 		t.Errorf("%d sub-batches wait for nothing", len(l.waiting))
+	}
+}
+
+// TestFiguresDoNotWaitForTheDisk: event loops answer stats, and a disk may not answer. All are
+// told what it was like, even if there is nothing to look at any more.
+func TestFiguresDoNotWaitForTheDisk(t *testing.T) {
+	cfg := loneConfig(t)
+	cfg.DataDir = filepath.Join(cfg.DataDir, "data")
+	n := openNode(t, cfg)
+	away := cfg.DataDir + ".away"
+	if err := os.Rename(cfg.DataDir, away); err != nil {
+		t.Fatal(err)
+	}
+	list, _ := n.Stats("raft")
+	status, sample := adminNode{n}.Status(t.Context()), n.sample()
+	if err := os.Rename(away, cfg.DataDir); err != nil {
+		t.Fatal(err)
+	}
+	stat := "0"
+	if i := slices.IndexFunc(list, func(s protocol.Stat) bool { return s.Name == "log_disk_bytes" }); i >= 0 {
+		stat = list[i].Value
+	}
+	if stat == "0" || status.Disk == nil || status.Disk.LogBytes == 0 || sample.Disk == nil || sample.Disk.Log == 0 {
+		t.Errorf("the log takes %s bytes in stats raft, in the status %+v, in the metrics %+v", stat, status.Disk, sample.Disk)
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"raftcached/protocol"
 	"raftcached/protocol/server/stats"
-	"raftcached/replication/disk"
 
 	"go.etcd.io/raft/v3"
 )
@@ -91,18 +90,18 @@ func (n *Node) raftStats() (l protocol.StatList) {
 	return l
 }
 
-// addDisk adds what the log takes, and what is left.
+// addDisk adds what the log takes, and what is left, as last seen.
 func (n *Node) addDisk(l *protocol.StatList) {
-	space, known := disk.SpaceAt(n.cfg.Disk, n.cfg.DataDir)
-	if !known {
-		return // files in memory
+	seen := n.room.Load()
+	if seen == nil {
+		return
 	}
 	reserve := n.reserve()
-	l.AddInt("log_disk_bytes", n.logBytes())
+	l.AddInt("log_disk_bytes", seen.logBytes)
 	l.AddInt("log_disk_limit_bytes", n.logBytesMax())
-	l.AddInt("disk_free_bytes", space.Free)
+	l.AddInt("disk_free_bytes", seen.Free)
 	l.AddInt("disk_reserve_bytes", reserve)
-	l.Add("disk_low", yesNo(space.Free < reserve))
+	l.Add("disk_low", yesNo(seen.Free < reserve))
 }
 
 // clusterStats answers stats cluster: the members as this node sees them.
