@@ -30,7 +30,7 @@ const (
 )
 
 // The stages of a start. From stageReading on the node knows its members and has its
-// transport, from stageServing on it has all its parts.
+// transport and its engine, from stageServing on it has all its parts.
 const (
 	stageForming int32 = iota
 	stageReading

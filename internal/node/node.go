@@ -121,10 +121,6 @@ func (n *Node) start(ctx context.Context) error {
 	if err = n.identify(ctx); err != nil {
 		return err
 	}
-	n.life.stage.Store(stageReading)
-	if err = n.openPast(); err != nil {
-		return err
-	}
 	if n.engine, err = engine.New(n.cfg.Limits); err != nil {
 		return fmt.Errorf("start engine: %w", err)
 	}
@@ -132,6 +128,10 @@ func (n *Node) start(ctx context.Context) error {
 	_, _ = rand.Read(seed[:]) // never fails
 	n.engine.Propose(binary.LittleEndian.Uint64(seed[:]))
 	n.engine.LimitResults(resultBytesMax(n.cfg.Server.Loops+1, n.cfg.Limits.ItemBytesMax))
+	n.life.stage.Store(stageReading)
+	if err = n.openPast(); err != nil {
+		return err
+	}
 	if err := n.startReplica(); err != nil {
 		return err
 	}
