@@ -24,6 +24,8 @@ const (
 
 	// Files that a server has open besides those of clients and the log.
 	filesOfPeer   = 16 // three streams in each direction, a snapshot, handshakes
+	filesOfAdmin  = 97 // as many connections as there may be, one more, and those to other servers for pages
+	filesOfHealth = 65 // as many connections as there may be, and one more
 	filesOfLoop   = 4
 	filesSpare    = 32
 	filesSpareLog = 16 // snapshots, and segments that are prepared or removed
@@ -98,12 +100,18 @@ func (c *Config) checkPorts() Check {
 // otherFiles is how many files the node may have open besides connections of clients.
 // A cluster may grow to as many servers as may be listed.
 func (c *Config) otherFiles() uint64 {
-	peers := 0
+	ports := 0
 	if c.PeerAddr != "" || c.Join != "" {
-		peers = settings.ServersMax - 1
+		ports += filesOfPeer * (settings.ServersMax - 1)
+	}
+	if c.AdminAddr != "" {
+		ports += filesOfAdmin
+	}
+	if c.HealthAddr != "" {
+		ports += filesOfHealth
 	}
 	segments := 2 * max(c.LogRetainBytes, c.Limits.MemoryBytes) / c.segmentBytes()
-	return uint64(segments) + filesSpareLog + uint64(filesOfPeer*peers+filesOfLoop*c.Server.Loops+filesSpare)
+	return uint64(segments) + filesSpareLog + uint64(ports+filesOfLoop*c.Server.Loops+filesSpare)
 }
 
 // checkFiles raises the limit of open files to what is needed. Clients are never more
