@@ -114,7 +114,8 @@ func (c *Client) try(ctx context.Context, addr, path string, body []byte) (*http
 	delete(c.nonces, addr)
 	c.mu.Unlock()
 	if nonce != "" && len(c.Secret) > 0 {
-		header[nonceHeader], header[proofHeader] = nonce, proofOf(c.Secret, nonce, http.MethodPost, path, body)
+		sum := sumOf(body)
+		header[nonceHeader], header[bodyHeader], header[proofHeader] = nonce, sum, proofOf(c.Secret, nonce, http.MethodPost, path, sum)
 	}
 	resp, err := c.send(ctx, addr, http.MethodPost, path, header, body)
 	if err != nil {

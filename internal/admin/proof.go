@@ -13,15 +13,18 @@ import (
 
 // Who asks from another machine proves that he knows the cluster's secret, without
 // sending it: the server gives out a random number with each refusal and each answer,
-// good for one request, and the proof covers it, the request and its body.
+// good for one request, and the proof covers it, the request and its body. The body is read
+// only when the head has proved the secret: it may be large, and a stranger's is not kept.
 //
 //	Raftcached-Nonce: NONCE          of the server
 //	Raftcached-Nonce: NONCE          of the client, and
+//	Raftcached-Body: HEX             SHA-256 of the body, and
 //	Raftcached-Proof: HEX            HMAC-SHA256 with the secret
 //
 // What follows is neither encrypted nor signed.
 const (
 	nonceHeader = "Raftcached-Nonce"
+	bodyHeader  = "Raftcached-Body"
 	proofHeader = "Raftcached-Proof"
 
 	nonceBytes = 16
@@ -31,11 +34,16 @@ const (
 	noncesMax = 1024
 )
 
-// proofOf is the proof for a request.
-func proofOf(secret []byte, nonce, method, path string, body []byte) string {
-	mac := hmac.New(sha256.New, secret)
+// sumOf is what a proof covers of a body.
+func sumOf(body []byte) string {
 	sum := sha256.Sum256(body)
-	for _, part := range []string{"raftcached admin 1", nonce, method, path, hex.EncodeToString(sum[:])} {
+	return hex.EncodeToString(sum[:])
+}
+
+// proofOf is the proof for a request whose body has a sum.
+func proofOf(secret []byte, nonce, method, path, sum string) string {
+	mac := hmac.New(sha256.New, secret)
+	for _, part := range []string{"raftcached admin 1", nonce, method, path, sum} {
 		_, _ = io.WriteString(mac, part+"\n") // a hash takes everything
 	}
 	return hex.EncodeToString(mac.Sum(nil))
@@ -77,14 +85,17 @@ func (n *nonces) use(nonce string) bool {
 // the body, which stays readable. The sender is given another number in any case.
 func (g *guard) proven(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Set(nonceHeader, g.nonces.give())
-	nonce, proof := r.Header.Get(nonceHeader), r.Header.Get(proofHeader)
+	nonce, sum, proof := r.Header.Get(nonceHeader), r.Header.Get(bodyHeader), r.Header.Get(proofHeader)
 	if nonce == "" || proof == "" || !g.nonces.use(nonce) {
 		return false
 	}
+	if !hmac.Equal([]byte(proof), []byte(proofOf(g.secret, nonce, r.Method, r.URL.Path, sum))) {
+		return false
+	}
 	body, err := io.ReadAll(r.Body) // limitBody bounds it
-	if err != nil {
+	if err != nil || sumOf(body) != sum {
 		return false
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return hmac.Equal([]byte(proof), []byte(proofOf(g.secret, nonce, r.Method, r.URL.Path, body)))
+	return true
 }

@@ -68,6 +68,7 @@ func TestProofIsForOneRequest(t *testing.T) {
 		r.RemoteAddr = "10.0.0.2:5"
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set(nonceHeader, nonce)
+		r.Header.Set(bodyHeader, sumOf([]byte("{}")))
 		r.Header.Set(proofHeader, proof)
 		w := httptest.NewRecorder()
 		g.ServeHTTP(w, r)
@@ -75,7 +76,7 @@ func TestProofIsForOneRequest(t *testing.T) {
 	}
 	nonce := func() (string, string) {
 		n := g.nonces.give()
-		return n, proofOf(secret, n, http.MethodPost, "/backup", []byte("{}"))
+		return n, proofOf(secret, n, http.MethodPost, "/backup", sumOf([]byte("{}")))
 	}
 	n, p := nonce()
 	if got := []int{try(n, p, "/backup", "{}"), try(n, p, "/backup", "{}")}; got[0] != http.StatusOK || got[1] != http.StatusUnauthorized {
@@ -90,7 +91,7 @@ func TestProofIsForOneRequest(t *testing.T) {
 		t.Errorf("for another path: %d", got)
 	}
 	forged := strings.Repeat("0", 2*nonceBytes)
-	if got := try(forged, proofOf(secret, forged, http.MethodPost, "/backup", []byte("{}")), "/backup", "{}"); got != http.StatusUnauthorized {
+	if got := try(forged, proofOf(secret, forged, http.MethodPost, "/backup", sumOf([]byte("{}"))), "/backup", "{}"); got != http.StatusUnauthorized {
 		t.Errorf("with a number of one's own: %d", got)
 	}
 	first, p := nonce()
@@ -99,5 +100,24 @@ func TestProofIsForOneRequest(t *testing.T) {
 	}
 	if got := try(first, p, "/backup", "{}"); got != http.StatusUnauthorized || len(g.nonces.given) != noncesMax {
 		t.Errorf("the oldest of too many numbers: %d, %d are kept", got, len(g.nonces.given))
+	}
+}
+
+// TestBodiesOfStrangersAreNotKept: each may have 16 MiB, and many may be sent at one time. Who
+// does not know the secret is refused before his is read.
+func TestBodiesOfStrangersAreNotKept(t *testing.T) {
+	g := newGuard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), []byte("sixteen bytes ok"), false)
+	body := strings.NewReader(strings.Repeat(" ", restoreBytesMax))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/restore", body)
+	r.RemoteAddr = "10.0.0.2:5"
+	for name, value := range map[string]string{
+		"Content-Type": "application/json", nonceHeader: g.nonces.give(), proofHeader: strings.Repeat("0", 64),
+	} {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, r)
+	if read := restoreBytesMax - body.Len(); w.Code != http.StatusUnauthorized || read > 0 {
+		t.Errorf("answered with %d when %d bytes of the body were read, want %d and none", w.Code, read, http.StatusUnauthorized)
 	}
 }
