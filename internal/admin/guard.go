@@ -53,7 +53,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	content, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	here := r.TLS != nil || fromThisMachine(r)
+	here := r.TLS != nil || fromThisMachine(r) && !isForwarded(r.Header)
 	switch {
 	case !here && len(g.secret) == 0:
 		answer(w, http.StatusForbidden, "that is taken from this machine only: run raftcachectl on it, or give the cluster a secret")
@@ -90,6 +90,17 @@ func refusalOf(state *tls.ConnectionState, looks bool) string {
 		return "that needs the operator's certificate, which names " + certnames.Operator + "; this one names " + certnames.Text(state.PeerCertificates[0])
 	}
 	return ""
+}
+
+// isForwarded reports whether a proxy has sent a request on, as proxies say. It may be on
+// this machine, and who has sent the request to it anywhere.
+func isForwarded(h http.Header) bool {
+	for name := range h {
+		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
+			return true
+		}
+	}
+	return false
 }
 
 // fromThisMachine reports whether the client is at a loopback address, or at the

@@ -166,6 +166,25 @@ func TestOnlyThisMachineChanges(t *testing.T) {
 	}
 }
 
+// TestForwardedIsFromElsewhere: a proxy on this machine does not make this machine's of what
+// it sends on.
+func TestForwardedIsFromElsewhere(t *testing.T) {
+	g := newGuard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), nil, true)
+	for name, want := range map[string]int{
+		"Forwarded": http.StatusForbidden, "Via": http.StatusForbidden, "X-Forwarded-For": http.StatusForbidden,
+		"x-forwarded-proto": http.StatusForbidden, "X-Real-IP": http.StatusForbidden, "X-Request-ID": http.StatusOK,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/backup", strings.NewReader("{}"))
+		r.RemoteAddr = "127.0.0.1:5"
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set(name, "x")
+		w := httptest.NewRecorder()
+		if g.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("with %s: %d, want %d", name, w.Code, want)
+		}
+	}
+}
+
 // TestStatusShape holds the names of the JSON: programs read them.
 func TestStatusShape(t *testing.T) {
 	now := time.Date(2026, 11, 26, 18, 11, 32, 0, time.UTC)
