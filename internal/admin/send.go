@@ -15,11 +15,7 @@ const tlsExpected = "Client sent an HTTP request to an HTTPS server"
 
 // send sends a request, in TLS if the client has it and the server does not lack it.
 func (c *Client) send(ctx context.Context, addr, method, path string, header map[string]string, body []byte) (*http.Response, error) {
-	c.once.Do(func() {
-		if c.TLS != nil {
-			c.http.Transport = &http.Transport{TLSClientConfig: c.TLS}
-		}
-	})
+	c.once.Do(func() { c.http.Transport = &http.Transport{TLSClientConfig: c.TLS} }) // never by a proxy that the environment names
 	c.mu.Lock()
 	secure := c.TLS != nil && !c.plain[addr]
 	c.mu.Unlock()
