@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode"
 
 	"raftcached/internal/admin"
 )
@@ -26,10 +27,20 @@ func (e *events) add(event admin.Event) {
 	if len(event.Text) > eventBytesMax {
 		event.Text = strings.ToValidUTF8(event.Text[:eventBytesMax], "") + " …"
 	}
+	event.Text = strings.Map(printable, event.Text)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.ring[e.n%eventsMax] = event
 	e.n++
+}
+
+// printable replaces what changes a terminal: texts may quote what strangers have sent, and
+// raftcachectl top shows them.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return '·'
+	}
+	return r
 }
 
 // list returns them, the newest last.

@@ -28,8 +28,12 @@ func TestEvents(t *testing.T) {
 	if last := list[eventsMax-1]; last.Level != "WARN" || last.Text != strings.Repeat("é", eventBytesMax/2)+" …" {
 		t.Errorf("the last is %+v", last)
 	}
-	if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "id=7") {
-		t.Errorf("the log has %d lines, want one: %.200s", lines, &log)
+	l.Warn("refused", "reason", "\x1b[2J\nall is well")
+	if last := e.list()[eventsMax-1]; last.Text != "refused reason=·[2J·all is well id=7" {
+		t.Errorf("what a stranger says is kept as %q", last.Text)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 2 || !strings.Contains(log.String(), "id=7") {
+		t.Errorf("the log has %d lines, want two: %.200s", lines, &log)
 	}
 	if list := new(events).list(); list == nil || len(list) != 0 {
 		t.Errorf("without a line: %v", list)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"raftcached/replication/frame"
@@ -276,7 +277,7 @@ func readAnswer(conn net.Conn) error {
 	case err != nil:
 		return fmt.Errorf("read refusal: %w", err)
 	case isRefusal(kind):
-		return refusalOf(kind, sentence)
+		return refusalOf(kind, strings.Map(printable, sentence))
 	}
 	return fmt.Errorf("frame of kind %d at the end of the handshake: %w", kind, errMalformed)
 }

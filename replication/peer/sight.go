@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 // noAnswer is why there is no connection while the first attempt is under way.
@@ -89,5 +91,14 @@ func reason(err error) string {
 	case errors.As(err, &errno):
 		return errno.Error()
 	}
-	return err.Error()
+	return strings.Map(printable, err.Error())
+}
+
+// printable replaces what changes a terminal, in what a stranger may have sent: it is shown
+// where raftcachectl runs.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return '·'
+	}
+	return r
 }
