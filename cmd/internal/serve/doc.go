@@ -4,5 +4,5 @@
 //
 // Read first: Main.
 //
-// Only Main's goroutine uses what is here.
+// Only Main's goroutine uses what is here, except for the server log: any may write to it.
 package serve

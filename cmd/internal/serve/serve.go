@@ -96,6 +96,9 @@ func (p Process) run(args raftcached.Arguments) int {
 	}
 	// Without this, a log line would end the server when its reader is gone.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	log := newServerLog(p.Stderr)
+	defer log.close()
+	p.Stderr = log
 	cfg := args.Config
 	cfg.Logger, cfg.SetVerbosity = newLogger(p.Stderr, cfg.Verbose)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -325,5 +328,5 @@ func newLogger(w io.Writer, verbose int) (log *slog.Logger, setVerbosity func(in
 	level := new(slog.LevelVar)
 	setVerbosity = func(v int) { level.Set(slog.LevelInfo - 4*slog.Level(min(v, 2))) }
 	setVerbosity(verbose)
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), setVerbosity
+	return logTo(w, level), setVerbosity
 }
