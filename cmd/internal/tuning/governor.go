@@ -7,8 +7,9 @@ const (
 	// is not held up, and so seldom that looking costs nothing.
 	period = 50 * time.Millisecond
 
-	// More than one of these in raiseAfter periods, and one more processor is allowed: a
-	// load that begins has clients connect and caches fill, and is not yet what it will be.
+	// More than one of these in raiseAfter periods, and more processors are allowed: a load
+	// that begins has clients connect and caches fill, and is not yet what it will be. It is
+	// one more, and half as many where there are more than two: 64 are allowed within 3 s.
 	raiseAfter = 4
 	raiseShare = 0.8                    // of the allowed ones is in use
 	raiseWait  = 200 * time.Microsecond // is what a goroutine waits for one, on average
@@ -74,7 +75,7 @@ func (g *governor) rest(l load) int {
 }
 
 func (g *governor) raise() {
-	g.allowed, g.hot = g.allowed+1, 0
+	g.allowed, g.hot = min(g.most, g.allowed+max(1, g.allowed/2)), 0
 	if g.since <= g.need {
 		g.need = min(2*g.need, calmMost)
 	} else {

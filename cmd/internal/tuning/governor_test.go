@@ -30,6 +30,7 @@ func TestGovernor(t *testing.T) {
 		{"one is all busy", 4, []span{{idle, 200, 1}, {full, raiseAfter - 1, 1}, {full, 1, 2}, {full, 100, 2}}},
 		{"all are busy", 2, []span{{load{busy: 2}, 1000, 2}}},
 		{"goroutines wait, though it is not busy", 4, []span{{idle, 200, 1}, {queued, raiseAfter, 2}, {queued, raiseAfter, 3}, {queued, 100, 4}}},
+		{"a load begins on many", 64, []span{{idle, 2000, 1}, {queued, 5 * raiseAfter, 9}, {queued, 6 * raiseAfter, 64}}},
 		{"a moment is not a load", 2, []span{{idle, 200, 1}, {full, raiseAfter - 1, 1}, {idle, 1, 1}, {full, raiseAfter - 1, 1}}},
 		{"a pause is not the end of a load", 2, []span{{full, calmLeast, 2}, {idle, calmLeast - 1, 2}, {full, 1, 2}, {between, 100, 2}}},
 		{"calm ends where nobody knows", 2, []span{{idle, calmLeast - 1, 2}, {between, 1, 2}, {idle, calmLeast - 1, 2}, {idle, 1, 1}}},
