@@ -42,6 +42,7 @@ acknowledged; without \-config it is one node alone, with memcached's defaults a
 .PP
 memcached's other flags are accepted, with a note that they have no effect. A flag overrides the environment (the flag's long
 name in capitals behind RAFTCACHED_, as RAFTCACHED_MEMORY_LIMIT), which overrides the config file, which overrides the default.
+Some settings, like the ticks of raft, are fields of the config file alone: docs/configuration.md has all.
 .SH OPTIONS
 `)
 	for i := range Table {
@@ -57,7 +58,7 @@ name in capitals behind RAFTCACHED_, as RAFTCACHED_MEMORY_LIMIT), which override
 		if shown := s.shownDefault(); shown != "" {
 			fmt.Fprintf(&text, " (default: %s)", roff(shown))
 		}
-		if b := s.bounds(); b != "" {
+		if b := s.bounds(); b != "" && len(s.Choices) != 1 { // the help says which one
 			fmt.Fprintf(&text, ": %s", roff(strings.ReplaceAll(b, ", ", " or ")))
 		}
 		text.WriteString(".\n")
@@ -68,7 +69,7 @@ SIGTERM, SIGINT
 hand leadership over, answer what has arrived, and end: at most 8 seconds. A second one ends at once.
 .TP
 SIGHUP
-read the file of users again.
+read the file of users and the certificates again. If they are bad, those of before stay, and the log says why.
 .SH EXIT STATUS
 .TP
 0
@@ -81,9 +82,10 @@ failed: the last line of the log says why
 wrong flags: to start it again does not help
 .TP
 78
-wrong configuration, or the data folder of another server
+wrong configuration, the data folder of another server, or a program that is too old for its cluster: to start it again does not help
 .SH SEE ALSO
 .BR raftcachectl (1),
+.BR server\-spawner (1),
 docs/configuration.md, docs/operate.md
 `)
 	return text.String()
