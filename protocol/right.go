@@ -43,7 +43,7 @@ var commandRights = [...]Right{
 // is not listed needs RightServer, as reset and "detail on" do.
 var statsRights = map[string]Right{
 	"": RightNone, "settings": RightNone, "items": RightNone, "slabs": RightNone, "sizes": RightNone,
-	"raft": RightNone, "cluster": RightNone, "latency": RightNone,
+	"raft": RightNone, "cluster": RightNone, "tls": RightNone, "latency": RightNone,
 	"conns": RightList, "hotkeys": RightList, "slow": RightList, // keys of all users
 }
 

@@ -49,7 +49,7 @@ func TestRightsOfRequests(t *testing.T) {
 		requests []string
 	}{
 		{RightNone, []string{
-			"version", "mn", "quit", "watch", "nonsense", "config get cluster", "stats", "stats settings", "stats items", "stats raft", "stats cluster", "stats latency",
+			"version", "mn", "quit", "watch", "nonsense", "config get cluster", "stats", "stats settings", "stats items", "stats raft", "stats cluster", "stats tls", "stats latency",
 		}},
 		{RightRead, []string{"get a", "gets a b", "mg a", "mg a v t f c s k E5 q", "mg YQ== b v", "me a"}},
 		{RightWrite, []string{
