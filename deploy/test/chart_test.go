@@ -60,6 +60,10 @@ type serviceMonitor struct {
 			Interval string `json:"interval"`
 			Scheme   string `json:"scheme"`
 
+			Relabelings []struct {
+				TargetLabel string `json:"targetLabel"`
+				Replacement string `json:"replacement"`
+			} `json:"relabelings"`
 			TLSConfig struct {
 				InsecureSkipVerify bool `json:"insecureSkipVerify"`
 				Cert               struct {
@@ -69,6 +73,28 @@ type serviceMonitor struct {
 			} `json:"tlsConfig"`
 		} `json:"endpoints"`
 	} `json:"spec"`
+}
+
+// job is the label of what the monitor finds.
+func (m *serviceMonitor) job() string {
+	for _, r := range m.Spec.Endpoints[0].Relabelings {
+		if r.TargetLabel == "job" {
+			return r.Replacement
+		}
+	}
+	return ""
+}
+
+// alertsKnow reports whether the alert of servers that do not answer is of those with a job.
+func alertsKnow(t *testing.T, job string) bool {
+	t.Helper()
+	text, err := os.ReadFile(top + "/deploy/prometheus/alerts.yaml")
+	must(t, err)
+	jobs := regexp.MustCompile(`up\{job=~"(.*)"\}`).FindSubmatch(text)
+	if jobs == nil {
+		t.Fatal("no alert is of servers that do not answer")
+	}
+	return regexp.MustCompile("^(" + string(jobs[1]) + ")$").MatchString(job)
 }
 
 // render renders the chart as `helm template` does. values is YAML.
@@ -252,6 +278,9 @@ func TestManifests(t *testing.T) {
 		}
 		if m.monitor != nil && !labels.SelectorFromSet(m.monitor.Spec.Selector.MatchLabels).Matches(labels.Set(headless.Labels)) {
 			t.Errorf("%s: the monitor finds no service", name)
+		}
+		if m.monitor != nil && !alertsKnow(t, m.monitor.job()) {
+			t.Errorf("%s: no alert is of the servers that the monitor finds, whose job is %q", name, m.monitor.job())
 		}
 		if m.policy != nil {
 			selects("the policy", m.policy.Spec.PodSelector.MatchLabels)
