@@ -3,11 +3,13 @@ package integration
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bradfitz/gomemcache/memcache"
@@ -53,7 +55,9 @@ func TestRecover(t *testing.T) {
 	if had == nil || !strings.Contains(stdout, "server 0 at") || !strings.Contains(stdout, "What may be missing:") {
 		t.Fatalf("recover says\n%s", stdout)
 	}
+	owned := ownedByAnother(t, left.DataDir)
 	code, stdout, stderr = ctl("recover", "--data", left.DataDir, "--config", c.Config, "--yes")
+	owned()
 	if code != 0 || !strings.Contains(stdout, "recovered: server 2 is the only one of cluster") {
 		t.Fatalf("recover: exit code %d\n%s%s", code, stdout, stderr)
 	}
@@ -123,5 +127,33 @@ func wantRecovered(ctx context.Context, t *testing.T, s *cluster.Server, items s
 	must(t, err)
 	if items != "" && stats["curr_items"] != items {
 		t.Errorf("%s items, want %s", stats["curr_items"], items)
+	}
+}
+
+// ownedByAnother gives a folder and all in it to another user, as that of a service has it,
+// and returns what checks that it is still so. It does nothing unless root runs the test.
+func ownedByAnother(t *testing.T, dir string) (check func()) {
+	t.Helper()
+	const nobody = 65534
+	if os.Getuid() != 0 {
+		return func() {}
+	}
+	each := func(do func(name string) error) {
+		t.Helper()
+		must(t, filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+			must(t, err)
+			return do(name)
+		}))
+	}
+	each(func(name string) error { return os.Lchown(name, nobody, nobody) })
+	return func() {
+		t.Helper()
+		each(func(name string) error {
+			info, err := os.Lstat(name)
+			if err == nil && info.Sys().(*syscall.Stat_t).Uid != nobody {
+				t.Errorf("%s belongs to another user than the folder", name)
+			}
+			return err
+		})
 	}
 }

@@ -3,11 +3,16 @@ package ctl
 import (
 	"cmp"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"raftcached"
 	"raftcached/internal/offline"
@@ -48,7 +53,7 @@ A recovery that is interrupted can be run again.
 
 With --config, the server's address is taken from that server.json, otherwise it is
 the one that the lost cluster knew. With --force, a damaged folder is recovered as far
-as it is readable.
+as it is readable. If root runs it, all files belong to the owner of the folder afterwards.
 
 Exit code: 0 recovered; 1 refused or failed; 64 the command line is wrong.`,
 		Example: `  raftcachectl recover --data /var/lib/raftcached
@@ -68,12 +73,15 @@ Exit code: 0 recovered; 1 refused or failed; 64 the command line is wrong.`,
 	return cmd
 }
 
-func (r *recovery) run() error {
+func (r *recovery) run() (err error) {
 	f, err := r.open()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // the lock ends with the process too
+	defer func() {
+		_ = f.Close() // the lock ends with the process too
+		err = errors.Join(err, giveBack(r.dir))
+	}()
 	if f.Unfinished() {
 		if err := f.Finish(); err != nil {
 			return fmt.Errorf("data folder %q: %w", r.dir, err)
@@ -103,6 +111,28 @@ func (r *recovery) run() error {
 		return fmt.Errorf("data folder %q: %w", r.dir, err)
 	}
 	return r.tell(f, "recovered")
+}
+
+// giveBack gives what root has written in a data folder to its owner, who runs the server.
+func giveBack(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	if !known || os.Geteuid() != 0 || owner.Uid == 0 {
+		return nil
+	}
+	dir, err = filepath.EvalSymlinks(dir) // WalkDir follows none, and systemd makes the folder one
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(name, int(owner.Uid), int(owner.Gid))
+	})
 }
 
 // open reads the folder.
