@@ -218,7 +218,7 @@ func TestChartLints(t *testing.T) {
 	}
 }
 
-// TestChartHasTheVersion: that of the programs.
+// TestChartHasTheVersion: that of the programs, which docs/packages.md shows.
 func TestChartHasTheVersion(t *testing.T) {
 	text, err := os.ReadFile(top + "/version.go")
 	must(t, err)
@@ -226,6 +226,13 @@ func TestChartHasTheVersion(t *testing.T) {
 	must(t, err)
 	if want := fmt.Sprintf("const Version = %q", c.Metadata.AppVersion); !strings.Contains(string(text), want) || c.Metadata.Version != c.Metadata.AppVersion {
 		t.Errorf("version.go has no %s", want)
+	}
+	shown, err := os.ReadFile(top + "/docs/packages.md")
+	must(t, err)
+	for _, want := range []string{"registry.example/raftcached:%s ", "raftcached-%s-linux-amd64.tar.gz"} {
+		if want = fmt.Sprintf(want, c.Metadata.AppVersion); !strings.Contains(string(shown), want) {
+			t.Errorf("docs/packages.md does not show %s", want)
+		}
 	}
 }
 
