@@ -236,17 +236,19 @@ rewrite:
 	$(GO) test ./cmd/internal/ctl -run Manual -rewrite
 	$(GO) test ./internal/metrics -run TestMetrics -rewrite
 
-## dist: static binaries of the commit for PLATFORMS, with man pages and the systemd unit, as bin/raftcached-VERSION-OS-ARCH.tar.gz
+## dist: static binaries of the commit for PLATFORMS, with documents and what is in deploy, as bin/raftcached-VERSION-OS-ARCH.tar.gz
 dist:
 	@version=$$(sed -n 's/^const Version = "\(.*\)"/\1/p' version.go); \
 	for platform in $(PLATFORMS); do \
-		name=raftcached-$$version-$$(echo $$platform | tr / -); dir=bin/$$name; rm -rf "$$dir"; mkdir -p "$$dir/man" || exit 1; \
+		name=raftcached-$$version-$$(echo $$platform | tr / -); dir=bin/$$name; rm -rf "$$dir"; mkdir -p "$$dir/deploy" "$$dir/bench" || exit 1; \
 		for command in raftcached raftcachectl server-spawner; do \
 			CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -buildvcs=true -trimpath -ldflags '-s -w' -o "$$dir/$$command" ./cmd/$$command || exit 1; \
 		done; \
-		cp deploy/man/*.1 "$$dir/man/" && cp -r deploy/systemd deploy/prometheus deploy/grafana deploy/helm server.json README.md LICENSE "$$dir/" && \
-		tar -C bin --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$$(git log -1 --format=%ct) -czf "bin/$$name.tar.gz" "$$name" && rm -r "$$dir" && echo "bin/$$name.tar.gz"; \
-	done
+		cp -r server.json README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs "$$dir/" && cp -r bench/results "$$dir/bench/" && \
+		cp -r deploy/man deploy/systemd deploy/prometheus deploy/grafana deploy/helm "$$dir/deploy/" && GO="$(GO)" sh tools/notices > "$$dir/NOTICES" && \
+		tar -C bin --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$$(git log -1 --format=%ct) -czf "bin/$$name.tar.gz" "$$name" && rm -r "$$dir" && echo "bin/$$name.tar.gz" || exit 1; \
+	done; \
+	cd bin && sha256sum raftcached-$$version-*.tar.gz > raftcached-$$version.sha256 && echo "bin/raftcached-$$version.sha256"
 
 .PHONY: rootfs
 ## rootfs: what the container image has, in ROOTFS: root belongs to root there, owned to the server's user
@@ -255,7 +257,7 @@ rootfs:
 	@for command in raftcached raftcachectl; do \
 		CGO_ENABLED=0 GOWORK=off $(GO) build -trimpath -ldflags '-s -w' -o "$(ROOTFS)/root/usr/bin/$$command" ./cmd/$$command || exit 1; \
 	done
-	@cp LICENSE "$(ROOTFS)/root/" && cp deploy/docker/passwd deploy/docker/group "$(ROOTFS)/root/etc/"
+	@cp LICENSE "$(ROOTFS)/root/" && GO="$(GO)" GOWORK=off sh tools/notices > "$(ROOTFS)/root/NOTICES" && cp deploy/docker/passwd deploy/docker/group "$(ROOTFS)/root/etc/"
 
 .PHONY: packages
 ## packages: check the Dockerfile, compose.yaml and the Helm chart, and run their containers in network namespaces; needs root; not in CI

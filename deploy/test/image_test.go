@@ -183,7 +183,7 @@ func TestImage(t *testing.T) {
 		return err
 	}))
 	want := []string{
-		"-rw-r--r-- /LICENSE", "drwx------ /data", "drwxr-xr-x /etc", "-rw-r--r-- /etc/group", "-rw-r--r-- /etc/passwd",
+		"-rw-r--r-- /LICENSE", "-rw-r--r-- /NOTICES", "drwx------ /data", "drwxr-xr-x /etc", "-rw-r--r-- /etc/group", "-rw-r--r-- /etc/passwd",
 		"drwxr-xr-x /etc/raftcached", "drwxr-xr-x /usr", "drwxr-xr-x /usr/bin", "-rwxr-xr-x /usr/bin/raftcachectl", "-rwxr-xr-x /usr/bin/raftcached",
 	}
 	if !slices.Equal(files, want) {
