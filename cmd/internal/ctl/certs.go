@@ -31,10 +31,8 @@ func (c *ctl) newCerts() *cobra.Command {
 	group := &cobra.Command{
 		Use:   "certs",
 		Short: "Make certificates for a cluster",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return fmt.Errorf("say what to do: run %q", cmd.CommandPath()+" --help")
-		},
+		Args:  oneCommand,
+		RunE:  nothing,
 	}
 	o := &certs{}
 	create := &cobra.Command{

@@ -15,6 +15,8 @@ func (c *ctl) newLog() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "log",
 		Short: "Look inside a server's data folder",
+		Args:  oneCommand,
+		RunE:  nothing,
 	}
 	cmd.AddCommand(c.newLogDump())
 	return cmd

@@ -53,13 +53,8 @@ server.json, or --secret-file.
   raftcachectl member replace 1 --host 10.0.0.9
   raftcachectl member add 3 --host 10.0.0.4
   raftcachectl member transfer 2`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
-			}
-			return fmt.Errorf("say what to do: run %q", cmd.CommandPath()+" --help")
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
+		Args: oneCommand,
+		RunE: nothing,
 	}
 	cmd.AddCommand(c.newMemberList(), c.newMemberAdd(), c.newMemberReplace(), c.newMemberRemove(), c.newMemberPromote(), c.newMemberMove(), c.newMemberTransfer())
 	return cmd

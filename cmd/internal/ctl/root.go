@@ -151,6 +151,27 @@ func twoDashes(args []string) []string {
 	return args
 }
 
+// suggestionDistance is how many letters of a command may be wrong for it to be the one that
+// was meant, as cobra has it for the first word.
+const suggestionDistance = 2
+
+// oneCommand refuses the arguments of a command that only has others below it: none of
+// them was named.
+func oneCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("say what to do: run %q", cmd.CommandPath()+" --help")
+	}
+	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = suggestionDistance
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		text += ": is " + strings.Join(meant, " or ") + " meant?"
+	}
+	return errors.New(text)
+}
+
+// nothing is what such a command does: without it cobra shows the help, and all is well.
+func nothing(*cobra.Command, []string) error { return nil }
+
 // noArguments refuses arguments of a command that takes none.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
