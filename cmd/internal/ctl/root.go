@@ -40,7 +40,7 @@ type Process struct {
 func Main(ctx context.Context, p Process) int {
 	c := &ctl{Process: p}
 	root := c.newRoot()
-	root.SetArgs(twoDashes(p.Args))
+	root.SetArgs(twoDashes(p.Args, longFlags(root)))
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	err := root.ExecuteContext(ctx)
@@ -87,8 +87,18 @@ func (c *ctl) complain(err error) {
 	_, _ = fmt.Fprintln(c.Stderr, "raftcachectl: "+text) // there is no other place to report it
 }
 
-// longFlags may be written with one dash, as those of raftcached.
-var longFlags = []string{"server", "config", "timeout", "secret-file", "cert", "key", "cacert", "help", "version"}
+// longFlags are the names of all flags, which may be written with one dash, as those of
+// raftcached.
+func longFlags(cmd *cobra.Command) []string {
+	names := []string{"help", "version"} // cobra adds them later
+	note := func(f *pflag.Flag) { names = append(names, f.Name) }
+	cmd.PersistentFlags().VisitAll(note)
+	cmd.Flags().VisitAll(note)
+	for _, sub := range cmd.Commands() {
+		names = append(names, longFlags(sub)...)
+	}
+	return names
+}
 
 func (c *ctl) newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -140,7 +150,7 @@ and otherwise as operator.crt and operator.key beside peerCAFile of the server.j
 }
 
 // twoDashes gives long flags that were written with one dash the second one.
-func twoDashes(args []string) []string {
+func twoDashes(args, longFlags []string) []string {
 	args = slices.Clone(args)
 	for i, arg := range args {
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")

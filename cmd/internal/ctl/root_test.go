@@ -49,6 +49,8 @@ func TestUsageErrors(t *testing.T) {
 		{"recover", `name the data folder with --data: run "raftcachectl recover --help"`},
 		{"log dump", `name the data folder with --data: run "raftcachectl log dump --help"`},
 		{"log dump --data x --from 5 --to 4", `there is nothing from 5 to 4: give --to a number that is not below --from`},
+		{"log dump -data x -from=5 -to 4", `there is nothing from 5 to 4: give --to a number that is not below --from`},
+		{"member list -output xml", `output "xml" is unknown: write -o table or -o json`},
 		{"verify --wait 3", `invalid argument "3" for "--wait" flag`},
 	} {
 		code, _, stderr := run(t, nil, strings.Fields(c.line)...)
