@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -55,7 +56,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	runtime.LockOSThread() // the parent-death signal belongs to this thread
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	config, err := parseFlags(args, stdout)
-	if errors.Is(err, flag.ErrHelp) {
+	if errors.Is(err, flag.ErrHelp) || errors.Is(err, errVersion) {
 		return exitStopped
 	}
 	code := exitUsage
@@ -68,19 +69,29 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
+// errVersion is the end of a run that was to print its version alone.
+var errVersion = errors.New("version")
+
 func parseFlags(args []string, stdout io.Writer) (config string, err error) {
 	flags := flag.NewFlagSet("server-spawner", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&config, "config", "server.json", "the cluster's server.json")
+	version := false
+	flags.BoolVar(&version, "version", false, "print the version and exit")
+	flags.BoolVar(&version, "V", false, "the same")
 	switch err = flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		_, printErr := fmt.Fprint(stdout, "usage: server-spawner [-config server.json]\n\n"+
+		_, printErr := fmt.Fprint(stdout, "usage: server-spawner [-config server.json] [-V]\n\n"+
 			"Starts every server of the config as a process of its own, reports when the\n"+
 			"cluster serves, and stops all of them on SIGINT or SIGTERM. The log of a\n"+
 			"server lies beside its data folder: data/0.log for data/0.\n")
 		return "", errors.Join(err, printErr)
 	case err != nil:
-		return "", fmt.Errorf("%w: run it with -h to see the flags", err)
+		text := strings.Replace(err.Error(), "flag provided but not defined: ", "unknown flag ", 1)
+		return "", fmt.Errorf("%s: run it with -h to see the flags", text)
+	case version:
+		_, err := fmt.Fprintf(stdout, "server-spawner %s\n", raftcached.Version)
+		return "", errors.Join(errVersion, err)
 	case flags.NArg() > 0:
 		return "", fmt.Errorf("unexpected argument %q: name the config with -config", flags.Arg(0))
 	}

@@ -368,7 +368,7 @@ func TestWrongArguments(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"-x"}, 64, "server-spawner: flag provided but not defined: -x: run it with -h to see the flags\n"},
+		{[]string{"-x"}, 64, "server-spawner: unknown flag -x: run it with -h to see the flags\n"},
 		{[]string{"server.json"}, 64, "server-spawner: unexpected argument \"server.json\": name the config with -config\n"},
 		{[]string{"-config", "/none.json"}, 78, "server-spawner: config \"/none.json\" does not exist: name a server.json with -config\n"},
 	} {
@@ -376,6 +376,16 @@ func TestWrongArguments(t *testing.T) {
 		code := Main(c.args, &stdout, &stderr)
 		if code != c.code || stderr.String() != c.want || stdout.Len() != 0 {
 			t.Errorf("%q: exit code %d, stderr %q; want %d, %q", c.args, code, &stderr, c.code, c.want)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, flag := range []string{"-V", "-version", "--version"} {
+		var stdout, stderr bytes.Buffer
+		want := "server-spawner " + raftcached.Version + "\n"
+		if code := Main([]string{flag}, &stdout, &stderr); code != 0 || stdout.String() != want || stderr.Len() != 0 {
+			t.Errorf("%s: exit code %d, %q, %q; want 0 and %q", flag, code, &stdout, &stderr, want)
 		}
 	}
 }
