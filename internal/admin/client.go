@@ -54,7 +54,7 @@ func (c *Client) Ready(ctx context.Context, addr string) (ready bool, why string
 		return false, "", err
 	}
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable {
-		return false, "", fmt.Errorf("%s answers %s to GET /readyz: is it the admin port?", addr, resp.Status)
+		return false, "", fmt.Errorf("it answers %s to GET /readyz: is it the admin port?", resp.Status)
 	}
 	return resp.StatusCode == http.StatusOK, strings.TrimSpace(string(body)), nil
 }

@@ -49,15 +49,19 @@ func (c *ctl) newClient() (*admin.Client, error) {
 	return client, err
 }
 
-// newLooker returns a client that changes nothing, and so needs no secret.
+// newLooker returns a client that changes nothing, and so needs no secret. The error is a
+// usageError.
 func (c *ctl) newLooker() (*admin.Client, error) {
 	files, err := c.operatorFiles()
-	if err != nil || files.Chain == "" {
-		return new(admin.Client), err
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if files.Chain == "" {
+		return new(admin.Client), nil
 	}
 	keys, err := certificates.Open(files)
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 	cfg := keys.Client(certificates.ClientOptions{})
 	certnames.VerifyServer(cfg)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"raftcached"
@@ -22,8 +23,13 @@ const (
 )
 
 // seeds returns the admin ports that the command line, the environment or a
-// server.json names.
-func (c *ctl) seeds() ([]string, error) {
+// server.json names. The error is a usageError.
+func (c *ctl) seeds() (servers []string, err error) {
+	defer func() {
+		if err != nil {
+			err = usageError{err}
+		}
+	}()
 	servers, config := c.servers, c.config
 	if len(servers) == 0 && config == "" {
 		if text := c.Getenv(serverVariable); text != "" {
@@ -34,7 +40,8 @@ func (c *ctl) seeds() ([]string, error) {
 	if len(servers) > 0 {
 		for i, addr := range servers {
 			servers[i] = strings.TrimSpace(addr)
-			if _, _, err := net.SplitHostPort(servers[i]); err != nil {
+			_, port, err := net.SplitHostPort(servers[i])
+			if _, wrong := strconv.ParseUint(port, 10, 16); err != nil || wrong != nil {
 				return nil, fmt.Errorf("server %q is no address: write host:port, like %s", addr, serverDefault)
 			}
 		}

@@ -2,7 +2,6 @@ package ctl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"raftcached/internal/admin"
@@ -41,10 +40,13 @@ func (c *ctl) ready(ctx context.Context) error {
 	all := true
 	for _, addr := range servers {
 		ready, why, err := c.askReady(ctx, client, addr)
-		if err != nil {
-			return err
-		}
 		all = all && ready
+		if err != nil && ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			c.complain(fmt.Errorf("%s does not say that it is ready: %s", addr, admin.Why(err)))
+			continue
+		}
 		if len(servers) > 1 {
 			why = addr + " " + why
 		}
@@ -62,9 +64,5 @@ func (c *ctl) ready(ctx context.Context) error {
 func (c *ctl) askReady(ctx context.Context, client *admin.Client, addr string) (ready bool, why string, err error) {
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	ready, why, err = client.Ready(limited, addr)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		err = fmt.Errorf("%s does not answer within %v", addr, c.timeout)
-	}
-	return ready, why, err
+	return client.Ready(limited, addr)
 }

@@ -40,8 +40,9 @@ func TestReady(t *testing.T) {
 		{"ready -s " + not, exitFailed, "no majority: servers 1, 2 are away\n"},
 		{"ready -s " + not + "," + ok, exitFailed, not + " no majority: servers 1, 2 are away\n" + ok + " ok\n"},
 		{"ready -s " + probed(t, http.StatusForbidden, ""), exitFailed, "403 Forbidden to GET /readyz: is it the admin port?\n"},
-		{"ready --timeout 50ms -s " + silent.Addr().String(), exitFailed, "does not answer within 50ms\n"},
-		{"ready -s nowhere", exitFailed, `server "nowhere" is no address`},
+		{"ready --timeout 50ms -s " + silent.Addr().String(), exitFailed, silent.Addr().String() + " does not say that it is ready: timeout\n"},
+		{"ready -s 127.0.0.1:1," + ok, exitFailed, "raftcachectl: 127.0.0.1:1 does not say that it is ready: connection refused\n" + ok + " ok\n"},
+		{"ready -s nowhere", exitUsage, `server "nowhere" is no address`},
 		{"ready now", exitUsage, `unexpected argument "now"`},
 	} {
 		var out strings.Builder

@@ -44,7 +44,10 @@ func Main(ctx context.Context, p Process) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	err := root.ExecuteContext(ctx)
-	var exit exitError
+	var (
+		exit  exitError
+		usage usageError
+	)
 	switch {
 	case err == nil:
 		return exitOK
@@ -52,7 +55,7 @@ func Main(ctx context.Context, p Process) int {
 		return int(exit)
 	}
 	c.complain(err)
-	if !c.running {
+	if !c.running || errors.As(err, &usage) {
 		return exitUsage
 	}
 	return exitFailed
@@ -63,6 +66,12 @@ type exitError int
 
 // Error implements error.
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// usageError is an error of what the command line names, or a variable: nobody was asked.
+type usageError struct{ error }
+
+// Unwrap returns what is wrong.
+func (e usageError) Unwrap() error { return e.error }
 
 // ctl is one run of the program.
 type ctl struct {
@@ -85,6 +94,15 @@ func (c *ctl) complain(err error) {
 	}
 	text = strings.ReplaceAll(text, "\n", "; ")
 	_, _ = fmt.Fprintln(c.Stderr, "raftcachectl: "+text) // there is no other place to report it
+}
+
+// begin ends the reading of the command line.
+func (c *ctl) begin(*cobra.Command, []string) error {
+	if c.timeout <= 0 {
+		return fmt.Errorf("--timeout is %v: write a time above 0, like %v", c.timeout, timeoutDefault)
+	}
+	c.running = true
+	return nil
 }
 
 // longFlags are the names of all flags, which may be written with one dash, as those of
@@ -120,7 +138,7 @@ and otherwise as operator.crt and operator.key beside peerCAFile of the server.j
 		Version:           raftcached.Version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		PersistentPreRun:  func(*cobra.Command, []string) { c.running = true },
+		PersistentPreRunE: c.begin,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
 	flags := root.PersistentFlags()
@@ -139,7 +157,12 @@ and otherwise as operator.crt and operator.key beside peerCAFile of the server.j
 				return fmt.Errorf("unknown flag --%s: did you mean --%s?", name, meant)
 			}
 		}
-		return fmt.Errorf("%w: run %q", err, cmd.CommandPath()+" --help")
+		text := err.Error()
+		if strings.HasPrefix(text, "invalid argument ") {
+			before, _, _ := strings.Cut(text, " flag: ") // what follows is package strconv's
+			text = before + " flag"
+		}
+		return fmt.Errorf("%s: run %q", text, cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
 		c.newStatus(), c.newTop(), c.newReady(), c.newHotKeys(), c.newSlow(), c.newVerify(), c.newMember(), c.newLeases(), c.newImport(),

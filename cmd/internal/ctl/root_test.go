@@ -51,7 +51,13 @@ func TestUsageErrors(t *testing.T) {
 		{"log dump --data x --from 5 --to 4", `there is nothing from 5 to 4: give --to a number that is not below --from`},
 		{"log dump -data x -from=5 -to 4", `there is nothing from 5 to 4: give --to a number that is not below --from`},
 		{"member list -output xml", `output "xml" is unknown: write -o table or -o json`},
-		{"verify --wait 3", `invalid argument "3" for "--wait" flag`},
+		{"verify --wait 3", "invalid argument \"3\" for \"--wait\" flag: run \"raftcachectl verify --help\"\n"},
+		{"status --timeout 0", `--timeout is 0s: write a time above 0, like 1.5s`},
+		{"status --server 10.0.0.1", `server "10.0.0.1" is no address: write host:port, like 127.0.0.1:11411`},
+		{"status --server 10.0.0.1:admin", `server "10.0.0.1:admin" is no address: write host:port, like 127.0.0.1:11411`},
+		{"status --config none.json", `config "none.json" does not exist: name a server.json with -config`},
+		{"top --cert none --cacert none", `read the certificate file: open none: no such file or directory`},
+		{"ready --key x", `--key and --cacert are for the operator's certificate: name it with --cert`},
 	} {
 		code, _, stderr := run(t, nil, strings.Fields(c.line)...)
 		if code != exitUsage || !strings.Contains(stderr, "raftcachectl: "+c.want) {

@@ -21,7 +21,7 @@ func (c *ctl) newStatus() *cobra.Command {
 not answer is shown as the others see it: since when they do not reach it, and why.
 
 Exit code: 0 all is well; 1 the cluster serves but is degraded; 2 there is no
-majority, or no server answers; 64 the command line is wrong.`,
+majority, or no server answers; 64 the command line, or a file that it names, is wrong.`,
 		Example: `  raftcachectl status
   raftcachectl status --config /etc/raftcached/server.json
   raftcachectl status -s 10.0.0.1:11411,10.0.0.2:11411 -o json`,
