@@ -29,7 +29,7 @@ type certs struct {
 
 func (c *ctl) newCerts() *cobra.Command {
 	group := &cobra.Command{
-		Use:   "certs",
+		Use:   "certs COMMAND",
 		Short: "Make certificates for a cluster",
 		Args:  oneCommand,
 		RunE:  nothing,

@@ -13,7 +13,7 @@ import (
 
 func (c *ctl) newLog() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "log",
+		Use:   "log COMMAND",
 		Short: "Look inside a server's data folder",
 		Args:  oneCommand,
 		RunE:  nothing,

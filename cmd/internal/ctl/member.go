@@ -38,7 +38,7 @@ server answers; 64 the command line is wrong.`
 
 func (c *ctl) newMember() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "member",
+		Use:   "member COMMAND",
 		Short: "Show and change who belongs to the cluster",
 		Long: `member shows the servers of the cluster, adds, replaces and removes servers, and
 moves leadership or addresses. Each change is made by the leader, once a majority

@@ -120,7 +120,7 @@ func longFlags(cmd *cobra.Command) []string {
 
 func (c *ctl) newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "raftcachectl",
+		Use:   "raftcachectl COMMAND",
 		Short: "Show and operate a cluster of raftcached",
 		Long: `raftcachectl shows and operates a cluster of raftcached, through the admin ports
 of its servers (adminPort in server.json). One server that answers is enough: it
