@@ -129,6 +129,9 @@ func (n adminNode) restoreError(s *admin.RestoreStep, status protocol.Status) er
 	case item.StatusOutOfMemory, item.StatusTooLarge:
 		return refuse("%s", n.tooSmall(s, status))
 	case item.StatusNotFound:
+		if s.Step == admin.RestoreAbandon {
+			return refuse("no restore is going on: there is nothing to give up")
+		}
 		return refuse("no such restore is going on: repeat the command")
 	}
 	return refuse("the items are not those of the backup: give the restore up with raftcachectl restore --abandon, and look at the backup with raftcachectl inspect")

@@ -77,7 +77,7 @@ func TestBackupIntoAnotherNode(t *testing.T) {
 	begin.Plan[1]++ // another backup
 	restore("not new", &begin)
 	restore("no step", &admin.RestoreStep{Step: "?"})
-	restore("no such restore", &admin.RestoreStep{Step: admin.RestoreAbandon})
+	restore("there is nothing to give up", &admin.RestoreStep{Step: admin.RestoreAbandon})
 }
 
 // refusal returns the reason of a *admin.RefusedError, or nothing without an error.
