@@ -47,11 +47,22 @@ overwrites nothing: for a server that comes later run it again. To replace a cer
 move its two files away first.
 
 It is for a trial, and for who has no issuer of certificates. Whoever has ca.key can be
-any server: keep it off the servers.`,
+any server: keep it off the servers.
+
+Exit code: 0 the folder has all of them; 1 it failed; 64 the command line, or the
+server.json, is wrong.`,
 		Example: `  raftcachectl certs create
   raftcachectl certs create --config /etc/raftcached/server.json --dir /root/certs
   raftcachectl certs create --add 3=10.0.0.4`,
-		Args: noArguments,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.days < 1 || o.days > certsDaysMax {
+				return fmt.Errorf("--days is %d: write 1 to %d", o.days, certsDaysMax)
+			}
+			if _, err := o.added(); err != nil {
+				return err
+			}
+			return noArguments(cmd, args)
+		},
 		RunE: func(*cobra.Command, []string) error { return c.createCerts(o) },
 	}
 	create.Flags().StringVar(&o.dir, "dir", certsDirDefault, "`FOLDER` of the certificates")
@@ -61,30 +72,37 @@ any server: keep it off the servers.`,
 	return group
 }
 
-func (c *ctl) createCerts(o *certs) error {
-	if o.days < 1 || o.days > certsDaysMax {
-		return fmt.Errorf("--days is %d: write 1 to %d", o.days, certsDaysMax)
+// added returns the servers of --add.
+func (o *certs) added() (servers []authority.Server, err error) {
+	for _, text := range o.add {
+		number, hosts, _ := strings.Cut(text, "=")
+		id, err := strconv.Atoi(number)
+		if err != nil || id < 0 || hosts == "" {
+			return nil, fmt.Errorf("--add is %q: write the server's id and its host, like 3=10.0.0.4", text)
+		}
+		servers = append(servers, authority.Server{ID: id, Hosts: strings.Split(hosts, ",")})
 	}
+	return servers, nil
+}
+
+func (c *ctl) createCerts(o *certs) error {
 	file := c.configFile()
 	if file == "" {
-		return errors.New("there is no server.json that says which servers there are: name it with --config")
+		return usageError{errors.New("there is no server.json that says which servers there are: name it with --config")}
 	}
 	cluster, err := raftcached.ReadCluster(file)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	var servers []authority.Server
 	for _, s := range cluster.Servers {
 		servers = append(servers, authority.Server{ID: s.ID, Hosts: []string{s.Host, s.AdminHost}})
 	}
-	for _, text := range o.add {
-		number, hosts, _ := strings.Cut(text, "=")
-		id, err := strconv.Atoi(number)
-		if err != nil || id < 0 || hosts == "" {
-			return fmt.Errorf("--add is %q: write the server's id and its host, like 3=10.0.0.4", text)
-		}
-		servers = append(servers, authority.Server{ID: id, Hosts: strings.Split(hosts, ",")})
+	added, err := o.added()
+	if err != nil {
+		return err
 	}
+	servers = append(servers, added...)
 	result, err := authority.Create(o.dir, servers, time.Duration(o.days)*24*time.Hour)
 	if err != nil {
 		return err

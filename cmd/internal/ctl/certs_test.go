@@ -17,7 +17,7 @@ const threeServers = `{"servers": [
 func TestCertsCreate(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	if code, _, errs := run(t, nil, "certs", "create"); code != exitFailed || !strings.Contains(errs, "there is no server.json") {
+	if code, _, errs := run(t, nil, "certs", "create"); code != exitUsage || !strings.Contains(errs, "there is no server.json") {
 		t.Errorf("without a server.json: %d %s", code, errs)
 	}
 	if err := os.WriteFile("server.json", []byte(threeServers), 0o600); err != nil {
@@ -48,7 +48,7 @@ func TestCertsCreate(t *testing.T) {
 		{"certs create --add 3", "--add is \"3\": write the server's id and its host"},
 		{"certs create now", "unexpected argument \"now\""},
 	} {
-		if code, _, errs := run(t, nil, strings.Fields(c.line)...); code == exitOK || !strings.Contains(errs, c.want) {
+		if code, _, errs := run(t, nil, strings.Fields(c.line)...); code != exitUsage || !strings.Contains(errs, c.want) {
 			t.Errorf("%s: %d %s", c.line, code, errs)
 		}
 	}
