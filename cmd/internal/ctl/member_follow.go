@@ -112,7 +112,7 @@ func (c *ctl) follow(ctx context.Context, o *operation, v *overview.View, before
 	case admin.MemberPromote:
 		return c.say("server %d votes\n", o.id)
 	case admin.MemberMove:
-		return c.say("server %d is at %s for the others\n", o.id, addressOf(after, o.id))
+		return c.say("server %d is at %s for the others%s\n", o.id, addressOf(after, o.id), forClients(after, o.id))
 	case admin.MemberTransfer:
 		return c.transferred(ctx)
 	case admin.MemberLeases:
@@ -176,6 +176,15 @@ func addressOf(list *admin.MemberList, id int) (addr string) {
 		}
 	}
 	return addr
+}
+
+// forClients says where clients reach a server, if the cluster knows it.
+func forClients(list *admin.MemberList, id int) string {
+	i := folderOf(list, id)
+	if i < 0 || list.Members[i].Port == 0 {
+		return ""
+	}
+	return ", and at " + hostPort(list.Members[i].Host, list.Members[i].Port) + " for clients"
 }
 
 // startCommand is what starts a server that is awaited.
