@@ -143,7 +143,9 @@ func (c *ctl) runImport(ctx context.Context, im *importer.Import) error {
 	begin := time.Now()
 	err = c.show(func() string { return progressLine(im.Progress()) }, func() error { return im.Run(ctx) })
 	p := im.Progress()
-	if err != nil {
+	if err != nil && p.Listed == 0 {
+		return err
+	} else if err != nil {
 		return fmt.Errorf("%w (after %d of %d items)", err, p.Stored, p.Listed)
 	}
 	_, err = fmt.Fprintf(c.Stdout, "copied %d items from %s in %v; %d expired or vanished meanwhile, %d were refused\n",
