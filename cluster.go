@@ -87,6 +87,9 @@ func (c *Cluster) PeerCAFile() string {
 	return c.file.Beside(c.config.PeerCAFile)
 }
 
+// PeerTLSOptional reports whether servers without TLS are let in too: some may have none yet.
+func (c *Cluster) PeerTLSOptional() bool { return c.config.PeerTLS == PeerTLSOptional }
+
 // Config returns the configuration of one server of the cluster, without the
 // defaults, which Open or Complete fill in.
 func (c *Cluster) Config(id int) (Config, error) {

@@ -27,11 +27,15 @@ type Client struct {
 	// answers that it has none, it is asked in the clear.
 	TLS *tls.Config
 
+	// PlainLooks lets servers of other machines be looked at in the clear where they have
+	// no TLS, as some have while a running cluster gets it. It is for nothing that changes.
+	PlainLooks bool
+
 	once sync.Once
 	http http.Client
 
 	mu     sync.Mutex
-	plain  map[string]bool   // by address: it is this machine's, and has no TLS
+	plain  map[string]bool   // by address: it has no TLS
 	nonces map[string]string // by address: the number to prove the secret with, used once
 }
 

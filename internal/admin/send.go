@@ -17,10 +17,11 @@ const tlsExpected = "Client sent an HTTP request to an HTTPS server"
 func (c *Client) send(ctx context.Context, addr, method, path string, header map[string]string, body []byte) (*http.Response, error) {
 	c.once.Do(func() { c.http.Transport = &http.Transport{TLSClientConfig: c.TLS} }) // never by a proxy that the environment names
 	c.mu.Lock()
-	secure := c.TLS != nil && !c.plain[addr]
+	mayBePlain := OnLoopback(addr) || c.PlainLooks && method == http.MethodGet
+	secure := c.TLS != nil && (!mayBePlain || !c.plain[addr])
 	c.mu.Unlock()
 	resp, err := c.sendBy(ctx, secure, addr, method, path, header, body)
-	if secure && errors.Is(err, http.ErrSchemeMismatch) && OnLoopback(addr) {
+	if secure && errors.Is(err, http.ErrSchemeMismatch) && mayBePlain {
 		c.mu.Lock()
 		if c.plain == nil {
 			c.plain = map[string]bool{}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -163,7 +164,7 @@ func TestBrowserWithACertificate(t *testing.T) {
 }
 
 // TestPlainIsForThisMachine: a client with a certificate does without TLS where this
-// machine's server has none, and nowhere else.
+// machine's server has none, and elsewhere only to look, if some servers have none yet.
 func TestPlainIsForThisMachine(t *testing.T) {
 	ca := testcerts.NewAuthority(t, "ours")
 	addr := serve(t, &fakeNode{state: StateOK, status: Status{StatusVersion: StatusVersion}})
@@ -172,6 +173,18 @@ func TestPlainIsForThisMachine(t *testing.T) {
 		if _, err := c.Status(t.Context(), addr); err != nil {
 			t.Error(err)
 		}
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	elsewhere := net.JoinHostPort("0.0.0.0", port) // reaches it all the same
+	if _, err := c.Status(t.Context(), elsewhere); !errors.Is(err, http.ErrSchemeMismatch) {
+		t.Errorf("a server of another machine: %v", err)
+	}
+	c.PlainLooks = true
+	if _, err := c.Status(t.Context(), elsewhere); err != nil {
+		t.Errorf("a server of another machine, while some have no TLS: %v", err)
+	}
+	if _, err := c.Operate(t.Context(), elsewhere, MemberTransfer, &MemberRequest{}); !errors.Is(err, http.ErrSchemeMismatch) {
+		t.Errorf("it is changed in the clear: %v", err)
 	}
 	if !OnLoopback("localhost:1") || !OnLoopback("[::1]:1") || OnLoopback(":1") || OnLoopback("0.0.0.0:1") || OnLoopback("10.0.0.1:1") || OnLoopback("localhost.evil.example:1") {
 		t.Error("what is on this machine")

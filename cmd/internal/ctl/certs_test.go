@@ -59,9 +59,10 @@ func TestOperatorsCertificate(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	for name, text := range map[string][]byte{
-		"tls.json":  []byte(`{"peerCertFile": "c", "peerCAFile": "certs/ca.crt", ` + threeServers[1:]),
-		"none.json": []byte(threeServers),
-		"gone.json": []byte(`{"peerCertFile": "c", "peerCAFile": "elsewhere/ca.crt", ` + threeServers[1:]),
+		"tls.json":      []byte(`{"peerCertFile": "c", "peerCAFile": "certs/ca.crt", ` + threeServers[1:]),
+		"none.json":     []byte(threeServers),
+		"optional.json": []byte(`{"peerCertFile": "c", "peerCAFile": "certs/ca.crt", "peerTLS": "optional", ` + threeServers[1:]),
+		"gone.json":     []byte(`{"peerCertFile": "c", "peerCAFile": "elsewhere/ca.crt", ` + threeServers[1:]),
 	} {
 		if err := os.WriteFile(name, text, 0o600); err != nil {
 			t.Fatal(err)
@@ -94,8 +95,12 @@ func TestOperatorsCertificate(t *testing.T) {
 	}
 	c := ctl{config: "tls.json", Process: Process{Getenv: func(string) string { return "" }}}
 	client, err := c.newClient()
-	if err != nil || client.TLS == nil {
-		t.Errorf("a client with it: %v", err)
+	if err != nil || client.TLS == nil || client.PlainLooks {
+		t.Errorf("a client with it: %+v, %v", client, err)
+	}
+	c.config = "optional.json"
+	if client, err = c.newClient(); err != nil || client.TLS == nil || !client.PlainLooks {
+		t.Errorf("a client while some servers have no TLS: %+v, %v", client, err)
 	}
 	c = ctl{cert: "nowhere", cacert: "certs/ca.crt", Process: c.Process}
 	if _, err := c.newClient(); err == nil || !strings.Contains(err.Error(), "nowhere") {

@@ -66,7 +66,17 @@ func (c *ctl) newLooker() (*admin.Client, error) {
 	cfg := keys.Client(certificates.ClientOptions{})
 	certnames.VerifyServer(cfg)
 	cfg.MinVersion = tls.VersionTLS12
-	return &admin.Client{TLS: cfg}, nil
+	return &admin.Client{TLS: cfg, PlainLooks: c.peerTLSOptional()}, nil
+}
+
+// peerTLSOptional reports whether the server.json says that some servers may have no TLS yet.
+func (c *ctl) peerTLSOptional() bool {
+	config := c.configFile()
+	if config == "" {
+		return false
+	}
+	cluster, err := raftcached.ReadCluster(config)
+	return err == nil && cluster.PeerTLSOptional()
 }
 
 // operatorFiles returns where the operator's certificate is, and whose servers' are
