@@ -92,7 +92,9 @@ func wanted(servers []Server) []issued {
 		c := issued{"server-" + strconv.Itoa(s.ID), x509.Certificate{ExtKeyUsage: both, DNSNames: []string{certnames.Server(s.ID)}}}
 		for _, host := range append(slices.Clone(s.Hosts), "localhost", "127.0.0.1", "::1") {
 			if ip := net.ParseIP(host); ip != nil {
-				c.template.IPAddresses = append(c.template.IPAddresses, ip)
+				if !slices.ContainsFunc(c.template.IPAddresses, ip.Equal) {
+					c.template.IPAddresses = append(c.template.IPAddresses, ip)
+				}
 			} else if host != "" && !slices.Contains(c.template.DNSNames, host) {
 				c.template.DNSNames = append(c.template.DNSNames, host)
 			}

@@ -51,7 +51,7 @@ func files(t *testing.T, dir string) map[string]string {
 // TestCreate makes what servers can be started with, and later only what is missing.
 func TestCreate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "certs")
-	first := create(t, dir, Server{ID: 0, Hosts: []string{"10.0.0.1", "cache.example"}}, Server{ID: 12})
+	first := create(t, dir, Server{ID: 0, Hosts: []string{"10.0.0.1", "cache.example", "10.0.0.1"}}, Server{ID: 12})
 	if want := []string{"ca", "server-0", "server-12", "client", "operator"}; !slices.Equal(first.Made, want) || len(first.Kept) > 0 {
 		t.Errorf("made %q, kept %q", first.Made, first.Kept)
 	}
@@ -81,6 +81,9 @@ func TestCreate(t *testing.T) {
 			if err := leaf.VerifyHostname(host); err != nil {
 				t.Error(err)
 			}
+		}
+		if id == 0 && len(leaf.IPAddresses) != 3 {
+			t.Errorf("it names the addresses %v", leaf.IPAddresses)
 		}
 		for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
 			if _, err := leaf.Verify(x509.VerifyOptions{Roots: cfg.RootCAs, KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
