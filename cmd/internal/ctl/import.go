@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"raftcached/internal/admin"
@@ -154,9 +155,17 @@ func (c *ctl) runImport(ctx context.Context, im *importer.Import) error {
 		return err
 	}
 	if p.Failed > 0 {
-		return fmt.Errorf("refused first: %s: raise -I or -m of the servers if an item is too large or the memory too small", p.Failure)
+		return fmt.Errorf("refused first: %s: %s", p.Failure, refusalHelp(p.Failure))
 	}
 	return nil
+}
+
+// refusalHelp says what helps against the refusal of an item.
+func refusalHelp(failure string) string {
+	if strings.Contains(failure, "unauthenticated") {
+		return "name the file of the cluster's users with --auth-file"
+	}
+	return "raise -I or -m of the servers if an item is too large or the memory too small"
 }
 
 func progressLine(p importer.Progress) string {

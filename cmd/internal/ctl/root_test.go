@@ -233,3 +233,16 @@ func TestSecret(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalHelp: a cluster with users needs no more memory.
+func TestRefusalHelp(t *testing.T) {
+	for failure, want := range map[string]string{
+		`"k1": CLIENT_ERROR unauthenticated`:              "--auth-file",
+		`"k1": SERVER_ERROR object too large for cache`:   "raise -I or -m",
+		`"k1": SERVER_ERROR out of memory storing object`: "raise -I or -m",
+	} {
+		if got := refusalHelp(failure); !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %s in it", failure, got, want)
+		}
+	}
+}
