@@ -47,9 +47,15 @@ func (l *Line) readEnvironment(environment []string) error {
 	return nil
 }
 
-// nearestVariable returns the variable that takes the fewest changes to write.
+// nearestVariable returns the variable that begins so, or else the one that takes the fewest
+// changes to write.
 func nearestVariable(name string) string {
 	nearest, fewest := "", 0
+	for i := range Table {
+		if v := Table[i].Variable(); name != variablePrefix && strings.HasPrefix(v, name) {
+			return v
+		}
+	}
 	for i := range Table {
 		v := Table[i].Variable()
 		if v == "" {

@@ -36,3 +36,14 @@ func TestMisspeltFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestNearestVariable: one that is cut short is meant, however much of it is missing.
+func TestNearestVariable(t *testing.T) {
+	for name, want := range map[string]string{
+		"RAFTCACHED_MEM": "RAFTCACHED_MEMORY_LIMIT", "RAFTCACHED_PEER": "RAFTCACHED_PEER_LISTEN", "RAFTCACHED_DIR": "RAFTCACHED_ID", "RAFTCACHED_CONIFG": "RAFTCACHED_CONFIG",
+	} {
+		if got := nearestVariable(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
