@@ -46,7 +46,7 @@ agrees; any server passes it on.
 
 A server takes changes from its own machine. If its admin port is open to others
 (adminHost in server.json), it takes them from all who know the cluster's secret: from
-server.json, or --secret-file.
+server.json, or --secret-file; if the servers have certificates, from the operator's alone.
 
 ` + memberExits,
 		Example: `  raftcachectl member list
