@@ -9,6 +9,9 @@ import (
 // TestSpilledItemsAreFound has many more items spill from one bucket than it can
 // count, and further than it can tell: all are found, whichever of them go.
 func TestSpilledItemsAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it has one goroutine: the race detector has nothing to find")
+	}
 	const items = 20
 	x := &index{count: items, least: 1 << 17}
 	table, err := newTable(1 << 17)
@@ -40,6 +43,9 @@ func TestSpilledItemsAreFound(t *testing.T) {
 // TestSweepKeepsWhatSpilled has items of the last bucket spill further over the
 // first ones than what a sweep releases at a time.
 func TestSweepKeepsWhatSpilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it has one goroutine: the race detector has nothing to find")
+	}
 	const buckets, items = 4096, (sweptBytes/bucketBytes + 100) * slotsPerBucket
 	table, err := newTable(buckets)
 	if err != nil {

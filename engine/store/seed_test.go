@@ -58,6 +58,9 @@ func crowd(t *testing.T, seed Seed, n uint64) (most int) {
 // written down. Without a seed all are in one bucket, and each search goes through
 // thousands; with one they spread as others do.
 func TestNobodyChoosesPlaces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it has one goroutine: the race detector has nothing to find")
+	}
 	const n = 60_000
 	if got := crowd(t, 0, n); got != n {
 		t.Fatalf("%d of %d keys share a bucket without a seed: they do not collide", got, n)
