@@ -134,9 +134,9 @@ func (s storage) InitialState() (*pb.HardState, *pb.ConfState, error) {
 // Snapshot returns the newest snapshot. Its data is its size: the bytes travel
 // on a stream of their own.
 func (s storage) Snapshot() (*pb.Snapshot, error) {
-	list, err := s.snapshots.List()
-	if err != nil || len(list) == 0 {
+	newest := s.snapshots.Newest()
+	if newest == nil {
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
-	return &pb.Snapshot{Metadata: list[0]}, nil
+	return &pb.Snapshot{Metadata: newest}, nil
 }

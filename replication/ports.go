@@ -136,6 +136,8 @@ type Snapshots interface {
 	SetAside(index, term uint64) (damaged bool, err error)
 	// List returns the snapshots, the newest first.
 	List() ([]*pb.SnapshotMetadata, error)
+	// Newest returns the first one of them, or nil. It waits for no disk.
+	Newest() *pb.SnapshotMetadata
 	// Prune removes those of an index below the given one.
 	Prune(below uint64) error
 }

@@ -7,6 +7,8 @@ import (
 	iofs "io/fs"
 
 	"raftcached/replication/disk"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // Raw opens a snapshot's file as it is, for Receive on another node. Its bytes are
@@ -38,6 +40,7 @@ func (s *Store) SetAside(index, term uint64) (damaged bool, err error) {
 	if err := s.fs.Rename(name, name+damagedSuffix); err != nil {
 		return false, fmt.Errorf("set damaged snapshot aside: %w", err)
 	}
+	s.went(func(m *pb.SnapshotMetadata) bool { return m.GetIndex() == index && m.GetTerm() == term })
 	return true, s.fs.SyncDir(s.dir)
 }
 

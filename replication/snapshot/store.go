@@ -61,8 +61,9 @@ type Store struct {
 	options Options
 	unowned uint64
 
-	mu   sync.Mutex
-	next uint64 // number in the last temporary name
+	mu     sync.Mutex
+	next   uint64               // number in the last temporary name
+	newest *pb.SnapshotMetadata // see Newest
 }
 
 // Open opens the folder, or creates it, and removes incomplete files. A *ForeignError
@@ -76,6 +77,13 @@ func Open(fs disk.FS, dir string, o Options) (*Store, error) {
 	}
 	if err := s.checkOwners(); err != nil {
 		return nil, err
+	}
+	list, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	if len(list) > 0 {
+		s.newest = list[0]
 	}
 	return s, nil
 }
@@ -161,10 +169,13 @@ func (s *Store) List() ([]*pb.SnapshotMetadata, error) {
 		}
 		list = append(list, meta)
 	}
-	slices.SortFunc(list, func(a, b *pb.SnapshotMetadata) int {
-		return cmp.Or(cmp.Compare(b.GetIndex(), a.GetIndex()), cmp.Compare(b.GetTerm(), a.GetTerm()))
-	})
+	slices.SortFunc(list, byAge)
 	return list, nil
+}
+
+// byAge orders snapshots, the newest first.
+func byAge(a, b *pb.SnapshotMetadata) int {
+	return cmp.Or(cmp.Compare(b.GetIndex(), a.GetIndex()), cmp.Compare(b.GetTerm(), a.GetTerm()))
 }
 
 // positions returns index and term of each file that is named as a snapshot.
@@ -196,6 +207,7 @@ func (s *Store) head(index, term uint64) (*head, error) {
 // Prune removes the snapshots with an index below the given one, and those that were set
 // aside. A file that is open stays readable.
 func (s *Store) Prune(below uint64) error {
+	defer s.went(func(m *pb.SnapshotMetadata) bool { return m.GetIndex() < below })
 	list, err := s.List()
 	if err != nil {
 		return err
@@ -226,6 +238,7 @@ func (s *Store) Receive(in io.Reader, sizeBytes int64) (*pb.SnapshotMetadata, er
 	if err := disk.Publish(s.fs, tmp, s.name(meta.GetIndex(), meta.GetTerm())); err != nil {
 		return nil, fmt.Errorf("receive snapshot: %w", err)
 	}
+	s.came(meta)
 	return meta, nil
 }
 

@@ -182,3 +182,44 @@ func TestLongSnapshot(t *testing.T) {
 		t.Fatalf("read %d bytes, or others, of %d", len(got), len(want))
 	}
 }
+
+// TestNewest: a store remembers its newest snapshot, whatever becomes of it, and reads
+// nothing to tell it.
+func TestNewest(t *testing.T) {
+	fs := disktest.NewCrashable()
+	s := open(t, fs)
+	want := func(what string, index uint64) {
+		t.Helper()
+		list, err := s.List()
+		must(t, err)
+		switch newest := s.Newest(); {
+		case index == 0 && (newest != nil || len(list) != 0), index != 0 && (len(list) == 0 || newest.GetIndex() != index || list[0].GetIndex() != index):
+			t.Errorf("%s: the newest is %v, of %v, want index %d", what, newest, list, index)
+		}
+	}
+	want("an empty folder", 0)
+	for _, index := range []uint64{3, 7, 5} {
+		write(t, s, index, []byte("contents"))
+	}
+	want("an older one came last", 7)
+	s = open(t, fs)
+	want("opened again", 7)
+	must(t, s.Prune(5))
+	want("older ones are removed", 7)
+	bad := raw(t, s, 7)
+	bad[len(bad)-1] ^= 4
+	must(t, disk.WriteFileAtomic(fs, s.name(7, 3), bad))
+	if damaged, err := s.SetAside(7, 3); !damaged || err != nil {
+		t.Fatalf("set aside: %v, %v", damaged, err)
+	}
+	want("the newest is damaged", 5)
+	other := open(t, disktest.NewCrashable())
+	file := raw(t, s, 5)
+	_, err := other.Receive(bytes.NewReader(file), int64(len(file)))
+	must(t, err)
+	if other.Newest().GetIndex() != 5 {
+		t.Errorf("a received one is not the newest: %v", other.Newest())
+	}
+	must(t, s.Prune(6))
+	want("all are removed", 0)
+}

@@ -90,7 +90,11 @@ func (w *Writer) Commit() error {
 	if err := w.file.Close(); err != nil {
 		return fmt.Errorf("close snapshot: %w", err)
 	}
-	return disk.Publish(w.store.fs, w.tmp, w.store.name(w.meta.GetIndex(), w.meta.GetTerm()))
+	if err := disk.Publish(w.store.fs, w.tmp, w.store.name(w.meta.GetIndex(), w.meta.GetTerm())); err != nil {
+		return err
+	}
+	w.store.came(w.meta)
+	return nil
 }
 
 // Abort drops the snapshot.
