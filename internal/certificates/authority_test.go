@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"crypto"
 	"crypto/x509"
 	"path/filepath"
 	"slices"
@@ -25,7 +26,8 @@ func TestTheFirstAuthorityToExpireCounts(t *testing.T) {
 	oldRoot := testcerts.NewAuthority(t, "old root")
 	chain, key := root.Issue("server").Write(dir, "server")
 	renewed := func(name string, c *testcerts.Certificate, left time.Duration) *testcerts.Certificate {
-		return oldRoot.IssueFor(c.Signer(), name, until(left))
+		signer, _ := c.TLS().PrivateKey.(crypto.Signer)
+		return oldRoot.IssueFor(signer, name, until(left))
 	}
 	first, gone := oldRoot.Issue("first", until(30*time.Minute)), oldRoot.Issue("gone", until(-time.Minute))
 	for _, c := range []struct {

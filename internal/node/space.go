@@ -78,9 +78,12 @@ func (c *Config) segmentBytes() int64 {
 	return min(wal.DefaultSegmentBytes, max(wal.MinSegmentBytes, max(c.LogRetainBytes, c.Limits.MemoryBytes)/8))
 }
 
-// logBytes is what the raft log takes on the disk.
+// logBytes is what the raft log takes on the disk, or took when that could last be seen.
 func (n *Node) logBytes() int64 {
-	bytes, _, _ := disk.Contents(n.cfg.Disk, filepath.Join(n.cfg.DataDir, "wal"))
+	bytes, _, known := disk.Contents(n.cfg.Disk, filepath.Join(n.cfg.DataDir, "wal"))
+	if last := n.room.Load(); !known && last != nil {
+		return last.logBytes
+	}
 	return bytes
 }
 

@@ -121,9 +121,6 @@ func newKey(t testing.TB) crypto.Signer {
 	return key
 }
 
-// Signer returns the key.
-func (c *Certificate) Signer() crypto.Signer { return c.key }
-
 // Write writes the certificate and the key to files NAME.pem and NAME.key of a folder,
 // and returns their names.
 func (c *Certificate) Write(dir, name string) (chain, key string) {
