@@ -181,6 +181,11 @@ func (n *rigNode) ready() {
 	for _, s := range n.eff.Signals {
 		n.post(s.To, input{kind: inputSignalled, peer: n.id, bytes: s.Payload})
 	}
+	for _, f := range n.eff.Forwards {
+		in, err := forwarded(n.id, n.boot, f.Payload, func(int, []byte) error { return nil })
+		must(n.r.t, err)
+		n.post(f.To, *in)
+	}
 	for _, m := range n.eff.Append {
 		n.owed = append(n.owed, appendInput{message: m})
 		n.asked++
