@@ -51,6 +51,8 @@
 //	               memory takes it, and is given back when it is over
 //	gnet_loop.go   posted functions and the end of a turn, as tasks of gnet; gnet
 //	               does not report that a client took output: a timer polls
+//	gnet_sleep.go  gnet waits in a system call, which keeps a processor from the rest
+//	               of the process: loops sleep in Go's poller before
 //	gnet_epoll.go  gnet cannot stop reading: its epoll set is changed for it
 //	gnet_start.go  gnet shows its loops only through connections: probes find them
 //	gnet_log.go    gnet's messages in a slog.Logger

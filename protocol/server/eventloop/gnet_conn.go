@@ -31,7 +31,14 @@ func (h *gnetEvents) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 
 // OnTraffic is called when bytes of a connection arrived.
 func (h *gnetEvents) OnTraffic(gc gnet.Conn) gnet.Action {
-	if c, ok := gc.Context().(*gnetConn); ok && c.phase == watched {
+	switch c := gc.Context().(type) {
+	case *probe:
+		c.traffic(gc)
+	case *gnetConn:
+		if c.phase != watched {
+			break
+		}
+		c.loop.afterEvents()
 		c.handler.Readable()
 		if c.phase == watched {
 			c.keepInput()
@@ -49,6 +56,7 @@ func (h *gnetEvents) OnClose(gc gnet.Conn, err error) gnet.Action {
 	if !ok || c.phase != watched {
 		return gnet.None
 	}
+	c.loop.afterEvents()
 	var read *os.SyscallError // gnet's end of input; a broken connection is a bare io.EOF
 	ended := errors.Is(err, io.EOF) && errors.As(err, &read)
 	if ended && gc.OutboundBuffered() == 0 {
@@ -98,6 +106,8 @@ type gnetConn struct {
 func (c *gnetConn) opened(gc gnet.Conn, l *gnetLoop) {
 	c.loop, c.socket, c.phase = l, gc, watched
 	c.watching = readEvents
+	l.sleeper.unbar() // see enroll
+	l.afterEvents()
 	if c.secure != nil {
 		c.handler = c.secure.open(c, l)
 	} else {
@@ -110,6 +120,8 @@ func (c *gnetConn) reportClosed() {
 	c.phase, c.socket, c.half = closed, nil, halfConn{}
 	c.hoard.leave(c.loop)
 	delete(c.loop.half, c)
+	delete(c.loop.outgoing, c)
+	c.loop.load.Add(-1)
 	c.handler.Closed()
 	c.engine.connClosed()
 }
@@ -199,6 +211,7 @@ func (c *gnetConn) Write(p []byte) {
 			return
 		}
 		if !waited && c.socket.OutboundBuffered() > 0 {
+			c.loop.outgoing[c] = struct{}{}
 			c.watching = readEvents | syscall.EPOLLOUT // as gnet has just set them
 			c.watch()
 		}

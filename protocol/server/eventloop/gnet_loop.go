@@ -3,7 +3,11 @@ package eventloop
 import (
 	"context"
 	"log/slog"
+	"net"
+	"runtime"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -24,43 +28,44 @@ type gnetLoop struct {
 	events  gnet.EventLoop
 	epollFD int
 
-	half  map[*gnetConn]struct{} // connections in phase halfOpen
-	spare []byte                 // mapped, for the next hoard; nil: none
-	tls   tlsLoop
+	load     atomic.Int64           // connections, and those on their way
+	half     map[*gnetConn]struct{} // connections in phase halfOpen
+	outgoing map[*gnetConn]struct{} // connections whose client may not have taken all from gnet yet
+	spare    []byte                 // mapped, for the next hoard; nil: none
+	tls      tlsLoop
 
 	polled    []*gnetConn // to be looked at by poll
 	pollTimer *time.Timer
 	pollArmed bool
 	pollDelay time.Duration
 
-	inPosts      bool // runPosts is running and will end the turn
-	turnEnd      gnet.Runnable
+	task         gnet.Runnable // runs endTurn
+	tasked       bool          // it is on its way, or runs
 	turnEndAsked bool
 
-	posts postQueue
+	posts   postQueue
+	sleeper *sleeper
+	nudgeFD int // what is written to it is read by gnet as a connection's input
 }
 
 // postQueue carries functions to the loop's goroutine: many posts cost one task
-// of gnet.
+// of gnet, or none if the loop sleeps.
 type postQueue struct {
 	mu     sync.Mutex
 	queued []func()
-	asked  bool // a task that will take them is on its way
+	asked  bool // the loop was woken for them, or a task was
 	closed bool // set before gnet's pollers are closed: gnet would write to a closed descriptor
 	spare  []func()
-	task   gnet.Runnable
 }
 
-// newGnetLoop returns the loop on gnet's event loop events.
-func newGnetLoop(events gnet.EventLoop, epollFD int, log *slog.Logger) *gnetLoop {
-	l := &gnetLoop{log: log, events: events, epollFD: epollFD, half: make(map[*gnetConn]struct{})}
-	l.turnEnd = gnet.RunnableFunc(func(context.Context) error {
-		l.turnEndAsked = false
-		l.handler.TurnEnd()
-		return nil
-	})
-	l.posts.task = gnet.RunnableFunc(func(context.Context) error {
-		l.runPosts()
+// newGnetLoop returns the loop that a probe has found.
+func newGnetLoop(p *probe, log *slog.Logger) *gnetLoop {
+	l := &gnetLoop{
+		log: log, events: p.events, epollFD: p.epollFD, sleeper: p.sleeper, nudgeFD: p.nudgeFD,
+		half: make(map[*gnetConn]struct{}), outgoing: make(map[*gnetConn]struct{}),
+	}
+	l.task = gnet.RunnableFunc(func(context.Context) error {
+		l.endTurn()
 		return nil
 	})
 	return l
@@ -79,9 +84,23 @@ func (l *gnetLoop) Post(f func()) {
 		return
 	}
 	q.asked = true
-	if err := l.events.Execute(context.Background(), q.task); err != nil {
+	if !l.sleeper.wake() {
+		l.execute()
+	}
+}
+
+// execute has gnet call endTurn, after the events at hand.
+func (l *gnetLoop) execute() {
+	if err := l.events.Execute(context.Background(), l.task); err != nil {
 		l.log.Error("wake an event loop", "error", err)
 	}
+}
+
+// empty reports whether nothing was posted that has not begun.
+func (q *postQueue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.queued) == 0
 }
 
 // closePosts drops what is posted from now on.
@@ -91,36 +110,96 @@ func (l *gnetLoop) closePosts() {
 	l.posts.closed = true
 }
 
-// runPosts runs what was posted before it started.
-func (l *gnetLoop) runPosts() {
+// RequestTurnEnd implements Loop.
+func (l *gnetLoop) RequestTurnEnd() {
+	l.turnEndAsked = true
+	l.afterEvents()
+}
+
+// afterEvents has the loop sleep after the events at hand, and do before what is to be done
+// at the end of a turn. Every event asks for it: see gnet_sleep.go.
+func (l *gnetLoop) afterEvents() {
+	if !l.tasked {
+		l.tasked = true
+		l.execute()
+	}
+}
+
+// endTurn runs what was posted, ends the turn, and sleeps until there are events. What is
+// posted meanwhile is a turn of its own.
+func (l *gnetLoop) endTurn() {
+	l.tasked = true
+	for again := true; again; {
+		if l.runPosts() || l.turnEndAsked {
+			l.turnEndAsked = false
+			l.handler.TurnEnd()
+		}
+		again = l.turnEndAsked || l.sleep()
+	}
+	l.tasked = false
+}
+
+// runPosts runs what was posted before it started, and reports whether there was something.
+func (l *gnetLoop) runPosts() bool {
 	q := &l.posts
 	q.mu.Lock()
 	fs := q.queued
 	q.queued, q.spare, q.asked = q.spare, nil, false
 	q.mu.Unlock()
-
-	l.inPosts = true
 	for _, f := range fs {
 		f()
 	}
-	l.inPosts = false
+	ran := len(fs) > 0
 	clear(fs)
 
 	q.mu.Lock()
 	q.spare = fs[:0]
 	q.mu.Unlock()
-	l.handler.TurnEnd()
+	return ran
 }
 
-// RequestTurnEnd implements Loop: a task of gnet runs after the events at hand.
-func (l *gnetLoop) RequestTurnEnd() {
-	if l.inPosts || l.turnEndAsked {
-		return
+// sleep waits until gnet has events, and reports whether there is something else to be
+// done before gnet looks for them.
+func (l *gnetLoop) sleep() (again bool) {
+	runtime.Gosched() // what the turn has given to others goes first, and may bring posts
+	events := l.sleeper.sleep(l.posts.empty)
+	if !l.posts.empty() {
+		return true
 	}
-	l.turnEndAsked = true
-	if err := l.events.Execute(context.Background(), l.turnEnd); err != nil {
-		l.log.Error("schedule the end of a turn", "error", err)
+	if !events {
+		return !l.sleeper.barred()
 	}
+	l.nudge()
+	return false
+}
+
+// nudge makes sure that a turn follows although gnet tells nobody when it writes what a
+// client has left: a byte arrives at a connection of its own.
+func (l *gnetLoop) nudge() {
+	for c := range l.outgoing {
+		if c.phase == watched && c.socket.OutboundBuffered() > 0 {
+			_, _ = syscall.Write(l.nudgeFD, []byte{0}) // if it is full, the turn will come
+			return
+		}
+		delete(l.outgoing, c)
+	}
+}
+
+// enroll gives a connection to gnet, and returns when the loop has opened it, or not. The
+// task that opens it wakes nobody if one of gnet's tasks runs, which is so while the loop
+// sleeps.
+func (l *gnetLoop) enroll(nc net.Conn, c *gnetConn) error {
+	l.sleeper.bar()
+	enrolled, err := l.events.Enroll(gnet.NewContext(context.Background(), c), nc)
+	if err != nil {
+		_ = nc.Close()
+	} else {
+		err = (<-enrolled).Err
+	}
+	if c.loop == nil {
+		l.sleeper.unbar() // else opened has done so
+	}
+	return err
 }
 
 // pollLater has poll look at the connection.

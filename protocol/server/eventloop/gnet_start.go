@@ -1,10 +1,13 @@
 package eventloop
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/panjf2000/gnet/v2"
@@ -34,10 +37,11 @@ func startLoops(e *Engine) (*gnetLoops, error) {
 	ls.client = client
 	probes, err := probeLoops(client, e.config.Loops)
 	if err != nil {
-		return nil, errors.Join(err, client.Stop())
+		return nil, errors.Join(err, client.Stop(), closeProbes(probes))
 	}
 	for i, p := range probes {
-		l := newGnetLoop(p.events, p.epollFD, e.config.Logger)
+		l := newGnetLoop(p, e.config.Logger)
+		p.loop.Store(l)
 		l.handler = e.config.NewLoop(i, l)
 		ls.all = append(ls.all, l)
 		ls.byGnet[p.events] = l
@@ -52,11 +56,19 @@ func (ls *gnetLoops) watch(nc net.Conn, secure *tlsConn) error {
 	c := &gnetConn{engine: ls.engine, secure: secure, remote: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), notify: -1}
 	dropZone(nc.LocalAddr())
 	dropZone(nc.RemoteAddr())
-	_, err := ls.client.EnrollContext(nc, c)
+	l := ls.idlest()
+	l.load.Add(1)
+	err := l.enroll(nc, c)
 	if c.loop != nil {
 		return nil // it was opened: what happens to it then is reported to its handler
 	}
+	l.load.Add(-1)
 	return errors.Join(err, errors.New("no event loop could watch it"))
+}
+
+// idlest returns the loop that has the fewest connections.
+func (ls *gnetLoops) idlest() *gnetLoop {
+	return slices.MinFunc(ls.all, func(a, b *gnetLoop) int { return cmp.Compare(a.load.Load(), b.load.Load()) })
 }
 
 // dropZone removes the zone from an address in place. gnet puts the zones of a
@@ -71,64 +83,91 @@ func dropZone(a net.Addr) {
 func (ls *gnetLoops) stop() error {
 	for _, l := range ls.all {
 		l.closePosts()
+		l.sleeper.bar()
 	}
 	err := ls.client.Stop()
 	for _, l := range ls.all {
 		for c := range l.half {
 			c.Close()
 		}
+		l.sleeper.close()
+		_ = syscall.Close(l.nudgeFD)
 	}
 	return err
 }
 
-// probe is the context of a connection that finds out about an event loop.
+// probe is the context of a connection that finds out about an event loop. It stays, for
+// gnetLoop.nudge.
 type probe struct {
 	events  gnet.EventLoop
 	epollFD int
 	err     error
+	sleeper *sleeper
+	nudgeFD int // the other end
+	loop    atomic.Pointer[gnetLoop]
+}
+
+// traffic is called when the loop has been nudged.
+func (p *probe) traffic(gc gnet.Conn) {
+	_, _ = gc.Discard(-1)
+	if l := p.loop.Load(); l != nil {
+		l.afterEvents()
+	}
+}
+
+// closeProbes gives back what probes have, after the loops have ended.
+func closeProbes(probes []*probe) error {
+	var errs []error
+	for _, p := range probes {
+		if p.sleeper != nil {
+			p.sleeper.close()
+		}
+		errs = append(errs, os.NewSyscallError("close", syscall.Close(p.nudgeFD)))
+	}
+	return errors.Join(errs...)
 }
 
 // probeLoops returns the n event loops of the client. gnet shows its event loops
 // only through their connections. It gives each new one to the loop with the
-// fewest, so n of them meet all n loops.
-func probeLoops(client *gnet.Client, n int) ([]probe, error) {
-	probes := make([]probe, n)
+// fewest, so n of them meet all n loops. With an error it returns those so far.
+func probeLoops(client *gnet.Client, n int) (probes []*probe, err error) {
 	seen := make(map[gnet.EventLoop]bool)
-	for i := range probes {
+	for i := range n {
+		p := new(probe)
 		ours, theirs, err := socketPair()
 		if err != nil {
-			return nil, err
+			return probes, err
 		}
-		defer func() { _ = ours.Close() }() // ends the probe
-		if _, err := client.EnrollContext(theirs, &probes[i]); err != nil {
-			return nil, fmt.Errorf("enroll a probe: %w", err)
+		p.nudgeFD = ours
+		probes = append(probes, p)
+		if _, err := client.EnrollContext(theirs, p); err != nil {
+			return probes, fmt.Errorf("enroll a probe: %w", err)
 		}
-		if probes[i].err != nil {
-			return nil, probes[i].err
+		if p.err != nil {
+			return probes, p.err
 		}
-		if seen[probes[i].events] {
-			return nil, fmt.Errorf("probe %d met an event loop again, want %d different ones", i, n)
+		if seen[p.events] {
+			return probes, fmt.Errorf("probe %d met an event loop again, want %d different ones", i, n)
 		}
-		seen[probes[i].events] = true
+		seen[p.events] = true
+		if p.sleeper, err = newSleeper(p.epollFD); err != nil {
+			return probes, err
+		}
 	}
 	return probes, nil
 }
 
-// socketPair returns two connected sockets.
-func socketPair() (a, b net.Conn, err error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+// socketPair returns two connected sockets, one of them as a descriptor.
+func socketPair() (fd int, conn net.Conn, err error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a socket pair: %w", err)
+		return -1, nil, fmt.Errorf("make a socket pair: %w", err)
 	}
-	if a, err = fileConn(fds[0]); err != nil {
-		_ = syscall.Close(fds[1])
-		return nil, nil, err
+	if conn, err = fileConn(fds[1]); err != nil {
+		_ = syscall.Close(fds[0])
+		return -1, nil, err
 	}
-	if b, err = fileConn(fds[1]); err != nil {
-		_ = a.Close()
-		return nil, nil, err
-	}
-	return a, b, nil
+	return fds[0], conn, nil
 }
 
 // fileConn makes a net.Conn of a socket's descriptor, which it takes over.
