@@ -16,7 +16,8 @@ import (
 // goroutine to the next, each for a few microseconds, so while one processor is enough for
 // all of them, a second one only costs (decision 66).
 func governProcessors() {
-	if most := runtime.GOMAXPROCS(0); most > 1 && os.Getenv("GOMAXPROCS") == "" {
+	if os.Getenv("GOMAXPROCS") == "" {
+		most := max(2, runtime.GOMAXPROCS(0)) // a thread that waits for a slow disk keeps one for a while
 		go govern(governor{allowed: most, most: most})
 	}
 }

@@ -12,9 +12,9 @@ import (
 // Go's monitor thread sleeps for 20 µs at a time while anything runs, and gives the
 // processor of a thread that it finds in the same system call twice to another one. Of a
 // sync of the log, which takes 60 to 300 µs, that is true nearly always, and it costs three
-// switches of threads. With more slack the monitor wakes 0.6 times as often, and a short sync
+// switches of threads. With more slack the monitor wakes less often, and a short sync
 // keeps its processor (decision 68). A timer of a server counts in milliseconds.
-const timerSlack = 200 * time.Microsecond
+const timerSlack = time.Millisecond
 
 // LoosenTimers gives the calling thread, and all threads and processes that it starts from
 // now on, the slack of timers that a server has. It reports false if the thread has as much
