@@ -18,6 +18,10 @@ const (
 	lowerShare = 0.7 // of one less than is allowed
 	lowerWait  = raiseWait / 2
 
+	// A process that may use one more than the machine has does so if goroutines wait although
+	// less than this of what the machine has is in use: a system call keeps a processor then.
+	spareShare = 0.5
+
 	// A process that has one, and of that uses less than restShare, is looked at once in
 	// restPeriods.
 	restShare   = 0.1
@@ -38,6 +42,7 @@ type load struct {
 // may use it.
 type governor struct {
 	allowed, most int
+	spare         bool // the machine has one less than most
 
 	hot   int // periods, one after the other, in which one more was wanted
 	calm  int // periods, one after the other, in which one less might do
@@ -45,17 +50,27 @@ type governor struct {
 	since int // periods since one less was allowed
 }
 
+// governorOf returns the governor of a process on a machine with as many processors. It begins
+// with all of them. Where there is one it may use a second: a thread that waits for a slow
+// disk keeps one for a while (decision 68).
+func governorOf(processors int) governor {
+	if processors == 1 {
+		return governor{allowed: 1, most: 2, spare: true}
+	}
+	return governor{allowed: processors, most: processors}
+}
+
 // next takes the load of one more period, and returns how many processors are allowed
 // from now on.
 func (g *governor) next(l load) int {
 	g.need, g.since = max(g.need, calmLeast), g.since+1
 	switch {
-	case l.busy > raiseShare*float64(g.allowed) || l.wait > raiseWait:
+	case g.wantsMore(l):
 		g.calm = 0
 		if g.hot++; g.hot >= raiseAfter && g.allowed < g.most {
 			g.raise()
 		}
-	case l.busy < lowerShare*float64(g.allowed-1) && l.wait < lowerWait:
+	case g.wantsLess(l):
 		g.hot = 0
 		if g.calm++; g.calm >= g.need {
 			g.allowed, g.calm, g.since = g.allowed-1, 0, 0
@@ -64,6 +79,20 @@ func (g *governor) next(l load) int {
 		g.hot, g.calm = 0, 0
 	}
 	return g.allowed
+}
+
+func (g *governor) wantsMore(l load) bool {
+	if g.spare && g.allowed >= g.most-1 {
+		return l.wait > raiseWait && l.busy < spareShare*float64(g.most-1)
+	}
+	return l.busy > raiseShare*float64(g.allowed) || l.wait > raiseWait
+}
+
+func (g *governor) wantsLess(l load) bool {
+	if g.spare && g.allowed == g.most && l.busy > raiseShare*float64(g.most-1) {
+		return true // it only costs
+	}
+	return l.busy < lowerShare*float64(g.allowed-1) && l.wait < lowerWait
 }
 
 // rest returns after how many periods the next look is due, given the last one's load.

@@ -91,3 +91,23 @@ func TestGovernorRests(t *testing.T) {
 		}
 	}
 }
+
+// TestGovernorOfOneProcessor: a machine that has one gives a server a second for its slow
+// disk, never because the one is busy.
+func TestGovernorOfOneProcessor(t *testing.T) {
+	stalled := load{busy: 0.2, wait: 800 * time.Microsecond}
+	busy := load{busy: 0.95, wait: 800 * time.Microsecond}
+	g := governorOf(1)
+	for i, s := range []struct {
+		load    load
+		periods int
+		want    int
+	}{{idle, 1000, 1}, {busy, 1000, 1}, {stalled, raiseAfter - 1, 1}, {stalled, 1, 2}, {stalled, 1000, 2}, {busy, calmMost, 1}} {
+		for range s.periods {
+			g.next(s.load)
+		}
+		if g.allowed != s.want {
+			t.Errorf("%d processors after span %d, want %d", g.allowed, i, s.want)
+		}
+	}
+}

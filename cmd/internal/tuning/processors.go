@@ -17,8 +17,7 @@ import (
 // all of them, a second one only costs (decision 66).
 func governProcessors() {
 	if os.Getenv("GOMAXPROCS") == "" {
-		most := max(2, runtime.GOMAXPROCS(0)) // a thread that waits for a slow disk keeps one for a while
-		go govern(governor{allowed: most, most: most})
+		go govern(governorOf(runtime.GOMAXPROCS(0)))
 	}
 }
 
