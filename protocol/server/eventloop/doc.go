@@ -14,7 +14,8 @@
 //
 // One goroutine for each listener accepts, one for each loop serves, one for each
 // client that shakes hands waits for it, one for each that has ended its input and does not
-// read its answers writes them, and one produces ticks if they are asked for. Unless it says otherwise, every method of
+// read its answers writes them, and one produces ticks if they are asked for. gnet has some
+// to open connections, which end 10 s later. Unless it says otherwise, every method of
 // Conn, Handler and LoopHandler is called on the goroutine of the connection's
 // loop, so their state needs no lock. A method must not block. The exceptions are
 // Loop.Post and the methods of Engine, which any goroutine may call.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -249,4 +250,20 @@ func TestStopCutsWhatIsOpen(t *testing.T) {
 	if ln := e.Listeners()[0]; ln.FD != -1 {
 		t.Errorf("the listener of a stopped engine has descriptor %d", ln.FD)
 	}
+}
+
+// TestAnswersAreNotHeldBack by the system, until the client has acknowledged those before: Go
+// sees to it when it accepts.
+func TestAnswersAreNotHeldBack(t *testing.T) {
+	h := &hooks{}
+	l, _, client := serve(t, h)
+	if _, err := io.WriteString(client, "x"); err != nil {
+		t.Fatal(err)
+	}
+	h.await(t, "readable")
+	onLoop(l, func() {
+		if on, err := syscall.GetsockoptInt(h.c.FD(), syscall.IPPROTO_TCP, syscall.TCP_NODELAY); err != nil || on == 0 {
+			t.Errorf("TCP_NODELAY is %d (%v), want 1", on, err)
+		}
+	})
 }

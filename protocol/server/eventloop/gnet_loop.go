@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"runtime"
@@ -19,6 +20,9 @@ const (
 	pollDelayMin = time.Millisecond
 	pollDelayMax = 50 * time.Millisecond
 )
+
+// turnsMax is how many turns in a row posts may have when there are events, too.
+const turnsMax = 16
 
 // gnetLoop is a Loop on an event loop of gnet. All of it but posts belongs to the
 // loop's goroutine.
@@ -42,6 +46,7 @@ type gnetLoop struct {
 	task         gnet.Runnable // runs endTurn
 	tasked       bool          // it is on its way, or runs
 	turnEndAsked bool
+	waived       bool // until what giveWay has written arrives
 
 	posts   postQueue
 	sleeper *sleeper
@@ -129,14 +134,28 @@ func (l *gnetLoop) afterEvents() {
 // posted meanwhile is a turn of its own.
 func (l *gnetLoop) endTurn() {
 	l.tasked = true
-	for again := true; again; {
+	for turns := 1; !l.waived; turns++ {
 		if l.runPosts() || l.turnEndAsked {
 			l.turnEndAsked = false
 			l.handler.TurnEnd()
 		}
-		again = l.turnEndAsked || l.sleep()
+		if !l.turnEndAsked && !l.sleep() {
+			break
+		}
+		if turns%turnsMax == 0 {
+			l.giveWay()
+		}
 	}
 	l.tasked = false
+}
+
+// giveWay has the loop leave its turns until gnet has handled the events at hand, if there
+// are some, or somebody bars it from sleeping. gnet runs tasks as long as there are any: that
+// it does not find the next turns among them is what waived is for.
+func (l *gnetLoop) giveWay() {
+	if l.sleeper.barred() || hasEvents(uintptr(l.epollFD)) {
+		l.waived = l.sendNudge()
+	}
 }
 
 // runPosts runs what was posted before it started, and reports whether there was something.
@@ -174,15 +193,28 @@ func (l *gnetLoop) sleep() (again bool) {
 }
 
 // nudge makes sure that a turn follows although gnet tells nobody when it writes what a
-// client has left: a byte arrives at a connection of its own.
+// client has left.
 func (l *gnetLoop) nudge() {
 	for c := range l.outgoing {
 		if c.phase == watched && c.socket.OutboundBuffered() > 0 {
-			_, _ = syscall.Write(l.nudgeFD, []byte{0}) // if it is full, the turn will come
+			l.sendNudge()
 			return
 		}
 		delete(l.outgoing, c)
 	}
+}
+
+// sendNudge has a byte arrive at a connection of the loop's own, and reports whether one
+// will.
+func (l *gnetLoop) sendNudge() bool {
+	_, err := syscall.Write(l.nudgeFD, []byte{0})
+	return err == nil || errors.Is(err, syscall.EAGAIN) // it is full of them
+}
+
+// nudged is called when the byte has arrived.
+func (l *gnetLoop) nudged() {
+	l.waived = false
+	l.afterEvents()
 }
 
 // enroll gives a connection to gnet, and returns when the loop has opened it, or not. The
@@ -196,8 +228,9 @@ func (l *gnetLoop) enroll(nc net.Conn, c *gnetConn) error {
 	} else {
 		err = (<-enrolled).Err
 	}
-	if c.loop == nil {
-		l.sleeper.unbar() // else opened has done so
+	if c.loop == nil { // else opened has done so
+		l.sleeper.unbar()
+		l.Post(func() {}) // it may wait in gnet
 	}
 	return err
 }

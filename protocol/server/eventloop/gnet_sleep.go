@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -55,11 +56,12 @@ func newSleeper(epollFD int) (*sleeper, error) {
 
 // sleep waits until the epoll set has events, which it reports, or until wake. It does
 // not wait if there are events, or if stay reports false: that is called when wake already
-// has its effect. Only the loop's goroutine may call it.
+// has its effect. If Go's poller fails it reports events: gnet waits then. Only the loop's
+// goroutine may call it.
 func (s *sleeper) sleep(stay func() bool) (events bool) {
 	s.asleep.Store(true)
 	if !s.barred() && stay() {
-		events = s.raw.Read(hasEvents) == nil
+		events = !errors.Is(s.raw.Read(hasEvents), os.ErrDeadlineExceeded)
 		if !events {
 			_ = s.file.SetReadDeadline(time.Time{}) // it has worked before
 		}

@@ -26,7 +26,6 @@ func startLoops(e *Engine) (*gnetLoops, error) {
 	ls := &gnetLoops{engine: e, byGnet: make(map[gnet.EventLoop]*gnetLoop)}
 	client, err := gnet.NewClient(&gnetEvents{loops: ls},
 		gnet.WithNumEventLoop(e.config.Loops),
-		gnet.WithTCPNoDelay(gnet.TCPNoDelay),
 		gnet.WithLogger(gnetLog{e.config.Logger}))
 	if err != nil {
 		return nil, err
@@ -111,7 +110,7 @@ type probe struct {
 func (p *probe) traffic(gc gnet.Conn) {
 	_, _ = gc.Discard(-1)
 	if l := p.loop.Load(); l != nil {
-		l.afterEvents()
+		l.nudged()
 	}
 }
 
