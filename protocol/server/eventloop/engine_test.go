@@ -67,7 +67,11 @@ func TestPostFromAPost(t *testing.T) {
 func TestTurnEnds(t *testing.T) {
 	turns := 0
 	h := &hooks{events: make(chan string, 100)}
-	l := &loopHooks{turnEnd: func() { turns++ }}
+	ended := make(chan struct{}, 100)
+	l := &loopHooks{turnEnd: func() {
+		turns++
+		ended <- struct{}{}
+	}}
 	l.open = func(c Conn) Handler {
 		h.c = c
 		return h
@@ -85,6 +89,7 @@ func TestTurnEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.await(t, "readable")
+	<-ended // what is posted before shares the turn
 	var seen []int
 	for range 3 {
 		onLoop(l, func() {
