@@ -164,7 +164,7 @@ var Table = []Setting{
 	{Field: "CASDisabled", Flags: []string{"disable-cas", "C"}, Ignored: "every item has a CAS unique"},
 	{Field: "Backlog", Flags: []string{"listen-backlog", "b"}, Kind: Text, Arg: "N", Ignored: "the backlog is the system's, net.core.somaxconn"},
 	{Field: "WatchDisabled", Flags: []string{"disable-watch", "W"}, Ignored: "there is no watch command"},
-	{Field: "NAPIs", Flags: []string{"napi-ids", "N"}, Kind: Text, Arg: "N", Ignored: "connections are given to the event loops in turn"},
+	{Field: "NAPIs", Flags: []string{"napi-ids", "N"}, Kind: Text, Arg: "N", Ignored: "a connection goes to the event loop that has the fewest"},
 	{Field: "Verbose", Flags: []string{"verbose", "v"}, Kind: Count, Unit: noUnit, Max: 3, Help: "log more; also -vv, -vvv"},
 	{Field: "License", Flags: []string{"license", "i"}, Help: "print the license and exit"},
 	{Field: "Check", Flags: []string{"check"}, Own: true, Help: "check ports, open files, disk and clock for a server with these flags, and exit"},
