@@ -188,16 +188,16 @@ func (l *launcher) startOurs(ctx context.Context, dir string, n int, settings ma
 	return ours{c}, err
 }
 
-// startOnOneCore starts a lone server with one event loop on the first core.
+// startOnOneCore starts a lone server with one event loop on the first core. It knows no
+// other: Go counts the cores when a program starts.
 func (l *launcher) startOnOneCore(ctx context.Context, dir string) (system, error) {
-	s, err := l.startOurs(ctx, dir, 1, map[string]any{"threads": 1})
-	if err != nil {
+	pinned := *l
+	pinned.programs.raftcached = filepath.Join(dir, "on-first-core")
+	script := fmt.Sprintf("#!/bin/sh\nexec taskset -c 0 '%s' \"$@\"\n", l.programs.raftcached)
+	if err := os.WriteFile(pinned.programs.raftcached, []byte(script), 0o700); err != nil {
 		return nil, err
 	}
-	if err := pinToFirstCore(s.pids()); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
-	return s, nil
+	return pinned.startOurs(ctx, dir, 1, map[string]any{"threads": 1})
 }
 
 // startMemcached starts one with as many threads as raftcached has by default, or with
