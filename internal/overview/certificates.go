@@ -8,29 +8,23 @@ import (
 	"raftcached/internal/admin"
 )
 
-// addCertificates adds a problem if a server's certificates expire soon. They serve until then.
-func (v *View) addCertificates(r *Row) {
-	when, ports := firstOf(r.TLS, func(p *admin.PortTLS) (time.Time, bool) { return p.NotAfter, p.ExpiresSoon })
-	if ports == "" {
-		return
-	}
-	v.Problems = append(v.Problems, Problem{
-		ServerID: &r.ID, Text: fmt.Sprintf("its certificate %s (port: %s)", expiry(when), ports),
-		Help: "Replace its file, and send the server SIGHUP.",
-	})
+// addExpiries adds problems if a server's certificates expire soon, which serve until then, or
+// an authority whose certificates it believes.
+func (v *View) addExpiries(r *Row) {
+	v.addExpiry(r, func(p *admin.PortTLS) (time.Time, bool) { return p.NotAfter, p.ExpiresSoon },
+		"its certificate %s (port: %s)",
+		"Replace its file, and send the server SIGHUP.")
+	v.addExpiry(r, func(p *admin.PortTLS) (time.Time, bool) { return p.AuthorityNotAfter, p.AuthorityExpiresSoon },
+		"an authority in its CA file %s, and what it has signed with it (port: %s)",
+		"Put its successor into the file of all servers beside it, replace the certificates that it has signed, and take it out: SIGHUP after each.")
 }
 
-// addAuthorities adds a problem if an authority expires soon whose certificates a server
-// believes.
-func (v *View) addAuthorities(r *Row) {
-	when, ports := firstOf(r.TLS, func(p *admin.PortTLS) (time.Time, bool) { return p.AuthorityNotAfter, p.AuthorityExpiresSoon })
-	if ports == "" {
-		return
+// addExpiry adds a problem if something expires soon at one of a server's ports. The text has
+// places for when, and for the ports.
+func (v *View) addExpiry(r *Row, of func(*admin.PortTLS) (at time.Time, soon bool), text, help string) {
+	if when, ports := firstOf(r.TLS, of); ports != "" {
+		v.Problems = append(v.Problems, Problem{ServerID: &r.ID, Text: fmt.Sprintf(text, expiry(when), ports), Help: help})
 	}
-	v.Problems = append(v.Problems, Problem{
-		ServerID: &r.ID, Text: fmt.Sprintf("an authority in its CA file %s, and what it has signed with it (port: %s)", expiry(when), ports),
-		Help: "Put its successor into the file of all servers beside it, replace the certificates that it has signed, and take it out: SIGHUP after each.",
-	})
 }
 
 // firstOf returns the ports at which something expires soon, and when the first does.

@@ -117,8 +117,7 @@ func (v *View) addNotes(t *tally) {
 	}
 	v.compareVersions()
 	for i := range v.Servers {
-		v.addCertificates(&v.Servers[i])
-		v.addAuthorities(&v.Servers[i])
+		v.addExpiries(&v.Servers[i])
 	}
 }
 
