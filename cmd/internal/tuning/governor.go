@@ -18,8 +18,8 @@ const (
 	lowerShare = 0.7 // of one less than is allowed
 	lowerWait  = raiseWait / 2
 
-	// A process that may use one more than the machine has does so if goroutines wait although
-	// less than this of what the machine has is in use: a system call keeps a processor then.
+	// A process that may use two although the machine has one does so if goroutines wait while
+	// less than this of the one is in use: a system call keeps it then.
 	spareShare = 0.5
 
 	// A process that has one, and of that uses less than restShare, is looked at once in
@@ -42,7 +42,7 @@ type load struct {
 // may use it.
 type governor struct {
 	allowed, most int
-	spare         bool // the machine has one less than most
+	spare         bool // most is two, and the machine has one
 
 	hot   int // periods, one after the other, in which one more was wanted
 	calm  int // periods, one after the other, in which one less might do
@@ -82,15 +82,15 @@ func (g *governor) next(l load) int {
 }
 
 func (g *governor) wantsMore(l load) bool {
-	if g.spare && g.allowed >= g.most-1 {
-		return l.wait > raiseWait && l.busy < spareShare*float64(g.most-1)
+	if g.spare {
+		return l.wait > raiseWait && l.busy < spareShare
 	}
 	return l.busy > raiseShare*float64(g.allowed) || l.wait > raiseWait
 }
 
 func (g *governor) wantsLess(l load) bool {
-	if g.spare && g.allowed == g.most && l.busy > raiseShare*float64(g.most-1) {
-		return true // it only costs
+	if g.spare && g.allowed == g.most && l.busy > raiseShare {
+		return true // the second one only costs
 	}
 	return l.busy < lowerShare*float64(g.allowed-1) && l.wait < lowerWait
 }
