@@ -29,8 +29,7 @@ const turnsMax = 16
 type gnetLoop struct {
 	handler LoopHandler
 	log     *slog.Logger
-	events  gnet.EventLoop
-	epollFD int
+	*probe  // what it has of gnet's loop
 
 	load     atomic.Int64           // connections, and those on their way
 	half     map[*gnetConn]struct{} // connections in phase halfOpen
@@ -48,25 +47,22 @@ type gnetLoop struct {
 	turnEndAsked bool
 	waived       bool // until what giveWay has written arrives
 
-	posts   postQueue
-	sleeper *sleeper
-	nudgeFD int // what is written to it is read by gnet as a connection's input
+	posts postQueue
 }
 
 // postQueue carries functions to the loop's goroutine: many posts cost one task
 // of gnet, or none if the loop sleeps.
 type postQueue struct {
 	mu     sync.Mutex
-	queued []func()
-	asked  bool // the loop was woken for them, or a task was
-	closed bool // set before gnet's pollers are closed: gnet would write to a closed descriptor
+	queued []func() // with the first of them the loop was woken, or a task asked for
+	closed bool     // set before gnet's pollers are closed: gnet would write to a closed descriptor
 	spare  []func()
 }
 
 // newGnetLoop returns the loop that a probe has found.
 func newGnetLoop(p *probe, log *slog.Logger) *gnetLoop {
 	l := &gnetLoop{
-		log: log, events: p.events, epollFD: p.epollFD, sleeper: p.sleeper, nudgeFD: p.nudgeFD,
+		log: log, probe: p,
 		half: make(map[*gnetConn]struct{}), outgoing: make(map[*gnetConn]struct{}),
 	}
 	l.task = gnet.RunnableFunc(func(context.Context) error {
@@ -85,11 +81,7 @@ func (l *gnetLoop) Post(f func()) {
 		return
 	}
 	q.queued = append(q.queued, f)
-	if q.asked {
-		return
-	}
-	q.asked = true
-	if !l.sleeper.wake() {
+	if len(q.queued) == 1 && !l.sleeper.wake() {
 		l.execute()
 	}
 }
@@ -162,19 +154,22 @@ func (l *gnetLoop) giveWay() {
 func (l *gnetLoop) runPosts() bool {
 	q := &l.posts
 	q.mu.Lock()
+	if len(q.queued) == 0 {
+		q.mu.Unlock()
+		return false
+	}
 	fs := q.queued
-	q.queued, q.spare, q.asked = q.spare, nil, false
+	q.queued, q.spare = q.spare, nil
 	q.mu.Unlock()
 	for _, f := range fs {
 		f()
 	}
-	ran := len(fs) > 0
 	clear(fs)
 
 	q.mu.Lock()
 	q.spare = fs[:0]
 	q.mu.Unlock()
-	return ran
+	return true
 }
 
 // sleep waits until gnet has events, and reports whether there is something else to be

@@ -17,6 +17,7 @@ import (
 type gnetLoops struct {
 	engine *Engine
 	client *gnet.Client
+	probes []*probe
 	all    []*gnetLoop
 	byGnet map[gnet.EventLoop]*gnetLoop // complete before the first *gnetConn; read-only then
 }
@@ -34,11 +35,10 @@ func startLoops(e *Engine) (*gnetLoops, error) {
 		return nil, err
 	}
 	ls.client = client
-	probes, err := probeLoops(client, e.config.Loops)
-	if err != nil {
-		return nil, errors.Join(err, client.Stop(), closeProbes(probes))
+	if ls.probes, err = probeLoops(client, e.config.Loops); err != nil {
+		return nil, errors.Join(err, client.Stop(), closeProbes(ls.probes))
 	}
-	for i, p := range probes {
+	for i, p := range ls.probes {
 		l := newGnetLoop(p, e.config.Logger)
 		p.loop.Store(l)
 		l.handler = e.config.NewLoop(i, l)
@@ -89,10 +89,8 @@ func (ls *gnetLoops) stop() error {
 		for c := range l.half {
 			c.Close()
 		}
-		l.sleeper.close()
-		_ = syscall.Close(l.nudgeFD)
 	}
-	return err
+	return errors.Join(err, closeProbes(ls.probes))
 }
 
 // probe is the context of a connection that finds out about an event loop. It stays, for
@@ -102,7 +100,7 @@ type probe struct {
 	epollFD int
 	err     error
 	sleeper *sleeper
-	nudgeFD int // the other end
+	nudgeFD int // the other end: gnet reads what is written to it
 	loop    atomic.Pointer[gnetLoop]
 }
 
