@@ -20,13 +20,18 @@ const (
 // cannot be read, all are refused with StatusMalformed, and what follows the last one
 // is ignored. So it is on every node, as it depends on count and ops alone.
 func (e *Engine) Apply(count int, ops []byte, want bool) *Results {
+	return e.apply(count, ops, nil, want)
+}
+
+func (e *Engine) apply(count int, ops []byte, reads *Reads, want bool) *Results {
 	defer e.publish()
 	count = min(count, len(ops)) // each has a byte at least
 	var results *Results
 	if want {
-		results = newResults(count, &e.results)
+		results = newResults(count+reads.Len(), &e.results)
 	}
 	for i := range count {
+		e.readBehind(i, reads, results)
 		op, rest, err := DecodeOp(ops)
 		if err != nil {
 			for range count - i {
@@ -42,6 +47,7 @@ func (e *Engine) Apply(count int, ops []byte, want bool) *Results {
 		e.tidy(e.stored) // r may alias memory that this frees
 		e.stored = 0
 	}
+	e.readBehind(count, reads, results)
 	return results
 }
 

@@ -8,7 +8,7 @@ import (
 	"raftcached/internal/item"
 )
 
-// Results are the outcomes of the operations of one call of Apply, in order. They
+// Results are the outcomes of the operations and reads of one call of Apply, in order. They
 // share no memory with the operations or the engine. The zero value has none.
 type Results struct {
 	// statuses has a byte for each result: its status, and fullBit if there is
@@ -20,6 +20,9 @@ type Results struct {
 
 	ledger     *resultLedger
 	valueBytes int64 // in the ledger
+
+	hints   []byte // of reads, see Reader.Credit
+	expired int64  // likewise
 
 	few   [fewResults]uint8 // statuses, if they fit
 	first [1][]item.Result  // full, as long as it fits
@@ -118,18 +121,34 @@ func (r *Results) add(result *item.Result, full bool) {
 		r.statuses = append(r.statuses, uint8(result.Status))
 		return
 	}
+	kept := r.keep(result)
+	kept.Key, kept.Value = r.copy(result.Key), r.copy(result.Value)
+}
+
+// addRead adds the result of a read: its key is not copied.
+func (r *Results) addRead(result *item.Result) {
+	if len(result.Value) > 0 && !r.admit(len(result.Value)) {
+		r.statuses = append(r.statuses, uint8(item.StatusOutOfMemory))
+		return
+	}
+	kept := r.keep(result)
+	kept.Value = r.copy(result.Value)
+}
+
+// keep appends a result that is more than a status, and returns it for its key and value
+// to be copied.
+func (r *Results) keep(result *item.Result) *item.Result {
 	if r.full == nil {
 		r.full = r.first[:0]
 	}
 	last := len(r.full) - 1
 	if last < 0 || len(r.full[last]) == fullChunk {
-		r.full = append(r.full, make([]item.Result, 0, min(cap(r.statuses)-len(r.statuses), fullChunk)))
+		r.full = append(r.full, make([]item.Result, 0, max(1, min(cap(r.statuses)-len(r.statuses), fullChunk))))
 		last++
 	}
 	r.statuses = append(r.statuses, uint8(result.Status)|fullBit)
-	kept := *result
-	kept.Key, kept.Value = r.copy(result.Key), r.copy(result.Value)
-	r.full[last] = append(r.full[last], kept)
+	r.full[last] = append(r.full[last], *result)
+	return &r.full[last][len(r.full[last])-1]
 }
 
 // refuse adds the result of an operation that could not be read; r may be nil.
