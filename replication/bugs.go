@@ -126,6 +126,12 @@ const (
 
 	// bugReadJoinsRound confirms a read by a round that had begun before it came.
 	bugReadJoinsRound
+	// bugBehindOutdated has reads join a sub-batch that was submitted before they came. The
+	// simulation has it.
+	bugBehindOutdated
+	// bugBehindUntagged gives a sub-batch the oldest reads that are kept, whichever they were
+	// submitted with.
+	bugBehindUntagged
 	// bugRequestConfirmsAll confirms all reads by a peer's request for its own.
 	bugRequestConfirmsAll
 	// bugFetchedOld gives raft entries that were read from the log before others

@@ -30,7 +30,10 @@ type StateMachine interface {
 	// results, a value that only the Client understands and that shares no memory
 	// with ops or the state. It cannot fail: what Check does not allow it refuses, in
 	// the same way on all nodes.
-	Apply(count int, ops []byte, want bool) (results any)
+	//
+	// reads, if it is not nil, is what the Client has submitted to be read between the
+	// operations, on this node alone: the results have it, and the state has no trace of it.
+	Apply(count int, ops []byte, reads any, want bool) (results any)
 
 	// Check returns an error if ops are not count operations. It depends on ops alone.
 	Check(count int, ops []byte) error

@@ -37,7 +37,7 @@ func (m *textMachine) Correction(int64) []byte { return nil }
 
 func (m *textMachine) Keys(int, []byte, func(uint64)) bool { return false }
 
-func (m *textMachine) Apply(_ int, ops []byte, _ bool) any {
+func (m *textMachine) Apply(_ int, ops []byte, _ any, _ bool) any {
 	m.text += string(ops)
 	return nil
 }

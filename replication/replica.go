@@ -132,10 +132,14 @@ func (r *Replica) State() (StateDigest, bool) { return r.machine.applier.State()
 // Digest returns the digest of the replicated state and the index it is of.
 func (r *Replica) Digest() (index, digest uint64) { return r.machine.applier.Digest() }
 
-// Submit hands over a sub-batch of an event loop; the replica takes over ops.
+// Submit hands over a sub-batch of an event loop, and what is to be read between its
+// operations, nil for nothing; the replica takes over ops and reads. Tags grow.
 // The loop's Client gets one or two answers for tag: it must heed the first.
 // While disks are full, only what frees room on them is let through.
-func (r *Replica) Submit(loop int, tag uint64, count int, ops []byte, frees bool) {
+func (r *Replica) Submit(loop int, tag uint64, count int, ops []byte, reads any, frees bool) {
+	if reads != nil {
+		r.machine.applier.st.behind.put(loop, tag, reads)
+	}
 	r.in.put(input{kind: inputSubmit, loop: loop, tag: tag, n: count, bytes: ops, ok: frees})
 }
 

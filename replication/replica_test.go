@@ -73,7 +73,7 @@ func TestReplicaFormsAndHints(t *testing.T) {
 	set := engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k"), Value: make([]byte, 300)})
 	deadline := time.After(20 * time.Second)
 	for tag := uint64(1); ; tag++ {
-		r.Submit(0, tag, 1, bytes.Clone(set), false)
+		r.Submit(0, tag, 1, bytes.Clone(set), nil, false)
 		select {
 		case <-client.answers:
 		case <-r.Done():
@@ -99,7 +99,7 @@ func TestReplicaSnapshot(t *testing.T) {
 	r := startLone(t, newSimMachine(), client)
 	for tag := range uint64(2) {
 		set := engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte{'k', byte(tag)}, Value: []byte("v")})
-		r.Submit(0, tag+1, 1, set, false)
+		r.Submit(0, tag+1, 1, set, nil, false)
 		<-client.answers
 		applied, _ := r.State()
 		s, err := r.Snapshot(t.Context())

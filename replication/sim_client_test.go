@@ -35,8 +35,10 @@ type simClient struct {
 	began       time.Duration
 	mustSee     []string // tokens acknowledged before the outstanding read began
 
-	// told and toldRead, if set, take the outcome instead of the model.
+	// told and toldRead, if set, take the outcome instead of the model; results those of
+	// all operations and reads of a sub-batch.
 	told     func(simOutcome, *item.Result)
+	results  func(*engine.Results)
 	toldRead func(ok bool)
 
 	asked time.Duration // when it has asked for the time, on the node's clock; 0: it has not

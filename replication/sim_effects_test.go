@@ -296,6 +296,13 @@ func (n *simNode) answer(a *Answer) {
 		n.pop(simUnknown, nil)
 		return
 	}
+	if w := n.waiting[0]; w.client.results != nil {
+		n.waiting = n.waiting[1:]
+		if !w.over {
+			w.client.results(a.Results.(*engine.Results))
+		}
+		return
+	}
 	for r := range a.Results.(*engine.Results).All(new(item.Result)) {
 		n.pop(simAnswered, r)
 	}

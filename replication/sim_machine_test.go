@@ -22,6 +22,7 @@ type simMachine struct {
 	*engine.Engine
 	simExtra
 	bugs bugs
+	each func() // if not nil, called whenever time or an operation may have changed something
 }
 
 // simExtra is the state that is not the engine's.
@@ -45,6 +46,9 @@ func newSimMachine() *simMachine {
 func (m *simMachine) Advance(stampMs int64) {
 	m.entries++
 	m.Engine.Advance(stampMs)
+	if m.each != nil {
+		m.each()
+	}
 }
 
 func (m *simMachine) Hint(hashes []byte) {
@@ -57,7 +61,7 @@ func (m *simMachine) Hint(hashes []byte) {
 	m.Engine.Hint(hashes)
 }
 
-func (m *simMachine) Apply(count int, ops []byte, want bool) any {
+func (m *simMachine) Apply(count int, ops []byte, reads any, want bool) any {
 	if bytes.Equal(ops, simFormation) {
 		if m.formations == 0 && m.entries != 1 || count != 1 || want {
 			panic(fmt.Sprintf("formed in entry %d, by %d operations, wanted: %v", m.entries, count, want))
@@ -68,10 +72,30 @@ func (m *simMachine) Apply(count int, ops []byte, want bool) any {
 	if m.formations == 0 {
 		panic("the log does not begin with the formation")
 	}
+	if m.each != nil {
+		m.applyEach(count, ops)
+		return nil
+	}
+	if reads != nil {
+		return m.ApplyReading(count, ops, reads.(*engine.Reads))
+	}
 	if results := m.Engine.Apply(count, ops, want); results != nil {
 		return results
 	}
 	return nil
+}
+
+// applyEach applies one operation after the other.
+func (m *simMachine) applyEach(count int, ops []byte) {
+	for range count {
+		_, rest, err := engine.DecodeOp(ops)
+		if err != nil {
+			panic(err)
+		}
+		m.Engine.Apply(1, ops, false)
+		ops = rest
+		m.each()
+	}
 }
 
 func (m *simMachine) Keys(count int, ops []byte, changed func(hash uint64)) bool {

@@ -9,9 +9,9 @@ import (
 )
 
 // simOrder is the log as the cluster has agreed on it, and what some keys have in the
-// state after each entry. Reads anywhere are checked against it.
+// state after each operation. Reads anywhere are checked against it.
 //
-// A read is linearizable if it shows what its key has after an entry that is not older
+// A read is linearizable if it shows what its key has after an operation that is not older
 // than any entry that was known to be committed, by whatever node, when it began: what
 // a node knows to be committed it may apply, and show or acknowledge. That is a little
 // more than clients can see, so that a fault is found before they do.
@@ -20,9 +20,10 @@ type simOrder struct {
 	st     *state
 	reader *engine.Reader
 	keys   map[string][]simVersion
+	index  uint64 // of the entry that is being applied
 }
 
-// simVersion is what a key has from an entry on.
+// simVersion is what a key has from an operation of an entry on.
 type simVersion struct {
 	index uint64
 	value string // "": the key is missing
@@ -38,6 +39,7 @@ func newSimOrder(s *simulation, keys []string) *simOrder {
 	for _, key := range keys {
 		o.keys[key] = []simVersion{{}}
 	}
+	machine.each = o.note
 	return o
 }
 
@@ -50,11 +52,16 @@ func (o *simOrder) take(n *simNode, entries []*pb.Entry) {
 		if e.GetIndex() <= o.st.index {
 			continue
 		}
+		o.index = e.GetIndex()
 		n.must(o.st.apply([]*pb.Entry{e}, nil, &Batch{}))
-		for key, versions := range o.keys {
-			if value := readValue(o.reader, key); value != versions[len(versions)-1].value {
-				o.keys[key] = append(versions, simVersion{e.GetIndex(), value, o.s.now})
-			}
+	}
+}
+
+// note takes what keys have now.
+func (o *simOrder) note() {
+	for key, versions := range o.keys {
+		if value := readValue(o.reader, key); value != versions[len(versions)-1].value {
+			o.keys[key] = append(versions, simVersion{o.index, value, o.s.now})
 		}
 	}
 }

@@ -222,6 +222,9 @@ func (s *simulation) addLearner() {
 // runReads reads at all nodes of a cluster in trouble.
 func runReads(s *simulation) {
 	r := s.troubleReaders(12, 10)
+	for range 4 {
+		r.behind()
+	}
 	s.trouble.calm, s.trouble.resumed = false, r.burst
 	end := s.now + simReadsLength
 	s.trouble.again(end)

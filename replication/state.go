@@ -42,6 +42,7 @@ const (
 type state struct {
 	id, boot uint64
 	loops    int
+	behind   *behind
 
 	// replaced is the digest of a state that is being replaced by a snapshot, which
 	// takes long; nil at other times.
@@ -73,7 +74,7 @@ type Batch struct {
 func newState(cfg *ReplicaConfig) *state {
 	formed := formedMembership(cfg.Formed)
 	return &state{
-		id: cfg.ID, boot: cfg.Boot, loops: cfg.Loops, machine: cfg.Machine, table: newTable(),
+		id: cfg.ID, boot: cfg.Boot, loops: cfg.Loops, behind: newBehind(cfg.Loops, cfg.bugs), machine: cfg.Machine, table: newTable(),
 		members: formed, formed: formed,
 		digestEvery: cmp.Or(cfg.digestEvery, digestEvery), known: cmp.Or(cfg.KnownVersion, ClusterVersionKnown), bugs: cfg.bugs,
 	}
@@ -157,7 +158,7 @@ func (st *state) applyData(data []byte, out *Batch) error {
 
 func (st *state) applySubBatch(s *SubBatch, out *Batch) {
 	if s.Origin == clusterOrigin {
-		st.machine.Apply(s.Count, s.Ops, false)
+		st.machine.Apply(s.Count, s.Ops, nil, false)
 		return
 	}
 	if st.members.at(s.Origin) < 0 { // its rows are gone: it must not get others
@@ -171,7 +172,11 @@ func (st *state) applySubBatch(s *SubBatch, out *Batch) {
 		out.Report.Gap = out.Report.Gap || own
 		return
 	}
-	results := st.machine.Apply(s.Count, s.Ops, own && s.Count > 0)
+	var reads any
+	if own {
+		reads = st.behind.take(s.Loop, s.Tag)
+	}
+	results := st.machine.Apply(s.Count, s.Ops, reads, own && (s.Count > 0 || reads != nil))
 	if own {
 		out.Report.own(s.Loop, s.Seq)
 		out.Answers[s.Loop] = append(out.Answers[s.Loop], Answer{Tag: s.Tag, Results: results})

@@ -178,10 +178,10 @@ type slow struct {
 }
 
 // Apply implements replication.StateMachine.
-func (m *slow) Apply(count int, ops []byte, want bool) any {
+func (m *slow) Apply(count int, ops []byte, reads any, want bool) any {
 	m.gate.Lock()
 	defer m.gate.Unlock()
-	return m.machine.Apply(count, ops, want)
+	return m.machine.Apply(count, ops, reads, want)
 }
 
 // TestCatchingUpSaysHowFar: a server that is behind is not ready, and says which entry

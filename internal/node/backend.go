@@ -52,8 +52,9 @@ type loopBackend struct {
 
 	ops          []byte // the forming sub-batch
 	count        int
-	formingBytes int // of the forming sub-batch, with overhead
-	barriers     int // requested in this turn
+	reads        behind // between its operations
+	formingBytes int    // of the forming sub-batch, with overhead
+	barriers     int    // requested in this turn
 
 	result  protocol.Result // of the operation that is being answered
 	lastTag uint64
@@ -65,8 +66,9 @@ type loopBackend struct {
 // submitted is a sub-batch that waits for its answer.
 type submitted struct {
 	tag   uint64
-	count int
+	count int // operations and reads
 	bytes int
+	reads int             // bytes of its reads, as behind.bytes
 	at    time.Duration   // on the gate's clock
 	asked time.Duration   // of one that asks for the time: when, on the gate's clock
 	over  protocol.Status // what it is to be answered with when it is its turn, if that is known
@@ -84,11 +86,7 @@ func newLoopBackend(n *Node, id int) *loopBackend {
 func (l *loopBackend) Barrier() server.Grant {
 	now, leased := l.gate.Leased()
 	l.time.nowMs, l.time.lateMs = l.time.guess.At(now)
-	if now-l.looked >= clockGap {
-		l.looked = now
-		l.reader.SetNow(time.Now().Unix())
-		l.deliverHints()
-	}
+	l.lookUp(now)
 	switch {
 	case l.node.readsInline():
 		return server.GrantAll
@@ -97,6 +95,21 @@ func (l *loopBackend) Barrier() server.Grant {
 	}
 	l.barriers++
 	return server.GrantLater
+}
+
+// Grants implements server.Loop.
+func (l *loopBackend) Grants() bool {
+	_, leased := l.gate.Leased()
+	return leased || l.node.readsInline()
+}
+
+// lookUp reads the wall clock and delivers hints, now and then.
+func (l *loopBackend) lookUp(now time.Duration) {
+	if now-l.looked >= clockGap {
+		l.looked = now
+		l.reader.SetNow(time.Now().Unix())
+		l.deliverHints()
+	}
 }
 
 // confirm asks for the confirmation that Barrier has done without, and reports
@@ -167,7 +180,7 @@ func appendValueCAS(dst, key []byte, it engine.Item) []byte {
 // Write implements server.Loop.
 func (l *loopBackend) Write(req *protocol.Request) (accepted, valueBytes int) {
 	frees := freesDisk(req.Command)
-	if frees && l.count > 0 {
+	if frees && (l.count > 0 || l.reads.forming != nil) {
 		l.submit(false)
 	}
 	op := operation(req)
@@ -189,9 +202,9 @@ func (l *loopBackend) Write(req *protocol.Request) (accepted, valueBytes int) {
 }
 
 // resultBytesMax is what the values in the results of all loops may have: that of the
-// operations that they may have under way.
+// operations and reads that they may have under way.
 func resultBytesMax(loops, itemBytesMax int) int64 {
-	return max(resultBytesMin, int64(loops)*int64(loopBytesMax+itemBytesMax))
+	return max(resultBytesMin, int64(loops)*int64(loopBytesMax+behindBytesMax+itemBytesMax))
 }
 
 // take counts bytes that are about to be in flight, unless there is no room for them.
@@ -226,7 +239,7 @@ func opBytes(req *protocol.Request) int {
 
 // Flush implements server.Loop.
 func (l *loopBackend) Flush() {
-	if l.count > 0 {
+	if l.count > 0 || l.reads.forming != nil {
 		l.submit(false)
 	}
 	if l.barriers > 0 {
@@ -237,8 +250,10 @@ func (l *loopBackend) Flush() {
 
 func (l *loopBackend) submit(frees bool) {
 	l.lastTag++
-	l.waiting = append(l.waiting, submitted{tag: l.lastTag, count: l.count, bytes: l.formingBytes, at: l.clock()})
-	l.node.replica.Submit(l.id, l.lastTag, l.count, l.ops, frees)
+	w := submitted{tag: l.lastTag, count: l.count, bytes: l.formingBytes, at: l.clock()}
+	reads := l.reads.submit(&w)
+	l.waiting = append(l.waiting, w)
+	l.node.replica.Submit(l.id, l.lastTag, l.count, l.ops, reads, frees)
 	l.ops, l.count, l.formingBytes = nil, 0, 0
 }
 
@@ -278,6 +293,7 @@ func (l *loopBackend) answer(a *replication.Answer) {
 		return
 	}
 	l.pop()
+	l.reader.Credit(results)
 	for r := range results.All(&l.result) {
 		l.loop.WriteDone(r)
 	}
@@ -301,6 +317,7 @@ func (l *loopBackend) failOver() {
 func (l *loopBackend) pop() int {
 	w := l.waiting[0]
 	l.bytes -= w.bytes
+	l.reads.bytes -= w.reads
 	l.window.answered(w.bytes, w.at, l.clock())
 	l.waiting = l.waiting[1:]
 	if len(l.waiting) == 0 {

@@ -27,12 +27,12 @@ type corruptible struct {
 }
 
 // Apply implements replication.StateMachine.
-func (m *corruptible) Apply(count int, ops []byte, want bool) any {
+func (m *corruptible) Apply(count int, ops []byte, reads any, want bool) any {
 	if m.due.CompareAndSwap(true, false) {
 		op := engine.Op{Kind: engine.OpSet, Key: []byte("corrupt"), Value: []byte("x")}
-		m.machine.Apply(1, engine.AppendOp(nil, &op), false)
+		m.machine.Apply(1, engine.AppendOp(nil, &op), nil, false)
 	}
-	return m.machine.Apply(count, ops, want)
+	return m.machine.Apply(count, ops, reads, want)
 }
 
 // Restore implements replication.StateMachine.

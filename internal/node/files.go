@@ -114,8 +114,12 @@ func (s snapshots) Open(index, term uint64) (io.ReadCloser, error) { return s.St
 // machine is the engine as replication.StateMachine.
 type machine struct{ *engine.Engine }
 
-// Apply implements replication.StateMachine. The results are *engine.Results.
-func (m machine) Apply(count int, ops []byte, want bool) any {
+// Apply implements replication.StateMachine. The results are *engine.Results, the reads
+// *engine.Reads.
+func (m machine) Apply(count int, ops []byte, reads any, want bool) any {
+	if reads != nil {
+		return m.ApplyReading(count, ops, reads.(*engine.Reads))
+	}
 	if results := m.Engine.Apply(count, ops, want); results != nil {
 		return results
 	}

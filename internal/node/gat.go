@@ -49,9 +49,11 @@ func (l *loopBackend) writeGat(op *engine.Op, keys [][]byte) (accepted, valueByt
 // valueBytes is what the answer of a gat counts for, before it is made.
 func (l *loopBackend) valueBytes(key []byte) int {
 	n, ok := l.reader.ValueBytes(key)
-	s := l.node.replica.Status()
-	if !ok && (s.Leader != s.ID || l.gate.Changes(engine.HashKey(key))) {
+	if ok {
+		return n
+	}
+	if s := l.node.replica.Status(); s.Leader != s.ID || l.gate.Changes(engine.HashKey(key)) {
 		return unknownValueBytes // another node may have it by now
 	}
-	return n
+	return 0
 }

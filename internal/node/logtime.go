@@ -47,7 +47,7 @@ func (l *loopBackend) awaitTime(waiter any) (waits bool) {
 		l.time.asked = true
 		l.lastTag++
 		l.waiting = append(l.waiting, submitted{tag: l.lastTag, asked: max(1, l.clock()), at: l.clock()})
-		l.node.replica.Submit(l.id, l.lastTag, 0, nil, false)
+		l.node.replica.Submit(l.id, l.lastTag, 0, nil, nil, false)
 	}
 	l.time.waiters = append(l.time.waiters, waiter)
 	return true

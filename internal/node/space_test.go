@@ -67,11 +67,11 @@ func TestRefusedInItsTurn(t *testing.T) {
 	}
 	defer e.Close()
 	stored := func(tag uint64) []replication.Answer {
-		results := machine{e}.Apply(1, engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k")}), true)
+		results := machine{e}.Apply(1, engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k")}), nil, true)
 		return []replication.Answer{{Tag: tag, Results: results}}
 	}
 	a := &answered{}
-	l := &loopBackend{loop: a, clock: func() time.Duration { return 0 }}
+	l := &loopBackend{loop: a, reader: e.NewReader(), clock: func() time.Duration { return 0 }}
 	want := func(story string, statuses ...protocol.Status) {
 		t.Helper()
 		if len(a.statuses) != len(statuses) {

@@ -221,7 +221,7 @@ func memberOf(m identity.Member) replication.Member {
 type machine struct{ *engine.Engine }
 
 // Apply implements replication.StateMachine.
-func (m machine) Apply(count int, ops []byte, _ bool) any {
+func (m machine) Apply(count int, ops []byte, _ any, _ bool) any {
 	m.Engine.Apply(count, ops, false)
 	return nil
 }
