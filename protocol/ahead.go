@@ -22,6 +22,41 @@ func AheadKeys(b []byte, keys [][]byte) (_ [][]byte, span int) {
 	}
 }
 
+// WriteAhead reports whether the first request of b that is no get, text or binary, is a write.
+// It does not check requests, so that it may be wrong about invalid ones.
+func WriteAhead(b []byte) bool {
+	for len(b) > 0 {
+		if b[0] == binaryMagic {
+			if len(b) < headerBytes {
+				return false
+			}
+			if c := opcodes[b[1]].command; c != MetaGet {
+				return c.IsWrite()
+			}
+			b = b[min(len(b), headerBytes+readHeader(b).body):]
+			continue
+		}
+		if !bytes.HasPrefix(b, prefixGet) && !bytes.HasPrefix(b, prefixGets) {
+			word, _, _ := bytes.Cut(b[:min(len(b), writeWordMax+1)], []byte{' '})
+			return writeWords[string(word)]
+		}
+		end := bytes.IndexByte(b, '\n')
+		if end < 0 {
+			return false
+		}
+		b = b[end+1:]
+	}
+	return false
+}
+
+// writeWords are the first words of writes, and writeWordMax is the length of the longest.
+var writeWords = map[string]bool{
+	"set": true, "add": true, "replace": true, "append": true, "prepend": true, "cas": true, "incr": true, "decr": true,
+	"delete": true, "touch": true, "gat": true, "gats": true, "ms": true, "md": true, "ma": true, "flush_all": true,
+}
+
+const writeWordMax = len("flush_all")
+
 // aheadLine appends the keys of the line at the beginning of b and returns its length,
 // or 0 if it is not a complete read or has too many keys.
 func aheadLine(b []byte, keys [][]byte) ([][]byte, int) {

@@ -35,3 +35,20 @@ func TestAheadKeys(t *testing.T) {
 		}
 	}
 }
+
+func TestWriteAhead(t *testing.T) {
+	packet := func(code uint8, key string) string {
+		return string(appendHeader(nil, binaryMagic, 0, &header{opcode: code, key: len(key), body: len(key)})) + key
+	}
+	for in, want := range map[string]bool{
+		"": false, "get a\r\n": false, "get a\r\nget b": false, "version\r\nset a 0 0 1\r\n": false,
+		"get a\r\nset b 0 0 1\r\nx\r\n": true, "set b": true, "get a\r\ngets b c\nincr n 1\r\n": true, "get a\r\ndel": false,
+		"get a\r\nmg b v\r\nset b 0 0 1\r\nx\r\n": false, "get a\r\nms b 1\r\nx\r\n": true, "gat 0 a\r\n": true, "flush_all ": true, "flush_allx ": false,
+		"settled a\r\n": false, "get set a\r\n": false,
+		packet(0, "a") + packet(4, "a"): true, packet(0, "a") + packet(9, "bc") + packet(0x0a, ""): false, packet(0, "a")[:24]: false, packet(0, "a") + "\x80\x01": false,
+	} {
+		if got := WriteAhead([]byte(in)); got != want {
+			t.Errorf("%q: %v, want %v", in, got, want)
+		}
+	}
+}

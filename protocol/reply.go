@@ -55,7 +55,7 @@ func AppendReply(dst []byte, c Command, r *Result) []byte {
 		return AppendValue(dst, r.Key, r.Flags, r.CAS, c == Gats || c == Gets, r.Value)
 	case StatusOutOfMemory:
 		switch c {
-		case Incr, Decr, Delete, Touch, Gat, Gats, FlushAll, CacheMemlimit:
+		case Incr, Decr, Delete, Touch, Get, Gets, Gat, Gats, FlushAll, CacheMemlimit:
 			return append(dst, replyOutOfMemory...)
 		}
 	}

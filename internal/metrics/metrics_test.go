@@ -33,7 +33,7 @@ func sample() Sample {
 		Version: "1.2.3", Server: 1,
 		Serves: &Served{
 			Counts: map[string]uint64{
-				"get_hits": 10, "get_misses": 2, "cmd_set": 7, "cas_badval": 3, "reads_leased": 8, "reads_waited": 1, "reads_confirmed": 3,
+				"get_hits": 10, "get_misses": 2, "cmd_set": 7, "cas_badval": 3, "reads_leased": 8, "reads_waited": 1, "reads_confirmed": 3, "reads_behind_writes": 5,
 				"bytes_read": 1000, "bytes_written": 2000, "store_too_large": 1,
 			},
 			Conns: stats.Connections{Open: 3, Accepted: 5, Refused: 1}, ConnsMax: 1024,

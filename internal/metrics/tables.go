@@ -73,6 +73,7 @@ var ways = []struct{ way, stat string }{
 	{"lease", "reads_leased"},
 	{"lease_after_change", "reads_waited"},
 	{"majority", "reads_confirmed"},
+	{"behind_writes", "reads_behind_writes"},
 }
 
 // The states of which one is 1.

@@ -267,7 +267,7 @@ func TestReaderDoesNotWin(t *testing.T) {
 	f.c.access = access{limited: true, readOnly: true}
 	req := &protocol.Request{Command: protocol.MetaGet, Key: []byte("none"), Vivify: 1, Form: protocol.Form{Codec: protocol.Meta}}
 	req.Fields = ^req.Fields
-	f.c.look(req)
+	f.c.look(req, nil)
 	if got := string(f.c.out.replies); got != notAllowedWrite {
 		t.Errorf("it is answered %q, want %q", got, notAllowedWrite)
 	}

@@ -18,7 +18,9 @@ func (silent) Members(string) (uint64, []Member)      { return 1, nil }
 func (silent) Barrier() Grant                         { return GrantAll }
 func (silent) BarrierOfAll() Grant                    { return GrantAll }
 func (silent) Write(*protocol.Request) (int, int)     { return 0, 0 }
+func (silent) Grants() bool                           { return true }
 func (silent) Flush()                                 {}
+func (silent) ReadBehind([][]byte) (int, bool)        { return 0, false }
 func (silent) Prepare([][]byte)                       {}
 
 func (silent) List(dst []byte, _ protocol.Command, _ uint64, _ int) ([]byte, uint64, int, bool) {

@@ -61,6 +61,9 @@ type Loop interface {
 	// Completer.BarriersDone answers later, in the order of these calls.
 	Barrier() Grant
 
+	// Grants reports whether Barrier would be granted at once. It asks for nothing.
+	Grants() bool
+
 	// BarrierOfAll is Barrier, but never GrantChanges.
 	BarrierOfAll() Grant
 
@@ -107,9 +110,15 @@ type Loop interface {
 	// order of the writes, and of the keys.
 	Write(req *protocol.Request) (accepted, valueBytes int)
 
+	// ReadBehind has keys read, without a barrier: behind all that Write has accepted, and
+	// before what it accepts later. It is for reads among writes. It takes all keys or none.
+	// It copies what it needs. valueBytes is as of Write. Each key is answered by one
+	// Completer.WriteDone, with StatusHit or StatusMiss, or with why it was not read, in the order of Write.
+	ReadBehind(keys [][]byte) (valueBytes int, ok bool)
+
 	// Flush submits what Write and Barrier have gathered. It is called once at the
-	// end of each turn of the loop in which a Write was accepted or a Barrier was
-	// not granted at once.
+	// end of each turn of the loop in which a Write or ReadBehind was accepted or a
+	// Barrier was not granted at once.
 	Flush()
 }
 

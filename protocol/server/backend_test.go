@@ -26,6 +26,7 @@ type memory struct {
 	barrierStatus protocol.Status // answer to delayed barriers
 	writeStatus   protocol.Status // if not StatusNone, the answer to every operation
 	tellsAbsent   bool            // Absent tells what is missing
+	joins         bool            // reads behind writes are accepted
 	grown         bool            // values are larger than Write has told
 	gatKeysMax    int             // keys of a gat that are accepted at once; 0 is no bound
 	inFlightMax   int             // operations of one loop that are accepted; 0 is no bound
@@ -155,7 +156,8 @@ type memoryLoop struct {
 // operation is a copied write. A gat has one for each key.
 type operation struct {
 	protocol.Request
-	key string
+	key  string
+	read bool // it changes nothing
 }
 
 // Barrier implements Loop.
@@ -171,6 +173,13 @@ func (l *memoryLoop) Barrier() Grant {
 	}
 	l.barriers++
 	return GrantLater
+}
+
+// Grants implements Loop.
+func (l *memoryLoop) Grants() bool {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	return l.b.changing != nil || !l.b.delayBarriers
 }
 
 // BarrierOfAll implements Loop.
@@ -264,6 +273,22 @@ func (l *memoryLoop) Write(req *protocol.Request) (accepted, valueBytes int) {
 	return n, valueBytes
 }
 
+// ReadBehind implements Loop.
+func (l *memoryLoop) ReadBehind(keys [][]byte) (valueBytes int, ok bool) {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	if !l.b.joins || l.b.inFlightMax > 0 && l.inFlight+len(keys) > l.b.inFlightMax {
+		return 0, false
+	}
+	l.inFlight += len(keys)
+	for _, key := range keys {
+		l.b.note("read " + string(key))
+		valueBytes += len(l.b.items[string(key)].value)
+		l.ops = append(l.ops, operation{key: string(key), read: true})
+	}
+	return valueBytes, true
+}
+
 // Flush implements Loop.
 func (l *memoryLoop) Flush() {
 	ops, barriers := l.ops, l.barriers
@@ -326,6 +351,12 @@ func (b *memory) execute(op *operation) protocol.Result {
 	if found && b.gone(it) {
 		delete(b.items, op.key)
 		found = false
+	}
+	switch {
+	case op.read && !found:
+		return protocol.Result{Status: protocol.StatusMiss, Key: []byte(op.key)}
+	case op.read:
+		return protocol.Result{Status: protocol.StatusHit, Key: []byte(op.key), Flags: it.flags, CAS: it.cas, Value: it.value, SizeBytes: len(it.value)}
 	}
 	switch op.Command {
 	case protocol.FlushAll:

@@ -19,7 +19,11 @@ func (l *loop) WriteDone(r *protocol.Result) {
 		l.form = l.forms.pop() // a formed write has one answer
 		form = &l.form
 	}
-	l.counters.AddWrite(w.command, form.Codec, w.fields, r)
+	if w.read {
+		r = l.readDone(r)
+	} else {
+		l.counters.AddWrite(w.command, form.Codec, w.fields, r)
+	}
 	if r.Status == protocol.StatusHit && len(r.Key) > 0 && l.server.prefixes.On() && countsPrefix(w.command, form.Codec) {
 		l.server.prefixes.Hit(r.Key)
 	}

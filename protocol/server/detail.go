@@ -18,7 +18,7 @@ func (s *Server) noteGet(key []byte, hit bool) {
 func (s *Server) noteWrite(req *protocol.Request, keys int) {
 	switch {
 	case !countsPrefix(req.Command, req.Form.Codec):
-	case req.Command == protocol.Gat || req.Command == protocol.Gats:
+	case len(req.Keys) > 0:
 		for _, key := range req.Keys[:keys] {
 			s.prefixes.Get(key)
 		}
@@ -34,9 +34,9 @@ func (s *Server) noteWrite(req *protocol.Request, keys int) {
 // countsPrefix reports whether a write is counted for its prefix.
 func countsPrefix(c protocol.Command, codec protocol.Codec) bool {
 	switch c {
-	case protocol.MetaGat, protocol.Touch:
+	case protocol.MetaGet, protocol.MetaGat, protocol.Touch:
 		return codec == protocol.Binary
-	case protocol.Gat, protocol.Gats, protocol.Delete:
+	case protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats, protocol.Delete:
 		return codec != protocol.Meta
 	}
 	return c.IsStore() && codec != protocol.Meta

@@ -24,6 +24,9 @@
 //	                   a barrier covers its bytes
 //	get, gets          all earlier writes are answered,  at once from Loop.Get
 //	                   and a barrier covers its bytes
+//	get, gets,         behind unanswered writes, or      by WriteDone
+//	Binary's get       before one: like a write, if the
+//	                   backend takes it (behind.go)
 //	mg, me, Binary's   like get                          at once from Loop.Look; if the item
 //	get                                                  would change, like a write
 //	stats conns        all earlier writes are answered,  at once
@@ -51,8 +54,8 @@
 //	          the line of a multiget, which package protocol bounds
 //	writes    unansweredWritesMax, without the bytes that the backend has copied,
 //	          and the form (flags and key) of each that is not Text
-//	output    outboundBytesMax, outChunkBytes and one item; for answers of gat, whose
-//	          items grow while it is on its way, outboundHardBytesMax; for stats conns
+//	output    outboundBytesMax, outChunkBytes and one item; for answers of gat and of reads among writes,
+//	          whose items grow while they are on their way, outboundHardBytesMax; for stats conns
 //	          150 bytes for each connection of the server; for a dump outboundBytesMax
 //	          and one step
 //

@@ -107,7 +107,7 @@ func removesOld(req *protocol.Request) bool {
 
 // precede does what has to come before a request of size bytes at the front of
 // buffered bytes of input, and returns what the request has to wait for. This is
-// the only place that decides the order of execution:
+// the only place that decides the order of execution, but for reads that join writes (behind.go):
 //
 //	a write waits for nothing, up to a bound of unanswered writes; a gat with nothing
 //	before it, whose item seems to be missing, for a barrier;
@@ -142,6 +142,9 @@ func (c *conn) precede(req *protocol.Request, k class, size, buffered int) wait 
 // request stays in the input.
 func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 	k := c.classify(req)
+	if k == classRead && c.joins(req, size, input) {
+		return true
+	}
 	if w := c.precede(req, k, size, len(input)); w != waitNothing {
 		c.await(w)
 		return false

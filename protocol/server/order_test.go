@@ -23,6 +23,12 @@ var modes = map[string]func(t *testing.T, b *memory){
 		b.inFlightMax = 10
 		b.answerElsewhere(t)
 	},
+	"reads join writes":      func(_ *testing.T, b *memory) { b.joins = true },
+	"some reads join writes": func(_ *testing.T, b *memory) { b.joins, b.inFlightMax, b.delayBarriers = true, 5, true },
+	"reads join writes of another goroutine": func(t *testing.T, b *memory) {
+		b.joins, b.delayBarriers, b.tellsAbsent = true, true, true
+		b.answerElsewhere(t)
+	},
 	"missing keys of gats are read at once": func(_ *testing.T, b *memory) { b.tellsAbsent = true },
 	"missing keys of gats are read later": func(t *testing.T, b *memory) {
 		b.tellsAbsent, b.delayBarriers, b.inFlightMax, b.gatKeysMax = true, true, 3, 1

@@ -41,9 +41,9 @@ func (c *conn) read(req *protocol.Request, size int, input []byte) bool {
 		c.prepare(input)
 	}
 	if req.Command == protocol.Get || req.Command == protocol.Gets {
-		return c.get(req)
+		return c.get(req, input)
 	}
-	return c.look(req)
+	return c.look(req, input)
 }
 
 // prepare tells the backend the keys of the reads that input begins with.
@@ -57,14 +57,16 @@ func (c *conn) prepare(input []byte) {
 
 // look answers a read of Meta or Binary. If the item would change, the request
 // becomes a write, and the item is looked up again when that is applied.
-func (c *conn) look(req *protocol.Request) bool {
+func (c *conn) look(req *protocol.Request, input []byte) bool {
 	l := c.loop
 	out, found := l.backend.Look(c.buffer(), req, c.heed())
 	c.out.replies = out
 	switch {
+	case found == UnderWay && c.joinsNext(req, input):
+		return true
 	case found == UnderWay:
 		l.ahead = append(l.ahead[:0], req.Key)
-		return !c.awaitChange(l.ahead) && c.look(req)
+		return !c.awaitChange(l.ahead) && c.look(req, input)
 	case found == NeedsWrite && c.access.readOnly:
 		c.refuse(req, notAllowedWrite, protocol.StatusAuthFailure)
 	case found == NeedsWrite:
@@ -122,7 +124,7 @@ func (c *conn) awaitChange(keys [][]byte) (waits bool) {
 // get appends the values of the keys. When the client does not take its replies, or
 // an item is changing, it stops between two keys and waits, and continues there when
 // called again.
-func (c *conn) get(req *protocol.Request) bool {
+func (c *conn) get(req *protocol.Request, input []byte) bool {
 	var (
 		l       = c.loop
 		withCAS = req.Command == protocol.Gets
@@ -139,7 +141,7 @@ func (c *conn) get(req *protocol.Request) bool {
 		if out, found = l.backend.Get(out, req.Keys[i], withCAS, c.heed()); found == UnderWay {
 			l.counters.AddGets(c.way(), i-first, hits)
 			c.out.replies, c.reads.keysDone = out, i
-			return !c.awaitChange(req.Keys[i:]) && c.get(req) // which goes on with key i
+			return c.joinsNext(req, input) || !c.awaitChange(req.Keys[i:]) && c.get(req, input) // which goes on with key i
 		}
 		if found == Hit {
 			hits++

@@ -60,11 +60,16 @@ func (c *conn) confirmStats(req *protocol.Request, line string) {
 	}
 }
 
-// outOfMemory answers a gat whose client leaves too much unread.
+// outOfMemory answers a get or gat whose client leaves too much unread.
 const outOfMemory = "SERVER_ERROR out of memory writing get response\r\n"
 
 // resultFull answers a write whose value the client has no room for.
 var resultFull = protocol.Result{Status: protocol.StatusOutOfMemory}
+
+// hasBlocks reports whether a command is answered with a VALUE block for each key, and END.
+func hasBlocks(c protocol.Command) bool {
+	return c == protocol.Get || c == protocol.Gets || c == protocol.Gat || c == protocol.Gats
+}
 
 // answerWrite appends the reply to one operation of the write of w, its last one
 // if last is set, in the form f of the write.
@@ -74,7 +79,7 @@ func (c *conn) answerWrite(w *writeWaiter, f *protocol.Form, r *protocol.Result,
 	}
 	full := len(r.Value) > 0 && c.out.waiting+len(c.out.replies)+len(r.Value) > outboundHardBytesMax
 	switch {
-	case w.command != protocol.Gat && w.command != protocol.Gats:
+	case !hasBlocks(w.command):
 		if full {
 			r = &resultFull
 		}

@@ -108,7 +108,14 @@ func (c *conn) noteWrite(req *protocol.Request, w *writeWaiter) {
 		w.nameBytes = t.names.push(key)
 	}
 	w.counted = counted[req.Command]
-	t.sampleWrite(req)
+	switch {
+	case !w.read:
+		t.sampleWrite(req)
+	case len(req.Keys) > 0:
+		t.sample(req.Keys)
+	default:
+		t.sampleRead(req.Key)
+	}
 }
 
 // finish counts requests, together with the ones before if they have the same beginning.

@@ -50,11 +50,12 @@ func (q *fifo[T]) pop() {
 // connection closes its waiters stay: the answers still come, and are dropped.
 type writeWaiter struct {
 	c       *conn
-	keys    int // answers to come: for gat and gats one for each key, else 1
+	keys    int // answers to come: for get, gets, gat and gats one for each key, else 1
 	command protocol.Command
 	noReply bool
+	read    bool // it changes nothing: see behind.go
 	formed  bool // its form is in loop.forms; else it is that of Text
-	failed  bool // of gat and gats: the error line was written, and no more follows
+	failed  bool // of get, gets, gat and gats: the error line was written, and no more follows
 	more    bool // of gat and gats: keys of the request follow
 	owed    int  // bytes of values that the answers will have, about
 	fields  item.Fields

@@ -38,6 +38,7 @@ const (
 	readsLeased
 	readsWaited
 	readsConfirmed
+	readsBehind
 	counterCount
 )
 
@@ -55,6 +56,7 @@ func (k Counter) name() string {
 		AuthCmds: "auth_cmds", AuthErrors: "auth_errors",
 		BytesRead: "bytes_read", BytesWritten: "bytes_written",
 		readsLeased: "reads_leased", readsWaited: "reads_waited", readsConfirmed: "reads_confirmed",
+		readsBehind: "reads_behind_writes",
 	}[k]
 }
 
@@ -84,6 +86,7 @@ const (
 	WayLeased               // by a lease
 	WayWaited               // by a lease, after a change of the item was applied
 	WayConfirmed            // by the answer of a majority
+	WayBehind               // by writes of its connection, behind which it was done
 )
 
 // AddGets counts keys that were looked up in some way, and how many were found. Only
@@ -93,7 +96,7 @@ func (s *Counters) AddGets(w Way, keys, hits int) {
 		return
 	}
 	if w != WayLocal {
-		s.Add([...]Counter{WayLeased: readsLeased, WayWaited: readsWaited, WayConfirmed: readsConfirmed}[w], keys)
+		s.Add([...]Counter{WayLeased: readsLeased, WayWaited: readsWaited, WayConfirmed: readsConfirmed, WayBehind: readsBehind}[w], keys)
 	}
 	s.Add(cmdGet, keys)
 	s.Add(getHits, hits)
