@@ -160,6 +160,7 @@ type historyTotals struct {
 	histories, operations     int
 	unknown                   int // outcomes
 	leased, waited, confirmed int // reads, by how they were answered
+	behind                    int // reads, behind writes of their connection
 	troubles                  map[string]int
 }
 
@@ -173,8 +174,8 @@ func (s *historyTotals) report(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.Logf("%d histories, %d operations, %d of unknown outcome; reads by leases: %d at once, %d after a change; %d confirmed by a majority",
-		s.histories, s.operations, s.unknown, s.leased, s.waited, s.confirmed)
+	t.Logf("%d histories, %d operations, %d of unknown outcome; reads by leases: %d at once, %d after a change; %d confirmed by a majority, %d behind writes",
+		s.histories, s.operations, s.unknown, s.leased, s.waited, s.confirmed, s.behind)
 	for _, what := range slices.Sorted(maps.Keys(s.troubles)) {
 		t.Logf("%5d x %s", s.troubles[what], what)
 	}

@@ -23,7 +23,7 @@ type lasting struct {
 }
 
 // readCounts are reads of one process, by how it has answered them.
-type readCounts struct{ leased, waited, confirmed int }
+type readCounts struct{ leased, waited, confirmed, behind int }
 
 // lastingSlots is how many servers there are, members or not; lastingVoters is how many
 // of them have a vote at first, and at least.
@@ -93,12 +93,13 @@ func (l *lasting) sample(ctx context.Context, t *testing.T) {
 			stats, err = cluster.Stats(ctx, s.ClientAddr, "")
 			return err
 		}))
-		now, last := readCounts{statOf(t, stats, "reads_leased"), statOf(t, stats, "reads_waited"), statOf(t, stats, "reads_confirmed")}, l.seen[process]
+		now, last := readCounts{statOf(t, stats, "reads_leased"), statOf(t, stats, "reads_waited"), statOf(t, stats, "reads_confirmed"), statOf(t, stats, "reads_behind_writes")}, l.seen[process]
 		l.seen[process] = now
 		l.totals.add(func() {
 			l.totals.leased += now.leased - last.leased
 			l.totals.waited += now.waited - last.waited
 			l.totals.confirmed += now.confirmed - last.confirmed
+			l.totals.behind += now.behind - last.behind
 		})
 	}
 }

@@ -134,7 +134,7 @@ type history struct {
 	operations []porcupine.Operation
 }
 
-// driveAll runs one client at each address until it is stopped.
+// driveAll runs one client at each address, and one for pipelines, until it is stopped.
 func (h *history) driveAll(t *testing.T, addrs []string) (stop func()) {
 	t.Helper()
 	var wait sync.WaitGroup
@@ -148,6 +148,7 @@ func (h *history) driveAll(t *testing.T, addrs []string) (stop func()) {
 			}
 		})
 	}
+	wait.Go(func() { h.pipe(t, len(addrs), addrs) })
 	return func() {
 		h.stop.Store(true)
 		wait.Wait()
