@@ -77,8 +77,7 @@ func (e *Engine) read(key []byte, results *Results) {
 	}
 	f.Note(e.st.Seconds())
 	if f.Hintable() && e.hinting.Load() {
-		f.MarkHinted()
-		results.hints = binary.LittleEndian.AppendUint64(results.hints, f.Hash)
+		results.hints = append(results.hints, key)
 	}
 	r := item.Result{Status: item.StatusHit, Key: key}
 	r.Flags, r.CAS, r.Value = f.Content()
@@ -86,8 +85,22 @@ func (e *Engine) read(key []byte, results *Results) {
 }
 
 // Credit takes what the reads of results have gathered for a reader's own: hints, and
-// misses that met an item that had expired. Who owns the reader calls it.
+// misses that met an item that had expired. Who owns the reader calls it. Only here is an
+// item marked as hinted: results may come to nobody, and the reader may have no room.
 func (r *Reader) Credit(results *Results) {
 	r.expired.Add(results.expired)
-	r.hints = append(r.hints, results.hints[:min(len(results.hints), cap(r.hints)-len(r.hints))]...)
+	if len(results.hints) == 0 {
+		return
+	}
+	st := r.store.Enter()
+	for _, key := range results.hints {
+		if len(r.hints) == cap(r.hints) {
+			break
+		}
+		hash := st.Hash(key)
+		if ref, ok := st.Lookup(hash, key); ok && ref.Hintable() {
+			r.hint(ref, hash)
+		}
+	}
+	r.store.Leave()
 }

@@ -49,6 +49,29 @@ func TestBehindHints(t *testing.T) {
 	}
 }
 
+// TestBehindHintsAreBounded reads more items than a reader gathers hints of: the others are
+// hinted when they are read once more. So is what was read for nobody.
+func TestBehindHintsAreBounded(t *testing.T) {
+	e := newEngine(t, testLimits)
+	reader := e.NewReader()
+	var keys []string
+	for n := range readerHintsMax + 500 {
+		keys = append(keys, fmt.Sprint("k", n))
+		one(t, e, Op{Kind: OpSet, Key: []byte(keys[n]), Value: make([]byte, 600)})
+	}
+	if s := e.Stats(); !e.hinting.Load() || s.Evictions > 0 {
+		t.Fatalf("%+v", s)
+	}
+	e.ApplyReading(0, nil, readsOf(keys...)).Release() // for a client that is gone
+	for _, want := range []int{readerHintsMax, 500, 0} {
+		creditTo(t, reader, e, keys...)
+		if cap(reader.hints) != readerHintsMax*hashBytes || reader.Hints() != want {
+			t.Fatalf("%d hints, room for %d, want %d", reader.Hints(), cap(reader.hints)/hashBytes, want)
+		}
+		reader.TakeHints(nil)
+	}
+}
+
 // TestBehindBesideReaders reads among operations while a reader reads the same items and
 // is credited with the results.
 func TestBehindBesideReaders(t *testing.T) {

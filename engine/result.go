@@ -21,8 +21,8 @@ type Results struct {
 	ledger     *resultLedger
 	valueBytes int64 // in the ledger
 
-	hints   []byte // of reads, see Reader.Credit
-	expired int64  // likewise
+	hints   [][]byte // keys of reads, see Reader.Credit
+	expired int64    // likewise
 
 	few   [fewResults]uint8 // statuses, if they fit
 	first [1][]item.Result  // full, as long as it fits
