@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"raftcached/internal/admin"
 	"raftcached/internal/backup"
@@ -114,6 +115,7 @@ func TestRestoreThatDoesNotFit(t *testing.T) {
 func TestRestoreOfTheLargestItems(t *testing.T) {
 	cfg := loneConfig(t)
 	cfg.Limits.ItemBytesMax = 8 << 20
+	cfg.RequestTimeout = 5 * time.Minute // the race detector takes seconds for such an item, or more on a busy machine
 	source := openNode(t, cfg)
 	cfg.DataDir = t.TempDir()
 	target := openNode(t, cfg)
