@@ -1,6 +1,10 @@
 package replication
 
-import "sync"
+import (
+	"cmp"
+	"slices"
+	"sync"
+)
 
 // behind keeps what event loops want read between the operations of their sub-batches,
 // until this node applies these. No other node is told of it.
@@ -55,4 +59,26 @@ func (b *behind) take(loop int, tag uint64) (reads any) {
 	}
 	b.loops[loop] = kept
 	return reads
+}
+
+// drop forgets the reads of a sub-batch that is given up: others may be long in coming, and
+// until then more and more would be kept. The raft loop calls it, when the event loop was
+// told: results that lack the reads must not come before that.
+func (b *behind) drop(loop int, tag uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	kept := b.loops[loop]
+	i, ok := slices.BinarySearchFunc(kept, tag, func(o behindOne, tag uint64) int { return cmp.Compare(o.tag, tag) })
+	switch {
+	case !ok || b.bugs.has(bugBehindKept):
+		return
+	case len(kept) == 1:
+		kept = nil
+	case i == 0:
+		kept[0] = behindOne{}
+		kept = kept[1:]
+	default:
+		kept = slices.Delete(kept, i, i+1)
+	}
+	b.loops[loop] = kept
 }

@@ -132,6 +132,13 @@ const (
 	// bugBehindUntagged gives a sub-batch the oldest reads that are kept, whichever they were
 	// submitted with.
 	bugBehindUntagged
+	// bugBehindKept keeps the reads of sub-batches that are given up.
+	bugBehindKept
+	// bugBehindWhenTold does reads when the results of their sub-batch are told, and
+	// bugBehindAtOnce when they come, unless an operation of their sub-batch is before them.
+	// The simulation has them.
+	bugBehindWhenTold
+	bugBehindAtOnce
 	// bugRequestConfirmsAll confirms all reads by a peer's request for its own.
 	bugRequestConfirmsAll
 	// bugFetchedOld gives raft entries that were read from the log before others

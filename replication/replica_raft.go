@@ -126,6 +126,7 @@ func (r *Replica) carryOut(eff *Effects) {
 	}
 	for _, e := range eff.Expired {
 		r.cfg.Clients[e.Loop].Expired(e.Tag, e.Sent, e.Why)
+		r.machine.applier.st.behind.drop(e.Loop, e.Tag)
 	}
 	for _, d := range eff.Reads {
 		r.cfg.Clients[d.Loop].ReadsDone(d.N, d.OK)

@@ -118,3 +118,48 @@ func TestReplicaSnapshot(t *testing.T) {
 		}
 	}
 }
+
+// refusedClient is an event loop that waits for what is refused.
+type refusedClient struct{ refused chan uint64 }
+
+func (c refusedClient) Answers([]Answer)                      {}
+func (c refusedClient) Expired(tag uint64, _ bool, _ Refusal) { c.refused <- tag }
+func (c refusedClient) ReadsDone(int, bool)                   {}
+func (c refusedClient) Moved()                                {}
+
+// TestReplicaForgetsReadsOfTheRefused submits reads to a node that accepts nothing. It keeps
+// none of them: nothing that it applies would have it forget them.
+func TestReplicaForgetsReadsOfTheRefused(t *testing.T) {
+	client := refusedClient{make(chan uint64)}
+	r := startLone(t, newSimMachine(), client)
+	r.SetSpace(SpaceLow, 0)
+	tick, deadline := time.NewTicker(time.Millisecond), time.After(20*time.Second)
+	defer tick.Stop()
+	for r.Status().Refusing != RefusalDiskFull {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("nothing is refused within twenty seconds")
+		}
+	}
+	const last = 50
+	for tag := uint64(1); tag <= last; tag++ {
+		reads := new(engine.Reads)
+		reads.Add(0, []byte("k"))
+		r.Submit(0, tag, 0, nil, reads, false)
+		select {
+		case got := <-client.refused:
+			if got != tag {
+				t.Fatalf("%d was refused, want %d", got, tag)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("not refused within twenty seconds")
+		}
+	}
+	b := r.machine.applier.st.behind
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.loops[0]); n > 1 { // the last one is forgotten once its client is told
+		t.Errorf("reads of %d sub-batches are kept", n)
+	}
+}

@@ -9,6 +9,8 @@ func (s *simStats) addReads(run *simStats) {
 		{&s.leased, run.leased},
 		{&s.waited, run.waited},
 		{&s.behind, run.behind},
+		{&s.behindOwn, run.behindOwn},
+		{&s.behindNone, run.behindNone},
 		{&s.reads, run.reads},
 		{&s.grants, run.grants},
 		{&s.returned, run.returned},

@@ -39,6 +39,7 @@ func (n *simNode) answerAll(eff *Effects) {
 			outcome = simRefused
 		}
 		n.expired(e.Tag, outcome)
+		n.machine.applier.st.behind.drop(0, e.Tag)
 	}
 	for _, r := range eff.Reads {
 		for range r.N {

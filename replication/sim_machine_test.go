@@ -21,8 +21,8 @@ var simFormation = []byte("formation")
 type simMachine struct {
 	*engine.Engine
 	simExtra
-	bugs bugs
-	each func() // if not nil, called whenever time or an operation may have changed something
+	bugs  bugs
+	order *simOrder // if not nil, it applies the operations, and looks after each
 }
 
 // simExtra is the state that is not the engine's.
@@ -46,8 +46,8 @@ func newSimMachine() *simMachine {
 func (m *simMachine) Advance(stampMs int64) {
 	m.entries++
 	m.Engine.Advance(stampMs)
-	if m.each != nil {
-		m.each()
+	if m.order != nil {
+		m.order.note()
 	}
 }
 
@@ -72,8 +72,8 @@ func (m *simMachine) Apply(count int, ops []byte, reads any, want bool) any {
 	if m.formations == 0 {
 		panic("the log does not begin with the formation")
 	}
-	if m.each != nil {
-		m.applyEach(count, ops)
+	if m.order != nil {
+		m.order.apply(m.Engine, count, ops)
 		return nil
 	}
 	if reads != nil {
@@ -83,19 +83,6 @@ func (m *simMachine) Apply(count int, ops []byte, reads any, want bool) any {
 		return results
 	}
 	return nil
-}
-
-// applyEach applies one operation after the other.
-func (m *simMachine) applyEach(count int, ops []byte) {
-	for range count {
-		_, rest, err := engine.DecodeOp(ops)
-		if err != nil {
-			panic(err)
-		}
-		m.Engine.Apply(1, ops, false)
-		ops = rest
-		m.each()
-	}
 }
 
 func (m *simMachine) Keys(count int, ops []byte, changed func(hash uint64)) bool {

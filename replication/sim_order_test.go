@@ -1,9 +1,12 @@
 package replication
 
 import (
+	"bytes"
+	"maps"
 	"time"
 
 	"raftcached/engine"
+	"raftcached/replication/frame"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -15,13 +18,21 @@ import (
 // than any entry that was known to be committed, by whatever node, when it began: what
 // a node knows to be committed it may apply, and show or acknowledge. That is a little
 // more than clients can see, so that a fault is found before they do.
+//
+// A read that came with a sub-batch has one place among the operations of the log: what
+// its key has there is what it must show.
 type simOrder struct {
 	s      *simulation
 	st     *state
 	reader *engine.Reader
 	keys   map[string][]simVersion
-	index  uint64 // of the entry that is being applied
+	index  uint64     // of the entry that is being applied
+	subs   []SubBatch // those of it that are to be applied
+	behind map[simPlace]*simBehind
 }
+
+// simPlace is by what a sub-batch is known in the log.
+type simPlace struct{ origin, boot, tag uint64 }
 
 // simVersion is what a key has from an operation of an entry on.
 type simVersion struct {
@@ -34,12 +45,12 @@ func newSimOrder(s *simulation, keys []string) *simOrder {
 	machine := newSimMachine()
 	o := &simOrder{
 		s: s, reader: machine.NewReader(), keys: map[string][]simVersion{},
-		st: newState(&ReplicaConfig{Formed: s.formed, Machine: machine}),
+		st: newState(&ReplicaConfig{Formed: s.formed, Machine: machine}), behind: map[simPlace]*simBehind{},
 	}
 	for _, key := range keys {
 		o.keys[key] = []simVersion{{}}
 	}
-	machine.each = o.note
+	machine.order = o
 	return o
 }
 
@@ -52,8 +63,53 @@ func (o *simOrder) take(n *simNode, entries []*pb.Entry) {
 		if e.GetIndex() <= o.st.index {
 			continue
 		}
-		o.index = e.GetIndex()
+		o.index, o.subs = e.GetIndex(), o.admitted(e)
 		n.must(o.st.apply([]*pb.Entry{e}, nil, &Batch{}))
+		if len(o.subs) > 0 {
+			o.s.failf("%d sub-batches of entry %d were not applied", len(o.subs), o.index)
+		}
+	}
+}
+
+// admitted returns the sub-batches of an entry that the state machine will get.
+func (o *simOrder) admitted(e *pb.Entry) (subs []SubBatch) {
+	r := frame.NewReader(e.GetData())
+	h, err := entryHeader(&r)
+	if e.GetType() != pb.EntryNormal || err != nil { // it is empty, or the state refuses it
+		return nil
+	}
+	t := table{maps.Clone(o.st.table.rows)}
+	for range h.subBatches {
+		s, err := readSubBatch(&r)
+		switch {
+		case err != nil:
+			return subs
+		case s.Origin == clusterOrigin && bytes.Equal(s.Ops, simFormation):
+		case s.Origin == clusterOrigin, o.st.members.at(s.Origin) >= 0 && t.admit(&s) == verdictApply:
+			subs = append(subs, s)
+		}
+	}
+	return subs
+}
+
+// apply applies the next sub-batch of the entry, one operation after the other.
+func (o *simOrder) apply(e *engine.Engine, count int, ops []byte) {
+	s := &o.subs[0]
+	o.subs = o.subs[1:]
+	if s.Count != count || !bytes.Equal(s.Ops, ops) {
+		o.s.failf("entry %d: %d operations are applied, want %d of %d", o.index, count, s.Count, s.Origin)
+	}
+	b := o.behind[simPlace{s.Origin, s.Boot, s.Tag}]
+	b.placed(o, 0)
+	for i := range count {
+		_, rest, err := engine.DecodeOp(ops)
+		if err != nil {
+			panic(err)
+		}
+		e.Apply(1, ops, false)
+		ops = rest
+		o.note()
+		b.placed(o, i+1)
 	}
 }
 

@@ -122,7 +122,7 @@ type simStats struct {
 	crashes, torn, diskFaults, partitions                                                int
 	snapshots, snapshotsInstalled, ships                                                 int
 	acked, unknown, noLeader, reads, refused                                             int
-	behind                                                                               int // reads, behind writes
+	behind, behindOwn, behindNone                                                        int // reads that came with writes; behind such of the same key; sub-batches of reads only
 	leased, waited, timed, leases                                                        int // reads without a message; that asked for the time; times that a lease was seen
 	grants, returned, holdersInstalled                                                   int // of read leases; snapshots that nodes install which had one
 	setAside                                                                             int
