@@ -203,8 +203,7 @@ func (c *conn) owesMuch() bool {
 // the connection waits for the backend to accept it.
 func (c *conn) write(req *protocol.Request) bool {
 	if c.waitedTooLong() {
-		c.refuseBusy(req)
-		return true
+		return c.refuseBusy(req)
 	}
 	accepted, owed := c.passOn(req)
 	if accepted == 0 {
@@ -238,12 +237,17 @@ func (c *conn) waitedTooLong() bool {
 	return !c.blockedAt.IsZero() && o.WriteWait > 0 && o.Now().Sub(c.blockedAt) >= o.WriteWait
 }
 
-// refuseBusy answers a write that has waited too long. What the client has sent behind it
-// waits behind others.
-func (c *conn) refuseBusy(req *protocol.Request) {
+// refuseBusy answers a write that has waited too long, and reports whether it has: writes before it
+// are answered first. What the client has sent behind it waits behind others.
+func (c *conn) refuseBusy(req *protocol.Request) bool {
+	if c.unanswered > 0 {
+		c.await(waitWrites)
+		return false
+	}
 	c.blockedAt = time.Time{}
 	c.loop.turn = nil
 	c.fail(req, protocol.StatusBusy)
+	return true
 }
 
 // pushWrite has the answers to a write that the backend has accepted come to the

@@ -88,8 +88,7 @@ func (c *conn) gatKeys(req *protocol.Request, reads bool) bool {
 		return true
 	}
 	if r.keysDone == 0 && c.waitedTooLong() {
-		c.refuseBusy(req)
-		return true
+		return c.refuseBusy(req)
 	}
 	l.present, l.places = l.present[:0], l.places[:0]
 	for i := r.keysDone; i < len(req.Keys); i++ {

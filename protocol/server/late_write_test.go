@@ -61,3 +61,23 @@ func TestWaitForRoomIsForgotten(t *testing.T) {
 		t.Errorf("%d bytes wait; the time is kept after a read: %v", f.Buffered(), !f.c.blockedAt.IsZero())
 	}
 }
+
+// TestWriteThatWaitsTooLongBehindOthers is refused behind the answers to those.
+func TestWriteThatWaitsTooLongBehindOthers(t *testing.T) {
+	for _, late := range []string{"delete b\r\n", "gat 0 b c\r\n", "mg b T0 v\r\n"} {
+		f, b := openJoining(func(b *memory) { b.inFlightMax = 2 })
+		now := time.Now()
+		f.c.loop.options.WriteWait, f.c.loop.options.Now = time.Hour, func() time.Time { return now }
+		f.receive("delete a\r\nget a\r\n" + late)
+		f.c.loop.TurnEnd()
+		f.wantWait(t, late+"finds no room", waitBackend, "")
+		now = now.Add(time.Hour)
+		f.c.loop.ResultsEnd() // of another connection
+		f.wantWait(t, late+"has waited too long", waitWrites, "")
+		f.settle(b)
+		f.wantWait(t, late+"is refused", waitNothing, "DELETED\r\nEND\r\nSERVER_ERROR too many writes wait, try again later\r\n")
+		if len(f.c.loop.blocked) > 0 || !f.c.blockedAt.IsZero() {
+			t.Errorf("%q is left behind", late)
+		}
+	}
+}
