@@ -22,31 +22,37 @@ func AheadKeys(b []byte, keys [][]byte) (_ [][]byte, span int) {
 	}
 }
 
-// WriteAhead reports whether the first request of b that is no get, text or binary, is a write.
+// WriteAhead reports whether the first request of b that is no get, text or binary, is a write,
+// and how many bytes of gets are before what has told that, or is not there yet.
 // It does not check requests, so that it may be wrong about invalid ones.
-func WriteAhead(b []byte) bool {
-	for len(b) > 0 {
-		if b[0] == binaryMagic {
-			if len(b) < headerBytes {
-				return false
+func WriteAhead(b []byte) (span int, write bool) {
+	for span < len(b) {
+		rest := b[span:]
+		if rest[0] == binaryMagic {
+			if len(rest) < headerBytes {
+				return span, false
 			}
-			if c := opcodes[b[1]].command; c != MetaGet {
-				return c.IsWrite()
+			if c := opcodes[rest[1]].command; c != MetaGet {
+				return span, c.IsWrite()
 			}
-			b = b[min(len(b), headerBytes+readHeader(b).body):]
+			n := headerBytes + readHeader(rest).body
+			if n > len(rest) {
+				return span, false
+			}
+			span += n
 			continue
 		}
-		if !bytes.HasPrefix(b, prefixGet) && !bytes.HasPrefix(b, prefixGets) {
-			word, _, _ := bytes.Cut(b[:min(len(b), writeWordMax+1)], []byte{' '})
-			return writeWords[string(word)]
+		if !bytes.HasPrefix(rest, prefixGet) && !bytes.HasPrefix(rest, prefixGets) {
+			word, _, _ := bytes.Cut(rest[:min(len(rest), writeWordMax+1)], []byte{' '})
+			return span, writeWords[string(word)]
 		}
-		end := bytes.IndexByte(b, '\n')
+		end := bytes.IndexByte(rest, '\n')
 		if end < 0 {
-			return false
+			return span, false
 		}
-		b = b[end+1:]
+		span += end + 1
 	}
-	return false
+	return span, false
 }
 
 // writeWords are the first words of writes, and writeWordMax is the length of the longest.

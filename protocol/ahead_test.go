@@ -47,8 +47,15 @@ func TestWriteAhead(t *testing.T) {
 		"settled a\r\n": false, "get set a\r\n": false,
 		packet(0, "a") + packet(4, "a"): true, packet(0, "a") + packet(9, "bc") + packet(0x0a, ""): false, packet(0, "a")[:24]: false, packet(0, "a") + "\x80\x01": false,
 	} {
-		if got := WriteAhead([]byte(in)); got != want {
+		if _, got := WriteAhead([]byte(in)); got != want {
 			t.Errorf("%q: %v, want %v", in, got, want)
+		}
+		for n := range in { // as it arrives, with no get looked at twice
+			span, _ := WriteAhead([]byte(in[:n]))
+			more, got := WriteAhead([]byte(in[span:]))
+			if all, _ := WriteAhead([]byte(in)); got != want || span+more != all {
+				t.Errorf("%q, %d bytes first: %v behind %d and %d bytes, want %v behind %d", in, n, got, span, more, want, all)
+			}
 		}
 	}
 }

@@ -12,6 +12,9 @@ import (
 // needs no barrier: the writes are it. So a read joins the write that follows it too, if it
 // would have to wait: for a barrier, or for a change of its item.
 //
+// Behind reads alone it does not join: a client that has written once, and reads from then on before
+// all is answered, would have all its reads done with sub-batches of the log.
+//
 // A meta get does not: it may find that its client is to fetch the item again, which is a write,
 // of which the others have to know.
 
@@ -28,8 +31,9 @@ func (c *conn) canJoin(req *protocol.Request) bool {
 // have to wait for a barrier, and reports whether it has.
 func (c *conn) joins(req *protocol.Request, size int, input []byte) bool {
 	switch {
-	case c.unanswered > 0:
+	case c.unanswered > c.joined:
 		return c.canJoin(req) && c.readBehind(req)
+	case c.unanswered > 0: // as soon as the reads before it are answered, it is as any other
 	case c.reads.cover(size) || size == len(input) || c.loop.backend.Grants():
 		return false // at once, or there is no next write
 	}
@@ -39,7 +43,19 @@ func (c *conn) joins(req *protocol.Request, size int, input []byte) bool {
 // joinsNext has a read at the front of input, which would have to wait, join the next write, and
 // reports whether it has.
 func (c *conn) joinsNext(req *protocol.Request, input []byte) bool {
-	return c.canJoin(req) && protocol.WriteAhead(input) && c.readBehind(req)
+	return !c.access.readOnly && c.canJoin(req) && c.writeAhead(input) && c.readBehind(req)
+}
+
+// writeAhead reports whether a write follows the gets at the front of input. It looks at each of
+// them once, however often it is called.
+func (c *conn) writeAhead(input []byte) bool {
+	r := &c.reads
+	if !r.followed {
+		var n int
+		n, r.followed = protocol.WriteAhead(input[min(r.ahead, len(input)):])
+		r.ahead += n
+	}
+	return r.followed
 }
 
 // readBehind passes a read to the backend, and reports whether that has taken it.
@@ -53,6 +69,7 @@ func (c *conn) readBehind(req *protocol.Request) bool {
 	owed, ok := l.backend.ReadBehind(keys)
 	if ok {
 		c.pushWrite(req, writeWaiter{keys: len(keys), owed: owed, read: true})
+		c.joined += len(keys)
 	}
 	return ok
 }

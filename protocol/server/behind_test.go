@@ -151,3 +151,59 @@ func TestReadsBehindWritesAreCounted(t *testing.T) {
 	c.Expect("PREFIX a get 3 hit 2 set 0 del 0", "PREFIX b get 1 hit 1 set 1 del 0", "END")
 	wantStats(t, c, "latency", map[string]string{"get:count": "2", "set:count": "1"})
 }
+
+// TestReadsBehindReadsAlone do not join them, or one write would have all reads in the log that a client
+// sends before those before them are answered.
+func TestReadsBehindReadsAlone(t *testing.T) {
+	f, b := openJoining(func(b *memory) { b.delayBarriers = false })
+	b.hold()
+	for _, request := range []string{"delete a\r\n", "get b\r\n"} {
+		f.receive(request)
+		f.c.loop.TurnEnd()
+	}
+	answerOne := func() {
+		b.releaseOne()
+		f.loop.posted[0]()
+		f.loop.posted = f.loop.posted[1:]
+	}
+	answerOne()
+	f.receive("get c\r\n")
+	f.wantWait(t, "the write is answered", waitWrites, "DELETED\r\n")
+	answerOne()
+	f.wantWait(t, "the read is answered", waitNothing, values("b")+"END\r\n"+values("c")+"END\r\n")
+	if got, want := b.events(), []string{"write a", "read b", "barrier"}; !slices.Equal(got, want) || f.c.joined != 0 {
+		t.Errorf("events %q, want %q; %d have joined", got, want, f.c.joined)
+	}
+}
+
+// TestReadsLookAheadOnce: of a long pipeline each read that has to wait looks for a write behind it, and
+// what others have looked at it does not look at again.
+func TestReadsLookAheadOnce(t *testing.T) {
+	f, l := openChanging("", "a")
+	l.b.joins = true
+	f.receive("get a\r\nget b\r\nget a\r\nget c")
+	if got, want := f.c.reads.ahead, len("get a\r\nget b\r\nget a\r\n"); got != want || f.c.reads.followed {
+		t.Errorf("looked at %d bytes, want %d; found a write: %v", got, want, f.c.reads.followed)
+	}
+	f, l = openChanging("", "a")
+	l.b.joins = true
+	f.receive("get a\r\nget a\r\ndelete b\r\nget c\r\n")
+	if got, want := l.b.events(), []string{"barrier", "read a", "read a", "write b", "read c"}; !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+	if r := f.c.reads; r.ahead != 0 || r.followed {
+		t.Errorf("behind it all %d bytes were looked at; found a write: %v", r.ahead, r.followed)
+	}
+}
+
+// TestReadsOfWhoMayNotWriteDoNotJoin a write that will be refused: they would have something in the log.
+func TestReadsOfWhoMayNotWriteDoNotJoin(t *testing.T) {
+	f, b := openJoining()
+	f.c.access = access{limited: true, readOnly: true}
+	f.receive("get a\r\ndelete a\r\n")
+	f.settle(b)
+	f.wantWait(t, "all is answered", waitNothing, values("a")+"END\r\n"+notAllowedWrite)
+	if got, want := b.events(), []string{"barrier"}; !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}

@@ -20,6 +20,7 @@ func (l *loop) WriteDone(r *protocol.Result) {
 		form = &l.form
 	}
 	if w.read {
+		c.joined--
 		r = l.readDone(r)
 	} else {
 		l.counters.AddWrite(w.command, form.Codec, w.fields, r)

@@ -32,6 +32,7 @@ type conn struct {
 	late     late
 
 	unanswered int       // writes with the backend; a gat counts once for each key
+	joined     int       // of them, reads that have joined, see behind.go
 	owed       int       // bytes of values that are to come as their answers, about
 	gatFailed  bool      // the error line of the first request was written, and no more follows
 	touched    bool      // in loop.touched
@@ -55,8 +56,10 @@ type reads struct {
 	asked    int // span that the unanswered barrier covers
 	granted  int // span whose reads may be answered: a barrier covers it
 	prepared int // span whose keys the backend was told of
+	ahead    int // span of gets that were looked at for a write behind them
 	keysDone int // keys of the first request that are answered, or with the backend
 
+	followed  bool // what is behind those of ahead is a write
 	heed      Heed // for the reads in granted
 	first     Heed // for the first request, if it has waited for a change
 	confirmed bool // granted because a majority has answered
@@ -75,6 +78,9 @@ func (r *reads) consume(n int) {
 	r.granted = max(0, r.granted-n)
 	r.prepared = max(0, r.prepared-n)
 	r.refused = max(0, r.refused-n)
+	if r.ahead = max(0, r.ahead-n); r.ahead == 0 {
+		r.followed = false
+	}
 	if n > 0 {
 		r.first = Heed{}
 	}
