@@ -53,8 +53,9 @@ type loopBackend struct {
 	ops          []byte // the forming sub-batch
 	count        int
 	reads        behind // between its operations
-	formingBytes int    // of the forming sub-batch, with overhead
-	barriers     int    // requested in this turn
+	written      written
+	formingBytes int // of the forming sub-batch, with overhead
+	barriers     int // requested in this turn
 
 	result  protocol.Result // of the operation that is being answered
 	lastTag uint64
@@ -193,6 +194,7 @@ func (l *loopBackend) Write(req *protocol.Request) (accepted, valueBytes int) {
 	if !l.take(opBytes(req) + valueBytes) {
 		return 0, 0
 	}
+	l.written.note(l, req)
 	l.ops = engine.AppendOp(l.ops, &op)
 	l.count++
 	if frees || len(l.ops) >= subBatchBytesTarget {
@@ -299,7 +301,7 @@ func (l *loopBackend) answer(a *replication.Answer) {
 	}
 }
 
-// fail answers every operation of the oldest waiting sub-batch with s.
+// fail answers every operation and read of the oldest waiting sub-batch with s.
 func (l *loopBackend) fail(s protocol.Status) {
 	for range l.pop() {
 		l.loop.WriteDone(&protocol.Result{Status: s})

@@ -46,11 +46,11 @@ func (l *loopBackend) writeGat(op *engine.Op, keys [][]byte) (accepted, valueByt
 	return accepted, valueBytes
 }
 
-// valueBytes is what the answer of a gat counts for, before it is made.
+// valueBytes is what the answer of a gat, or of a read behind writes, counts for, before it is made.
 func (l *loopBackend) valueBytes(key []byte) int {
 	n, ok := l.reader.ValueBytes(key)
-	if ok {
-		return n
+	if more := l.written.bytes(l, key); ok || more > 0 {
+		return n + more
 	}
 	if s := l.node.replica.Status(); s.Leader != s.ID || l.gate.Changes(engine.HashKey(key)) {
 		return unknownValueBytes // another node may have it by now
