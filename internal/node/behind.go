@@ -6,8 +6,14 @@ import (
 	"raftcached/replication"
 )
 
-// behindBytesMax bounds the reads behind writes of one loop, and the values that they return.
-const behindBytesMax = 2 << 20
+const (
+	// behindBytesMax bounds the reads behind writes of one loop, and the values that they return.
+	behindBytesMax = 2 << 20
+
+	// behindOverheadBytes is what a read counts for in addition to its key and value: its result,
+	// and who waits for it.
+	behindOverheadBytes = 384
+)
 
 // behind are the reads behind writes of a loop.
 type behind struct {
@@ -27,7 +33,7 @@ func (l *loopBackend) ReadBehind(keys [][]byte) (valueBytes int, ok bool) {
 	for _, key := range keys {
 		n := l.valueBytes(key)
 		valueBytes += n
-		size += opOverheadBytes + len(key) + n
+		size += behindOverheadBytes + len(key) + n
 	}
 	if b.bytes+size > behindBytesMax {
 		return 0, false
