@@ -30,20 +30,7 @@ type simBehindStep struct {
 }
 
 // behind sends one sub-batch after the other, to any node.
-func (r *simReaders) behind() {
-	s := r.s
-	s.after(s.delay(4*time.Millisecond), func() {
-		if r.stopped {
-			return
-		}
-		n := s.anyNode()
-		if !n.up || n.paused || s.now < s.trouble.quietTo {
-			r.behind()
-			return
-		}
-		r.submitBehind(n)
-	})
-}
+func (r *simReaders) behind() { r.soon(r.submitBehind) }
 
 // submitBehind submits a sub-batch, of operations at random and of reads before, between and
 // behind them, or of reads only.

@@ -81,8 +81,8 @@ func (r *simReaders) burst(n *simNode) {
 	}
 }
 
-// write changes a key, or all, at any node.
-func (r *simReaders) write() {
+// soon calls do, in a while, with any node that takes writes then.
+func (r *simReaders) soon(do func(n *simNode)) {
 	s := r.s
 	s.after(s.delay(4*time.Millisecond), func() {
 		if r.stopped {
@@ -90,9 +90,17 @@ func (r *simReaders) write() {
 		}
 		n := s.anyNode()
 		if !n.up || n.paused || s.now < s.trouble.quietTo {
-			r.write()
+			r.soon(do)
 			return
 		}
+		do(n)
+	})
+}
+
+// write changes a key, or all, at any node.
+func (r *simReaders) write() {
+	s := r.s
+	r.soon(func(n *simNode) {
 		r.writes++
 		c := &simClient{s: s, node: n, told: func(o simOutcome, _ *item.Result) {
 			if o == simAnswered {

@@ -20,8 +20,7 @@ import (
 
 // canJoin reports whether a read can join writes at all.
 func (c *conn) canJoin(req *protocol.Request) bool {
-	switch {
-	case req.Command == protocol.MetaDebug, req.Command == protocol.MetaGet && req.Form.Codec == protocol.Meta:
+	if req.Command == protocol.MetaDebug || req.Command == protocol.MetaGet && req.Form.Codec == protocol.Meta {
 		return false
 	}
 	return !c.owesMuch() && c.reads.keysDone == 0 && !c.loop.mustQueue(c)

@@ -40,14 +40,7 @@ func TestReadsJoinTheWritesBeforeThem(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, b := openJoining()
-			f.receive(c.requests)
-			f.settle(b)
-			if got := f.takeReplies(); got != c.answers {
-				t.Errorf("answers %q, want %q", got, c.answers)
-			}
-			if got := b.events(); !slices.Equal(got, c.events) {
-				t.Errorf("events %q, want %q", got, c.events)
-			}
+			f.wantAll(t, b, c.requests, c.answers, c.events)
 			if f.c.unanswered != 0 || f.c.owed != 0 || f.c.loop.writes.n != 0 {
 				t.Errorf("%d answers, %d bytes and %d waiters are left", f.c.unanswered, f.c.owed, f.c.loop.writes.n)
 			}

@@ -37,6 +37,20 @@ func (f *fakeConn) settle(b *memory) {
 	}
 }
 
+// wantAll sends requests, has the backend answer all, and checks the answers and what the
+// backend was asked.
+func (f *fakeConn) wantAll(t *testing.T, b *memory, requests, answers string, events []string) {
+	t.Helper()
+	f.receive(requests)
+	f.settle(b)
+	if got := f.takeReplies(); got != answers {
+		t.Errorf("answers %q, want %q", got, answers)
+	}
+	if got := b.events(); !slices.Equal(got, events) {
+		t.Errorf("events %q, want %q", got, events)
+	}
+}
+
 // TestMissingKeysOfGatsAreRead: what a gat would not change is read, by one barrier, and
 // only the rest is written, in each protocol.
 func TestMissingKeysOfGatsAreRead(t *testing.T) {
@@ -55,14 +69,7 @@ func TestMissingKeysOfGatsAreRead(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, b := openGats()
-			f.receive(c.requests)
-			f.settle(b)
-			if got := f.takeReplies(); got != c.answers {
-				t.Errorf("answers %q, want %q", got, c.answers)
-			}
-			if got := b.events(); !slices.Equal(got, c.events) {
-				t.Errorf("events %q, want %q", got, c.events)
-			}
+			f.wantAll(t, b, c.requests, c.answers, c.events)
 		})
 	}
 }
