@@ -53,6 +53,14 @@ type SubBatch struct {
 
 // appendSubBatch appends the encoding of s to dst.
 func appendSubBatch(dst []byte, s *SubBatch) []byte {
+	return append(appendSubBatchHead(dst, s), s.Ops...)
+}
+
+// subBatchHeadMax is the most that appendSubBatchHead appends.
+const subBatchHeadMax = 1 + 6*9 + 5
+
+// appendSubBatchHead appends the encoding of s up to its operations, which end it.
+func appendSubBatchHead(dst []byte, s *SubBatch) []byte {
 	dst = frame.AppendArrayLen(dst, 7)
 	dst = frame.AppendUint(dst, s.Origin)
 	dst = frame.AppendUint(dst, s.Boot)
@@ -60,7 +68,7 @@ func appendSubBatch(dst []byte, s *SubBatch) []byte {
 	dst = frame.AppendUint(dst, s.Seq)
 	dst = frame.AppendUint(dst, s.Tag)
 	dst = frame.AppendUint(dst, uint64(s.Count))
-	return frame.AppendBytes(dst, s.Ops)
+	return frame.AppendBytesLen(dst, len(s.Ops))
 }
 
 // readSubBatch decodes one sub-batch. Ops aliases the reader's bytes.
@@ -87,6 +95,11 @@ func readSubBatch(r *frame.Reader) (s SubBatch, err error) {
 // appendEntry appends a log entry of read hints, if any, and n encoded
 // sub-batches to dst.
 func appendEntry(dst []byte, stampMs int64, hints []byte, n int, subs []byte) []byte {
+	return append(appendEntryHead(dst, stampMs, hints, n), subs...)
+}
+
+// appendEntryHead appends a log entry up to its n sub-batches, which end it.
+func appendEntryHead(dst []byte, stampMs int64, hints []byte, n int) []byte {
 	dst = frame.AppendArrayLen(dst, 4)
 	dst = frame.AppendUint(dst, entryVersion)
 	dst = frame.AppendInt(dst, stampMs)
@@ -95,8 +108,7 @@ func appendEntry(dst []byte, stampMs int64, hints []byte, n int, subs []byte) []
 	} else {
 		dst = frame.AppendNil(dst)
 	}
-	dst = frame.AppendArrayLen(dst, n)
-	return append(dst, subs...)
+	return frame.AppendArrayLen(dst, n)
 }
 
 // header is the head of a log entry.

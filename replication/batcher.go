@@ -15,6 +15,9 @@ const (
 	// small entry waits in any case: under load the wait fills entries, without a timer.
 	entriesInFlightMax = 4
 
+	// entryHeadMax is the most that an entry has beside hints and sub-batches.
+	entryHeadMax = 32
+
 	// fullEntriesInFlightMax is how many there may be before one of entryBytesTarget waits.
 	fullEntriesInFlightMax = 256
 )
@@ -41,17 +44,30 @@ type flight struct {
 	bytes int
 }
 
-// chunk is a run of n encoded sub-batches.
+// chunk is a run of n encoded sub-batches, in two pieces.
 type chunk struct {
-	n    int
-	subs []byte
+	n          int
+	head, rest []byte
 }
 
+func (c *chunk) bytes() int { return len(c.head) + len(c.rest) }
+
+// add queues n sub-batches of a peer, encoded. b keeps subs.
 func (b *batcher) add(n int, subs []byte) {
 	if n > 0 {
-		b.queue = append(b.queue, chunk{n, subs})
-		b.bytes += len(subs)
+		b.put(chunk{n: n, rest: subs})
 	}
+}
+
+// addOwn queues a sub-batch of this node. b keeps its operations, which are copied once:
+// into the entry.
+func (b *batcher) addOwn(s *SubBatch) {
+	b.put(chunk{1, appendSubBatchHead(make([]byte, 0, subBatchHeadMax), s), s.Ops})
+}
+
+func (b *batcher) put(c chunk) {
+	b.queue = append(b.queue, c)
+	b.bytes += c.bytes()
 }
 
 // hint queues hints for the next entries; b keeps no reference to them.
@@ -92,17 +108,15 @@ func (b *batcher) committed(index uint64) {
 // entry removes what fits one entry from the queue and returns it encoded.
 func (b *batcher) entry(stampMs int64) []byte {
 	n, size, k := 0, 0, 0
-	for k < len(b.queue) && (k == 0 || size+len(b.queue[k].subs) <= entryBytesMax && n+b.queue[k].n <= subBatchesMax) {
+	for k < len(b.queue) && (k == 0 || size+b.queue[k].bytes() <= entryBytesMax && n+b.queue[k].n <= subBatchesMax) {
 		n += b.queue[k].n
-		size += len(b.queue[k].subs)
+		size += b.queue[k].bytes()
 		k++
 	}
-	subs := b.queue[0].subs
-	if k > 1 {
-		subs = make([]byte, 0, size)
-		for _, c := range b.queue[:k] {
-			subs = append(subs, c.subs...)
-		}
+	hints := b.takeHints(size)
+	entry := appendEntryHead(make([]byte, 0, len(hints)+size+entryHeadMax), stampMs, hints, n)
+	for i := range b.queue[:k] {
+		entry = append(append(entry, b.queue[i].head...), b.queue[i].rest...)
 	}
 	b.bytes -= size
 	clear(b.queue[:k])
@@ -110,8 +124,7 @@ func (b *batcher) entry(stampMs int64) []byte {
 	if len(b.queue) == 0 {
 		b.queue = nil
 	}
-	hints := b.takeHints(size)
-	return appendEntry(make([]byte, 0, len(hints)+size+32), stampMs, hints, n, subs)
+	return entry
 }
 
 // takeHints removes the hints that may go with sub-batches of the given size.

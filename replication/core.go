@@ -121,9 +121,12 @@ type Core struct {
 
 	campaignDue bool // the only voter, which stands as soon as it is not bound
 
-	failed  error // why nothing leaves any more
-	forward chunk // sub-batches that leave for the leader with the next Ready
-	eff     Effects
+	failed  error    // why nothing leaves any more
+	forward struct { // leaves for the leader with the next Ready
+		n    int // sub-batches
+		subs []byte
+	}
+	eff Effects
 }
 
 // NewCore returns the core of a node whose log and state were restored.

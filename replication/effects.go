@@ -245,7 +245,7 @@ func (c *Core) noteStatus() {
 // send passes a numbered sub-batch of this node to the leader.
 func (c *Core) send(s *SubBatch) {
 	if c.leads() {
-		c.batcher.add(1, appendSubBatch(make([]byte, 0, len(s.Ops)+48), s))
+		c.batcher.addOwn(s)
 		return
 	}
 	c.forward.subs = appendSubBatch(c.forward.subs, s)
