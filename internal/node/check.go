@@ -26,7 +26,7 @@ const (
 	filesOfPeer   = 16 // three streams in each direction, a snapshot, handshakes
 	filesOfAdmin  = 97 // as many connections as there may be, one more, and those to other servers for pages
 	filesOfHealth = 65 // as many connections as there may be, and one more
-	filesOfLoop   = 6  // five, and one more while a client that has ended its input is moved
+	filesOfLoop   = 7  // six, and one more while a client that has ended its input is moved
 	filesSpare    = 32
 	filesSpareLog = 16 // snapshots, and segments that are prepared or removed
 

@@ -47,6 +47,9 @@ type gnetLoop struct {
 	turnEndAsked bool
 	waived       bool // until what giveWay has written arrives
 
+	rested     time.Time // when it has waited last
+	yieldAfter time.Duration
+
 	posts postQueue
 }
 
@@ -62,7 +65,7 @@ type postQueue struct {
 // newGnetLoop returns the loop that a probe has found.
 func newGnetLoop(p *probe, log *slog.Logger) *gnetLoop {
 	l := &gnetLoop{
-		log: log, probe: p,
+		log: log, probe: p, yieldAfter: yieldAfter,
 		half: make(map[*gnetConn]struct{}), outgoing: make(map[*gnetConn]struct{}),
 	}
 	l.task = gnet.RunnableFunc(func(context.Context) error {
@@ -176,7 +179,14 @@ func (l *gnetLoop) runPosts() bool {
 // done before gnet looks for them.
 func (l *gnetLoop) sleep() (again bool) {
 	runtime.Gosched() // what the turn has given to others goes first, and may bring posts
-	events := l.sleeper.sleep(l.posts.empty)
+	if now := time.Now(); now.Sub(l.rested) >= l.yieldAfter {
+		l.yielder.yield()
+		l.rested = now
+	}
+	events, waited := l.sleeper.sleep(l.posts.empty)
+	if waited {
+		l.rested = time.Now()
+	}
 	if !l.posts.empty() {
 		return true
 	}

@@ -30,6 +30,8 @@ type sleeper struct {
 	raw    syscall.RawConn
 	asleep atomic.Bool
 	bars   atomic.Int64 // why the loop is to leave the waiting to gnet
+	waits  bool         // the poller was left to tell of events
+	look   func(epollFD uintptr) (events bool)
 }
 
 // newSleeper returns a sleeper for an epoll set.
@@ -51,23 +53,29 @@ func newSleeper(epollFD int) (*sleeper, error) {
 		_ = s.file.Close()
 		return nil, fmt.Errorf("watch an epoll set: %w", err)
 	}
+	s.look = func(epollFD uintptr) bool {
+		events := hasEvents(epollFD)
+		s.waits = s.waits || !events
+		return events
+	}
 	return s, nil
 }
 
 // sleep waits until the epoll set has events, which it reports, or until wake. It does
-// not wait if there are events, or if stay reports false: that is called when wake already
-// has its effect. If Go's poller fails it reports events: gnet waits then. Only the loop's
-// goroutine may call it.
-func (s *sleeper) sleep(stay func() bool) (events bool) {
+// not wait, and reports so, if there are events, or if stay reports false: that is called when
+// wake already has its effect. If Go's poller fails it reports events: gnet waits then. Only the
+// loop's goroutine may call it.
+func (s *sleeper) sleep(stay func() bool) (events, waited bool) {
 	s.asleep.Store(true)
+	s.waits = false
 	if !s.barred() && stay() {
-		events = !errors.Is(s.raw.Read(hasEvents), os.ErrDeadlineExceeded)
+		events = !errors.Is(s.raw.Read(s.look), os.ErrDeadlineExceeded)
 		if !events {
 			_ = s.file.SetReadDeadline(time.Time{}) // it has worked before
 		}
 	}
 	s.asleep.Store(false)
-	return events
+	return events, s.waits
 }
 
 // wake ends sleep, and reports whether the loop was in it. If it was not, it may be about to

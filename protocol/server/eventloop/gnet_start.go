@@ -100,6 +100,7 @@ type probe struct {
 	epollFD int
 	err     error
 	sleeper *sleeper
+	yielder *yielder
 	nudgeFD int // the other end: gnet reads what is written to it
 	loop    atomic.Pointer[gnetLoop]
 }
@@ -118,6 +119,9 @@ func closeProbes(probes []*probe) error {
 	for _, p := range probes {
 		if p.sleeper != nil {
 			p.sleeper.close()
+		}
+		if p.yielder != nil {
+			p.yielder.close()
 		}
 		errs = append(errs, os.NewSyscallError("close", syscall.Close(p.nudgeFD)))
 	}
@@ -148,6 +152,9 @@ func probeLoops(client *gnet.Client, n int) (probes []*probe, err error) {
 		}
 		seen[p.events] = true
 		if p.sleeper, err = newSleeper(p.epollFD); err != nil {
+			return probes, err
+		}
+		if p.yielder, err = newYielder(); err != nil {
 			return probes, err
 		}
 	}
