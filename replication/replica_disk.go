@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"io"
+	"runtime"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -23,6 +24,7 @@ func (r *Replica) appendLoop() {
 			return
 		case <-r.toLog.wake:
 		}
+		runtime.Gosched() // what others are about to bring is written with this: see decision 72
 		taken = r.toLog.take(taken)
 		effects = r.machine.appender.step(taken, effects[:0])
 		for i := range effects {
