@@ -3,6 +3,7 @@ package eventloop
 import (
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -36,7 +37,8 @@ func (c *gnetConn) inputEnded() {
 }
 
 // keepHalf moves a connection that gnet is closing to a descriptor of its own. It
-// reports false, and the connection has closed, if there is no descriptor.
+// reports false, and the connection has closed, if there is no descriptor. Its input is copied
+// as it lies: Peek could close the connection, for want of memory that is mapped.
 func (c *gnetConn) keepHalf() bool {
 	fd, err := syscall.Dup(c.socket.Fd())
 	if err != nil {
@@ -45,7 +47,8 @@ func (c *gnetConn) keepHalf() bool {
 		return false
 	}
 	syscall.CloseOnExec(fd)
-	c.half = halfConn{fd: fd, in: append([]byte(nil), c.Peek()...)}
+	rest, _ := c.socket.Peek(-1) // behind the hoard; it fails only if it is asked for more than there is
+	c.half = halfConn{fd: fd, in: slices.Concat(c.hoard.bytes(), rest)}
 	c.hoard.leave(c.loop)
 	c.phase, c.socket = halfOpen, nil
 	c.loop.half[c] = struct{}{}
