@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -25,9 +24,6 @@ const (
 )
 
 const (
-	redialMin = 10 * time.Millisecond
-	redialMax = 500 * time.Millisecond
-
 	// writeBytesTarget is about how much of the queue one write sends.
 	writeBytesTarget = 1 << 20
 
@@ -189,7 +185,7 @@ func (s *sender) isConnected() bool {
 
 // run keeps the stream connected until its context ends.
 func (s *sender) run() {
-	backoff := redialMin
+	var wait redial
 	said := ""
 	for s.ctx.Err() == nil {
 		conn, remote, err := s.t.dial(s.ctx, address(s.peer), s.peer.ServerID, s.stream)
@@ -197,9 +193,11 @@ func (s *sender) run() {
 			err = errors.Join(fmt.Errorf("at %s is member %d, not %d", address(s.peer), remote.RaftID, s.peer.RaftID), conn.Close())
 		}
 		if err == nil {
-			backoff, said = redialMin, ""
+			said = ""
 			s.t.noteAdmin(remote)
+			connected := time.Now()
 			err = s.serve(conn)
+			wait.ended(time.Since(connected))
 		}
 		s.failed(err)
 		var (
@@ -227,9 +225,8 @@ func (s *sender) run() {
 		}
 		select {
 		case <-s.ctx.Done():
-		case <-time.After(backoff/2 + rand.N(backoff)):
+		case <-time.After(wait.next()):
 		}
-		backoff = min(2*backoff, redialMax)
 	}
 }
 
