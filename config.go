@@ -198,8 +198,9 @@ type MemoryDisk struct{ fs *disk.Memory }
 // NewMemoryDisk returns an empty file system.
 func NewMemoryDisk() *MemoryDisk { return &MemoryDisk{disk.NewMemory()} }
 
-// ConfigError is the type of an error that a change of the configuration repairs.
-// It says in one sentence what is wrong and what to change.
+// ConfigError is the type of an error that a change of the configuration repairs, or of what
+// it names, as the data folder: to start again does not help before. It says in one sentence
+// what is wrong and what to change.
 type ConfigError = settings.Error
 
 // Complete returns the configuration with every default filled in, or a

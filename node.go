@@ -12,7 +12,7 @@ type Node struct{ inner *node.Node }
 
 // Open starts a node and returns when it serves clients. A node of a cluster
 // that was never formed waits, until ctx ends, for every server that is listed.
-// A *ConfigError says what to change in the configuration.
+// A *ConfigError says what to change in the configuration, or with the data folder.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	complete, err := cfg.Complete()
 	if err == nil {

@@ -131,8 +131,8 @@ func TestSegmentDamagedWhileItServes(t *testing.T) {
 			t.Errorf("%q is missing in: %s", words, tail)
 		}
 	}
-	if code := leader.Process().ExitCode(); code != exitFailed {
-		t.Errorf("exit code %d, want %d", code, exitFailed)
+	if code := leader.Process().ExitCode(); code != exitConfiguration {
+		t.Errorf("exit code %d, want %d", code, exitConfiguration)
 	}
 	must(t, c.AwaitServing(ctx, victim.ID, third.ID))
 	wantFilled(t, victim, "early")

@@ -45,9 +45,6 @@ var refusals = []*regexp.Regexp{
 	regexp.MustCompile(`is of cluster [0-9a-f]{16}, and where \d of its \d voters were are servers of cluster [0-9a-f]{16}: .*run .raftcachectl member replace \d`),
 }
 
-// exitConfiguration is the exit code of a server that is configured wrongly.
-const exitConfiguration = 78
-
 // harmCase is a cluster whose folders are harmed.
 type harmCase struct {
 	t       *testing.T
@@ -289,8 +286,8 @@ func (h *harmCase) checkRefusal(s *cluster.Server) {
 	if !slices.ContainsFunc(refusals, func(r *regexp.Regexp) bool { return r.MatchString(last) }) {
 		h.t.Errorf("server %d ends with a sentence that helps nobody: %s", s.ID, last)
 	}
-	if code := s.Process().ExitCode(); code != exitFailed && code != exitConfiguration {
-		h.t.Errorf("server %d has exit code %d", s.ID, code)
+	if code := s.Process().ExitCode(); code != exitConfiguration {
+		h.t.Errorf("server %d has exit code %d, want %d", s.ID, code, exitConfiguration)
 	}
 	if strings.Contains(tail, "panic") || strings.Contains(tail, "goroutine ") {
 		h.t.Errorf("server %d panics: %s", s.ID, tail)

@@ -226,7 +226,7 @@ func TestRemovedServerEnds(t *testing.T) {
 		t.Fatal("it goes on")
 	}
 	want := fmt.Sprintf("server %d was removed from the cluster: to bring it back, remove its data folder, run `raftcachectl member add %d`", victim.ID, victim.ID)
-	if tail := victim.LogTail(); victim.Process().ExitCode() != exitFailed || !strings.Contains(tail, want) {
+	if tail := victim.LogTail(); victim.Process().ExitCode() != exitConfiguration || !strings.Contains(tail, want) {
 		t.Errorf("exit code %d: %s", victim.Process().ExitCode(), tail)
 	}
 	wantRefused(ctx, t, victim, want)

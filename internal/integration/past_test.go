@@ -19,19 +19,14 @@ import (
 	"raftcached/replication/wal"
 )
 
-// exitFailed is the exit code of a server that cannot go on.
-const exitFailed = 1
+// exitConfiguration is the exit code of a server that is configured wrongly, or has a data
+// folder with which it can never go on.
+const exitConfiguration = 78
 
 // wantRefused starts a server whose data folder cannot be trusted, twice. Each time it
-// ends, with a last line that has all the words.
+// ends, with a last line that has all the words, and the exit code by which nobody starts it
+// again.
 func wantRefused(ctx context.Context, t *testing.T, s *cluster.Server, words ...string) {
-	t.Helper()
-	wantEnd(ctx, t, s, exitFailed, words...)
-}
-
-// wantEnd starts a server twice. Each time it ends with the exit code, and with a last
-// line that has all the words.
-func wantEnd(ctx context.Context, t *testing.T, s *cluster.Server, exitCode int, words ...string) {
 	t.Helper()
 	for range 2 {
 		must(t, s.Start())
@@ -47,8 +42,8 @@ func wantEnd(ctx context.Context, t *testing.T, s *cluster.Server, exitCode int,
 				t.Errorf("server %d ends with %q, want %q in it", s.ID, last, word)
 			}
 		}
-		if code := s.Process().ExitCode(); code != exitCode {
-			t.Errorf("server %d has exit code %d, want %d", s.ID, code, exitCode)
+		if code := s.Process().ExitCode(); code != exitConfiguration {
+			t.Errorf("server %d has exit code %d, want %d", s.ID, code, exitConfiguration)
 		}
 		if strings.Contains(tail, "panic") {
 			t.Errorf("server %d panics: %s", s.ID, tail)
@@ -177,7 +172,7 @@ func TestHarmWhileTheOthersServe(t *testing.T) {
 	}
 	v := &victim{t: t, dir: s.DataDir}
 	v.take(leader.DataDir, "identity")
-	wantEnd(ctx, t, s, exitConfiguration, "give each server a folder of its own", replaceCommand(s))
+	wantRefused(ctx, t, s, "give each server a folder of its own", replaceCommand(s))
 	fill(t, third, "last")
 	for _, other := range []*cluster.Server{leader, third} {
 		wantFilled(t, other, "last")
@@ -327,7 +322,7 @@ func TestEndOfLogLostBeforeItWasNoted(t *testing.T) {
 		wantFilled(t, victim, "early")
 		return
 	}
-	if tail := victim.LogTail(); victim.Process().ExitCode() != exitFailed || !strings.Contains(tail, "was acknowledged to the leader") ||
+	if tail := victim.LogTail(); victim.Process().ExitCode() != exitConfiguration || !strings.Contains(tail, "was acknowledged to the leader") ||
 		!strings.Contains(tail, replaceCommand(victim)) || strings.Contains(tail, "panic") {
 		t.Errorf("exit code %d: %s", victim.Process().ExitCode(), tail)
 	}

@@ -74,7 +74,7 @@ func (s *supervisor) ended(w *ward) {
 	tail := w.LogTail()
 	last := tail[strings.LastIndexByte(tail, '\n')+1:]
 	for _, words := range w.leaving {
-		if strings.Contains(last, words) && w.Process().ExitCode() == exitFailed {
+		if strings.Contains(last, words) && w.Process().ExitCode() == exitConfiguration {
 			close(w.left)
 			return
 		}

@@ -77,7 +77,7 @@ func (n *Node) belong(ctx context.Context) error {
 	}
 	var known bool
 	if n.raftID, known = raftIDOf(n.identity); !known {
-		return fmt.Errorf("data folder %q is of cluster %016x, which does not know it: %s", n.cfg.DataDir, c.ID, n.remedy())
+		return settings.Errorf("data folder %q is of cluster %016x, which does not know it: %s", n.cfg.DataDir, c.ID, n.remedy())
 	}
 	n.known.Store(noted(c))
 	n.fillAddresses()
@@ -291,10 +291,10 @@ func addressError(err error) error {
 	return err
 }
 
-// orSettings makes an error of the settings of what a peer has refused.
+// orSettings makes an error of the settings of what a peer has refused, the folder or else.
 func orSettings(err error) error {
-	if _, is := errors.AsType[*peer.RefusedError](err); is {
-		return settings.Errorf("%v", err)
+	if errors.As(err, new(*peer.RefusedError)) || errors.As(err, new(*peer.OutdatedError)) || errors.As(err, new(*peer.RemovedError)) {
+		return settings.Errorf("%w", err)
 	}
 	return err
 }

@@ -32,23 +32,26 @@ func (n *Node) applyPast(ctx context.Context) error {
 }
 
 // pastError adds what helps if the data folder is the reason why the node cannot start
-// or go on: something in it is missing, damaged, older than it was, or of another folder.
+// or go on: something in it is missing, damaged, older than it was, or of another folder, or
+// the cluster goes on without it. None of that passes by itself. It is an error of the
+// settings, so that nobody starts the server again before somebody has looked: a log that
+// lacks what it has acknowledged would not be noticed by the next leader.
 func (n *Node) pastError(err error) error {
 	var (
 		lost     *wal.LostError
 		corrupt  *wal.CorruptError
 		segment  *wal.ForeignError
 		snapshot *snapshot.ForeignError
-		removed  *peer.RemovedError
 	)
-	if errors.Is(err, replication.ErrLater) || errors.As(err, new(*peer.LaterError)) {
-		return settings.Errorf("%v", err) // another program helps
-	}
-	if errors.As(err, &removed) {
-		return fmt.Errorf("%w (data folder %q)", err, n.cfg.DataDir)
-	}
-	if errors.Is(err, replication.ErrNoSnapshot) || errors.Is(err, replication.ErrOutdated) ||
-		errors.As(err, &lost) || errors.As(err, &corrupt) || errors.As(err, &segment) || errors.As(err, &snapshot) {
+	switch {
+	case errors.Is(err, replication.ErrLater) || errors.As(err, new(*peer.LaterError)):
+		return settings.Errorf("%w", err) // another program helps
+	case errors.As(err, new(*peer.RemovedError)):
+		return settings.Errorf("%w (data folder %q)", err, n.cfg.DataDir)
+	case errors.As(err, new(*peer.OutdatedError)):
+		return settings.Errorf("%w", err)
+	case errors.Is(err, replication.ErrNoSnapshot), errors.Is(err, replication.ErrOutdated),
+		errors.As(err, &lost), errors.As(err, &corrupt), errors.As(err, &segment), errors.As(err, &snapshot):
 		return n.lost(err)
 	}
 	return err
@@ -56,7 +59,7 @@ func (n *Node) pastError(err error) error {
 
 // lost adds to the error of a data folder that has lost something what helps.
 func (n *Node) lost(err error) error {
-	return fmt.Errorf("%w; server %d cannot go on with data folder %q: %s", err, n.cfg.ServerID, n.cfg.DataDir, n.remedy())
+	return settings.Errorf("%w; server %d cannot go on with data folder %q: %s", err, n.cfg.ServerID, n.cfg.DataDir, n.remedy())
 }
 
 // remedy says how to bring back a server whose data folder cannot be trusted.

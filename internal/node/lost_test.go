@@ -11,6 +11,7 @@ import (
 	"raftcached/internal/settings"
 	"raftcached/replication"
 	"raftcached/replication/identity"
+	"raftcached/replication/peer"
 	"raftcached/replication/snapshot"
 	"raftcached/replication/wal"
 )
@@ -53,9 +54,8 @@ func TestLostLogStopsTheNode(t *testing.T) {
 					!strings.Contains(err.Error(), "to start with an empty cache, move the folder away") {
 					t.Fatalf("open: %v, want %q and what helps", err, c.want)
 				}
-				var wrong *settings.Error
-				if errors.As(err, &wrong) {
-					t.Fatalf("open: %v: it is no fault of the configuration", err)
+				if !errors.As(err, new(*settings.Error)) {
+					t.Fatalf("open: %v: whoever supervises the server would start it again", err)
 				}
 			}
 		})
@@ -85,7 +85,7 @@ func must(t *testing.T, err error) {
 }
 
 // TestRemedies: whatever makes a server of a cluster stop because of its data folder
-// names the command that brings it back.
+// names the command that brings it back, and says that to start again does not help.
 func TestRemedies(t *testing.T) {
 	n := lookout(t, place4)
 	n.cfg.ServerID = 2
@@ -99,11 +99,34 @@ func TestRemedies(t *testing.T) {
 		if errors.Is(err, identity.ErrLost) {
 			got = n.lost(err) // see identify
 		}
-		if !strings.Contains(got.Error(), want) || !strings.HasSuffix(got.Error(), help) || !errors.Is(got, err) {
+		if !strings.Contains(got.Error(), want) || !strings.HasSuffix(got.Error(), help) || !errors.Is(got, err) || !errors.As(got, new(*settings.Error)) {
 			t.Errorf("%T: %v", err, got)
 		}
 	}
-	if err := n.pastError(errors.New("connection refused")); err.Error() != "connection refused" {
+	if err := n.pastError(errors.New("connection refused")); err.Error() != "connection refused" || errors.As(err, new(*settings.Error)) {
 		t.Errorf("what is not the folder's fault is taken for it: %v", err)
+	}
+}
+
+// TestWhatOthersSayOfTheFolderIsFinal, while the server runs, forms its cluster or asks to come in.
+func TestWhatOthersSayOfTheFolderIsFinal(t *testing.T) {
+	n := lookout(t, place4)
+	n.cfg.DataDir = "folder"
+	for _, c := range []struct {
+		err      error
+		want     string // while it runs
+		starting bool   // it may be said before, too
+	}{
+		{&peer.RemovedError{Sentence: "removed"}, `removed (data folder "folder")`, true},
+		{&peer.OutdatedError{Sentence: "a copy"}, "a copy", true},
+		{&peer.LaterError{Sentence: "run a newer one"}, "run a newer one", false},
+	} {
+		if got := n.pastError(c.err); got.Error() != c.want || !errors.Is(got, c.err) || !errors.As(got, new(*settings.Error)) {
+			t.Errorf("%T while it runs: %v", c.err, got)
+		}
+		joining := fmt.Errorf("join the cluster: %w", c.err)
+		if got := orSettings(joining); got.Error() != joining.Error() || !errors.Is(got, c.err) || errors.As(got, new(*settings.Error)) != c.starting {
+			t.Errorf("%T when it starts: %v", c.err, got)
+		}
 	}
 }

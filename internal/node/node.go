@@ -65,7 +65,7 @@ type Node struct {
 
 // Open starts a node and returns when it serves clients. A node of a cluster
 // that was never formed waits, until ctx ends, for every server that is listed.
-// A *settings.Error says what to change in the configuration.
+// A *settings.Error says what to change in the configuration, or with the data folder.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, done: make(chan struct{}), handshakes: handshake.NewProcessors(), life: life{since: time.Now()}}
 	n.cfg.Logger = n.events.keep(cfg.Logger)

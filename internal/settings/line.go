@@ -282,7 +282,7 @@ func WriteUsage(w io.Writer) error {
 	text.WriteString("\nmemcached's other flags are accepted, with a note that they have no effect.\n" +
 		"A flag overrides the environment (RAFTCACHED_MAX_ITEM_SIZE and so on), which\n" +
 		"overrides the config file, which overrides the default. Exit code: 0 stopped by a\n" +
-		"signal, 1 failed, 64 wrong flags, 78 wrong configuration.\n")
+		"signal, 1 failed, 64 wrong flags, 78 wrong configuration or data folder.\n")
 	_, err := io.WriteString(w, text.String())
 	return err
 }

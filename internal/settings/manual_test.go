@@ -82,7 +82,7 @@ failed: the last line of the log says why
 wrong flags: to start it again does not help
 .TP
 78
-wrong configuration, the data folder of another server, or a program that is too old for its cluster: to start it again does not help
+wrong configuration; a data folder of another server, of one that was removed or replaced, or one that is a copy, damaged or not complete; or a program that is too old for its cluster: to start it again does not help
 .SH SEE ALSO
 .BR raftcachectl (1),
 .BR server\-spawner (1),

@@ -28,7 +28,7 @@ const (
 
 	// Starting it again does not help. The numbers are those of sysexits.h.
 	exitUsage  = 64 // wrong flags
-	exitConfig = 78 // wrong server.json or environment, a folder of another server, or a program that is too old
+	exitConfig = 78 // wrong server.json or environment, a data folder that is of no use to this server, or a program that is too old
 )
 
 // closeTimeout bounds a graceful stop, whose steps have bounds of their own, of
