@@ -49,7 +49,7 @@ func (t *Transport) notYet(remote *Hello) error {
 }
 
 // checkUnformed decides while neither node is a member of a cluster, as far as is
-// known here, and notes the other's directory id.
+// known here.
 func (t *Transport) checkUnformed(remote *Hello) error {
 	if remote.Stream != StreamForm {
 		return t.notYet(remote)
@@ -62,13 +62,22 @@ func (t *Transport) checkUnformed(remote *Hello) error {
 		return refuse("server %d lists the servers %s, server %d lists %s: give both the same server.json",
 			t.self.ServerID, ours, remote.ServerID, theirs)
 	}
-	t.note(remote)
-	return nil
+	return t.checkMet(remote)
 }
 
-// note keeps the directory id of an unformed node.
-func (t *Transport) note(remote *Hello) {
-	t.directories[remote.ServerID] = remote.DirectoryID
+// checkMet refuses an unformed node for now whose data folder was not met where its server is
+// listed. Two folders may have been started for one server: if each were believed by some of
+// the others, there would be two clusters, and each could have a majority.
+func (t *Transport) checkMet(remote *Hello) error {
+	met, is := t.directories[remote.ServerID]
+	if !is {
+		return refuseNow("server %d has not reached server %d yet where that is listed", t.self.ServerID, remote.ServerID)
+	}
+	if met != remote.DirectoryID {
+		return refuseNow("two servers have the id %d, with data folder %v where it is listed and with %v elsewhere: give each server an id of its own",
+			remote.ServerID, met, remote.DirectoryID)
+	}
+	return nil
 }
 
 // checkEmpty decides on a node whose folder is of no cluster, while this one's is. It

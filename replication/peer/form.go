@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	// formRetry is how long an unformed node waits before it dials again.
-	formRetry = 200 * time.Millisecond
+	// formRetryMin and formRetryMax are how long an unformed node waits before it dials
+	// again: at first the others are about to do what it waits for.
+	formRetryMin = 10 * time.Millisecond
+	formRetryMax = 200 * time.Millisecond
 
 	// formReport is how often it reports which servers it waits for.
 	formReport = 5 * time.Second
@@ -25,7 +27,8 @@ var ErrFormed = errors.New("the cluster is formed already")
 
 // Form exchanges directory ids with every listed server and returns the cluster
 // that they form. All servers must be reachable once: if some of them could form a
-// cluster, a node whose folder was wiped could join a second one. It ends with
+// cluster, a node whose folder was wiped could join a second one. Each must have met the
+// folders of all others where those are listed: see checkMet. It ends with
 // ErrFormed if any of them is in a cluster. A node that is listed alone waits for
 // Config.LoneWait, and ends with a *ClaimedError if a cluster looks for it meanwhile.
 // The caller must make the cluster durable before it calls Transport.Join. While it
@@ -35,7 +38,7 @@ func (t *Transport) Form(ctx context.Context, report func(text string)) (identit
 		return t.formAlone(ctx)
 	}
 	reported := time.Now()
-	for {
+	for retry := formRetryMin; ; retry = min(2*retry, formRetryMax) {
 		waiting, err := t.formRound(ctx)
 		if err != nil {
 			return identity.Cluster{}, err
@@ -50,7 +53,7 @@ func (t *Transport) Form(ctx context.Context, report func(text string)) (identit
 		select {
 		case <-ctx.Done():
 			return identity.Cluster{}, fmt.Errorf("form the cluster: waited for %s: %w", strings.Join(waiting, "; "), context.Cause(ctx))
-		case <-time.After(formRetry):
+		case <-time.After(retry):
 		}
 	}
 }
@@ -110,23 +113,30 @@ func (t *Transport) listed() []identity.Member {
 	return slices.Clone(t.self.Members)
 }
 
-// greet exchanges hellos with a server.
+// greet exchanges hellos with a server. It is met, too, if it refuses this node for now, which
+// it may not have met yet.
 func (t *Transport) greet(ctx context.Context, m identity.Member) error {
 	conn, remote, err := t.dial(ctx, address(m), m.ServerID, StreamForm)
-	if err != nil {
+	if err == nil {
+		err = conn.Close()
+	}
+	if refused, is := errors.AsType[*RefusedError](err); remote == nil || err != nil && (!is || !refused.Passes) {
 		return err
 	}
-	if err := conn.Close(); err != nil {
-		return err
-	}
-	if remote.ServerID != m.ServerID {
+	switch {
+	case remote.ServerID != m.ServerID:
 		return t.doubt(refuse("at %s is server %d, not server %d: correct server.json", address(m), remote.ServerID, m.ServerID), remote.proved)
-	}
-	if remote.ClusterID != 0 {
+	case remote.ClusterID == 0:
+		t.meetUnformed(remote)
+	case err == nil:
 		return ErrFormed
 	}
+	return err
+}
+
+// meetUnformed notes which folder an unformed server has, where it is listed.
+func (t *Transport) meetUnformed(remote *Hello) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.note(remote)
-	return nil
+	t.directories[remote.ServerID] = remote.DirectoryID
 }

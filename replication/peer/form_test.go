@@ -15,6 +15,8 @@ import (
 func TestFormationWaitsForAll(t *testing.T) {
 	list := members(3)
 	a, b := listen(t, list, 0, nil), listen(t, list, 1, nil)
+	_, err := b.formRound(t.Context()) // so that it has met a
+	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if _, err := a.form(ctx); err == nil || !strings.Contains(err.Error(), "waited for server 2") {
@@ -148,4 +150,54 @@ func TestRefusalsAtFormation(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
+}
+
+// TestTwoFoldersOfOneServer: of two that are started under one id, on two machines, only that
+// is believed which is where the server is listed. Otherwise there could be two clusters: the
+// others would take whichever they heard of last.
+func TestTwoFoldersOfOneServer(t *testing.T) {
+	list, elsewhere := members(3), members(1)
+	a, c := listen(t, list, 0, nil), listen(t, list, 2, nil)
+	twin := listen(t, list, 1, func(c *Config) { c.DirectoryID, c.Listen = identity.DirectoryID{66}, address(elsewhere[0]) })
+	rounds := func(nodes ...*node) (waiting []string) {
+		t.Helper()
+		for range 2 { // in the first they meet
+			waiting = nil
+			for _, n := range nodes {
+				w, err := n.formRound(t.Context())
+				must(t, err)
+				waiting = append(waiting, w...)
+			}
+		}
+		return waiting
+	}
+	wantWaiting := func(n *node, want string) {
+		t.Helper()
+		if waiting := rounds(n); len(waiting) != 2 || !strings.Contains(waiting[0], want) || !strings.Contains(waiting[1], want) {
+			t.Errorf("server 1 waits for %q, want %q from both", waiting, want)
+		}
+	}
+	wantFormed := func(folder byte, nodes ...*node) {
+		t.Helper()
+		if waiting := rounds(nodes...); len(waiting) > 0 {
+			t.Errorf("they wait for %q", waiting)
+		}
+		_ = twin.greet(t.Context(), list[0]) // the last that server 0 hears of: it was believed by one, and not by the others
+		for _, n := range nodes {
+			if m := n.formed().Members[1]; m.DirectoryID != (identity.DirectoryID{folder}) {
+				t.Errorf("server %d forms a cluster with folder %v of server 1, want %x", n.config.ServerID, m.DirectoryID, folder)
+			}
+		}
+	}
+	rounds(a, c)
+	wantWaiting(twin, "has not reached server 1 yet")
+	b := listen(t, list, 1, nil)
+	wantFormed(2, a, b, c)
+	wantWaiting(twin, "two servers have the id 1, with data folder 02")
+	wantFormed(2, a, b, c)
+
+	must(t, b.Close()) // and its folder is wiped before the cluster is formed
+	b = listen(t, list, 1, func(c *Config) { c.DirectoryID = identity.DirectoryID{77} })
+	wantWaiting(b, "with data folder 02")
+	wantFormed(77, a, b, c)
 }

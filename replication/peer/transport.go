@@ -115,7 +115,7 @@ type Transport struct {
 
 	mu          sync.Mutex
 	self        Hello
-	directories map[int]identity.DirectoryID // of unformed servers
+	directories map[int]identity.DirectoryID // of unformed servers, as they were met where they are listed
 	applied     *identity.Roster             // as this node has applied it; nil until Join
 	roster      *identity.Roster             // the newest that is known
 	senders     map[uint64]*senders
