@@ -13,10 +13,6 @@ import (
 	"raftcached/replication/peer"
 )
 
-// keysExpiryNotice is how long before a certificate expires a server warns of that, whenever
-// it reads it.
-const keysExpiryNotice = 14 * 24 * time.Hour
-
 // openKeys reads the certificate by which the other servers know this one.
 func (n *Node) openKeys() error {
 	if n.cfg.PeerFiles.Chain == "" {
@@ -40,9 +36,9 @@ func (n *Node) reloadKeys() error {
 	}
 	n.keys.Store(keys)
 	n.cfg.Logger.Info("TLS between servers", "certificate", keys.String())
-	if left := time.Until(keys.Expires()); left < keysExpiryNotice {
+	if keys.ExpiresSoon() {
 		n.cfg.Logger.Warn(fmt.Sprintf("the certificate in %q expires in %d days: other servers refuse this one then; replace the file, and send SIGHUP",
-			keys.Files().Chain, int(left.Hours())/24))
+			keys.Files().Chain, int(time.Until(keys.Expires()).Hours())/24))
 	}
 	n.warnOfAuthority(keys, keys.Authority())
 	return nil
@@ -65,6 +61,9 @@ func (c *Config) checkPeerFiles() Check {
 	keys, err := c.readKeys()
 	if err != nil {
 		return Check{Configuration: true, Text: err.Error()}
+	}
+	if keys.ExpiresSoon() {
+		return Check{Configuration: true, Text: "certificate between servers " + keys.String() + ": replace its file before that"}
 	}
 	if a := keys.Authority(); a.ExpiresSoon {
 		return checkOfAuthority(keys, a)

@@ -113,6 +113,33 @@ func TestFiguresOfTLS(t *testing.T) {
 	}
 }
 
+// TestCertificatesThatExpireSoon are found by -check, and those between servers are logged:
+// in the last quarter of a life that is shorter than some weeks.
+func TestCertificatesThatExpireSoon(t *testing.T) {
+	ca := testcerts.NewAuthority(t, "cluster") // valid for the second half of two hours
+	for _, c := range []struct {
+		left time.Duration
+		soon bool
+	}{{time.Hour, false}, {10 * time.Minute, true}} {
+		dir, ends := t.TempDir(), func(cert *x509.Certificate) { cert.NotAfter = time.Now().Add(c.left) }
+		var logged warnings
+		cfg := loneConfig(t)
+		cfg.Logger, cfg.PeerFiles = logged.logger(), keysFor(t, dir, ca, cfg.ServerID, ends)
+		chain, key := ca.Issue("clients", ends).Write(dir, "clients")
+		cfg.Encryption = &Encryption{Chain: chain, Key: key, MinVersion: 2}
+		for whose, got := range map[string]Check{"between servers": cfg.checkPeerFiles(), "for clients": cfg.checkCertificates()} {
+			told := strings.HasPrefix(got.Text, "certificate "+whose) && strings.HasSuffix(got.Text, ": replace its file before that")
+			if got.OK == c.soon || got.Configuration != c.soon || told != c.soon || !strings.Contains(got.Text, "valid until ") {
+				t.Errorf("%v left: -check says %+v", c.left, got)
+			}
+		}
+		openNode(t, cfg)
+		if got := logged.String(); strings.Contains(got, "expires in 0 days") != c.soon {
+			t.Errorf("%v left, and it logs: %s", c.left, got)
+		}
+	}
+}
+
 // TestAuthorityThatExpiresSoon is told at each port that believes it, logged, and found by
 // -check; not at a port that looks at no certificates.
 func TestAuthorityThatExpiresSoon(t *testing.T) {

@@ -167,7 +167,7 @@ var Table = []Setting{
 	{Field: "NAPIs", Flags: []string{"napi-ids", "N"}, Kind: Text, Arg: "N", Ignored: "a connection goes to the event loop that has the fewest"},
 	{Field: "Verbose", Flags: []string{"verbose", "v"}, Kind: Count, Unit: noUnit, Max: 3, Help: "log more; also -vv, -vvv"},
 	{Field: "License", Flags: []string{"license", "i"}, Help: "print the license and exit"},
-	{Field: "Check", Flags: []string{"check"}, Own: true, Help: "check ports, open files, disk and clock for a server with these flags, and exit"},
+	{Field: "Check", Flags: []string{"check"}, Own: true, Help: "check ports, open files, disk, clock and certificates for a server with these flags, and exit"},
 	{Field: "Version", Flags: []string{"version", "V"}, Help: "print the version and exit"},
 	{Field: "Help", Flags: []string{"help", "h"}, Help: "print this and exit"},
 }
