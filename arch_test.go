@@ -32,6 +32,7 @@ type layer struct {
 var layers = map[string]layer{
 	"internal/item":             {},
 	"internal/measure":          {},
+	"internal/seldom":           {},
 	"internal/handshake":        {may: []string{"internal/certnames"}, tests: []string{"internal/testcerts"}},
 	"protocol":                  {may: []string{"internal/item"}, tests: []string{"internal/cluster", "internal/transcript"}},
 	"protocol/server":           {may: []string{"internal/handshake", "internal/item", "internal/measure", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
@@ -50,7 +51,7 @@ var layers = map[string]layer{
 	"replication/wal":           {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/snapshot":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/identity":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
-	"replication/peer":          {may: []string{"internal/certnames", "internal/handshake", "replication/frame", "replication/identity"}, tests: []string{"internal/testcerts"}},
+	"replication/peer":          {may: []string{"internal/certnames", "internal/handshake", "internal/seldom", "replication/frame", "replication/identity"}, tests: []string{"internal/testcerts"}},
 	"internal/admin":            {may: []string{"internal/certnames", "internal/handshake"}, tests: []string{"internal/testcerts"}},
 	"internal/auth":             {},
 	"internal/authority":        {may: []string{"internal/certnames"}, tests: []string{"internal/certificates"}},

@@ -116,6 +116,13 @@ func (t *Transport) shake(conn net.Conn) (net.Conn, Hello, error) {
 	return c, remote, err
 }
 
+// refusal is one of a server, to be told seldom: who is refused comes again many times a second.
+// It may call itself any server.
+type refusal struct {
+	serverID int
+	reason   string
+}
+
 // logStranger logs what somebody did who has not said which server it is.
 func (t *Transport) logStranger(conn net.Conn, reason error) {
 	t.logRefusal(conn, &Hello{ServerID: anyServer}, reason)
@@ -129,7 +136,7 @@ func (t *Transport) logDoubtful(serverID int, addr string, s Stream, err error) 
 	if !is || refused.Passes {
 		return
 	}
-	times, news := t.refusals.news(serverID, addr+refused.Sentence, time.Now())
+	times, news := t.refusals.Tell(refusal{serverID, addr + refused.Sentence}, time.Now())
 	if !news {
 		return
 	}
@@ -150,7 +157,7 @@ func (t *Transport) logRefusal(conn net.Conn, remote *Hello, reason error) {
 	level := slog.LevelWarn
 	if errors.As(reason, &refused) && refused.Passes {
 		level = slog.LevelDebug
-	} else if times, news := t.refusals.news(remote.ServerID, reason.Error(), time.Now()); !news {
+	} else if times, news := t.refusals.Tell(refusal{remote.ServerID, reason.Error()}, time.Now()); !news {
 		level = slog.LevelDebug
 	} else if times > 1 {
 		t.log.Warn("refused a peer again", "server", serverText(remote), "times", times, "reason", reason)

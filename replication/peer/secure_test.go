@@ -17,6 +17,7 @@ import (
 
 	"raftcached/internal/certnames"
 	"raftcached/internal/handshake"
+	"raftcached/internal/seldom"
 	"raftcached/internal/testcerts"
 	"raftcached/replication/identity"
 
@@ -341,7 +342,7 @@ func TestBadHandshakesLeaveNothing(t *testing.T) {
 		must(t, conn.Close())
 	}
 	eventually(t, func() bool { return openFiles(t) <= before })
-	if lines := strings.Count(log.String(), "\n"); lines > 3*refusalsMax {
+	if lines := strings.Count(log.String(), "\n"); lines > 3*seldom.ThingsMax {
 		t.Errorf("%d lines", lines)
 	}
 	wantLogged(t, "the node", &log, "more than 64 connections are in their handshake")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"raftcached/internal/handshake"
+	"raftcached/internal/seldom"
 	"raftcached/replication/identity"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -108,7 +109,7 @@ type Transport struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 	handler  Handler // set by Join; until then only form streams are accepted
-	refusals refusals
+	refusals seldom.News[refusal]
 	direct   atomic.Bool // see Direct
 
 	handshakes handshakes
