@@ -36,7 +36,7 @@ var layers = map[string]layer{
 	"internal/handshake":        {may: []string{"internal/certnames"}, tests: []string{"internal/testcerts"}},
 	"protocol":                  {may: []string{"internal/item"}, tests: []string{"internal/cluster", "internal/transcript"}},
 	"protocol/server":           {may: []string{"internal/handshake", "internal/item", "internal/measure", "protocol", "protocol/server/eventloop", "protocol/server/stats"}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
-	"protocol/server/eventloop": {may: []string{"internal/handshake"}, tests: []string{"internal/testcerts", "internal/testclient"}},
+	"protocol/server/eventloop": {may: []string{"internal/handshake", "internal/seldom"}, tests: []string{"internal/testcerts", "internal/testclient"}},
 	"protocol/server/stats":     {may: []string{"internal/item", "protocol"}},
 	"engine":                    {may: []string{"engine/memory", "engine/store", "internal/item"}},
 	"engine/store":              {may: []string{"engine/memory", "internal/item"}},

@@ -49,6 +49,7 @@ var variable = map[string][]string{
 	"replication/peer/receiver.go":          {"refused by a peer"}, // and as above
 	"replication/raftlogger.go":             {"(of the raft library) …"},
 	"protocol/server/eventloop/gnet_log.go": {"gnet: …"},
+	"internal/seldom/logger.go":             nil, // its callers have them
 }
 
 var verb = regexp.MustCompile(`%[-+# 0]*[0-9]*(\.[0-9]+)?[a-zA-Z]`)

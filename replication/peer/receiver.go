@@ -11,14 +11,12 @@ import (
 	"strconv"
 	"time"
 
+	"raftcached/internal/seldom"
 	"raftcached/replication/frame"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 )
-
-// acceptRetryDelay is the pause after a failed accept.
-const acceptRetryDelay = 50 * time.Millisecond
 
 // readBufferBytes is the read buffer of a connection.
 const readBufferBytes = 64 << 10
@@ -33,20 +31,8 @@ var allowed = []pb.MessageType{
 
 // accept accepts connections until the listener is closed.
 func (t *Transport) accept() {
-	for {
-		conn, err := t.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			t.log.Warn("accept a peer", "err", err)
-			select { // usually there are no descriptors left until others are closed
-			case <-t.ctx.Done():
-				return
-			case <-time.After(acceptRetryDelay):
-			}
-			continue
-		}
+	a := seldom.Acceptor{Listener: t.listener, Stop: t.ctx.Done(), Logger: t.log}
+	for conn := a.Accept(); conn != nil; conn = a.Accept() {
 		if !t.track(conn) {
 			_ = conn.Close()
 			return

@@ -7,11 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"time"
-)
 
-// acceptRetryDelay is how long accepting pauses after a failure, which usually
-// means that the process has no descriptor left.
-const acceptRetryDelay = 10 * time.Millisecond
+	"raftcached/internal/seldom"
+)
 
 // refuseWriteTimeout bounds how long a refused client may delay the others.
 const refuseWriteTimeout = 10 * time.Millisecond
@@ -79,21 +77,9 @@ func listenerFD(ln net.Listener) int {
 // accept passes the listener's connections to the loops until it is closed. With a
 // configuration of TLS their clients shake hands before.
 func (e *Engine) accept(ln net.Listener, secure *tls.Config) {
-	for {
-		nc, err := ln.Accept()
-		switch {
-		case err == nil:
-			e.admit(nc, secure)
-		case errors.Is(err, net.ErrClosed):
-			return
-		default:
-			e.config.Logger.Error("accept a connection", "error", err)
-			select {
-			case <-e.stop:
-				return
-			case <-time.After(acceptRetryDelay):
-			}
-		}
+	a := seldom.Acceptor{Listener: ln, Stop: e.stop, Logger: e.config.Logger}
+	for nc := a.Accept(); nc != nil; nc = a.Accept() {
+		e.admit(nc, secure)
 	}
 }
 
@@ -124,7 +110,7 @@ func (e *Engine) admit(nc net.Conn, secure *tls.Config) {
 func (e *Engine) watch(nc net.Conn, secure *tlsConn) {
 	remote := nc.RemoteAddr().String()
 	if err := e.loops.watch(nc, secure); err != nil {
-		e.config.Logger.Error("watch a connection", "remote", remote, "error", err)
+		e.refusals.Error("watch a connection", "remote", remote, "error", err)
 		e.connClosed()
 	}
 }

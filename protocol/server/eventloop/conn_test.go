@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
+	"log/slog"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -346,7 +347,8 @@ func TestWriteThatFailsCloses(t *testing.T) {
 	})
 }
 
-// TestNoDescriptorForAHalfClosedConnection: it closes, and that is all.
+// TestNoDescriptorForAHalfClosedConnection: it closes, and that is all. Many such are logged
+// once.
 func TestNoDescriptorForAHalfClosedConnection(t *testing.T) {
 	h := &hooks{}
 	h.inputEnded = func(c Conn) {
@@ -365,18 +367,24 @@ func TestNoDescriptorForAHalfClosedConnection(t *testing.T) {
 		}()
 		c.Write([]byte("x"))
 	}
-	_, e, client := serve(t, h)
-	if err := client.CloseWrite(); err != nil {
-		t.Fatal(err)
+	var log bytes.Buffer
+	l := h.bind()
+	e := newEngine(t, l, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	for range 3 {
+		client := dial(t, e)
+		if err := client.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		h.await(t, "closed")
+		h.await(t, "input ended")
+		if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
+			t.Errorf("got %q, %v", rest, err)
+		}
 	}
-	h.await(t, "closed")
-	h.await(t, "input ended")
-	if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
-		t.Errorf("got %q, %v", rest, err)
-	}
-	if nc, err := net.Dial("tcp", e.Listeners()[0].Addr.String()); err != nil {
-		t.Error(err)
-	} else {
-		_ = nc.Close()
-	}
+	e.StopAccepting()
+	onLoop(l, func() {
+		if got := log.String(); strings.Count(got, "keep a connection whose input has ended") != 1 {
+			t.Errorf("it logs\n%s", got)
+		}
+	})
 }

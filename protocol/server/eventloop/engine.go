@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"raftcached/internal/handshake"
+	"raftcached/internal/seldom"
 )
 
 // Engine accepts connections and serves them on its loops. Its methods may be
@@ -18,6 +19,7 @@ type Engine struct {
 	config    Config
 	listeners []net.Listener
 	loops     *gnetLoops
+	refusals  *seldom.Logger // of the system, which may refuse the same to each connection
 
 	accepting sync.WaitGroup // goroutines of acceptors, of handshakes and of the ticker
 	stop      chan struct{}  // closed when accepting stops
@@ -45,7 +47,7 @@ type Counts struct {
 // New listens and starts the loops. Nothing is accepted before Serve. An address
 // in use is an error that names it.
 func New(c Config) (*Engine, error) {
-	e := &Engine{config: c, stop: make(chan struct{}), idle: make(chan struct{}, 1), handshakes: new(handshakes)}
+	e := &Engine{config: c, refusals: &seldom.Logger{To: c.Logger}, stop: make(chan struct{}), idle: make(chan struct{}, 1), handshakes: new(handshakes)}
 	if e.config.HandshakeTimeout == 0 {
 		e.config.HandshakeTimeout = handshakeTimeDefault
 	}

@@ -86,7 +86,7 @@ func (c *gnetConn) watch() {
 		return
 	}
 	if err := setEvents(c.loop.epollFD, c.socket.Fd(), want); err != nil {
-		c.loop.log.Error("pause or resume a connection", "remote", c.remote, "error", err)
+		c.engine.refusals.Error("pause or resume a connection", "remote", c.remote, "error", err)
 		c.Close()
 		return
 	}

@@ -42,7 +42,7 @@ func (c *gnetConn) inputEnded() {
 func (c *gnetConn) keepHalf() bool {
 	fd, err := syscall.Dup(c.socket.Fd())
 	if err != nil {
-		c.loop.log.Error("keep a connection whose input has ended", "remote", c.remote, "error", err)
+		c.engine.refusals.Error("keep a connection whose input has ended", "remote", c.remote, "error", err)
 		c.reportClosed()
 		return false
 	}

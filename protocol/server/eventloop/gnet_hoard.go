@@ -103,7 +103,7 @@ func (c *gnetConn) keepInput() {
 	}
 	room, err := c.hoard.room(n, c.loop)
 	if err != nil {
-		c.loop.log.Error("no memory for a request", "remote", c.remote, "bytes", c.hoard.n+n, "error", err)
+		c.engine.refusals.Error("no memory for a request", "remote", c.remote, "bytes", c.hoard.n+n, "error", err)
 		c.Close()
 		return
 	}
