@@ -141,6 +141,7 @@ and otherwise as operator.crt and operator.key beside peerCAFile of the server.j
 		PersistentPreRunE: c.begin,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n") // as server-spawner has it
 	flags := root.PersistentFlags()
 	flags.StringSliceVarP(&c.servers, "server", "s", nil, "admin port of a server, `HOST:PORT`; several are separated by commas")
 	flags.StringVarP(&c.config, "config", "c", "", "the cluster's server.json, a `FILE`")
@@ -167,7 +168,7 @@ and otherwise as operator.crt and operator.key beside peerCAFile of the server.j
 	root.AddCommand(
 		c.newStatus(), c.newTop(), c.newReady(), c.newHotKeys(), c.newSlow(), c.newVerify(), c.newMember(), c.newLeases(), c.newImport(),
 		c.newBackup(), c.newRestore(), c.newInspect(), c.newCerts(),
-		c.newRecover(), c.newLog(),
+		c.newRecover(), c.newLog(), c.newVersion(),
 	)
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"raftcached"
 	"raftcached/internal/importer"
 )
 
@@ -26,6 +27,7 @@ func TestUsageErrors(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"stats", `unknown command "stats" for "raftcachectl"`},
 		{"statsu", "unknown command \"statsu\" for \"raftcachectl\": is status meant?\n"},
+		{"version x", `unexpected argument "x": run "raftcachectl version --help"`},
 		{"status x", `unexpected argument "x": run "raftcachectl status --help"`},
 		{"status -o yaml", `output "yaml" is unknown: write -o table or -o json`},
 		{"status --outptu json", "unknown flag --outptu: did you mean --output?"},
@@ -137,14 +139,16 @@ func TestCompletionAndHelp(t *testing.T) {
 			t.Errorf("completion %s: exit code %d, %d bytes", shell, code, len(stdout))
 		}
 	}
-	for _, command := range []string{"status", "verify", "import", "backup", "restore", "inspect", "recover", "log dump", "member", "member list", "member add", "member replace", "member remove", "member promote", "member move", "member transfer"} {
+	for _, command := range []string{"status", "verify", "import", "backup", "restore", "inspect", "recover", "log dump", "member", "member list", "member add", "member replace", "member remove", "member promote", "member move", "member transfer", "version"} {
 		code, stdout, _ := run(t, nil, append(strings.Fields(command), "--help")...)
 		if code != exitOK || !strings.Contains(stdout, "Examples:") || !strings.Contains(stdout, "Exit code: 0") {
 			t.Errorf("%s --help: exit code %d\n%s", command, code, stdout)
 		}
 	}
-	if code, stdout, _ := run(t, nil, "--version"); code != exitOK || !strings.Contains(stdout, "raftcachectl version ") {
-		t.Errorf("--version: exit code %d, %q", code, stdout)
+	for _, words := range []string{"version", "--version", "-version"} {
+		if code, stdout, stderr := run(t, nil, words); code != exitOK || stdout != "raftcachectl "+raftcached.Version+"\n" || stderr != "" {
+			t.Errorf("%s: exit code %d, %q, %q", words, code, stdout, stderr)
+		}
 	}
 }
 
