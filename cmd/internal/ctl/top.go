@@ -27,16 +27,6 @@ const (
 	topKeyRunes = 40 // of a key; the rest is cut off
 )
 
-// What a terminal is told: another screen without a cursor, and back; to begin at the top;
-// and to clear what is left of a line, or below.
-const (
-	enterScreen = "\x1b[?1049h\x1b[?25l"
-	leaveScreen = "\x1b[?25h\x1b[?1049l"
-	toTop       = "\x1b[H"
-	clearLine   = "\x1b[K"
-	clearBelow  = "\x1b[J"
-)
-
 func (c *ctl) newTop() *cobra.Command {
 	rounds := 0
 	cmd := &cobra.Command{
@@ -48,7 +38,7 @@ the last lines of the log of the server that knows the most. Latencies are of th
 second: of reads and writes as clients see them, of commits at the leader, of syncs of the
 raft log. The page of each server's admin port shows the same in a browser.
 
-It ends with Ctrl-C. What is no terminal gets one text after the other.
+It ends with q or Ctrl-C. What is no terminal gets one text after the other.
 
 Exit code: as that of status, of what was shown last; 64 the command line is wrong.`,
 		Example: `  raftcachectl top
@@ -72,15 +62,20 @@ func (c *ctl) top(ctx context.Context, rounds int) (err error) {
 		return err
 	}
 	defer client.Close()
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	show := func(text string) error {
+		_, err := io.WriteString(c.Stdout, text)
+		return err
+	}
 	terminal := isTerminal(c.Stdout) && rounds != 1
-	if terminal {
-		if _, err := io.WriteString(c.Stdout, enterScreen); err != nil {
+	if out, isFile := c.Stdout.(*os.File); isFile && terminal {
+		s, err := openScreen(out, c.Stdin, quit)
+		if err != nil {
 			return err
 		}
-		defer func() {
-			_, back := io.WriteString(c.Stdout, leaveScreen)
-			err = errors.Join(err, back)
-		}()
+		defer func() { err = errors.Join(err, s.close()) }()
+		show = s.draw
 	}
 	code := exitOK
 	before, _ := c.sample(ctx, client) // rates need two
@@ -109,7 +104,7 @@ func (c *ctl) top(ctx context.Context, rounds int) (err error) {
 		} else if round > 1 {
 			text = "\n" + text
 		}
-		if _, err := io.WriteString(c.Stdout, text); err != nil {
+		if err := show(text); err != nil {
 			return err
 		}
 		if round == rounds {
