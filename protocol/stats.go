@@ -22,11 +22,16 @@ func (l *StatList) AddInt(name string, value int64) { l.Add(name, strconv.Format
 //
 // (protocol.txt, "Statistics"; protocol_binary.txt, "Stat").
 func AppendStats(dst []byte, f *Form, list StatList) []byte {
+	return AppendStatsEnd(AppendStatsBegun(dst, f, list), f)
+}
+
+// AppendStatsBegun appends a part of that answer: more statistics follow, or AppendStatsEnd.
+func AppendStatsBegun(dst []byte, f *Form, list StatList) []byte {
 	if f.Codec == Binary {
 		for i := range list {
 			dst = appendStatPacket(dst, f, list[i])
 		}
-		return appendStatPacket(dst, f, Stat{})
+		return dst
 	}
 	for _, s := range list {
 		dst = append(dst, "STAT "...)
@@ -34,6 +39,14 @@ func AppendStats(dst []byte, f *Form, list StatList) []byte {
 		dst = append(dst, ' ')
 		dst = append(dst, s.Value...)
 		dst = append(dst, "\r\n"...)
+	}
+	return dst
+}
+
+// AppendStatsEnd appends what comes behind all statistics.
+func AppendStatsEnd(dst []byte, f *Form) []byte {
+	if f.Codec == Binary {
+		return appendStatPacket(dst, f, Stat{})
 	}
 	return append(dst, ReplyEnd...)
 }

@@ -28,7 +28,7 @@ func TestSlowReaderIsNotReadFromAndCostsBoundedMemory(t *testing.T) {
 			c.SendBytes(strings.Repeat(command+"\r\n", requests))
 			awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.wait == waitClient })
 			onLoop(s, func(l *loop) {
-				for c := range l.conns {
+				for c := range l.conns.all() {
 					if most := outboundBytesMax + outChunkBytes + valueBytes + 100; c.out.waiting > most || len(c.out.replies) > 0 {
 						t.Errorf("%d bytes wait for the client and %d to be written, want at most %d and 0", c.out.waiting, len(c.out.replies), most)
 					}
@@ -63,7 +63,7 @@ func TestClientThatPoursWritesIsHeldBack(t *testing.T) {
 	}()
 	awaitConn(t, s, "reading is paused", func(c *conn) bool { return c.wait == waitBackend && c.events.Buffered() > pipelineBytesMax })
 	onLoop(s, func(l *loop) {
-		for c := range l.conns {
+		for c := range l.conns.all() {
 			if n, most := c.events.Buffered(), pipelineBytesMax+readBytes; n > most {
 				t.Errorf("%d bytes of input are buffered, want at most %d", n, most)
 			}
@@ -87,7 +87,7 @@ func TestClientThatPoursWritesAndNeverReadsIsHeldBack(t *testing.T) {
 	awaitConn(t, s, "the client does not take its replies", func(c *conn) bool { return c.out.waiting > 0 })
 	for range 100 {
 		onLoop(s, func(l *loop) {
-			for c := range l.conns {
+			for c := range l.conns.all() {
 				if out, in := c.out.waiting, c.events.Buffered(); out > outboundBytesMax+outChunkBytes || in > pipelineBytesMax+readBytes {
 					t.Errorf("%d bytes of replies and %d of input are buffered", out, in)
 				}
@@ -115,7 +115,7 @@ func TestAnswersOfOneTurnAreBounded(t *testing.T) {
 			}()
 			awaitConn(t, s, "the client does not take its replies", func(c *conn) bool { return c.out.waiting > 0 })
 			onLoop(s, func(l *loop) {
-				for c := range l.conns {
+				for c := range l.conns.all() {
 					if most := outboundBytesMax + outChunkBytes + 10_000; c.out.waiting > most {
 						t.Errorf("%d bytes wait for the client, want at most %d", c.out.waiting, most)
 					}
@@ -166,7 +166,7 @@ func TestUnreadGatsAreNotPassedOn(t *testing.T) {
 		c.SendBytes(strings.Repeat(request, 100))
 		awaitConn(t, s, "the server waits for the client", func(c *conn) bool { return c.wait == waitClient })
 		onLoop(s, func(l *loop) {
-			for c := range l.conns {
+			for c := range l.conns.all() {
 				if most := outboundBytesMax + outChunkBytes + 2*310<<10; c.out.waiting > most || c.owed != 0 {
 					t.Errorf("%q: %d bytes wait for the client, want at most %d; %d are owed", request, c.out.waiting, most, c.owed)
 				}

@@ -36,7 +36,8 @@ type conn struct {
 	owed       int       // bytes of values that are to come as their answers, about
 	gatFailed  bool      // the error line of the first request was written, and no more follows
 	touched    bool      // in loop.touched
-	listing    *listing  // being gathered for "stats conns"; nil if none
+	place      int       // in loop.conns
+	listing    *listing  // answer to "stats conns" under way; nil if none
 	dump       *dump     // under way; nil if none
 	stepped    bool      // the last request was as much work as a step of a dump: others have their turn
 	blockedAt  time.Time // when the first request began to wait for room at the backend; zero: it does not
@@ -105,7 +106,7 @@ func (l *loop) Open(events eventloop.Conn) eventloop.Handler {
 	if l.options.Authenticator != nil {
 		c.access = lockedOut
 	}
-	l.conns[c] = struct{}{}
+	l.conns.add(c)
 	return c
 }
 
@@ -140,7 +141,7 @@ func (c *conn) Writable() {
 // queues stay, and are skipped when it is their turn.
 func (c *conn) Closed() {
 	c.life, c.wait = lifeClosed, waitNothing
-	delete(c.loop.conns, c)
+	c.loop.conns.remove(c)
 	c.dropReplies()
 }
 

@@ -29,7 +29,7 @@
 //	                   backend takes it (behind.go)
 //	mg, me, Binary's   like get                          at once from Loop.Look; if the item
 //	get                                                  would change, like a write
-//	stats conns        all earlier writes are answered,  at once
+//	stats conns        all earlier writes are answered,  in steps
 //	                   and each loop has reported
 //	refresh_certs      all earlier writes are answered,  at once
 //	                   and the files have been read
@@ -55,9 +55,8 @@
 //	writes    unansweredWritesMax, without the bytes that the backend has copied,
 //	          and the form (flags and key) of each that is not Text
 //	output    outboundBytesMax, outChunkBytes and one item; for answers of gat and of reads among writes,
-//	          whose items grow while they are on their way, outboundHardBytesMax; for stats conns
-//	          150 bytes for each connection of the server; for a dump outboundBytesMax
-//	          and one step
+//	          whose items grow while they are on their way, outboundHardBytesMax; for a dump, and
+//	          stats conns, outboundBytesMax and one step
 //
 // A connection that reaches a bound is not read from until it is below it again.
 //

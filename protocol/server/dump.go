@@ -56,15 +56,19 @@ func (c *conn) dumpItems(req *protocol.Request, size int) bool {
 		c.out.replies = protocol.AppendDumpEnd(c.buffer(), req.Command)
 		return true
 	}
-	if c.flush(); c.life == lifeClosed {
-		return false
-	}
-	if c.out.waiting > outboundBytesMax {
+	c.pause()
+	return false
+}
+
+// pause sends what a step has answered, and has the connection wait until the next one.
+func (c *conn) pause() {
+	switch c.flush(); {
+	case c.life == lifeClosed:
+	case c.out.waiting > outboundBytesMax:
 		c.await(waitClient)
-	} else {
+	default:
 		c.await(waitTurn)
 	}
-	return false
 }
 
 // dumpRefusal is the line that answers a dump which is not allowed.

@@ -15,7 +15,7 @@ const (
 	classRead                   // by Loop.Get or Loop.Look
 	classWrite                  // by Loop.Write
 	classGat                    // a write that changes nothing if there is no item: see gat.go
-	classListing                // by asking all loops for their connections
+	classListing                // by asking all loops for their connections, in steps
 	classDump                   // by Loop.List, in steps
 	classMembers                // by Backend.Members
 	classRefresh                // by reading the certificates again
@@ -171,7 +171,9 @@ func (c *conn) execute(req *protocol.Request, size int, input []byte) bool {
 			return false
 		}
 	case classListing:
-		c.answerListing(req)
+		if !c.answerListing(req) {
+			return false
+		}
 	case classMembers:
 		c.answerMembers(req)
 	case classRefresh:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,7 +69,7 @@ func onLoop(s *Server, f func(l *loop)) {
 	<-done
 }
 
-// awaitConn waits until the server's only connection is in the state.
+// awaitConn waits until a connection of the server's first loop is in the state.
 func awaitConn(t *testing.T, s *Server, what string, state func(c *conn) bool) {
 	t.Helper()
 	var last string
@@ -79,9 +80,9 @@ func awaitConn(t *testing.T, s *Server, what string, state func(c *conn) bool) {
 	})
 	await(t, what, func() (ok bool) {
 		onLoop(s, func(l *loop) {
-			last = fmt.Sprint(len(l.conns), " connections")
-			for c := range l.conns {
-				ok = state(c)
+			last = fmt.Sprint(len(slices.Collect(l.conns.all())), " connections")
+			for c := range l.conns.all() {
+				ok = ok || state(c)
 				last = fmt.Sprintf("life %d, wait %d, %d unanswered, %d bytes in, %d out",
 					c.life, c.wait, c.unanswered, c.events.Buffered(), c.out.waiting)
 			}

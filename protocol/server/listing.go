@@ -9,15 +9,22 @@ import (
 	"raftcached/protocol"
 )
 
-// listing is an answer to "stats conns" that is being gathered. Each loop
-// describes its own connections on its own goroutine and posts that to the loop of
-// the connection that asked. So no loop waits for another one, and no lock is
-// needed.
+// listingConnsMax is how many connections "stats conns" tells of in a step, which takes about as
+// long as a step of a dump. Their lines have about 150 bytes each.
+const listingConnsMax = 128
+
+// listing is an answer to "stats conns" that is under way. It is made in steps, like a dump, so
+// that neither what it holds nor what it does at once grows with the number of connections. In
+// each step each loop describes some of its connections on its own goroutine and posts that to
+// the loop of the connection that asked. So no loop waits for another one, and no lock is needed.
 //
-// It is bounded by the number of connections: about 150 bytes of answer for each.
+// Connections that stay open are told of once, those of a step by their descriptors.
 type listing struct {
-	conns []connInfo
-	left  int // loops that have not answered
+	first int        // place at which the step begins
+	left  int        // loops that have not answered
+	conns []connInfo // of the step
+	more  bool       // there are places behind it
+	ready bool       // all loops have answered
 }
 
 // connInfo is what "stats conns" reports of a connection or a listener.
@@ -29,18 +36,23 @@ type connInfo struct {
 	idle     time.Duration
 }
 
-// gather asks all loops for their connections, unless they have reported, and
+// gather asks all loops for the connections of a step, unless they have reported, and
 // returns what "stats conns" has to wait for.
 func (c *conn) gather() wait {
-	if c.listing != nil {
-		return waitNothing // complete: the connection executes nothing before
+	if c.listing == nil {
+		c.listing = &listing{conns: c.loop.server.listenerInfos()}
+	}
+	g := c.listing
+	if g.ready {
+		return waitNothing
 	}
 	loops := c.loop.server.loops
-	c.listing = &listing{left: len(loops), conns: c.loop.server.listenerInfos()}
+	first, end := g.first, g.first+max(1, listingConnsMax/len(loops))
+	g.first, g.left = end, len(loops)
 	for _, l := range loops {
 		l.Post(func() {
-			infos := l.connInfos(c)
-			c.loop.Post(func() { c.listed(infos) })
+			infos, more := l.connInfos(c, first, end)
+			c.loop.Post(func() { c.listed(infos, more) })
 		})
 	}
 	return waitListing
@@ -48,33 +60,44 @@ func (c *conn) gather() wait {
 
 // listed takes the report of one loop, and lets the connection continue if it was
 // the last.
-func (c *conn) listed(infos []connInfo) {
-	c.listing.conns = append(c.listing.conns, infos...)
-	c.listing.left--
-	if c.listing.left == 0 {
+func (c *conn) listed(infos []connInfo, more bool) {
+	g := c.listing
+	g.conns = append(g.conns, infos...)
+	g.more = g.more || more
+	if g.left--; g.left == 0 {
+		g.ready = true
 		c.came(waitListing)
 		c.serve()
 	}
 }
 
-// answerListing answers "stats conns" with what was gathered.
-func (c *conn) answerListing(req *protocol.Request) {
-	c.stepped = true
-	slices.SortFunc(c.listing.conns, func(a, b connInfo) int { return a.fd - b.fd })
+// answerListing answers "stats conns" with what was gathered, and reports whether that was the
+// last step.
+func (c *conn) answerListing(req *protocol.Request) bool {
+	g := c.listing
+	slices.SortFunc(g.conns, func(a, b connInfo) int { return a.fd - b.fd })
 	var list protocol.StatList
-	for i := range c.listing.conns {
-		c.listing.conns[i].add(&list)
+	for i := range g.conns {
+		g.conns[i].add(&list)
 	}
+	if g.more {
+		c.out.replies = protocol.AppendStatsBegun(c.buffer(), &req.Form, list)
+		g.conns, g.more, g.ready = g.conns[:0], false, false
+		c.pause()
+		return false
+	}
+	c.stepped = true
 	c.listing = nil
 	c.replyStats(req, list)
+	return true
 }
 
-// connInfos describes the connections of the loop. The one that asked is reported
-// as being served, not as waiting.
-func (l *loop) connInfos(asker *conn) []connInfo {
-	infos := make([]connInfo, 0, len(l.conns))
+// connInfos describes the connections of the loop in the places from the first one to the one
+// before the end, and reports whether there are more places. The connection that asked is
+// reported as being served, not as waiting.
+func (l *loop) connInfos(asker *conn, first, end int) (infos []connInfo, more bool) {
 	period := l.options.sweepPeriod()
-	for c := range l.conns {
+	for c := range l.conns.between(first, end) {
 		info := connInfo{fd: c.events.FD(), addr: c.events.RemoteAddr(), listener: c.events.LocalAddr(), state: c.stateName()}
 		if c == asker {
 			info.state = "conn_parse_cmd"
@@ -83,7 +106,7 @@ func (l *loop) connInfos(asker *conn) []connInfo {
 		}
 		infos = append(infos, info)
 	}
-	return infos
+	return infos, end < len(l.conns.places)
 }
 
 // stateName names the state of the connection as memcached does.

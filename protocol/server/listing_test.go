@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"regexp"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"raftcached/internal/testclient"
+	"raftcached/protocol/server/eventloop"
 )
 
 // connsOf returns what stats conns reports: by the address of each connection, its
@@ -70,6 +72,72 @@ func TestStatsConnsInAPipeline(t *testing.T) {
 	want := []string{"STORED", "END", "VALUE a 0 1", "1", "END", "END", "VERSION 1.6.45", ""}
 	if !slices.Equal(lines, want) {
 		t.Errorf("got %q, want %q", lines, want)
+	}
+}
+
+// TestStatsConnsInSteps: none tells of more than some connections, however many there are, and
+// other connections of the loop have their turn between two steps.
+func TestStatsConnsInSteps(t *testing.T) {
+	const more = 2*listingConnsMax + 1
+	f, _ := openDumping(t)
+	f.c.loop.server.engine = &eventloop.Engine{} // without listeners
+	others := make([]*fakeConn, more)
+	for i := range others {
+		others[i] = &fakeConn{loop: f.loop, limit: -1}
+		others[i].handler = f.c.loop.Open(others[i])
+	}
+	others[3].Close() // its place is free
+	others[listingConnsMax].Close()
+	f.receive("stats conns\r\nversion\r\n")
+	lists := func(what string, wait wait, conns int, end string) {
+		t.Helper()
+		for len(f.loop.posted) > 0 { // the loop describes connections, and posts that to itself
+			posted := f.loop.posted
+			f.loop.posted = nil
+			for _, post := range posted {
+				post()
+			}
+		}
+		answer := f.takeReplies()
+		if got := strings.Count(answer, ":state conn_"); got != conns || f.c.wait != wait || !strings.HasSuffix(answer, end) {
+			t.Errorf("%s: %d connections, want %d; then it waits for %d, want %d:\n%s", what, got, conns, f.c.wait, wait, answer)
+		}
+	}
+	lists("the first step", waitTurn, listingConnsMax-1, "secs_since_last_cmd 0\r\n")
+	f.waiting = outboundBytesMax + 1
+	f.c.loop.dumpStep()
+	lists("the second one", waitClient, listingConnsMax-1, "secs_since_last_cmd 0\r\n")
+	f.waiting = 0
+	f.c.Writable()
+	lists("the last one", waitTurn, 2, "\r\nEND\r\n")
+	f.c.loop.dumpStep()
+	f.wantWait(t, "the listing is over", waitNothing, "VERSION \r\n")
+	if f.c.listing != nil {
+		t.Error("the listing is kept")
+	}
+}
+
+// TestStatsConnsOfMany: each is told of once, by its descriptor.
+func TestStatsConnsOfMany(t *testing.T) {
+	const many = 3 * listingConnsMax
+	s := start(t, newMemory(), func(o *Options) { o.Loops = 2 })
+	want := map[string]int{"tcp:" + s.Addr().String(): 1}
+	var asker *testclient.Client
+	for range many {
+		asker = dial(t, s)
+		asker.Send("version")
+		asker.Expect("VERSION 1.6.45") // so it was admitted
+		want["tcp:"+asker.LocalAddr().String()] = 1
+	}
+	asker.Send("stats conns")
+	got := make(map[string]int)
+	for line := asker.ReadLine(); line != "END"; line = asker.ReadLine() {
+		if name, addr, _ := strings.Cut(strings.TrimPrefix(line, "STAT "), " "); strings.HasSuffix(name, ":addr") {
+			got[addr]++
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%d connections are told of, want %d, each once", len(got), len(want))
 	}
 }
 

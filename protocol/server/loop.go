@@ -42,11 +42,11 @@ type loop struct {
 	form     protocol.Form     // of the write being answered
 	barriers fifo[*conn]       // who waits for the barriers that are not answered
 
-	conns   map[*conn]struct{} // open connections
-	touched []*conn            // served at ResultsEnd
-	blocked []*conn            // in waitBackend, in the order in which they were refused
-	served  int                // how many of blocked have had their turn; 0 outside unblock
-	turn    *conn              // the one of blocked that may write before the others
+	conns   roll    // open connections
+	touched []*conn // served at ResultsEnd
+	blocked []*conn // in waitBackend, in the order in which they were refused
+	served  int     // how many of blocked have had their turn; 0 outside unblock
+	turn    *conn   // the one of blocked that may write before the others
 
 	dumps dumps // of its connections
 
@@ -66,7 +66,6 @@ func newLoop(s *Server, events eventloop.Loop) *loop {
 		options: &s.options,
 		log:     s.options.Logger,
 		events:  events,
-		conns:   make(map[*conn]struct{}),
 		sweeps:  1,
 		ahead:   make([][]byte, 0, aheadMax),
 		miss:    protocol.Result{Status: protocol.StatusMiss},

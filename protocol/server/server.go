@@ -194,7 +194,7 @@ func (s *Server) Slow() ([]measure.Slow, uint64) { return s.slow.List() }
 
 // drain closes the loop's connections once they have their answers.
 func (l *loop) drain() {
-	for c := range l.conns {
+	for c := range l.conns.all() {
 		c.endInput()
 		c.serve()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -82,7 +83,7 @@ func TestAllListenersAndLoopsServe(t *testing.T) {
 	used := 0
 	for _, l := range s.loops {
 		served := make(chan int)
-		l.Post(func() { served <- len(l.conns) })
+		l.Post(func() { served <- len(slices.Collect(l.conns.all())) })
 		if <-served > 0 {
 			used++
 		}
@@ -131,7 +132,7 @@ func TestCloseCutsConnectionsAfterItsDeadline(t *testing.T) {
 	}
 	await(t, "the end of input was seen", func() (seen bool) {
 		onLoop(s, func(l *loop) {
-			for c := range l.conns {
+			for c := range l.conns.all() {
 				seen = seen || c.life == lifeEnding
 			}
 		})

@@ -30,7 +30,7 @@ func (l *loop) Tick() {
 	l.sweeps++
 	period := l.options.sweepPeriod()
 	idle, partial := sweepsOf(l.options.IdleTimeout, period), sweepsOf(l.options.PartialTimeout, period)
-	for c := range l.conns {
+	for c := range l.conns.all() {
 		if c.out.waiting > 0 {
 			c.lookOutbound()
 		}
