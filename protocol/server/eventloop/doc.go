@@ -53,8 +53,9 @@
 //	gnet_loop.go   posted functions and the end of a turn, as tasks of gnet; gnet
 //	               does not report that a client took output: a timer polls
 //	gnet_sleep.go  gnet waits in a system call, which keeps a processor from the rest
-//	gnet_yield.go  a loop that never waits has Go's poller asked for all others
 //	               of the process: loops sleep in Go's poller before
+//	gnet_yield.go  a loop that never waits keeps one too: it has Go's poller
+//	               asked for all others now and then
 //	gnet_epoll.go  gnet cannot stop reading: its epoll set is changed for it
 //	gnet_start.go  gnet shows its loops only through connections: probes find them
 //	gnet_log.go    gnet's messages in a slog.Logger
