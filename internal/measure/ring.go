@@ -30,9 +30,9 @@ type sample struct {
 	key    [KeyBytesMax]byte
 }
 
-// Put adds a copy of a key, and reports whether the ring was empty: somebody must drain it
-// soon. A ring that is full takes none.
-func (r *Ring) Put(key []byte, writes bool) (wasEmpty bool) {
+// Put adds a copy of a key, and reports whether somebody must drain the ring soon: it was
+// empty, or Drain may have found it so before the key was there. A ring that is full takes none.
+func (r *Ring) Put(key []byte, writes bool) (wake bool) {
 	head, tail := r.head.Load(), r.tail.Load()
 	if head-tail == ringSamples || len(key) > KeyBytesMax {
 		r.lost.Add(1)
@@ -41,7 +41,7 @@ func (r *Ring) Put(key []byte, writes bool) (wasEmpty bool) {
 	s := &r.ring[head%ringSamples]
 	s.writes, s.length = writes, uint8(copy(s.key[:], key))
 	r.head.Store(head + 1)
-	return head == tail
+	return r.tail.Load() == head
 }
 
 // Drain takes all samples. Each counts for more than one if others found no room.
