@@ -78,8 +78,8 @@ func TestClientsLeaveTheLogItsFiles(t *testing.T) {
 	}
 	text, err := os.ReadFile(log)
 	must(t, err)
-	const want = "raftcached: open files: the limit is 200, needed are 1116: 1024 clients and 92 for the log and the rest: " +
-		"raise LimitNOFILE or ulimit -n, or lower -c to 108\n"
+	const want = "raftcached: open files: the limit is 200, needed are 1118: 1024 clients and 94 for the log and the rest: " +
+		"raise LimitNOFILE or ulimit -n, or lower -c to 106\n"
 	if !strings.HasSuffix(string(text), "\n"+want) || p.ExitCode() != 78 {
 		t.Fatalf("exit code %d, want 78; the server says\n%swant\n%s", p.ExitCode(), text, want)
 	}
@@ -119,13 +119,13 @@ func TestCheck(t *testing.T) {
 		want                 string
 	}{
 		{"well", "-n 4096", "127.0.0.1:" + freePort(t), 0, `^ ok ports 127\.0\.0\.1:\d+
- ok open files 1116: 1024 clients and 92 for the log and the rest
+ ok open files 1118: 1024 clients and 94 for the log and the rest
  ok disk .* free, needs about 1\.1 GiB
  ok fsync at most \d+\.\d ms
  ok clock not before the log's
 $`},
 		{"port in use", "-n 4096", busy.Addr().String(), 78, `(?m)^ !! port: .*address already in use: stop what uses it`},
-		{"few files", "-n 200", "127.0.0.1:" + freePort(t), 78, `(?m)^ !! open files: the limit is 200, needed are 1116: `},
+		{"few files", "-n 200", "127.0.0.1:" + freePort(t), 78, `(?m)^ !! open files: the limit is 200, needed are 1118: `},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			name, args := cluster.Limited(c.limits, executable, "-check", "-data", t.TempDir(), "-l", c.listen, "-t", "2")
