@@ -86,7 +86,7 @@ func TestClientsLeaveTheLogItsFiles(t *testing.T) {
 
 	port := freePort(t)
 	addr := net.JoinHostPort("127.0.0.1", port)
-	p, log = start("-p", port, "-l", "127.0.0.1", "-data", t.TempDir(), "-t", "2", "-c", "108")
+	p, log = start("-p", port, "-l", "127.0.0.1", "-data", t.TempDir(), "-t", "2", "-c", "106")
 	must(t, cluster.Await(ctx, func() error { _, err := cluster.Ask(ctx, addr, "version"); return err }))
 	client := memcache.New(addr)
 	client.Timeout = clientTimeout
