@@ -173,7 +173,7 @@ func TestInstalledSnapshot(t *testing.T) {
 	at := newApplierTest(t, store, ReplicaConfig{})
 	own := SubBatch{Origin: 1, Boot: 1, Seq: 1, Tag: 17, Count: 1, Ops: []byte{'a'}}
 	first := letters(1, 1)
-	first.Entries[0].Data = appendEntry(nil, 1000, nil, 1, appendSubBatch(nil, &own))
+	first.Entries[0].Data = encodeEntry(1000, nil, 1, appendSubBatch(nil, &own))
 	replied := false
 	install := applyInput{kind: applyInstall, meta: meta, reply: func(err error) { replied = err == nil }}
 	at.step([]applyInput{{kind: applyEntries, entries: first}, install, apply(7, 7)}, "answer 17", "report 1 done 1-1", "restore 6")

@@ -92,13 +92,12 @@ func readSubBatch(r *frame.Reader) (s SubBatch, err error) {
 	return s, nil
 }
 
-// appendEntry appends a log entry of read hints, if any, and n encoded
-// sub-batches to dst.
-func appendEntry(dst []byte, stampMs int64, hints []byte, n int, subs []byte) []byte {
-	return append(appendEntryHead(dst, stampMs, hints, n), subs...)
+// encodeEntry returns a log entry of read hints, if any, and n encoded sub-batches.
+func encodeEntry(stampMs int64, hints []byte, n int, subs []byte) []byte {
+	return append(appendEntryHead(nil, stampMs, hints, n), subs...)
 }
 
-// appendEntryHead appends a log entry up to its n sub-batches, which end it.
+// appendEntryHead appends a log entry up to its n sub-batches, which end it, to dst.
 func appendEntryHead(dst []byte, stampMs int64, hints []byte, n int) []byte {
 	dst = frame.AppendArrayLen(dst, 4)
 	dst = frame.AppendUint(dst, entryVersion)

@@ -30,7 +30,7 @@ func encodeSubBatches(ss []SubBatch) []byte {
 func TestEntryRoundTrip(t *testing.T) {
 	want := exampleSubBatches()
 	for _, hints := range [][]byte{nil, []byte("12345678"), bytes.Repeat([]byte("hash"), hintsBytesMax/4)} {
-		entry := appendEntry(nil, 1_900_000_000_123, hints, len(want), encodeSubBatches(want))
+		entry := encodeEntry(1_900_000_000_123, hints, len(want), encodeSubBatches(want))
 		r := frame.NewReader(entry)
 		h, err := entryHeader(&r)
 		if err != nil || !reflect.DeepEqual(h, header{1_900_000_000_123, hints, len(want)}) {
@@ -151,13 +151,13 @@ func TestUnknownEntryVersionIsRefused(t *testing.T) {
 func FuzzBatchDecode(f *testing.F) {
 	subs := encodeSubBatches(exampleSubBatches()[:2])
 	f.Add(append(frame.AppendArrayLen(nil, 2), subs...))
-	f.Add(appendEntry(nil, 12345, nil, 2, subs))
-	f.Add(appendEntry(nil, 12345, []byte("hash-onehash-two"), 2, subs))
-	f.Add(appendEntry(nil, 1, nil, 1, appendSubBatch(nil, &SubBatch{Origin: clusterOrigin, Count: 1, Ops: []byte("x")})))
+	f.Add(encodeEntry(12345, nil, 2, subs))
+	f.Add(encodeEntry(12345, []byte("hash-onehash-two"), 2, subs))
+	f.Add(encodeEntry(1, nil, 1, appendSubBatch(nil, &SubBatch{Origin: clusterOrigin, Count: 1, Ops: []byte("x")})))
 	f.Add(frame.AppendBytes(frame.AppendUint(frame.AppendArrayLen(nil, 2), signalHints), []byte("hash-one")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if n, subs, _, err := splitForwarded(b, 1, 2, anyOps); err == nil {
-			checkEntry(t, appendEntry(nil, 1, nil, n, subs), n)
+			checkEntry(t, encodeEntry(1, nil, n, subs), n)
 		}
 		core := &Core{leader: 2, memberState: memberState{members: formedMembership(formed(3))}}
 		_ = core.Signalled(2, b)
@@ -173,7 +173,7 @@ func FuzzBatchDecode(f *testing.F) {
 			if len(h.hints)%hintBytes != 0 || len(h.hints) > hintsBytesMax {
 				t.Fatalf("accepted %d bytes of hints", len(h.hints))
 			}
-			again := appendEntry(nil, h.stampMs, h.hints, h.subBatches, r.Rest())
+			again := encodeEntry(h.stampMs, h.hints, h.subBatches, r.Rest())
 			ar := frame.NewReader(again)
 			if h2, err := entryHeader(&ar); err != nil || !reflect.DeepEqual(h, h2) {
 				t.Fatalf("%+v encodes to %+v, %v", h, h2, err)

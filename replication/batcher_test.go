@@ -66,7 +66,7 @@ func TestEntryOfOwnAndForwarded(t *testing.T) {
 		}
 	}
 	encoded := encodeSubBatches(subs)
-	want := appendEntry(nil, 1234, nil, len(subs), encoded)
+	want := encodeEntry(1234, nil, len(subs), encoded)
 	if b.bytes != len(encoded) {
 		t.Errorf("%d bytes are queued, want %d", b.bytes, len(encoded))
 	}

@@ -235,14 +235,14 @@ func TestUnreadableEntriesHaveNoEffect(t *testing.T) {
 	b.id = 2
 	sound := &SubBatch{Origin: 1, Boot: 1, Seq: 1, Tag: 7, Count: 1, Ops: []byte("x")}
 	ents := []*pb.Entry{
-		{Data: appendEntry(nil, 5, nil, 2, append(appendSubBatch(nil, sound), 0xff))}, // applies up to what cannot be read
+		{Data: encodeEntry(5, nil, 2, append(appendSubBatch(nil, sound), 0xff))}, // applies up to what cannot be read
 		{Data: garbage[1]},
 		{Data: garbage[2]},
 		{Data: garbage[3]},
-		{Data: appendEntry(nil, stampMsMax+1, nil, 0, nil)},
+		{Data: encodeEntry(stampMsMax+1, nil, 0, nil)},
 		{Type: pb.EntryConfChangeV2.Enum(), Data: garbage[1]},
 		{Type: pb.EntryConfChange.Enum()},
-		{Data: appendEntry(nil, 6, nil, 1, appendSubBatch(nil, &SubBatch{Origin: 1, Boot: 1, Seq: 2, Tag: 8, Count: 1, Ops: []byte("y")}))},
+		{Data: encodeEntry(6, nil, 1, appendSubBatch(nil, &SubBatch{Origin: 1, Boot: 1, Seq: 2, Tag: 8, Count: 1, Ops: []byte("y")}))},
 	}
 	for i, e := range ents {
 		e.Index, e.Term = new(uint64(i+1)), new(uint64(1))

@@ -282,7 +282,7 @@ func (c *Core) propose() {
 	// raft tries to leave a joint configuration when an entry is applied.
 	due := c.cfg.NextDueMs() <= c.stamp() || c.guard.verdict == VerdictNoMajority || c.members.joint()
 	if c.mono >= c.nextDueTick && due {
-		c.proposeEntry(appendEntry(nil, c.stamp(), nil, 0, nil))
+		c.proposeEntry(encodeEntry(c.stamp(), nil, 0, nil))
 		c.nextDueTick = c.mono + dueTickGap
 	}
 }

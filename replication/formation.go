@@ -14,7 +14,7 @@ func (c *Core) form() bool {
 	}
 	if ops := c.cfg.Formation(); ops != nil {
 		sub := appendSubBatch(nil, &SubBatch{Origin: clusterOrigin, Count: 1, Ops: ops})
-		if !c.proposeEntry(appendEntry(nil, c.stamp(), nil, 1, sub)) {
+		if !c.proposeEntry(encodeEntry(c.stamp(), nil, 1, sub)) {
 			return false
 		}
 	}

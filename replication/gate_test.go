@@ -40,7 +40,7 @@ func gateEntry(index uint64, stampMs int64, ops ...engine.Op) *pb.Entry {
 	subs := appendSubBatch(nil, &SubBatch{Origin: 1, Boot: 1, Seq: index, Count: len(ops), Ops: b})
 	return &pb.Entry{
 		Index: proto.Uint64(index), Term: proto.Uint64(7), Type: pb.EntryNormal.Enum(),
-		Data: appendEntry(nil, stampMs, nil, 1, subs),
+		Data: encodeEntry(stampMs, nil, 1, subs),
 	}
 }
 

@@ -24,7 +24,7 @@ func TestEntryBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	subs := encodeSubBatches(exampleSubBatches()[:2])
-	got := appendEntry(nil, 1_900_000_000_123, []byte("hash-onehash-two"), 2, subs)
+	got := encodeEntry(1_900_000_000_123, []byte("hash-onehash-two"), 2, subs)
 	if !bytes.Equal(got, want) {
 		t.Fatalf("entry is\n% x, want\n% x", got, want)
 	}

@@ -26,7 +26,7 @@ func (c *Core) tickClock() {
 	if c.cfg.bugs.has(bugTimeFollows) {
 		c.clock.raise(c.wall.UnixMilli(), c.mono)
 	}
-	if c.proposeEntry(appendEntry(nil, c.stamp(), nil, 1, sub)) {
+	if c.proposeEntry(encodeEntry(c.stamp(), nil, 1, sub)) {
 		c.correctDue = c.mono + clockSignalGap // it may take as long until it is applied
 		if d := ms - c.toldOffset; c.toldTerm != c.term || d > clockOffsetError.Milliseconds() || d < -clockOffsetError.Milliseconds() {
 			c.toldOffset, c.toldTerm, c.eff.Offset = ms, c.term, &ms

@@ -69,7 +69,7 @@ func (v *textView) Next(dst []byte) (out []byte, more bool, err error) {
 // letter is the log entry at index i, which appends the letter of that number.
 func letter(i int) *pb.Entry {
 	sub := SubBatch{Origin: letterOrigin, Boot: 1, Seq: uint64(i), Count: 1, Ops: []byte{'a' + byte(i-1)}}
-	return &pb.Entry{Index: new(uint64(i)), Term: new(uint64(1)), Data: appendEntry(nil, 1000, nil, 1, appendSubBatch(nil, &sub))}
+	return &pb.Entry{Index: new(uint64(i)), Term: new(uint64(1)), Data: encodeEntry(1000, nil, 1, appendSubBatch(nil, &sub))}
 }
 
 // letters is a MsgStorageApply of the entries from lo to hi, answered by "lo-hi".
