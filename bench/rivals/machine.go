@@ -22,6 +22,7 @@ type usage struct {
 	servers time.Duration // by the processes of a target
 	own     time.Duration // by this program: the generator
 	machine time.Duration // by all, and by what the machine runs on
+	stolen  time.Duration // by what the machine runs on
 }
 
 // readUsage reads what the given processes, this one and the whole machine have used.
@@ -42,20 +43,21 @@ func readUsage(pids []int) (u usage, err error) {
 	if err != nil {
 		return u, fmt.Errorf("read the machine's processor time: %w", err)
 	}
-	u.machine, err = parseBusy(string(text))
+	u.machine, u.stolen, err = parseBusy(string(text))
 	u.at = time.Now()
 	return u, err
 }
 
 // parseBusy returns the busy time in /proc/stat, whose first line has the sums over all
 // processors: user, nice, system, idle, iowait, irq, softirq, steal, and parts of user
-// and nice. What a hypervisor has given to others (steal) counts as busy.
-func parseBusy(text string) (time.Duration, error) {
+// and nice. What a hypervisor has given to others (steal) counts as busy, and is returned by
+// itself, too.
+func parseBusy(text string) (busy, stolen time.Duration, err error) {
 	line, _, _ := strings.Cut(text, "\n")
 	fields := strings.Fields(line)
 	const idle, iowait, steal = 4, 5, 8
 	if len(fields) <= steal || fields[0] != "cpu" {
-		return 0, fmt.Errorf("read the machine's processor time: first line is %q", line)
+		return 0, 0, fmt.Errorf("read the machine's processor time: first line is %q", line)
 	}
 	var ticks int64
 	for i := 1; i <= steal; i++ {
@@ -64,11 +66,14 @@ func parseBusy(text string) (time.Duration, error) {
 		}
 		n, err := strconv.ParseInt(fields[i], 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("read the machine's processor time: %w", err)
+			return 0, 0, fmt.Errorf("read the machine's processor time: %w", err)
 		}
 		ticks += n
+		if i == steal {
+			stolen = time.Duration(n) * (time.Second / ticksPerSecond)
+		}
 	}
-	return time.Duration(ticks) * (time.Second / ticksPerSecond), nil
+	return time.Duration(ticks) * (time.Second / ticksPerSecond), stolen, nil
 }
 
 // cost is what one round took.
@@ -76,6 +81,8 @@ type cost struct {
 	serverCPU time.Duration // of all processes of the target
 	generator float64       // processors that this program kept busy
 	other     float64       // processors that anything else kept busy, idle targets included
+	stolen    float64       // of these, those that what the machine runs on gave to others
+	late      time.Duration // the most that a bystander was woken too late
 	rssBytes  int64         // of all processes of the target, at the end
 }
 
@@ -90,6 +97,7 @@ func costSince(before usage, pids []int) (c cost, err error) {
 	c.serverCPU = servers
 	c.generator = own.Seconds() / elapsed
 	c.other = max(0, (after.machine-before.machine-own-servers).Seconds()/elapsed)
+	c.stolen = (after.stolen - before.stolen).Seconds() / elapsed
 	for _, pid := range pids {
 		memory, err := footprint.ReadMemory(pid)
 		if err != nil {

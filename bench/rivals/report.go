@@ -40,8 +40,8 @@ type reportRow struct {
 	Targets     []reportTarget
 }
 
-// reportTarget is one target in one row: medians of the rounds; Gap, Errors and
-// Unanswered of the worst round.
+// reportTarget is one target in one row: medians of the rounds; Gap, Late, Errors
+// and Unanswered of the worst round.
 type reportTarget struct {
 	Name               string
 	Rate, Ratio, CPU   float64 // Ratio: ours to this rival's rate, the median of the rounds
@@ -49,6 +49,8 @@ type reportTarget struct {
 	GapMs              float64
 	RSSMiB             float64
 	Generator, Other   float64 // processors kept busy
+	Stolen             float64 // of Other, by what the machine runs on
+	LateMs             float64 // of the bystander, at most
 	Errors, Unanswered int64
 	FirstError         string
 }
@@ -69,9 +71,11 @@ func (r *report) add(o *outcome) {
 			RSSMiB:    o.median(t.name, func(r round) float64 { return float64(r.rssBytes) / (1 << 20) }),
 			Generator: o.median(t.name, func(r round) float64 { return r.generator }),
 			Other:     o.median(t.name, func(r round) float64 { return r.other }),
+			Stolen:    o.median(t.name, func(r round) float64 { return r.stolen }),
 		}
 		for _, one := range o.rounds[t.name] {
 			c.GapMs = max(c.GapMs, one.of(gapMs))
+			c.LateMs = max(c.LateMs, float64(one.late)/float64(time.Millisecond))
 			c.Unanswered = max(c.Unanswered, one.Unanswered)
 			if one.Errors > c.Errors {
 				c.Errors, c.FirstError = one.Errors, one.FirstError
@@ -137,15 +141,16 @@ func (r *report) writeMarkdown(w io.Writer) error {
 	for _, f := range r.Figures {
 		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s |\n", f.Row, f.What, f.Against, f.Want, f.Got, f.Verdict())
 	}
-	out.WriteString("\n## All rows\n\nMedians of the rounds; gap (the longest time without an answer), errors and unanswered are those of the worst round. " +
+	out.WriteString("\n## All rows\n\nMedians of the rounds; gap (the longest time without an answer), late, errors and unanswered are those of the worst round. " +
 		"CPU-µs and RSS are of all processes of a target, for in-process rows with the clients. " +
-		"Generator and other are processors kept busy; other is all outside of target and generator, idle targets included.\n")
+		"Generator and other are processors kept busy; other is all outside of target and generator, idle targets included, and stolen what of it the machine's own host gave to others. " +
+		"Late is by how many ms the generator's process was woken too late, at most, from naps of 1 ms: no server is to blame for that.\n")
 	for _, row := range r.Rows {
-		fmt.Fprintf(&out, "\n**%s**: %s\n\n| target | ops/s | we to it | CPU-µs/op | p50 µs | p99 µs | p99.9 µs | gap ms | RSS MiB | generator | other | errors | unanswered |\n", row.Name, row.Title)
-		out.WriteString("| --- |" + strings.Repeat(" ---: |", 12) + "\n")
+		fmt.Fprintf(&out, "\n**%s**: %s\n\n| target | ops/s | we to it | CPU-µs/op | p50 µs | p99 µs | p99.9 µs | gap ms | RSS MiB | generator | other | stolen | late ms | errors | unanswered |\n", row.Name, row.Title)
+		out.WriteString("| --- |" + strings.Repeat(" ---: |", 14) + "\n")
 		for _, t := range row.Targets {
-			fmt.Fprintf(&out, "| %s | %.0f | %.2f | %.1f | %.0f | %.0f | %.0f | %.1f | %.0f | %.2f | %.2f | %d | %d |\n",
-				t.Name, t.Rate, t.Ratio, t.CPU, t.P50, t.P99, t.P999, t.GapMs, t.RSSMiB, t.Generator, t.Other, t.Errors, t.Unanswered)
+			fmt.Fprintf(&out, "| %s | %.0f | %.2f | %.1f | %.0f | %.0f | %.0f | %.1f | %.0f | %.2f | %.2f | %.2f | %.1f | %d | %d |\n",
+				t.Name, t.Rate, t.Ratio, t.CPU, t.P50, t.P99, t.P999, t.GapMs, t.RSSMiB, t.Generator, t.Other, t.Stolen, t.LateMs, t.Errors, t.Unanswered)
 		}
 		for _, t := range row.Targets {
 			if t.Errors > 0 {

@@ -142,11 +142,18 @@ func TestChoose(t *testing.T) {
 
 // TestParseBusy: idle time and waiting for disks are not busy, guests count once.
 func TestParseBusy(t *testing.T) {
-	got, err := parseBusy("cpu  1 2 4 1000 1000 8 16 32 1 2\ncpu0 5 5 5 5 5 5 5 5 5 5\n")
-	if want := 63 * (time.Second / ticksPerSecond); err != nil || got != want {
-		t.Errorf("busy for %v, %v; want %v", got, err, want)
+	got, stolen, err := parseBusy("cpu  1 2 4 1000 1000 8 16 32 1 2\ncpu0 5 5 5 5 5 5 5 5 5 5\n")
+	if want, steal := 63*(time.Second/ticksPerSecond), 32*(time.Second/ticksPerSecond); err != nil || got != want || stolen != steal {
+		t.Errorf("busy for %v, of it stolen %v, %v; want %v, %v", got, stolen, err, want, steal)
 	}
-	if _, err := parseBusy("cpu 1 2"); err == nil {
+	if _, _, err := parseBusy("cpu 1 2"); err == nil {
 		t.Error("a line that is too short is taken")
+	}
+}
+
+// TestBystander: it has nothing to tell before it has slept, and ends at once.
+func TestBystander(t *testing.T) {
+	if late := watchMachine().end(); late < 0 {
+		t.Errorf("a bystander was woken %v too soon", -late)
 	}
 }

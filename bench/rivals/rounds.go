@@ -181,9 +181,13 @@ func measureRound(ctx context.Context, s system, t target, w bench.Workload, d t
 	if err != nil {
 		return result, err
 	}
-	if result.Measured, err = s.measure(ctx, w, t.dialect, d); err != nil {
+	watch := watchMachine()
+	result.Measured, err = s.measure(ctx, w, t.dialect, d)
+	late := watch.end()
+	if err != nil {
 		return result, err
 	}
 	result.cost, err = costSince(before, s.pids())
+	result.late = late
 	return result, err
 }
