@@ -19,7 +19,7 @@ import (
 // So a loop that has not waited for a while waits for an event of its own, which only the
 // poller can tell it.
 
-// yieldAfter is how long a loop goes on without having waited. To yield takes some µs.
+// yieldAfter is how long a loop goes on without having waited. To yield takes 2 µs.
 const yieldAfter = 500 * time.Microsecond
 
 // yielder has a goroutine wait until Go's poller was asked for events.
