@@ -15,16 +15,16 @@ type bystander struct {
 	late chan time.Duration
 }
 
-// watchMachine starts a bystander.
-func watchMachine() *bystander {
+// watchMachine starts a bystander, which reads the time by now.
+func watchMachine(now func() time.Time) *bystander {
 	b := &bystander{ends: make(chan struct{}), late: make(chan time.Duration)}
 	go func() {
 		var most time.Duration
 		for {
-			began := time.Now()
+			began := now()
 			select {
 			case <-time.After(bystanderNap):
-				most = max(most, time.Since(began)-bystanderNap)
+				most = max(most, now().Sub(began)-bystanderNap)
 			case <-b.ends:
 				b.late <- most
 				return

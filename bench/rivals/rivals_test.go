@@ -151,9 +151,22 @@ func TestParseBusy(t *testing.T) {
 	}
 }
 
-// TestBystander: it has nothing to tell before it has slept, and ends at once.
+// TestBystander: it tells by how much the longest of its naps was longer than it should be.
 func TestBystander(t *testing.T) {
-	if late := watchMachine().end(); late < 0 {
-		t.Errorf("a bystander was woken %v too soon", -late)
+	naps := []time.Duration{bystanderNap, 50 * time.Millisecond, bystanderNap, 2 * bystanderNap}
+	var clock time.Time
+	calls, slept := 0, make(chan struct{})
+	b := watchMachine(func() time.Time {
+		if calls%2 == 1 && calls/2 < len(naps) { // at the end of a nap
+			clock = clock.Add(naps[calls/2])
+		}
+		if calls++; calls == 2*len(naps)+1 {
+			close(slept)
+		}
+		return clock
+	})
+	<-slept
+	if late, want := b.end(), naps[1]-bystanderNap; late != want {
+		t.Errorf("it was woken %v late, want %v", late, want)
 	}
 }

@@ -181,7 +181,7 @@ func measureRound(ctx context.Context, s system, t target, w bench.Workload, d t
 	if err != nil {
 		return result, err
 	}
-	watch := watchMachine()
+	watch := watchMachine(time.Now)
 	result.Measured, err = s.measure(ctx, w, t.dialect, d)
 	late := watch.end()
 	if err != nil {
