@@ -3,10 +3,13 @@ package replication
 import (
 	"bytes"
 	"log/slog"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"raftcached/engine"
+	"raftcached/internal/measure"
 	"raftcached/replication/disk/disktest"
 	"raftcached/replication/snapshot"
 	"raftcached/replication/wal"
@@ -161,5 +164,44 @@ func TestReplicaForgetsReadsOfTheRefused(t *testing.T) {
 	defer b.mu.Unlock()
 	if n := len(b.loops[0]); n > 1 { // the last one is forgotten once its client is told
 		t.Errorf("reads of %d sub-batches are kept", n)
+	}
+}
+
+// TestSubmissionsShareSyncs: on one processor several goroutines are about to submit when the
+// first one has. What they bring is synced with it, or next, not each by itself.
+func TestSubmissionsShareSyncs(t *testing.T) {
+	const rounds, goroutines = 100, 8
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	client := waitingClient{make(chan []Answer, goroutines)}
+	r := startLone(t, newSimMachine(), client)
+	set := engine.AppendOp(nil, &engine.Op{Kind: engine.OpSet, Key: []byte("k"), Value: []byte("v")})
+	var tag atomic.Uint64
+	submit := func() { r.Submit(0, tag.Add(1), 1, bytes.Clone(set), nil, false) }
+	answered := func(n int) {
+		for n > 0 {
+			select {
+			case a := <-client.answers:
+				n -= len(a)
+			case <-r.Done():
+				t.Fatal(r.Err())
+			}
+		}
+	}
+	submit()
+	answered(1) // the state is formed
+	syncs := func() uint64 {
+		var d measure.Distribution
+		d.Include(&r.timings.Sync)
+		return d.Count()
+	}
+	before := syncs()
+	for range rounds {
+		for range goroutines {
+			go submit()
+		}
+		answered(goroutines)
+	}
+	if n := syncs() - before; n > rounds*goroutines/2 {
+		t.Errorf("%d submissions took %d syncs, at most half as many are expected", rounds*goroutines, n)
 	}
 }
