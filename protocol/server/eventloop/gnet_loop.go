@@ -179,11 +179,11 @@ func (l *gnetLoop) runPosts() bool {
 // done before gnet looks for them.
 func (l *gnetLoop) sleep() (again bool) {
 	runtime.Gosched() // what the turn has given to others goes first, and may bring posts
-	if now := time.Now(); now.Sub(l.rested) >= l.yieldAfter {
-		l.yielder.yield()
-		l.rested = now
-	}
 	events, waited := l.sleeper.sleep(l.posts.empty)
+	if !waited && time.Since(l.rested) >= l.yieldAfter {
+		l.yielder.yield()
+		waited = true
+	}
 	if waited {
 		l.rested = time.Now()
 	}
