@@ -265,16 +265,22 @@ func TestEndOfInputWithNothingToAnswer(t *testing.T) {
 	plainAndTLS(t, func(t *testing.T, serve serveFunc) {
 		h := &hooks{inputEnded: func(c Conn) { c.Close() }}
 		l, _, client := serve(t, h)
-		if err := client.CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		h.await(t, "closed")
-		h.await(t, "input ended")
-		if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
-			t.Errorf("got %q, %v", rest, err)
-		}
+		endsWithoutAnswer(t, client, h)
 		onLoop(l, func() { useClosed(h.c) })
 	})
+}
+
+// endsWithoutAnswer ends a client's input, upon which its connection closes with nothing sent.
+func endsWithoutAnswer(t *testing.T, client peer, h *hooks) {
+	t.Helper()
+	if err := client.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	h.await(t, "closed")
+	h.await(t, "input ended")
+	if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
+		t.Errorf("got %q, %v", rest, err)
+	}
 }
 
 // useClosed calls everything on a connection that has closed.
@@ -372,14 +378,7 @@ func TestNoDescriptorForAHalfClosedConnection(t *testing.T) {
 	e := newEngine(t, l, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	for range 3 {
 		client := dial(t, e)
-		if err := client.CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		h.await(t, "closed")
-		h.await(t, "input ended")
-		if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
-			t.Errorf("got %q, %v", rest, err)
-		}
+		endsWithoutAnswer(t, client, h)
 	}
 	e.StopAccepting()
 	onLoop(l, func() {

@@ -14,6 +14,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// readBufferBytes is the receive buffer of a client's socket: much less than muchBytes.
+const readBufferBytes = 128 << 10
+
 // patience bounds every wait of the tests. Only a failure reaches it.
 const patience = 20 * time.Second
 
@@ -122,7 +125,7 @@ type peer interface {
 type tlsPeer struct{ *tls.Conn }
 
 func (p tlsPeer) SetLinger(seconds int) error {
-	return p.NetConn().(*testclient.Client).SetLinger(seconds)
+	return p.NetConn().(*net.TCPConn).SetLinger(seconds)
 }
 
 // serveFunc returns an engine whose only connection has the handler h, its loop, and the
@@ -159,7 +162,7 @@ func encrypt(ca *testcerts.Authority) func(*Config) {
 // dialTLS connects to the first listener until the test ends, and shakes hands.
 func dialTLS(t *testing.T, e *Engine, config *tls.Config) tlsPeer {
 	t.Helper()
-	p := tlsPeer{tls.Client(testclient.Dial(t, e.Listeners()[0].Addr.String()), config)}
+	p := tlsPeer{tls.Client(dial(t, e), config)}
 	if err := p.Handshake(); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +189,11 @@ func (h *hooks) bind() *loopHooks {
 // dial connects to the first listener until the test ends.
 func dial(t *testing.T, e *Engine) *net.TCPConn {
 	t.Helper()
-	return testclient.Dial(t, e.Listeners()[0].Addr.String()).TCPConn
+	c := testclient.Dial(t, e.Listeners()[0].Addr.String()).TCPConn
+	if err := c.SetReadBuffer(readBufferBytes); err != nil { // else it grows as far as the system lets it
+		t.Fatal(err)
+	}
+	return c
 }
 
 // onLoop runs f on the loop's goroutine.

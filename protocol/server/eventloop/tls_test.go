@@ -267,7 +267,7 @@ func TestCutConnections(t *testing.T) {
 		if _, err := io.WriteString(c.NetConn(), test.cut); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.NetConn().(*testclient.Client).CloseWrite(); err != nil {
+		if err := c.NetConn().(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		e.awaitOpen(t, 0)
