@@ -62,6 +62,11 @@ type postQueue struct {
 	spare  []func()
 }
 
+// yieldAfter is how long a loop goes on without having waited. One whose clients have the next
+// request ready before it has written the last answer never waits: others would not hear of
+// their input, see package yield.
+const yieldAfter = 500 * time.Microsecond
+
 // newGnetLoop returns the loop that a probe has found.
 func newGnetLoop(p *probe, log *slog.Logger) *gnetLoop {
 	l := &gnetLoop{
@@ -181,7 +186,7 @@ func (l *gnetLoop) sleep() (again bool) {
 	runtime.Gosched() // what the turn has given to others goes first, and may bring posts
 	events, waited := l.sleeper.sleep(l.posts.empty)
 	if !waited && time.Since(l.rested) >= l.yieldAfter {
-		l.yielder.yield()
+		l.yielder.Yield()
 		waited = true
 	}
 	if waited {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"raftcached/internal/yield"
 )
 
 // gnetLoops are the event loops of one gnet engine.
@@ -100,7 +102,7 @@ type probe struct {
 	epollFD int
 	err     error
 	sleeper *sleeper
-	yielder *yielder
+	yielder *yield.Yielder
 	nudgeFD int // the other end: gnet reads what is written to it
 	loop    atomic.Pointer[gnetLoop]
 }
@@ -121,7 +123,7 @@ func closeProbes(probes []*probe) error {
 			p.sleeper.close()
 		}
 		if p.yielder != nil {
-			p.yielder.close()
+			errs = append(errs, p.yielder.Close())
 		}
 		errs = append(errs, os.NewSyscallError("close", syscall.Close(p.nudgeFD)))
 	}
@@ -154,7 +156,7 @@ func probeLoops(client *gnet.Client, n int) (probes []*probe, err error) {
 		if p.sleeper, err = newSleeper(p.epollFD); err != nil {
 			return probes, err
 		}
-		if p.yielder, err = newYielder(); err != nil {
+		if p.yielder, err = yield.New(); err != nil {
 			return probes, err
 		}
 	}

@@ -59,15 +59,3 @@ func TestBusyLoopLetsOthersHear(t *testing.T) {
 		}
 	}
 }
-
-// TestYieldWithoutGosPoller returns.
-func TestYieldWithoutGosPoller(t *testing.T) {
-	y, err := newYielder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	y.yield()
-	y.yield()
-	y.close()
-	y.yield()
-}
