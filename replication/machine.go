@@ -41,6 +41,10 @@ type ReplicaConfig struct {
 
 	Wall func() time.Time // the wall clock; nil: time.Now
 
+	// Yield lets others run, as runtime.Gosched does, and also those that Go's poller has
+	// input for; nil: it is not done. The append worker calls it.
+	Yield func()
+
 	Logger *slog.Logger
 
 	// ServerID returns what a node is called in the log; nil: its raft id. Changed, if

@@ -26,6 +26,7 @@ type Replica struct {
 	toFetch chan Fetch            // of the reader of the log
 
 	turns      atomic.Uint64 // of the raft loop
+	oneByOne   atomic.Bool   // see Effects
 	status     atomic.Pointer[Status]
 	excluded   atomic.Bool   // see HandleExcluded
 	start      time.Time     // of the clock that the core observes

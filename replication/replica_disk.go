@@ -24,7 +24,7 @@ func (r *Replica) appendLoop() {
 			return
 		case <-r.toLog.wake:
 		}
-		runtime.Gosched() // what others are about to bring is written with this: see decision 72
+		r.yield()
 		taken = r.toLog.take(taken)
 		effects = r.machine.appender.step(taken, effects[:0])
 		for i := range effects {
@@ -36,6 +36,17 @@ func (r *Replica) appendLoop() {
 		clear(taken) // many MiB, and the next ones are on their way
 		clear(effects)
 	}
+}
+
+// yield lets others run before a sync, which may keep the processor: what they are about to
+// bring is written with the rest. Where the node is alone that is also what has come from clients
+// and was not read yet, and answers leave; otherwise others wait for the sync. See decision 72.
+func (r *Replica) yield() {
+	if r.cfg.Yield == nil || !r.status.Load().Alone || r.oneByOne.Load() {
+		runtime.Gosched()
+		return
+	}
+	r.cfg.Yield()
 }
 
 // carryOutAppend carries out one effect of the appender.

@@ -69,6 +69,7 @@ func (r *Replica) wall(now time.Time) time.Time {
 // disks while this node writes to its own.
 func (r *Replica) carryOut(eff *Effects) {
 	r.fail(eff.Failed)
+	r.oneByOne.Store(eff.OneByOne)
 	if r.cfg.Transport != nil { // else it is alone
 		r.cfg.Transport.Direct(eff.OneByOne)
 	}

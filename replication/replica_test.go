@@ -39,6 +39,12 @@ func (c waitingClient) Moved()                        {}
 // startLone starts a lone node with all its goroutines; the test ends it.
 func startLone(t *testing.T, machine StateMachine, client Client) *Replica {
 	t.Helper()
+	return startLoneWith(t, machine, client, nil)
+}
+
+// startLoneWith is startLone with a Yield.
+func startLoneWith(t *testing.T, machine StateMachine, client Client, yield func()) *Replica {
+	t.Helper()
 	fs := disktest.NewCrashable()
 	w, err := wal.Open(fs, "wal", wal.Options{Bootstrap: &pb.ConfState{Voters: []uint64{1}}})
 	if err != nil {
@@ -52,7 +58,7 @@ func startLone(t *testing.T, machine StateMachine, client Client) *Replica {
 		ID: 1, Formed: formed(1), Boot: 1, Loops: 1, Log: simLog{w}, Snapshots: simStore{store},
 		Machine: machine, Clients: []Client{client}, Tick: simTick, ElectionTicks: simElectionTicks,
 		HeartbeatTicks: simHeartbeatTicks, RequestTimeout: time.Minute, LogRetainBytes: 1 << 30,
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), Yield: yield,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"raftcached/internal/measure"
 	"raftcached/internal/page"
 	"raftcached/internal/settings"
+	"raftcached/internal/yield"
 	"raftcached/protocol/server"
 	"raftcached/replication"
 	"raftcached/replication/identity"
@@ -40,6 +41,7 @@ type Node struct {
 	files     *files
 	engine    *engine.Engine
 	replica   *replication.Replica
+	yielder   *yield.Yielder // of the append worker
 	loops     []*loopBackend
 	users     *auth.File            // nil: no authentication
 	keyring   *certificates.Keyring // for clients; nil: no TLS
@@ -178,6 +180,10 @@ func (n *Node) startReplica() error {
 		cfg.Transport = n.transport
 	}
 	var err error
+	if n.yielder, err = yield.New(); err != nil {
+		return fmt.Errorf("start replication: %w", err)
+	}
+	cfg.Yield = n.yielder.Yield
 	if n.replica, err = replication.StartReplica(cfg); err != nil {
 		return n.pastError(fmt.Errorf("start replication: %w", err))
 	}

@@ -83,6 +83,9 @@ func (n *Node) release() error {
 	if n.replica != nil {
 		n.replica.Close()
 	}
+	if n.yielder != nil {
+		errs = append(errs, n.yielder.Close())
+	}
 	if n.transport != nil {
 		errs = append(errs, n.transport.Close())
 	}
