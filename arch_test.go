@@ -43,7 +43,7 @@ var layers = map[string]layer{
 	"engine/store":              {may: []string{"engine/memory", "internal/item"}},
 	"engine/memory":             {},
 	"replication": {
-		may:   []string{"internal/measure", "replication/frame"},
+		may:   []string{"internal/measure", "internal/seldom", "replication/frame"},
 		tests: []string{"engine", "internal/item", "replication/disk", "replication/disk/disktest", "replication/identity", "replication/wal", "replication/snapshot", "internal/yield"},
 	},
 	"replication/disk":          {tests: []string{"replication/disk/disktest"}},
@@ -69,7 +69,7 @@ var layers = map[string]layer{
 	"internal/overview": {may: []string{"internal/admin"}},
 	"internal/page":     {may: []string{"internal/admin", "internal/overview"}},
 	"internal/node": {may: []string{
-		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/certnames", "internal/handshake", "internal/item", "internal/measure", "internal/metrics", "internal/page", "internal/settings", "internal/yield", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
+		"internal/admin", "internal/auth", "internal/backup", "internal/certificates", "internal/certnames", "internal/handshake", "internal/item", "internal/measure", "internal/metrics", "internal/page", "internal/seldom", "internal/settings", "internal/yield", "protocol", "protocol/server", "protocol/server/stats", "engine", "replication", "replication/disk",
 		"replication/frame", "replication/wal", "replication/snapshot", "replication/identity", "replication/peer",
 	}, tests: []string{"internal/testcerts", "internal/testclient", "internal/transcript"}},
 	".":              {may: []string{"internal/certificates", "internal/item", "internal/node", "internal/settings", "engine", "protocol", "protocol/server", "replication/disk"}, tests: []string{".", "internal/testcerts", "internal/testclient", "raftcachedtest"}},

@@ -1,10 +1,12 @@
 package replication
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -306,4 +308,18 @@ func FuzzStep(f *testing.F) {
 			core.Ready(&eff)
 		}
 	})
+}
+
+// TestDropsAreToldOnce: a peer that is broken sends what is dropped with each message.
+func TestDropsAreToldOnce(t *testing.T) {
+	var log bytes.Buffer
+	r := &Replica{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for range 3 {
+		r.dropped(2, errors.New("no term"))
+		r.dropped(3, errors.New("no term"))
+		r.dropped(3, errors.New("from nobody"))
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 3 {
+		t.Errorf("%d lines, want one for each peer and reason:\n%s", lines, log.String())
+	}
 }

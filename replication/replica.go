@@ -9,6 +9,8 @@ import (
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
+
+	"raftcached/internal/seldom"
 )
 
 // Replica runs a node: it carries out what the step machines of a machine want
@@ -37,6 +39,7 @@ type Replica struct {
 	timings    Timings
 	commits    commitClock // of the raft loop, as leaders is
 	leaders    leaderWatch
+	drops      seldom.News[drop]
 
 	stop context.CancelCauseFunc
 	ctx  context.Context
@@ -172,9 +175,24 @@ func (r *Replica) HandleForward(from, boot uint64, payload []byte) {
 	}
 }
 
-// dropped logs that a peer has sent what it never should.
+// drop is what a peer has sent that was dropped.
+type drop struct {
+	from   uint64
+	reason string
+}
+
+// dropped logs that a peer has sent what it never should. One that is broken, or of another
+// version, does so with each message. Any goroutine may call it.
 func (r *Replica) dropped(from uint64, err error) {
-	r.log.Warn("dropped what a peer sent", "server", r.name(from), "err", err)
+	times, tell := r.drops.Tell(drop{from, err.Error()}, time.Now())
+	if !tell {
+		return
+	}
+	attrs := []any{"server", r.name(from), "err", err}
+	if times > 1 {
+		attrs = append(attrs, "times", times)
+	}
+	r.log.Warn("dropped what a peer sent", attrs...)
 }
 
 // HandleExcluded ends the replica: a peer knows that this node's data folder is a

@@ -86,18 +86,23 @@ func (n *Node) reloadCertificates() error {
 	defer n.reloading.Unlock()
 	err := n.keyring.Reload()
 	n.secured.clients.count(err)
-	if err != nil {
-		return err
-	}
-	n.logCertificate("read the certificates for clients again")
-	return nil
+	return err
 }
 
-// refreshCertificates is reloadCertificates for a client, whose operator reads the log.
+// refreshCertificates is reloadCertificates for a client, whose operator reads the log, and
+// which may send refresh_certs as often as it likes.
 func (n *Node) refreshCertificates() error {
 	err := n.reloadCertificates()
+	outcome := ""
 	if err != nil {
+		outcome = err.Error()
+	}
+	switch _, tell := n.refreshes.Tell(outcome+n.keyring.String(), time.Now()); {
+	case !tell:
+	case err != nil:
 		n.cfg.Logger.Error("refresh_certs: the previous certificates stay", "error", err)
+	default:
+		n.logCertificate("read the certificates for clients again")
 	}
 	return err
 }

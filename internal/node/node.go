@@ -18,6 +18,7 @@ import (
 	"raftcached/internal/handshake"
 	"raftcached/internal/measure"
 	"raftcached/internal/page"
+	"raftcached/internal/seldom"
 	"raftcached/internal/settings"
 	"raftcached/internal/yield"
 	"raftcached/protocol/server"
@@ -46,6 +47,7 @@ type Node struct {
 	users     *auth.File            // nil: no authentication
 	keyring   *certificates.Keyring // for clients; nil: no TLS
 	reloading sync.Mutex            // held while keyring reads its files
+	refreshes seldom.News[string]   // how it went when a client asked for that
 	secured   secured
 	front     *server.Server
 	client    *Client

@@ -19,6 +19,8 @@ func (n *Node) Reload() error {
 	if n.keyring != nil {
 		if err := n.reloadCertificates(); err != nil {
 			clients = fmt.Errorf("reload the certificates for clients: the previous ones stay: %w", err)
+		} else {
+			n.logCertificate("read the certificates for clients again")
 		}
 	}
 	if n.cfg.PeerFiles.Chain != "" {

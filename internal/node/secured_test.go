@@ -1,9 +1,11 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,6 +27,40 @@ func scraped(n *Node) string {
 	w := httptest.NewRecorder()
 	metrics.Handler(n.sample).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return w.Body.String()
+}
+
+// TestRefreshesAreToldOnce: a client may ask for the certificates to be read again as often as
+// it likes. What is new about it is logged.
+func TestRefreshesAreToldOnce(t *testing.T) {
+	ca, dir := testcerts.NewAuthority(t, "cluster"), t.TempDir()
+	cfg := loneConfig(t)
+	chain, key := ca.Issue("clients").Write(dir, "clients")
+	cfg.Encryption = &Encryption{Chain: chain, Key: key, MinVersion: 2}
+	var log bytes.Buffer
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	n := openNode(t, cfg)
+	log.Reset()
+	refresh := func(times int, want bool) {
+		t.Helper()
+		for range times {
+			if err := n.refreshCertificates(); (err == nil) != want {
+				t.Fatalf("read: %v, want %v", err, want)
+			}
+		}
+	}
+	refresh(3, true)
+	if err := os.WriteFile(chain, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refresh(3, false)
+	ca.Issue("others").Write(dir, "clients")
+	refresh(3, true)
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	for i, want := range []string{"read the certificates for clients again", "refresh_certs: the previous certificates stay", "read the certificates for clients again"} {
+		if len(lines) != 3 || !strings.Contains(lines[i], want) {
+			t.Fatalf("it logs %q", lines)
+		}
+	}
 }
 
 // TestFiguresOfTLS: each port that is in TLS tells its handshakes, its certificate and its

@@ -40,11 +40,7 @@ func (t *Transport) accept() {
 		t.wg.Go(func() {
 			defer t.untrack(conn)
 			if err := t.serve(conn); err != nil && t.ctx.Err() == nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-				level := slog.LevelDebug
-				if errors.Is(err, errDamaged) { // the network or a machine is not sound
-					level = slog.LevelWarn
-				}
-				t.log.Log(t.ctx, level, "connection of a peer ended", "remote", conn.RemoteAddr().String(), "err", err)
+				t.logEnd(conn, err)
 			}
 		})
 	}
@@ -134,6 +130,20 @@ func (t *Transport) logDoubtful(serverID int, addr string, s Stream, err error) 
 		attributes = append(attributes, "times", times)
 	}
 	t.log.Warn(refused.headline(), attributes...)
+}
+
+// logEnd logs that a connection of a peer ended by an error. If a frame was damaged, the network
+// or a machine is not sound, which each connection that is opened again may show.
+func (t *Transport) logEnd(conn net.Conn, err error) {
+	level, remote := slog.LevelDebug, conn.RemoteAddr().String()
+	attributes := []any{"remote", remote, "err", err}
+	if errors.Is(err, errDamaged) {
+		host, _, _ := net.SplitHostPort(remote) // of what the system says, which it can be split
+		if times, news := t.refusals.Tell(refusal{anyServer, host + " " + errDamaged.Error()}, time.Now()); news {
+			level, attributes = slog.LevelWarn, append(attributes, "times", times)
+		}
+	}
+	t.log.Log(t.ctx, level, "connection of a peer ended", attributes...)
 }
 
 // logRefusal logs that a peer was refused. What passes by itself is no news, and what was

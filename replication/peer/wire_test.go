@@ -2,7 +2,12 @@ package peer
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
 	"reflect"
 	"strings"
 	"testing"
@@ -144,4 +149,19 @@ func FuzzFrame(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDamageIsToldOnce: on a network that damages frames, each connection ends so.
+func TestDamageIsToldOnce(t *testing.T) {
+	var log bytes.Buffer
+	tr := &Transport{log: slog.New(slog.NewTextHandler(&log, nil)), ctx: context.Background()}
+	conn, other := net.Pipe()
+	defer func() { _, _ = conn.Close(), other.Close() }()
+	for i := range 3 {
+		tr.logEnd(conn, fmt.Errorf("frame of %d bytes: %w", i, errDamaged))
+		tr.logEnd(conn, io.ErrUnexpectedEOF)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 1 {
+		t.Errorf("%d lines, want 1:\n%s", lines, log.String())
+	}
 }
