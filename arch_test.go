@@ -53,7 +53,7 @@ var layers = map[string]layer{
 	"replication/snapshot":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/identity":      {may: []string{"replication/disk"}, tests: []string{"replication/disk/disktest"}},
 	"replication/peer":          {may: []string{"internal/certnames", "internal/handshake", "internal/seldom", "replication/frame", "replication/identity"}, tests: []string{"internal/testcerts"}},
-	"internal/admin":            {may: []string{"internal/certnames", "internal/handshake"}, tests: []string{"internal/testcerts"}},
+	"internal/admin":            {may: []string{"internal/certnames", "internal/handshake", "internal/seldom"}, tests: []string{"internal/testcerts"}},
 	"internal/auth":             {},
 	"internal/authority":        {may: []string{"internal/certnames"}, tests: []string{"internal/certificates"}},
 	"internal/backup":           {may: []string{"engine"}},

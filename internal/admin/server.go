@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"raftcached/internal/handshake"
+	"raftcached/internal/seldom"
 )
 
 // Bounds of the admin port. A request that exceeds one is refused or cut.
@@ -96,6 +97,7 @@ func Listen(c Config, n Node) (*Server, error) {
 		return nil, fmt.Errorf("listen for the admin port: %w", err)
 	}
 	s := &Server{node: n, listener: l}
+	l = seldom.NewListener(l, c.Logger)
 	accepting := net.Listener(limit(l, connsMax))
 	if c.TLS != nil {
 		accepting = shakeHands(l, &c)
@@ -118,7 +120,7 @@ func ListenForProbes(addr string, n Node, logger *slog.Logger) (*Server, error) 
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %q at the port for probes: ask for /livez or /readyz", r.URL.Path))
 	})
-	s.serve(limit(l, connsMax), mux, logger)
+	s.serve(limit(seldom.NewListener(l, logger), connsMax), mux, logger)
 	return s, nil
 }
 

@@ -80,3 +80,24 @@ func (o *outage) over() (failures int, lasted time.Duration, tell bool) {
 	o.failures, o.told = 0, false
 	return failures, lasted, tell
 }
+
+// Listener is a net.Listener that an Acceptor accepts for: Accept fails only when it is closed.
+// One goroutine may call that at a time.
+type Listener struct {
+	net.Listener
+
+	acceptor Acceptor
+}
+
+// NewListener returns one that accepts the connections of l.
+func NewListener(l net.Listener, logger *slog.Logger) *Listener {
+	return &Listener{Listener: l, acceptor: Acceptor{Listener: l, Logger: logger}}
+}
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	if conn := l.acceptor.Accept(); conn != nil {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}

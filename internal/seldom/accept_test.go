@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"syscall"
@@ -105,5 +106,33 @@ func TestLoggerTellsOnce(t *testing.T) {
 	}
 	if got := log.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "level=ERROR msg=watch error=none\n") || !strings.Contains(got, "msg=keep\n") {
 		t.Errorf("it logs %q", got)
+	}
+}
+
+// TestServersGoOn that would end for what the system says, as net/http's does when there is no memory.
+func TestServersGoOn(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := NewListener(&failing{ln, []error{syscall.ENOMEM, syscall.ENOBUFS}}, slog.New(slog.DiscardHandler))
+	server := http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	answer, err := http.Get("http://" + ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := answer.Body.Close(); err != nil || answer.StatusCode != http.StatusNotFound {
+		t.Errorf("it answers %s, %v", answer.Status, err)
+	}
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a closed listener says %v", err)
 	}
 }

@@ -1,6 +1,6 @@
 // Package seldom keeps what happens again and again from filling the server log: the same is
 // told once in a Period, with how often it has happened. News decides that, Logger writes lines
-// so, and Acceptor goes on while the system hands no connections over.
+// so, and Acceptor and Listener go on while the system hands no connections over.
 package seldom
 
 import (
