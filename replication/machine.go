@@ -42,7 +42,7 @@ type ReplicaConfig struct {
 	Wall func() time.Time // the wall clock; nil: time.Now
 
 	// Yield lets others run, as runtime.Gosched does, and also those that Go's poller has
-	// input for; nil: it is not done. The append worker calls it.
+	// input for; nil: runtime.Gosched. The append worker of a sole voter calls it.
 	Yield func()
 
 	Logger *slog.Logger

@@ -173,6 +173,13 @@ func TestReplicaForgetsReadsOfTheRefused(t *testing.T) {
 	}
 }
 
+// syncs is how often a replica has synced its log.
+func syncs(r *Replica) uint64 {
+	var d measure.Distribution
+	d.Include(&r.timings.Sync)
+	return d.Count()
+}
+
 // TestSubmissionsShareSyncs: on one processor several goroutines are about to submit when the
 // first one has. What they bring is synced with it, or next, not each by itself.
 func TestSubmissionsShareSyncs(t *testing.T) {
@@ -195,19 +202,14 @@ func TestSubmissionsShareSyncs(t *testing.T) {
 	}
 	submit()
 	answered(1) // the state is formed
-	syncs := func() uint64 {
-		var d measure.Distribution
-		d.Include(&r.timings.Sync)
-		return d.Count()
-	}
-	before := syncs()
+	before := syncs(r)
 	for range rounds {
 		for range goroutines {
 			go submit()
 		}
 		answered(goroutines)
 	}
-	if n := syncs() - before; n > rounds*goroutines/2 {
+	if n := syncs(r) - before; n > rounds*goroutines/2 {
 		t.Errorf("%d submissions took %d syncs, at most half as many are expected", rounds*goroutines, n)
 	}
 }

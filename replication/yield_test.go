@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"raftcached/engine"
-	"raftcached/internal/measure"
 	"raftcached/internal/yield"
 )
 
@@ -24,12 +23,8 @@ func TestWhoIsNotHeardYetSharesTheSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var others, yields atomic.Int64
 	client := waitingClient{make(chan []Answer, 2)}
-	r := startLoneWith(t, newSimMachine(), client, func() {
-		yields.Add(1)
-		y.Yield()
-	})
+	r := startLoneWith(t, newSimMachine(), client, y.Yield)
 	t.Cleanup(func() {
 		if err := y.Close(); err != nil {
 			t.Error(err)
@@ -50,17 +45,11 @@ func TestWhoIsNotHeardYetSharesTheSync(t *testing.T) {
 				ended <- errors.Join(errors.New("nothing was read"), err)
 				return
 			}
-			others.Add(1)
 			submit()
 		}
 		ended <- nil
 	}()
-	syncs := func() uint64 {
-		var d measure.Distribution
-		d.Include(&r.timings.Sync)
-		return d.Count()
-	}
-	before := syncs()
+	before := syncs(r)
 	for range rounds {
 		if _, err := syscall.Write(in, []byte{1}); err != nil {
 			t.Fatal(err)
@@ -78,7 +67,7 @@ func TestWhoIsNotHeardYetSharesTheSync(t *testing.T) {
 	if err := errors.Join(<-ended, other.Close(), syscall.Close(in)); err != nil {
 		t.Error(err)
 	}
-	if n := syncs() - before; n > rounds*3/2 {
-		t.Errorf("%d rounds of two took %d syncs, one for each round is expected (%d others, %d yields)", rounds, n, others.Load(), yields.Load())
+	if n := syncs(r) - before; n > rounds*3/2 {
+		t.Errorf("%d rounds of two took %d syncs, one for each round is expected", rounds, n)
 	}
 }

@@ -140,7 +140,10 @@ func (t *Transport) logEnd(conn net.Conn, err error) {
 	if errors.Is(err, errDamaged) {
 		host, _, _ := net.SplitHostPort(remote) // of what the system says, which it can be split
 		if times, news := t.refusals.Tell(refusal{anyServer, host + " " + errDamaged.Error()}, time.Now()); news {
-			level, attributes = slog.LevelWarn, append(attributes, "times", times)
+			level = slog.LevelWarn
+			if times > 1 {
+				attributes = append(attributes, "times", times)
+			}
 		}
 	}
 	t.log.Log(t.ctx, level, "connection of a peer ended", attributes...)
